@@ -1,0 +1,60 @@
+"""Every error a user can meet.
+
+    FastffdiError                 one line for the user; a traceback only with --debug
+    ├── UsageError      exit 2    what was asked for cannot be done: change the input
+    │   ├── DataError             label files, folders, pictures that are listed but absent
+    │   ├── RecipeError           a preprocessing recipe
+    │   └── SettingError          options: backbone, weights, device, output folder
+    └── RunError        exit 1    the request was right, the run failed
+        └── UndecodablePicture    a picture whose bytes are no picture
+
+A message says where, what was given, what is allowed, and what to do, in one line.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+class FastffdiError(Exception):
+    """Base of all errors raised on purpose."""
+
+    exit_code = 1
+
+
+class UsageError(FastffdiError):
+    """What was asked for cannot be done; the input has to change."""
+
+    exit_code = 2
+
+
+class DataError(UsageError):
+    """A label file, a folder or a listed picture is wrong."""
+
+
+class RecipeError(UsageError):
+    """A preprocessing recipe is wrong."""
+
+
+class SettingError(UsageError):
+    """An option's value is wrong, or does not fit this machine."""
+
+
+class RunError(FastffdiError):
+    """The request was right, the run failed."""
+
+
+class UndecodablePicture(RunError):
+    """A picture's bytes cannot be decoded."""
+
+    def __init__(self, path: str, reason: str) -> None:
+        super().__init__(f"{path}: cannot be decoded ({reason}); replace the file or take it off the list")
+        self.path = path
+
+
+def did_you_mean(given: str, allowed: Iterable[str]) -> str:
+    """`, did you mean 'x'?` for the nearest allowed word, else the list of them all."""
+    words = sorted(allowed)
+    near = difflib.get_close_matches(given, words, n=1)
+    return f", did you mean '{near[0]}'?" if near else f"; allowed: {', '.join(words)}"

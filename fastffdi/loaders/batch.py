@@ -1,0 +1,54 @@
+"""What loaders give, and what a loader is."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+import torch
+
+from fastffdi.recipe.kernels import Program
+
+
+@dataclass(frozen=True)
+class Batch:
+    """One batch of pictures; it belongs to its consumer, and no loader writes to it again.
+
+    images   (N·views, H, W, 3) uint8, rows first; float32 and already normalised from the stock loader
+    labels   (N,) int64: 0 real, 1 fake, −1 unknown
+    rows     (N,) int64 into the manifest
+    repeats  (N,) int64: how often the row has come before in this epoch
+    valid    (N,) bool: False where a picture is a placeholder
+    epoch    the epoch the pictures were planned for
+    program  the kernels and this batch's parameters
+    done     how many of the program's kernels the pictures have behind them
+    views    pictures per row
+    """
+
+    images: torch.Tensor
+    labels: np.ndarray
+    rows: np.ndarray
+    repeats: np.ndarray
+    valid: np.ndarray
+    epoch: int
+    program: Program
+    done: int
+    views: int = 1
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+
+class Loader(Protocol):
+    """Renders the batches of an epoch in order, ahead of their use."""
+
+    def __len__(self) -> int:
+        """Batches in an epoch."""
+
+    def epoch(self, epoch: int, start: int = 0) -> Iterator[Batch]:
+        """The batches of an epoch from number `start` on. Raises UndecodablePicture."""
+
+    def close(self) -> None:
+        """Free threads, processes and pipelines; the loader cannot be used again."""

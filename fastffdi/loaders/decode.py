@@ -1,0 +1,59 @@
+"""Picture files to RGB arrays on the CPU, bit-identical to Pillow, EXIF orientation applied."""
+
+from __future__ import annotations
+
+import io
+
+import cv2
+import numpy as np
+import simplejpeg
+from PIL import Image, ImageOps
+
+from fastffdi.data.probe import orientation
+from fastffdi.errors import UndecodablePicture
+
+#: Larger pictures are refused before they are decoded: Pillow's own limit against decompression bombs.
+MOST_PIXELS = 2 * 89_478_485
+
+
+def decode_file(path: str) -> np.ndarray:
+    """(H, W, 3) uint8 RGB. Raises UndecodablePicture with the path and the reason."""
+    try:
+        with open(path, "rb", buffering=0) as file:
+            data = file.read()
+    except OSError as error:
+        raise UndecodablePicture(path, error.strerror or "cannot be read") from None
+    try:
+        return decode(data)
+    except Exception as error:  # decoders raise whatever they like
+        raise UndecodablePicture(path, " ".join(str(error).split())) from None
+
+
+def decode(data: bytes) -> np.ndarray:
+    """(H, W, 3) uint8 RGB from a file's bytes. Raises what the decoder raises."""
+    if data[:2] == b"\xff\xd8":
+        try:
+            return upright(_decode_jpeg(data), orientation(data))
+        except ValueError:
+            pass  # what the strict fast path refuses (CMYK, stray bytes), Pillow may know how to read
+    return _decode_with_pillow(data)
+
+
+def upright(image: np.ndarray, turned: int) -> np.ndarray:
+    """The picture as it is to be seen, from the EXIF orientation 1..8 it was stored in."""
+    if turned >= 5:
+        image = cv2.transpose(image)
+    flip = {2: 1, 3: -1, 4: 0, 6: 1, 7: -1, 8: 0}.get(turned)
+    return image if flip is None else cv2.flip(image, flip)
+
+
+def _decode_jpeg(data: bytes) -> np.ndarray:
+    height, width, _, _ = simplejpeg.decode_jpeg_header(data)
+    if height * width > MOST_PIXELS:
+        raise ValueError(f"{height}×{width} pixels are more than {MOST_PIXELS}")
+    return np.asarray(simplejpeg.decode_jpeg(data, "RGB", fastdct=False, fastupsample=False))
+
+
+def _decode_with_pillow(data: bytes) -> np.ndarray:
+    with Image.open(io.BytesIO(data)) as image:
+        return np.asarray(ImageOps.exif_transpose(image).convert("RGB"))

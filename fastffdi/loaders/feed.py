@@ -1,0 +1,65 @@
+"""The feed: which pictures come in which batch, with what parameters. All planned loaders share it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from fastffdi.data.manifest import Manifest
+from fastffdi.data.order import Order
+from fastffdi.errors import DataError
+from fastffdi.loaders.batch import Batch
+from fastffdi.recipe.kernels import Program
+from fastffdi.recipe.lowering import lower
+from fastffdi.recipe.plan import Plan
+from fastffdi.recipe.steps.base import Step
+
+
+@dataclass(frozen=True)
+class Work:
+    """A batch before it is rendered: rows, repeats (N,) int64 and the program of its pictures."""
+
+    epoch: int
+    rows: np.ndarray
+    repeats: np.ndarray
+    program: Program
+
+
+@dataclass(frozen=True)
+class Feed:
+    """The batches of every epoch, before rendering; a pure function of its fields."""
+
+    manifest: Manifest
+    order: Order
+    plan: Plan
+    steps: tuple[Step, ...]
+    batch_size: int
+
+    def __len__(self) -> int:
+        return -(-len(self.order) // self.batch_size)
+
+    def epoch(self, epoch: int, start: int = 0) -> Iterator[Work]:
+        """The epoch's work from batch number `start` on; the last batch may be short."""
+        rows, repeats = self.order.epoch(epoch, start * self.batch_size)
+        for first in range(0, len(rows), self.batch_size):
+            span = slice(first, first + self.batch_size)
+            yield self.work(epoch, rows[span], repeats[span])
+
+    def work(self, epoch: int, rows: np.ndarray, repeats: np.ndarray) -> Work:
+        """The work of any pictures of an epoch."""
+        sizes = None if self.manifest.sizes is None else self.manifest.sizes[rows]
+        try:
+            program = lower(self.steps, self.plan, epoch, rows, repeats, sizes)
+        except ValueError as error:
+            raise DataError(f"{self.manifest.root}: {error}") from None
+        return Work(epoch, rows, repeats, program)
+
+    def batch(self, work: Work, images: torch.Tensor, done: int) -> Batch:
+        """The rendered batch of a work."""
+        n, known = len(work.rows), self.manifest.labels
+        labels = np.full(n, -1) if known is None else known[work.rows]
+        valid = np.ones(n, bool)
+        return Batch(images, labels, work.rows, work.repeats, valid, work.epoch, work.program, done)

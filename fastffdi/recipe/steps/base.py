@@ -1,0 +1,188 @@
+"""What a step is, and how its parameters are read."""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+
+from fastffdi.errors import did_you_mean
+from fastffdi.recipe.kernels import Kernel
+
+#: Words that stand for a value found at start: the ImageNet convention, or the backbone's own.
+SYMBOLS = ("backbone", "imagenet")
+
+
+@dataclass(frozen=True)
+class Step:
+    """One entry of a recipe: validates its parameters, and lowers random numbers to kernels.
+
+    draws       how many uniform numbers each picture needs
+    kernels     the kinds of kernel that `lower` gives, in order, whatever the numbers
+    needs_size  whether `lower` reads the pictures' sizes
+    """
+
+    draws: ClassVar[int] = 0
+    kernels: ClassVar[tuple[type[Kernel], ...]] = ()
+
+    @property
+    def needs_size(self) -> bool:
+        return False
+
+    def lower(self, u: np.ndarray, size: np.ndarray) -> list[Kernel]:
+        """Kernels for N pictures from u (N, draws) in [0, 1) and size (N, 2) int32 height, width.
+
+        Raises ValueError where a picture's size does not allow the step.
+        """
+        raise NotImplementedError
+
+    @classmethod
+    def name(cls) -> str:
+        """The step's name in a recipe: the class name in snake case."""
+        return re.sub(r"(?<=[a-z])(?=[A-Z])", "_", cls.__name__).lower()
+
+    @classmethod
+    def read(cls, parameters: Mapping[str, Any]) -> Step:
+        """The step with parameters as a recipe gives them; ValueError says which is wrong and why."""
+        fields = {field.name: field for field in dataclasses.fields(cls)}
+        for name in parameters:
+            if name not in fields:
+                raise ValueError(f"{cls.name()}: unknown parameter '{name}'{did_you_mean(name, fields)}")
+        values = {}
+        for name, field in fields.items():
+            if name in parameters:
+                values[name] = _converted(field, parameters[name], cls.name())
+            elif field.default is dataclasses.MISSING:
+                raise ValueError(
+                    f"{cls.name()}: parameter '{name}' is missing; write {cls.name()}: {{{name}: …}}"
+                )
+        return cls(**values)
+
+    def to_data(self) -> dict[str, Any]:
+        """The step as a recipe file would say it."""
+        return {self.name(): {f.name: _plain(getattr(self, f.name)) for f in dataclasses.fields(self)}}
+
+
+def param(convert: Callable[[Any], Any], default: Any = dataclasses.MISSING) -> Any:
+    """A dataclass field whose value in a recipe goes through `convert` (ValueError: what is allowed)."""
+    return dataclasses.field(default=default, metadata={"convert": convert})
+
+
+@dataclass(frozen=True)
+class Range:
+    """Numbers from `low` to `high`."""
+
+    low: float
+    high: float
+
+    def at(self, u: np.ndarray) -> np.ndarray:
+        """The numbers at the fractions u of the range."""
+        return self.low + (self.high - self.low) * u
+
+    def integers(self, u: np.ndarray) -> np.ndarray:
+        """Whole numbers, both ends included, equally likely: (N,) int64."""
+        return np.floor(self.low + (self.high - self.low + 1) * u).astype(np.int64)
+
+
+def probability(value: Any) -> float:
+    number = real(value)
+    if not 0 <= number <= 1:
+        raise ValueError(f"{value} is not a probability between 0 and 1")
+    return number
+
+
+def real(value: Any) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not np.isfinite(value):
+        raise ValueError(f"{value!r} is not a number")
+    return float(value)
+
+
+def whole(value: Any) -> int:
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise ValueError(f"{value!r} is not a whole number")
+    return value
+
+
+def flag(value: Any) -> bool:
+    if not isinstance(value, bool):
+        raise ValueError(f"{value!r} is neither true nor false")
+    return value
+
+
+def level(value: Any) -> int:
+    """A channel value 0..255."""
+    number = whole(value)
+    if not 0 <= number <= 255:
+        raise ValueError(f"{value} is not a level between 0 and 255")
+    return number
+
+
+def height_width(value: Any) -> tuple[int, int] | str:
+    """[height, width], one number for a square, or a symbol."""
+    if value in SYMBOLS:
+        return str(value)
+    pair = tuple(value) if isinstance(value, list | tuple) else (value, value)
+    if len(pair) != 2 or any(whole(side) < 1 for side in pair):
+        raise ValueError(f"{value!r} is not [height, width] in pixels, each at least 1")
+    return pair
+
+
+def short_side_or_size(value: Any) -> int | tuple[int, int] | str:
+    """One number for the shorter side, [height, width], or a symbol (which means [height, width])."""
+    if isinstance(value, int) and not isinstance(value, bool):
+        return height_width(value)[0]
+    return height_width(value)
+
+
+def span(around: float, least: float, most: float) -> Callable[[Any], Range]:
+    """Reads `x` as around − x … around + x, or [low, high], cut or checked to least … most."""
+
+    def read(value: Any) -> Range:
+        if isinstance(value, list | tuple):
+            if len(value) != 2:
+                raise ValueError(f"{value!r} is not [low, high]")
+            low, high = real(value[0]), real(value[1])
+        elif real(value) < 0:
+            raise ValueError(f"{value} is negative; give a number of at least 0, or [low, high]")
+        else:
+            low, high = max(around - value, least), around + real(value)
+        if not least <= low <= high <= most:
+            raise ValueError(f"{value!r} does not give a range within {least:g} … {most:g}")
+        return Range(low, high)
+
+    return read
+
+
+def three(value: Any) -> tuple[float, float, float] | str:
+    """One number per channel, or a symbol."""
+    if value in SYMBOLS:
+        return str(value)
+    if not isinstance(value, list | tuple) or len(value) != 3:
+        raise ValueError(f"{value!r} is neither three numbers nor one of {', '.join(SYMBOLS)}")
+    return real(value[0]), real(value[1]), real(value[2])
+
+
+def one_of(*words: str) -> Callable[[Any], str]:
+    def read(value: Any) -> str:
+        if value not in words:
+            raise ValueError(f"{value!r} is not one of {', '.join(words)}")
+        return str(value)
+
+    return read
+
+
+def _converted(field: dataclasses.Field, value: Any, step: str) -> Any:
+    try:
+        return field.metadata["convert"](value)
+    except ValueError as error:
+        raise ValueError(f"{step}: {field.name}: {error}") from None
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Range):
+        return [value.low, value.high]
+    return list(value) if isinstance(value, tuple) else value
