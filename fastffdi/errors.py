@@ -50,7 +50,11 @@ class UndecodablePicture(RunError):
 
     def __init__(self, path: str, reason: str) -> None:
         super().__init__(f"{path}: cannot be decoded ({reason}); replace the file or take it off the list")
-        self.path = path
+        self.path, self.reason = path, reason
+
+    def __reduce__(self) -> tuple[type[UndecodablePicture], tuple[str, str]]:
+        # It crosses from worker processes, and pickle would rebuild it from the finished message alone.
+        return type(self), (self.path, self.reason)
 
 
 def did_you_mean(given: str, allowed: Iterable[str]) -> str:

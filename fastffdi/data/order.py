@@ -34,7 +34,8 @@ class Order:
 
         `repeats` counts how often a row has come before in the same epoch.
         """
-        generator = np.random.Generator(np.random.Philox(key=[self.seed & (2**64 - 1), epoch]))
+        key = np.array([self.seed & (2**64 - 1), epoch], np.uint64)
+        generator = np.random.Generator(np.random.Philox(key=key))
         rows, repeats = self._visits(generator)
         if self.shuffle:
             shuffled = generator.permutation(len(rows))

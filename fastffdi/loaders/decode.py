@@ -7,7 +7,7 @@ import io
 import cv2
 import numpy as np
 import simplejpeg
-from PIL import Image, ImageOps
+from PIL import Image, ImageOps, UnidentifiedImageError
 
 from fastffdi.data.probe import orientation
 from fastffdi.errors import UndecodablePicture
@@ -25,8 +25,11 @@ def decode_file(path: str) -> np.ndarray:
         raise UndecodablePicture(path, error.strerror or "cannot be read") from None
     try:
         return decode(data)
+    except UnidentifiedImageError:
+        raise UndecodablePicture(path, "not a picture") from None
     except Exception as error:  # decoders raise whatever they like
-        raise UndecodablePicture(path, " ".join(str(error).split())) from None
+        reason = " ".join(str(error).split()) or type(error).__name__
+        raise UndecodablePicture(path, reason) from None
 
 
 def decode(data: bytes) -> np.ndarray:
@@ -48,7 +51,9 @@ def upright(image: np.ndarray, turned: int) -> np.ndarray:
 
 
 def _decode_jpeg(data: bytes) -> np.ndarray:
-    height, width, _, _ = simplejpeg.decode_jpeg_header(data)
+    height, width, colours, _ = simplejpeg.decode_jpeg_header(data)
+    if colours in ("CMYK", "YCCK"):
+        raise ValueError(f"{colours} is converted otherwise than by Pillow")
     if height * width > MOST_PIXELS:
         raise ValueError(f"{height}×{width} pixels are more than {MOST_PIXELS}")
     return np.asarray(simplejpeg.decode_jpeg(data, "RGB", fastdct=False, fastupsample=False))
@@ -56,4 +61,7 @@ def _decode_jpeg(data: bytes) -> np.ndarray:
 
 def _decode_with_pillow(data: bytes) -> np.ndarray:
     with Image.open(io.BytesIO(data)) as image:
-        return np.asarray(ImageOps.exif_transpose(image).convert("RGB"))
+        turned = ImageOps.exif_transpose(image)
+        # It changes no pixel of the RGB, but Pillow warns where a palette has several transparent colours.
+        turned.info.pop("transparency", None)
+        return np.array(turned.convert("RGB"))  # a copy: torch wants arrays it may write to

@@ -13,7 +13,7 @@ from fastffdi.data.order import Order
 from fastffdi.errors import DataError
 from fastffdi.loaders.batch import Batch
 from fastffdi.recipe.kernels import Program
-from fastffdi.recipe.lowering import lower
+from fastffdi.recipe.lowering import lower, needs_sizes
 from fastffdi.recipe.plan import Plan
 from fastffdi.recipe.steps.base import Step
 
@@ -37,6 +37,26 @@ class Feed:
     plan: Plan
     steps: tuple[Step, ...]
     batch_size: int
+
+    @classmethod
+    def over(
+        cls,
+        manifest: Manifest,
+        steps: tuple[Step, ...],
+        batch_size: int,
+        threads: int,
+        seed: int = 0,
+        shuffle: bool = False,
+        balance: bool = False,
+    ) -> Feed:
+        """The feed over a whole manifest; sizes are probed by `threads` threads if the steps need them.
+
+        Raises UndecodablePicture where a size cannot be probed.
+        """
+        if needs_sizes(steps):
+            manifest = manifest.with_sizes(threads)
+        order = Order(len(manifest), seed, shuffle, manifest.labels if balance else None)
+        return cls(manifest, order, Plan(seed), steps, batch_size)
 
     def __len__(self) -> int:
         return -(-len(self.order) // self.batch_size)

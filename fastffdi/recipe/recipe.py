@@ -15,7 +15,7 @@ from fastffdi.errors import RecipeError, did_you_mean
 from fastffdi.recipe.kernels import Normalize
 from fastffdi.recipe.lowering import outline, sizing_point
 from fastffdi.recipe.steps import STEPS
-from fastffdi.recipe.steps.base import SYMBOLS, Step, probability, real
+from fastffdi.recipe.steps.base import SYMBOLS, Step, probability, real, shown
 
 _IMAGENET = {"size": (224, 224), "mean": (0.485, 0.456, 0.406), "std": (0.229, 0.224, 0.225)}
 
@@ -77,8 +77,8 @@ def load(name_or_path: str) -> Recipe:
         return _from_file(path, name_or_path)
     if name_or_path not in shipped():
         raise RecipeError(
-            f"--pipeline {name_or_path}: no shipped recipe is called so{did_you_mean(name_or_path, shipped())} "
-            "A file of your own is given by a path that ends in .yaml"
+            f"--pipeline {name_or_path}: neither a shipped recipe nor a path that ends in .yaml"
+            f"{did_you_mean(name_or_path, shipped())}"
         )
     return _from_file(_shipped_folder() / f"{name_or_path}.yaml", f"pipelines/{name_or_path}.yaml")
 
@@ -113,7 +113,7 @@ def _from_file(path: Path, shown: str) -> Recipe:
         raise RecipeError(f"{shown}: cannot be read as text ({error})") from None
     try:
         data = yaml.safe_load(text)
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, ValueError, RecursionError) as error:  # the last two: odd dates, deep nesting
         reason = " ".join(str(error).split())
         raise RecipeError(f"{shown}: is not YAML: {reason}") from None
     return parse(data, shown)
@@ -137,13 +137,13 @@ def _step(entry: Any, source: str) -> Step:
     if isinstance(entry, str):
         entry = {entry: {}}
     if not isinstance(entry, Mapping) or len(entry) != 1:
-        raise RecipeError(f"{source}: {entry!r} is not one step; write name: {{parameter: value}}")
+        raise RecipeError(f"{source}: {shown(entry)} is not one step; write name: {{parameter: value}}")
     name, parameters = next(iter(entry.items()))
     if name not in STEPS:
         raise RecipeError(f"{source}: unknown step '{name}'{did_you_mean(str(name), STEPS)}")
     if not isinstance(parameters or {}, Mapping):
         raise RecipeError(
-            f"{source}: {name}: {parameters!r} are no parameters; write {name}: {{parameter: value}}"
+            f"{source}: {name}: {shown(parameters)} are no parameters; write {name}: {{parameter: value}}"
         )
     try:
         return STEPS[name].read(parameters or {})
@@ -154,7 +154,7 @@ def _step(entry: Any, source: str) -> Step:
 def _mix(data: Any, source: str) -> Mix:
     fields = {field.name for field in dataclasses.fields(Mix)}
     if not isinstance(data, Mapping):
-        raise RecipeError(f"{source}: {data!r} is no mapping; write mix: {{mixup: 0.2, cutmix: 1.0}}")
+        raise RecipeError(f"{source}: {shown(data)} is no mapping; write mix: {{mixup: 0.2, cutmix: 1.0}}")
     values = {}
     for name, value in data.items():
         if name not in fields:

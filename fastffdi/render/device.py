@@ -15,14 +15,16 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
-from fastffdi.loaders.batch import Batch
-from fastffdi.recipe.kernels import Flip, Kernel, Matrix, Normalize, Resize, Warp, Window
+from fastffdi.recipe.kernels import Flip, Kernel, Matrix, Normalize, Program, Resize, Warp, Window
 
 Parameters = dict[str, torch.Tensor]
 
+#: Numbers in a tensor that torch works on in one thread, whatever set_num_threads says (at::GRAIN_SIZE).
+_UNSHARED = 32_767
+
 
 class DeviceStage:
-    """Batch to model input: (N, 3, H, W), channels-last, in the model's precision.
+    """A loader's images to model input: (N, 3, H, W), channels-last, in the model's precision.
 
     device  where the model is
     dtype   float32, float16 or bfloat16
@@ -32,12 +34,15 @@ class DeviceStage:
         self.device, self.dtype = device, dtype
         self._tables: dict[tuple[Normalize, int], tuple[torch.Tensor, torch.Tensor]] = {}
 
-    def __call__(self, batch: Batch) -> torch.Tensor:
-        """The batch's images with every remaining kernel applied."""
-        x = batch.images.to(self.device, non_blocking=True)
-        if batch.done == len(batch.program):
+    def __call__(self, images: torch.Tensor, program: Program, done: int) -> torch.Tensor:
+        """The images with the program's kernels from number `done` on applied.
+
+        images (N, H, W, 3) uint8; where the whole program is done, of any dtype.
+        """
+        x = images.to(self.device, non_blocking=True)
+        if done == len(program):
             return x.to(self.dtype).permute(0, 3, 1, 2)
-        *kernels, normalize = batch.program.kernels[batch.done :]
+        *kernels, normalize = program.kernels[done:]
         for kernel, parameters in zip(kernels, upload(kernels, self.device), strict=True):
             x = KERNELS[type(kernel)](x, kernel, parameters)
         assert isinstance(normalize, Normalize)
@@ -46,14 +51,16 @@ class DeviceStage:
     def _normalized(self, x: torch.Tensor, normalize: Normalize) -> torch.Tensor:
         """One pass over rows of W·3 numbers: an inner dimension of 3 would be several times slower."""
         n, height, width, _ = x.shape
-        x = x.reshape(n, height, width * 3)
+        x = x.reshape(n * height, width * 3)
         if (normalize, width) not in self._tables:
             self._tables[normalize, width] = self._scale_bias(normalize, width)
         scale, bias = self._tables[normalize, width]
-        out = torch.empty((n, height, width * 3), dtype=self.dtype, device=self.device)
-        # On a CPU torch goes through a float32 copy, which is to stay in the cache: picture by picture.
-        for images, place in zip(x, out, strict=True) if self.device.type == "cpu" else [(x, out)]:
-            torch.addcmul(bias, images, scale, out=place)
+        out = torch.empty((n * height, width * 3), dtype=self.dtype, device=self.device)
+        # On a CPU in pieces too small for torch to share them out: its threads would wait for one another,
+        # spinning, on cores that the loader's threads keep busy; and its float32 copy stays in the cache.
+        rows = max(1, _UNSHARED // (width * 3)) if self.device.type == "cpu" else len(x)
+        for piece, place in zip(x.split(rows), out.split(rows), strict=True):
+            torch.addcmul(bias, piece, scale, out=place)
         return out.view(n, height, width, 3)
 
     def _scale_bias(self, normalize: Normalize, width: int) -> tuple[torch.Tensor, torch.Tensor]:

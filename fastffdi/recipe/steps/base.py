@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import re
+import reprlib
+import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
@@ -15,6 +17,9 @@ from fastffdi.recipe.kernels import Kernel
 
 #: Words that stand for a value found at start: the ImageNet convention, or the backbone's own.
 SYMBOLS = ("backbone", "imagenet")
+
+#: Pixels a side; no picture that a step asks for is larger.
+LARGEST = 30_000
 
 
 @dataclass(frozen=True)
@@ -51,7 +56,7 @@ class Step:
         fields = {field.name: field for field in dataclasses.fields(cls)}
         for name in parameters:
             if name not in fields:
-                raise ValueError(f"{cls.name()}: unknown parameter '{name}'{did_you_mean(name, fields)}")
+                raise ValueError(f"{cls.name()}: unknown parameter '{name}'{did_you_mean(str(name), fields)}")
         values = {}
         for name, field in fields.items():
             if name in parameters:
@@ -85,7 +90,7 @@ class Range:
 
     def integers(self, u: np.ndarray) -> np.ndarray:
         """Whole numbers, both ends included, equally likely: (N,) int64."""
-        return np.floor(self.low + (self.high - self.low + 1) * u).astype(np.int64)
+        return (self.low + np.floor((self.high - self.low + 1) * u)).astype(np.int64)
 
 
 def probability(value: Any) -> float:
@@ -96,20 +101,20 @@ def probability(value: Any) -> float:
 
 
 def real(value: Any) -> float:
-    if isinstance(value, bool) or not isinstance(value, int | float) or not np.isfinite(value):
-        raise ValueError(f"{value!r} is not a number")
+    if isinstance(value, bool) or not isinstance(value, int | float) or not abs(value) <= sys.float_info.max:
+        raise ValueError(f"{shown(value)} is not a number")
     return float(value)
 
 
 def whole(value: Any) -> int:
     if isinstance(value, bool) or not isinstance(value, int):
-        raise ValueError(f"{value!r} is not a whole number")
+        raise ValueError(f"{shown(value)} is not a whole number")
     return value
 
 
 def flag(value: Any) -> bool:
     if not isinstance(value, bool):
-        raise ValueError(f"{value!r} is neither true nor false")
+        raise ValueError(f"{shown(value)} is neither true nor false")
     return value
 
 
@@ -126,8 +131,8 @@ def height_width(value: Any) -> tuple[int, int] | str:
     if value in SYMBOLS:
         return str(value)
     pair = tuple(value) if isinstance(value, list | tuple) else (value, value)
-    if len(pair) != 2 or any(whole(side) < 1 for side in pair):
-        raise ValueError(f"{value!r} is not [height, width] in pixels, each at least 1")
+    if len(pair) != 2 or any(not 1 <= whole(side) <= LARGEST for side in pair):
+        raise ValueError(f"{shown(value)} is not [height, width] in pixels, each from 1 to {LARGEST}")
     return pair
 
 
@@ -144,14 +149,14 @@ def span(around: float, least: float, most: float) -> Callable[[Any], Range]:
     def read(value: Any) -> Range:
         if isinstance(value, list | tuple):
             if len(value) != 2:
-                raise ValueError(f"{value!r} is not [low, high]")
+                raise ValueError(f"{shown(value)} is not [low, high]")
             low, high = real(value[0]), real(value[1])
         elif real(value) < 0:
             raise ValueError(f"{value} is negative; give a number of at least 0, or [low, high]")
         else:
             low, high = max(around - value, least), around + real(value)
         if not least <= low <= high <= most:
-            raise ValueError(f"{value!r} does not give a range within {least:g} … {most:g}")
+            raise ValueError(f"{shown(value)} does not give a range within {least:g} … {most:g}")
         return Range(low, high)
 
     return read
@@ -162,17 +167,32 @@ def three(value: Any) -> tuple[float, float, float] | str:
     if value in SYMBOLS:
         return str(value)
     if not isinstance(value, list | tuple) or len(value) != 3:
-        raise ValueError(f"{value!r} is neither three numbers nor one of {', '.join(SYMBOLS)}")
+        raise ValueError(f"{shown(value)} is neither three numbers nor one of {', '.join(SYMBOLS)}")
     return real(value[0]), real(value[1]), real(value[2])
+
+
+def three_positive(value: Any) -> tuple[float, float, float] | str:
+    """As `three`, each above 0."""
+    numbers = three(value)
+    if not isinstance(numbers, str) and min(numbers) <= 0:
+        raise ValueError(f"{shown(value)} are to divide by: each must be above 0")
+    return numbers
 
 
 def one_of(*words: str) -> Callable[[Any], str]:
     def read(value: Any) -> str:
         if value not in words:
-            raise ValueError(f"{value!r} is not one of {', '.join(words)}")
+            raise ValueError(f"{shown(value)} is not one of {', '.join(words)}")
         return str(value)
 
     return read
+
+
+def shown(value: Any) -> str:
+    """What a recipe gave, for an error line: cut short, since YAML's aliases can make it endless."""
+    brief = reprlib.Repr()
+    brief.maxlevel = 2
+    return brief.repr(value)
 
 
 def _converted(field: dataclasses.Field, value: Any, step: str) -> Any:

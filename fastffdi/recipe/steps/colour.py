@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from fastffdi.recipe.kernels import Kernel, Matrix, Normalize
-from fastffdi.recipe.steps.base import Range, Step, param, span, three
+from fastffdi.recipe.steps.base import Range, Step, param, span, three, three_positive
 
 _LUMA = np.array([0.299, 0.587, 0.114])
 _RGB_TO_YIQ = np.array([_LUMA, [0.595716, -0.274453, -0.321263], [0.211456, -0.522591, 0.311135]])
@@ -44,7 +44,7 @@ class NormalizeStep(Step):
     """(pixel / 255 − mean) / std per channel; always last."""
 
     mean: tuple[float, float, float] | str = param(three, "backbone")
-    std: tuple[float, float, float] | str = param(three, "backbone")
+    std: tuple[float, float, float] | str = param(three_positive, "backbone")
     kernels = (Normalize,)
 
     @classmethod

@@ -1,0 +1,35 @@
+# Every target sets up what it needs in .venv first.
+PYTHON ?= python3
+BIN = .venv/bin
+TEST_DATA ?= $(wildcard ../shared/data)
+
+.PHONY: demo test check test-slow test-gpu bench clean
+
+demo: .venv/installed
+	$(BIN)/fastffdi demo demo
+
+test: .venv/installed
+	FASTFFDI_TEST_DATA=$(TEST_DATA) $(BIN)/pytest
+
+check: .venv/installed
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	FASTFFDI_TEST_DATA=$(TEST_DATA) $(BIN)/pytest
+
+test-slow: .venv/installed
+	FASTFFDI_TEST_DATA=$(TEST_DATA) $(BIN)/pytest -m slow
+
+test-gpu: .venv/installed
+	$(BIN)/pytest -m gpu -rs
+
+bench: .venv/installed
+	$(BIN)/fastffdi bench-loader $(if $(TEST_DATA),--data $(TEST_DATA)/photos)
+
+.venv/installed: setup.cfg pyproject.toml
+	$(PYTHON) -m venv .venv
+	$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[dev]'
+	touch $@
+
+clean:
+	rm -rf .venv demo runs build dist *.egg-info

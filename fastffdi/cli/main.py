@@ -1,0 +1,71 @@
+"""The command line: finds the command, turns errors into one line and an exit code."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import sys
+
+import click
+
+from fastffdi.errors import FastffdiError
+
+#: Command, where it lives, and its line in --help: kept here so that --help loads no command.
+COMMANDS = {
+    "train": ("train", "Train a real/fake classifier."),
+    "predict": ("predict", "Write P(fake) for pictures to a CSV file."),
+    "bench-loader": ("bench_loader", "Measure picture loaders in images/s against torchvision's."),
+    "demo-data": ("demo_data", "Write the demo pictures, in the challenge's layout."),
+    "doctor": ("doctor", "Say what works on this machine, and why the rest does not."),
+}
+
+
+class _Commands(click.Group):
+    """Imports a command when it is asked for."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
+        if name not in COMMANDS:
+            return None
+        module = COMMANDS[name][0]
+        command = getattr(importlib.import_module(f"fastffdi.cli.{module}"), module)
+        assert isinstance(command, click.Command)
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, line) for name, (_, line) in COMMANDS.items()])
+
+
+@click.command(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.option("--debug", is_flag=True, help="Show the traceback of an error.")
+@click.version_option(package_name="fastffdi")
+def cli(debug: bool) -> None:
+    """Train and run real/fake image classifiers; pictures never the bottleneck."""
+
+
+def main() -> None:
+    """Entry point of the `fastffdi` command. Exit code: 0 done, 1 failed, 2 wrong use, 130 interrupted."""
+    debug = "--debug" in sys.argv[1:2]
+    try:
+        cli.main(standalone_mode=False)
+    except click.exceptions.Abort:
+        _end("interrupted", 130, debug)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(error.exit_code)
+    except FastffdiError as error:
+        _end(f"fastffdi: {error}", error.exit_code, debug)
+    except BrokenPipeError:
+        # The reader of a pipe has gone; what is left in the buffer has nowhere to go.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(1)
+
+
+def _end(message: str, code: int, debug: bool) -> None:
+    if debug:
+        raise
+    click.echo(message, err=True)
+    sys.exit(code)

@@ -1,0 +1,84 @@
+"""fastffdi predict"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from fastffdi.errors import SettingError
+
+if TYPE_CHECKING:
+    from fastffdi.data.manifest import Manifest
+
+_FILE = click.Path(path_type=Path)
+
+
+@click.command()
+@click.argument("checkpoint", type=_FILE)
+@click.argument("pictures", nargs=-1, metavar="[FOLDER|FILE...]")
+@click.option("--data", type=_FILE, help="Folder as for train: its validation pictures.")
+@click.option("--labels", type=_FILE, help="Label file with a column img_name; a column target is optional.")
+@click.option("--images", type=_FILE, help="Folder of the label file's pictures.  [default: the label file's own]")
+@click.option("-o", "--output", type=_FILE, default="submit.csv", show_default=True, help="CSV file to write.")
+@click.option("--batch-size", type=click.IntRange(min=1), default=64, show_default=True)
+@click.option("--loader", default="auto", show_default=True, help="auto, dali, cpu or torchvision.")
+@click.option("--threads", type=click.IntRange(min=1), help="Decoding threads.  [default: the usable cores, at most 16]")
+@click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda or cuda:N.")
+@click.option("--amp", default="auto", show_default=True, help="auto, bf16, fp16 or off.")
+def predict(
+    checkpoint: Path,
+    pictures: tuple[str, ...],
+    data: Path | None,
+    labels: Path | None,
+    images: Path | None,
+    output: Path,
+    batch_size: int,
+    loader: str,
+    threads: int | None,
+    device: str,
+    amp: str,
+) -> None:
+    """Write img_name,y_pred for pictures, y_pred = P(fake): one row per picture, in the order given.
+
+    CHECKPOINT is a .safetensors file that train wrote; the preprocessing is the one it was trained with.
+    Pictures are a FOLDER (names relative to it), FILEs, --data or --labels.
+    """
+    from fastffdi.cli.screen import bar, console
+
+    manifest = _manifest(pictures, data, labels, images)
+    if not output.resolve().parent.is_dir():
+        raise SettingError(f"--output {output}: there is no folder {output.parent}; make it first")
+    from fastffdi.inference.predict import restore, write_csv
+
+    predictor = restore(checkpoint, loader, device, amp, threads, batch_size)
+    with bar(len(manifest), "predicting", console()) as progress:
+        scores = predictor(manifest, progress.advance)
+    write_csv(output, manifest.names, scores)
+    click.echo(f"{len(manifest)} rows in {output}")
+    if manifest.labels is not None:
+        from fastffdi.model.metrics import auc
+        from fastffdi.training.log import shown
+
+        click.echo(f"AUC against the labels given: {shown(auc(manifest.labels, scores))}")
+
+
+def _manifest(
+    pictures: tuple[str, ...], data: Path | None, labels: Path | None, images: Path | None
+) -> Manifest:
+    from fastffdi.data import layout
+    from fastffdi.data.labels import read_labels
+
+    if (data is not None) + (labels is not None) + bool(pictures) != 1:
+        raise SettingError("predict: name the pictures in one way: a FOLDER, FILEs, --data DIR or --labels FILE")
+    if images is not None and labels is None:
+        raise SettingError("--images: belongs to --labels FILE; give both")
+    if data is not None:
+        return layout.find_validation(data)
+    if labels is not None:
+        folder = images if images is not None else labels.parent
+        return read_labels(labels, folder, targets="optional", duplicates=True)
+    if len(pictures) == 1 and Path(pictures[0]).is_dir():
+        return layout.plain_folder(Path(pictures[0]))
+    return layout.picture_files(pictures)

@@ -1,0 +1,80 @@
+"""What all commands show: progress with speed and time left, and lines beside it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.progress import Progress
+
+
+def console() -> Console:
+    """Where progress and remarks go: standard error, so that standard output holds results only."""
+    from rich.console import Console
+
+    return Console(stderr=True, highlight=False, soft_wrap=True)
+
+
+class Bar:
+    """One line of progress over a known number of pictures."""
+
+    def __init__(self, progress: Progress, total: int, title: str) -> None:
+        self._progress, self._total = progress, total
+        self._task = progress.add_task(title, total=total, speed="", note="")
+        self._began = time.perf_counter()
+        self._done = 0
+
+    def restart(self, title: str) -> None:
+        """Begin again at nothing under another title."""
+        self._began, self._done = time.perf_counter(), 0
+        self._progress.reset(self._task, description=title, total=self._total, speed="", note="")
+
+    def set_total(self, total: int) -> None:
+        """Change how many pictures there are."""
+        self._total = total
+        self._progress.update(self._task, total=total)
+
+    def advance(self, pictures: int, note: str | None = None) -> None:
+        """Count some more pictures as done; `note` stands at the end of the line until the next."""
+        self._done += pictures
+        speed = self._done / max(time.perf_counter() - self._began, 1e-9)
+        fields = {"speed": f"{speed:.0f} img/s"} | ({} if note is None else {"note": note})
+        self._progress.update(self._task, advance=pictures, **fields)
+
+
+@contextmanager
+def bar(total: int, title: str, on: Console) -> Iterator[Bar]:
+    """A bar on `on` while the block runs; nothing but silence where that is no terminal."""
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(24),
+        MofNCompleteColumn(),
+        TextColumn("{task.fields[speed]}"),
+        TimeRemainingColumn(),
+        TextColumn("{task.fields[note]}"),
+    )
+    with Progress(*columns, console=on, transient=True, disable=not on.is_terminal) as progress:
+        yield Bar(progress, total, title)
+
+
+@contextmanager
+def counted(title: str, on: Console) -> Iterator[_Counter]:
+    """A bar for work that reports (done, total), such as making the demo pictures."""
+    with bar(0, title, on) as shown:
+        yield _Counter(shown)
+
+
+class _Counter:
+    def __init__(self, shown: Bar) -> None:
+        self._bar, self._seen = shown, 0
+
+    def __call__(self, done: int, total: int) -> None:
+        self._bar.set_total(total)
+        self._bar.advance(done - self._seen)
+        self._seen = done

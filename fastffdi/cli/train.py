@@ -1,0 +1,126 @@
+"""fastffdi train"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from fastffdi.errors import SettingError
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from fastffdi.data.layout import Dataset
+    from fastffdi.training.experiment import Experiment
+
+_FILE = click.Path(path_type=Path)
+
+
+@click.command()
+@click.option("--data", type=_FILE, help="Folder in the challenge's layout, or with class folders.  [default: demo pictures]")
+@click.option("--train-labels", type=_FILE, help="Label file img_name,target, in place of --data.")
+@click.option("--train-images", type=_FILE, help="Its pictures' folder.")
+@click.option("--val-labels", type=_FILE, help="Label file of the validation pictures.")
+@click.option("--val-images", type=_FILE, help="Their folder.")
+@click.option("--limit", type=click.IntRange(min=2), help="Use about N pictures of each split, classes in proportion.  [default: all]")
+@click.option("--backbone", default="efficientnet_b0", show_default=True, help="Any timm model.")
+@click.option("--weights", type=_FILE, help="Start from this file: safetensors or a state dict.")
+@click.option("--pretrained/--no-pretrained", default=None, help="Start from timm's weights.  [default: yes; no for the demo pictures]")
+@click.option("--pipeline", help="A shipped recipe's name, or a file.  [default: standard; demo for the demo pictures]")
+@click.option("--epochs", type=click.IntRange(min=1), default=5, show_default=True)
+@click.option("--batch-size", type=click.IntRange(min=1), default=64, show_default=True, help="Pictures per update.")
+@click.option("--lr", type=click.FloatRange(min=0, min_open=True), default=1e-3, show_default=True, help="Highest learning rate (AdamW, warm-up, cosine).")
+@click.option("--balance", is_flag=True, help="Repeat pictures of the smaller class until classes are equal.  [default: off]")
+@click.option("--loader", default="auto", show_default=True, help="auto, dali, cpu or torchvision.")
+@click.option("--threads", type=click.IntRange(min=1), help="Decoding threads.  [default: the usable cores, at most 16]")
+@click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda or cuda:N.")
+@click.option("--amp", default="auto", show_default=True, help="auto, bf16, fp16 or off.")
+@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True)
+@click.option("-o", "--output", type=_FILE, help="Folder for checkpoints and figures.  [default: runs/BACKBONE-DATE-TIME]")
+@click.option("--overwrite", is_flag=True, help="Replace the run that the folder holds.  [default: off]")
+def train(**options: Any) -> None:
+    """Train a real/fake classifier and keep the best epoch by validation AUC.
+
+    --data DIR holds trainset_label.txt and valset_label.txt (img_name,target; 1 = fake) with trainset/ and
+    valset/, also under phase1/; or train/real, train/fake, val/real, val/fake.
+    """
+    from fastffdi.cli.screen import console
+
+    screen = console()
+    dataset, builtin = _dataset(options, screen)
+    settings = _settings(options, builtin)
+    from fastffdi.training.experiment import prepare
+
+    screen.print(f"data: {dataset.description}")
+    experiment = prepare(settings, dataset, screen.print)
+    try:
+        _run(experiment, screen)
+    finally:
+        experiment.close()
+
+
+def _dataset(options: dict[str, Any], screen: Console) -> tuple[Dataset, bool]:
+    """The data asked for, and whether it is the built-in demo set."""
+    from fastffdi.data.layout import find_dataset
+
+    data, limit = options.pop("data"), options.pop("limit")
+    files = {name: options.pop(name) for name in ("train_labels", "train_images", "val_labels", "val_images")}
+    if any(files.values()):
+        dataset = _labelled(data, files)
+    elif data is not None:
+        dataset = find_dataset(data)
+    else:
+        from fastffdi.cli.demo_data import builtin_folder
+
+        dataset = find_dataset(builtin_folder(screen))
+    builtin = data is None and not any(files.values())
+    return (dataset if limit is None else dataset.limit(limit, options["seed"])), builtin
+
+
+def _labelled(data: Path | None, files: dict[str, Path | None]) -> Dataset:
+    from fastffdi.data.layout import label_files
+
+    missing = [f"--{name.replace('_', '-')}" for name, path in files.items() if path is None]
+    if data is not None or missing:
+        problem = "--data" if data is not None else f"{' and '.join(missing)} missing"
+        raise SettingError(
+            f"{problem}: give either --data, or all of --train-labels, --train-images, --val-labels, --val-images"
+        )
+    return label_files(**files)  # type: ignore[arg-type]  # none is None: seen above
+
+
+def _settings(options: dict[str, Any], builtin: bool) -> Any:
+    from fastffdi.training.experiment import Settings
+
+    now = datetime.now()
+    options["learning_rate"] = options.pop("lr")
+    options["pipeline"] = options["pipeline"] or ("demo" if builtin else "standard")
+    options["output"] = options["output"] or Path("runs") / f"{options['backbone']}-{now:%Y%m%d-%H%M%S}"
+    if options["pretrained"] is None:
+        options["pretrained"] = not builtin
+    return Settings(**options)
+
+
+def _run(experiment: Experiment, screen: Console) -> None:
+    from fastffdi.cli.screen import bar
+    from fastffdi.training.experiment import BEST
+    from fastffdi.training.log import line, shown
+
+    epochs, output = experiment.settings.epochs, experiment.settings.output
+    pictures = len(experiment.dataset.train) + len(experiment.dataset.val)
+    with bar(pictures, f"epoch 1/{epochs}", screen) as progress:
+
+        def advance(done: int, means: dict[str, float] | None) -> None:
+            progress.advance(done, means and f"loss {means['loss']:.3f}")
+
+        for result in experiment.run(advance):
+            screen.print(line(result, epochs))
+            progress.restart(f"epoch {result.epoch + 2}/{epochs}")
+    best = experiment.best
+    assert best is not None
+    click.echo(f"best: epoch {best.epoch + 1}, validation AUC {shown(best.validation['auc'])}")
+    click.echo(f"checkpoint: {output / BEST}")
+    screen.print(f"next: fastffdi predict {output / BEST} FOLDER -o submit.csv")

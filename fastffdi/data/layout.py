@@ -1,0 +1,226 @@
+"""Where a data folder keeps its splits.
+
+Label files, in the folder itself or in its `phase1/`: the challenge's layout,
+
+    trainset_label.txt (or train_label.txt)    pictures in trainset/
+    valset_label.txt   (or val_label.txt)      pictures in valset/
+
+or class folders:
+
+    train/real  train/fake                     also 0 for real and 1 for fake, in upper or lower case
+    val/real    val/fake                       also valid/ or validation/
+
+The label file of the first place that has one decides; class folders are looked for after that. Names in
+class folders are relative to the data folder (`val/real/x.jpg`), at any depth, sorted by code point. Files
+and folders whose names begin with a dot are left out.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+
+from fastffdi.data.labels import first_three, read_labels
+from fastffdi.data.manifest import Manifest
+from fastffdi.errors import DataError
+
+EXTENSIONS = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff")
+_CLASSES = {"real": 0, "0": 0, "fake": 1, "1": 1}
+_Split = Literal["train", "val"]
+_LABEL_FILES = {
+    "train": ("trainset_label.txt", "train_label.txt"),
+    "val": ("valset_label.txt", "val_label.txt"),
+}
+_CLASS_ROOTS = {"train": ("train",), "val": ("val", "valid", "validation")}
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """A training and a validation split; `description` says in one line what was found."""
+
+    train: Manifest
+    val: Manifest
+    description: str
+
+    def limit(self, n: int, seed: int) -> Dataset:
+        """About `n` pictures of each split, classes in proportion; see Manifest.limit."""
+        train, val = self.train.limit(n, seed), self.val.limit(n, seed)
+        what = f"{self.description}; limited to {len(train)} and {len(val)} pictures"
+        return Dataset(train, val, what)
+
+
+def find_dataset(folder: Path) -> Dataset:
+    """The training and validation splits of `folder`, both labelled.
+
+    Raises DataError when the folder or a split is absent or empty, for names given twice in the training
+    split, and as `read_labels` does.
+    """
+    train, val = _find_split(folder, "train", "required"), _find_split(folder, "val", "required")
+    return Dataset(train, val, f"{folder}: training {_summary(train)}, validation {_summary(val)}")
+
+
+def label_files(train_labels: Path, train_images: Path, val_labels: Path, val_images: Path) -> Dataset:
+    """The splits of two label files, each with the folder of its pictures.
+
+    Raises DataError as `find_dataset` does.
+    """
+    train = read_labels(train_labels, train_images, targets="required", duplicates=False)
+    val = read_labels(val_labels, val_images, targets="required", duplicates=True)
+    return Dataset(train, val, f"training {_summary(train)}, validation {_summary(val)}")
+
+
+def find_validation(folder: Path) -> Manifest:
+    """The validation split of `folder` alone, to predict on: labels are None if its file has none.
+
+    Names may be given twice. Raises DataError as `find_dataset` does, for this split only.
+    """
+    return _find_split(folder, "val", "optional")
+
+
+def plain_folder(folder: Path) -> Manifest:
+    """All pictures below `folder` (by extension, any case), names relative to it, sorted, without labels.
+
+    Raises DataError when the folder is absent or holds none.
+    """
+    _check_folder(folder)
+    names = sorted(_pictures(folder, ""))
+    if not names:
+        raise DataError(f"{folder}: no pictures ({_extensions()}); {_holds(folder)}")
+    return Manifest(os.path.abspath(folder), _column(names))
+
+
+def picture_files(files: Sequence[str]) -> Manifest:
+    """The files themselves, names exactly as typed, relative to the current folder, without labels.
+
+    Raises DataError for no files, or for names that are no files.
+    """
+    if not files:
+        raise DataError("no pictures given; name at least one file or folder")
+    missing = [file for file in files if not os.path.isfile(file)]
+    if missing:
+        what = f"{len(missing)} of {len(files)} files do not exist ({first_three(missing)})"
+        raise DataError(f"{what}; check the names, seen from {os.getcwd()}")
+    return Manifest(os.getcwd(), _column(files))
+
+
+def _find_split(folder: Path, split: _Split, targets: Literal["required", "optional"]) -> Manifest:
+    _check_folder(folder)
+    place = _label_place(folder)
+    if place is None:
+        return _class_folders(folder, split)
+    for name in _LABEL_FILES[split]:
+        if (place / name).is_file():
+            repeats = split == "val"  # twice in training would be twice the weight, unasked
+            return read_labels(place / name, place / f"{split}set", targets=targets, duplicates=repeats)
+    raise DataError(f"{place}: no {' or '.join(_LABEL_FILES[split])}; {_holds(place)}; add the file")
+
+
+def _label_place(folder: Path) -> Path | None:
+    """The folder with label files, of either split: a lone one is a mistake to report, not another layout."""
+    names = [name for files in _LABEL_FILES.values() for name in files]
+    for place in (folder, folder / "phase1"):
+        if any((place / name).is_file() for name in names):
+            return place
+    return None
+
+
+def _class_folders(folder: Path, split: _Split) -> Manifest:
+    classes = _classes(folder, split)
+    if not classes:
+        raise DataError(_not_found(folder, split))
+    found = sorted((name, label) for place, label in classes for name in _pictures(folder, place))
+    if not found:
+        places = " and ".join(place.rstrip("/") for place, _ in classes)
+        raise DataError(f"{folder}: no pictures ({_extensions()}) in {places}; add some")
+    labels = np.array([label for _, label in found], np.int64)
+    return Manifest(os.path.abspath(folder), _column([name for name, _ in found]), labels)
+
+
+def _classes(folder: Path, split: _Split) -> list[tuple[str, int]]:
+    """`val/real/`, 0 and so on, for the first folder of the split that has classes."""
+    for root in _CLASS_ROOTS[split]:
+        names = _folders(folder / root)
+        classes = [(f"{root}/{name}/", _CLASSES[name.lower()]) for name in names if name.lower() in _CLASSES]
+        if classes:
+            return classes
+    return []
+
+
+def _folders(folder: Path) -> list[str]:
+    if not folder.is_dir():
+        return []
+    with _listing(folder) as entries:
+        return [entry.name for entry in entries if entry.is_dir()]
+
+
+def _pictures(root: Path, below: str) -> Iterator[str]:
+    """Names, relative to `root`, of the pictures in `below` ("" or with a last slash), at any depth."""
+    folders, seen = [below], set()
+    while folders:
+        here = folders.pop()
+        info = os.stat(root / here)
+        if (info.st_dev, info.st_ino) in seen:  # a link back up would never end
+            continue
+        seen.add((info.st_dev, info.st_ino))
+        with _listing(root / here) as entries:
+            for entry in entries:
+                if entry.name.startswith("."):
+                    continue
+                if entry.name.lower().endswith(EXTENSIONS) and not entry.is_dir():
+                    yield here + entry.name
+                elif entry.is_dir():
+                    folders.append(f"{here}{entry.name}/")
+
+
+@contextlib.contextmanager
+def _listing(folder: Path) -> Iterator[Iterator[os.DirEntry[str]]]:
+    try:
+        entries = os.scandir(folder)
+    except OSError as error:
+        raise DataError(f"{folder}: cannot be listed ({error.strerror}); check its permissions") from None
+    with entries:
+        yield entries
+
+
+def _check_folder(folder: Path) -> None:
+    if not folder.is_dir():
+        what = "is a file, not a folder" if folder.exists() else "no such folder"
+        raise DataError(f"{folder}: {what}; give the folder that holds the pictures")
+
+
+def _not_found(folder: Path, split: _Split) -> str:
+    kind = {"train": "training", "val": "validation"}[split]
+    files = " or ".join(_LABEL_FILES[split])
+    roots = " or ".join(f"{root}/" for root in _CLASS_ROOTS[split])
+    return (
+        f"{folder}: no {kind} split; looked for {files} with {split}set/ (also in phase1/), "
+        f"and for real/ and fake/ in {roots}; {_holds(folder)}"
+    )
+
+
+def _holds(folder: Path) -> str:
+    with _listing(folder) as entries:
+        names = sorted(f"{entry.name}/" if entry.is_dir() else entry.name for entry in entries)
+    return f"the folder holds {first_three(names)}" if names else "the folder is empty"
+
+
+def _extensions() -> str:
+    return " ".join(extension[1:] for extension in EXTENSIONS)
+
+
+def _summary(rows: Manifest) -> str:
+    real, fake = rows.class_counts().values()
+    return f"{len(rows)} pictures ({real} real, {fake} fake)"
+
+
+def _column(names: Sequence[str]) -> np.ndarray:
+    """Object array of str; by assignment, since np.array would pad all to the longest."""
+    column = np.empty(len(names), object)
+    column[:] = names
+    return column

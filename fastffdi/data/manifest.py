@@ -1,0 +1,76 @@
+"""The rows of a data set: which pictures, and what they are."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from fastffdi.data.probe import picture_sizes
+
+LABELS = ("real", "fake")  # label 0, label 1
+
+
+@dataclass(frozen=True, eq=False)
+class Manifest:
+    """N pictures below one folder, column by column: a million rows must stay cheap.
+
+    root    absolute folder the names are relative to
+    names   (N,) object array of str, exactly as the user wrote them
+    labels  (N,) int64, 0 = real and 1 = fake; None when not known
+    sizes   (N, 2) int32 height, width in pixels after EXIF orientation; None when not probed
+    """
+
+    root: str
+    names: np.ndarray
+    labels: np.ndarray | None = None
+    sizes: np.ndarray | None = None
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    def paths(self, rows: np.ndarray | slice = slice(None)) -> list[str]:
+        """Absolute paths of `rows` (integers, a mask or a slice), in their order; all by default."""
+        below = os.path.join(self.root, "")
+        # As os.path.join name by name, in a quarter of the time: this is on the way of every batch.
+        return [name if os.path.isabs(name) else below + name for name in self.names[rows]]
+
+    def take(self, rows: np.ndarray | slice) -> Manifest:
+        """The rows named (integers, a mask or a slice), in their order."""
+        return replace(
+            self,
+            names=self.names[rows],
+            labels=None if self.labels is None else self.labels[rows],
+            sizes=None if self.sizes is None else self.sizes[rows],
+        )
+
+    def limit(self, n: int, seed: int) -> Manifest:
+        """About `n` rows in their order, drawn so that classes keep their shares and none vanishes.
+
+        A pure function of the rows, `n` and `seed`; of one seed, the smaller subset lies in the larger.
+        """
+        if n >= len(self):
+            return self
+        labels = np.zeros(len(self), np.int64) if self.labels is None else self.labels
+        rng = np.random.default_rng(seed)
+        drawn = [
+            rng.permutation(members)[: max(1, round(n * len(members) / len(self)))]
+            for members in (np.flatnonzero(labels == label) for label in np.unique(labels))
+        ]
+        return self.take(np.sort(np.concatenate(drawn)))
+
+    def class_counts(self) -> dict[int, int]:
+        """Pictures of each label, {0: real, 1: fake}; empty when labels are not known."""
+        if self.labels is None:
+            return {}
+        return dict(enumerate(np.bincount(self.labels, minlength=len(LABELS)).tolist()))
+
+    def with_sizes(self, threads: int) -> Manifest:
+        """The same rows with `sizes`, probed by `threads` threads unless they are there already.
+
+        Raises UndecodablePicture for the first that is no picture.
+        """
+        if self.sizes is not None:
+            return self
+        return replace(self, sizes=picture_sizes(self.paths(), threads, self.root))

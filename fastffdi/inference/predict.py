@@ -1,0 +1,66 @@
+"""From a checkpoint and pictures to P(fake), and to the challenge's CSV."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from fastffdi.data.manifest import Manifest
+from fastffdi.files import atomic
+from fastffdi.inference.scoring import Scorer
+from fastffdi.loaders import choose as loaders
+from fastffdi.loaders.feed import Feed
+from fastffdi.model import checkpoint, precision
+from fastffdi.model.device import choose_device, choose_threads
+from fastffdi.recipe.recipe import parse
+from fastffdi.render.device import DeviceStage
+
+
+@dataclass(frozen=True)
+class Predictor:
+    """A trained model and its own preprocessing, ready for pictures."""
+
+    scorer: Scorer
+    steps: tuple
+    loader: str
+    threads: int
+    batch_size: int
+
+    def __call__(self, manifest: Manifest, progress: Callable[[int], None] | None = None) -> np.ndarray:
+        """(N,) float64 P(fake) in the manifest's order. Raises UndecodablePicture."""
+        feed = Feed.over(manifest, self.steps, self.batch_size, self.threads)
+        with closing(loaders.build(self.loader, feed, self.threads, self.scorer.stage.device)) as loader:
+            return self.scorer(loader, len(manifest), progress)
+
+
+def restore(
+    path: Path, loader: str, device: str, amp: str, threads: int | None, batch_size: int
+) -> Predictor:
+    """The predictor of a checkpoint; the options mean what they mean in `fastffdi predict --help`.
+
+    Raises SettingError for a file that is no checkpoint and for options that do not fit this machine.
+    """
+    place = choose_device(device)
+    numbers = precision.choose(amp, place)
+    kind = loaders.choose(loader, place)
+    described, model = checkpoint.restore(path)
+    recipe = parse(described.recipe, str(path))
+    scorer = Scorer(
+        model.to(place, memory_format=torch.channels_last), DeviceStage(place, numbers.dtype), numbers
+    )
+    return Predictor(scorer, recipe.eval, kind, choose_threads(threads), batch_size)
+
+
+def write_csv(path: Path, names: np.ndarray, scores: np.ndarray) -> None:
+    """Write `img_name,y_pred`, one row per picture in order, names as given; the file is whole or absent."""
+    import pandas as pd
+
+    with atomic(path) as part:
+        table = pd.DataFrame({"img_name": names, "y_pred": scores})
+        # File names that are not UTF-8 arrive with surrogates, and leave as the bytes they were.
+        table.to_csv(part, index=False, float_format="%.6g", errors="surrogateescape")

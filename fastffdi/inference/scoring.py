@@ -1,0 +1,48 @@
+"""P(fake) for every picture of a loader."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import nn
+
+from fastffdi.loaders.batch import Loader
+from fastffdi.model.precision import Precision
+from fastffdi.render.device import DeviceStage
+
+
+@dataclass(frozen=True)
+class Scorer:
+    """A model and how its pictures and numbers are to be prepared."""
+
+    model: nn.Module
+    stage: DeviceStage
+    precision: Precision
+
+    @torch.inference_mode()
+    def __call__(
+        self, loader: Loader, pictures: int, progress: Callable[[int], None] | None = None
+    ) -> np.ndarray:
+        """(pictures,) float64 P(fake) by row, whatever order the loader has; NaN for rows it left out.
+
+        `progress` gets the number of pictures of each batch. Batches of several views are averaged.
+        """
+        self.model.eval()
+        rows, scores = [], []
+        for batch in loader.epoch(0):
+            images = self.stage(batch.images, batch.program, batch.done)
+            with self.precision.autocast(self.stage.device):
+                logits = self.model(images)
+            fake = logits.float().softmax(dim=1)[:, 1]
+            # Left on the device: reading each batch would make the host wait for it.
+            scores.append(fake.view(len(batch), batch.views).mean(dim=1))
+            rows.append(batch.rows)
+            if progress is not None:
+                progress(len(batch))
+        out = np.full(pictures, np.nan)
+        if rows:
+            out[np.concatenate(rows)] = torch.cat(scores).double().cpu().numpy()
+        return out

@@ -1,0 +1,214 @@
+"""The stock loader, the baseline: torch's DataLoader, Pillow and torchvision, as a tutorial writes it.
+
+Rows come from the order, so that all loaders show the same pictures; random numbers do not come from the
+plan. What a recipe says of mixing is not the loader's to do.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from PIL import Image, ImageOps, UnidentifiedImageError
+from torch.utils.data import DataLoader, Dataset, default_collate
+from torchvision import transforms
+from torchvision.transforms import v2
+
+from fastffdi.data.manifest import Manifest
+from fastffdi.data.order import Order
+from fastffdi.errors import RecipeError, RunError, UndecodablePicture
+from fastffdi.loaders.batch import Batch
+from fastffdi.loaders.feed import Feed
+from fastffdi.recipe.steps.base import Range, Step
+from fastffdi.recipe.steps.colour import ColorJitter, NormalizeStep
+from fastffdi.recipe.steps.geometry import (
+    CenterCrop,
+    HorizontalFlip,
+    RandomCrop,
+    RandomResizedCrop,
+    RandomRotation,
+    ResizeStep,
+    VerticalFlip,
+)
+
+
+class StockLoader:
+    """Decodes and renders whole batches in worker processes. One epoch at a time.
+
+    feed     the batches; random numbers of its programs are not used
+    threads  worker processes
+    device   where the model is; for CUDA the images are given in page-locked memory
+
+    Images are (N, H, W, 3) float32, normalised: a view of the (N, 3, H, W) tensor the DataLoader gives.
+    Raises RecipeError for a step that torchvision has no transform for.
+    """
+
+    def __init__(self, feed: Feed, threads: int, device: torch.device) -> None:
+        self.feed = feed
+        self._batches = _Batches(feed.order, feed.batch_size)
+        with _without_advice():
+            self._loader = DataLoader(
+                _Pictures(feed.manifest, composed(feed.steps)),
+                batch_sampler=self._batches,
+                num_workers=threads,
+                collate_fn=_collated,
+                pin_memory=device.type == "cuda",
+                persistent_workers=True,
+            )
+
+    def __len__(self) -> int:
+        return len(self.feed)
+
+    def epoch(self, epoch: int, start: int = 0) -> Iterator[Batch]:
+        """See Loader.epoch. Beginning an epoch ends the one before."""
+        self._batches.begin(epoch, start)
+        with _without_advice():
+            rendered = iter(self._loader)
+        for work in self.feed.epoch(epoch, start):
+            images = _next(rendered)
+            yield self.feed.batch(work, images.permute(0, 2, 3, 1), len(work.program))
+
+    def close(self) -> None:
+        """See Loader.close."""
+        # The DataLoader has no close of its own; left to the garbage collector, workers outlive their use.
+        if self._loader._iterator is not None:
+            self._loader._iterator._shutdown_workers()  # type: ignore[attr-defined]
+            self._loader._iterator = None
+
+
+def composed(steps: tuple[Step, ...]) -> Callable[[Image.Image], torch.Tensor]:
+    """torchvision's transforms for a recipe's steps: PIL picture to (3, H, W) float32.
+
+    Raises RecipeError for a step that torchvision has no transform for.
+    """
+    missing = [step.name() for step in steps if type(step) not in TRANSFORMS]
+    if missing:
+        raise RecipeError(f"--loader torchvision cannot express {missing[0]}; take another loader")
+    return v2.Compose([transform for step in steps for transform in TRANSFORMS[type(step)](step)])
+
+
+class _Pictures(Dataset[Any]):
+    """Rows of a manifest, opened with Pillow and transformed."""
+
+    def __init__(self, manifest: Manifest, transform: Callable[[Image.Image], torch.Tensor]) -> None:
+        self.manifest, self.transform = manifest, transform
+
+    def __getitem__(self, row: int) -> torch.Tensor | UndecodablePicture:
+        (path,) = self.manifest.paths(slice(row, row + 1))
+        try:
+            image = _opened(path)
+        except UndecodablePicture as error:
+            return error  # raised here, the DataLoader would wrap it in its worker's traceback
+        return self.transform(image)
+
+
+class _Batches:
+    """The batch sampler: the rows of one epoch's batches, from batch number `start` on."""
+
+    def __init__(self, order: Order, batch_size: int) -> None:
+        self.order, self.batch_size = order, batch_size
+        self.begin(0, 0)
+
+    def begin(self, epoch: int, start: int) -> None:
+        self._epoch, self._start = epoch, start
+
+    def __iter__(self) -> Iterator[list[int]]:
+        rows, _ = self.order.epoch(self._epoch, self._start * self.batch_size)
+        for first in range(0, len(rows), self.batch_size):
+            yield rows[first : first + self.batch_size].tolist()
+
+
+def _opened(path: str) -> Image.Image:
+    try:
+        with Image.open(path) as image:
+            return ImageOps.exif_transpose(image).convert("RGB")
+    except UnidentifiedImageError:
+        raise UndecodablePicture(path, "not a picture") from None
+    except Exception as error:  # Pillow's plugins raise whatever they like
+        reason = " ".join(str(error).split()) or type(error).__name__
+        raise UndecodablePicture(path, reason) from None
+
+
+def _collated(pictures: list[Any]) -> Any:
+    errors = (picture for picture in pictures if isinstance(picture, UndecodablePicture))
+    return next(errors, None) or default_collate(pictures)
+
+
+def _next(rendered: Iterator[Any]) -> torch.Tensor:
+    try:
+        images = next(rendered)
+    except RuntimeError as error:
+        reason = " ".join(str(error).split())
+        raise RunError(f"--loader torchvision: a worker process failed ({reason})") from error
+    if isinstance(images, UndecodablePicture):
+        raise images
+    assert isinstance(images, torch.Tensor)
+    return images
+
+
+@contextmanager
+def _without_advice() -> Iterator[None]:
+    """Silence on what is on purpose: as many workers as were asked for, forked as torch has it by default."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "This DataLoader will create", UserWarning)
+        warnings.filterwarnings("ignore", "This process .* is multi-threaded", DeprecationWarning)
+        yield
+
+
+def _pair(span: Range) -> tuple[float, float]:
+    return span.low, span.high
+
+
+def _resize(step: ResizeStep) -> list[Any]:
+    return [v2.Resize(step.size)]
+
+
+def _center_crop(step: CenterCrop) -> list[Any]:
+    return [v2.CenterCrop(step.size)]
+
+
+def _random_crop(step: RandomCrop) -> list[Any]:
+    return [v2.RandomCrop(step.size, pad_if_needed=step.pad_if_needed, fill=step.fill)]
+
+
+def _random_resized_crop(step: RandomResizedCrop) -> list[Any]:
+    return [v2.RandomResizedCrop(step.size, scale=_pair(step.scale), ratio=_pair(step.ratio))]
+
+
+def _horizontal_flip(step: HorizontalFlip) -> list[Any]:
+    return [v2.RandomHorizontalFlip(step.p)]
+
+
+def _vertical_flip(step: VerticalFlip) -> list[Any]:
+    return [v2.RandomVerticalFlip(step.p)]
+
+
+def _random_rotation(step: RandomRotation) -> list[Any]:
+    how = v2.InterpolationMode(step.interpolation)
+    return [v2.RandomRotation(_pair(step.degrees), interpolation=how, fill=step.fill)]
+
+
+def _color_jitter(step: ColorJitter) -> list[Any]:
+    spans = (step.brightness, step.contrast, step.saturation, step.hue)
+    return [v2.ColorJitter(*map(_pair, spans))]
+
+
+def _normalize(step: NormalizeStep) -> list[Any]:
+    # v2's ToImage and ToDtype would leave the channels last, and stacking such pictures costs 0.2 ms each.
+    return [transforms.ToTensor(), v2.Normalize(step.mean, step.std)]
+
+
+TRANSFORMS: dict[type[Step], Callable[[Any], list[Any]]] = {
+    ResizeStep: _resize,
+    CenterCrop: _center_crop,
+    RandomCrop: _random_crop,
+    RandomResizedCrop: _random_resized_crop,
+    HorizontalFlip: _horizontal_flip,
+    VerticalFlip: _vertical_flip,
+    RandomRotation: _random_rotation,
+    ColorJitter: _color_jitter,
+    NormalizeStep: _normalize,
+}

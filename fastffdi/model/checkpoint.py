@@ -1,0 +1,132 @@
+"""A trained model in one file: safetensors whose header carries a JSON document. No pickle anywhere."""
+
+from __future__ import annotations
+
+import json
+import math
+import platform
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, replace
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from fastffdi.errors import SettingError
+from fastffdi.files import atomic
+
+HEADER = "fastffdi.checkpoint"  # the metadata key the document stands under
+FORMAT = 1
+PACKAGES = ("fastffdi", "torch", "timm", "torchvision", "numpy", "safetensors")
+
+
+def versions() -> dict[str, str]:
+    """Versions of python and of the packages that decide what a model computes."""
+    found = {"python": platform.python_version()}
+    for package in PACKAGES:
+        try:
+            found[package] = version(package)
+        except PackageNotFoundError:
+            continue
+    return found
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """Everything but the weights that is needed to use a model, and to know where it came from.
+
+    `recipe` is the recipe as plain data (what YAML or JSON can hold), `size` (height, width) in pixels,
+    `mean` and `std` of RGB in [0, 1]: the values in use, nothing left to look up. A metric is None where
+    it was undefined.
+    """
+
+    backbone: str
+    recipe: dict[str, Any]
+    size: tuple[int, int]
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+    epoch: int
+    seed: int
+    metrics: dict[str, float | None] = field(default_factory=dict)
+    labels: tuple[str, ...] = ("real", "fake")
+    versions: dict[str, str] = field(default_factory=versions)
+
+
+def save(checkpoint: Checkpoint, model: nn.Module | Mapping[str, Tensor], path: Path) -> None:
+    """Write the model (or its state dict) and `checkpoint` to `path`; the file is whole or absent."""
+    from safetensors.torch import save_file
+
+    state = model.state_dict() if isinstance(model, nn.Module) else model
+    # Always copies: safetensors takes neither channels_last tensors nor two names for one memory.
+    tensors = {name: _plain_copy(tensor) for name, tensor in state.items()}
+    metrics = {name: _finite(value) for name, value in checkpoint.metrics.items()}
+    document = {"format": FORMAT} | asdict(replace(checkpoint, metrics=metrics))
+    with atomic(path) as part:
+        save_file(tensors, part, metadata={HEADER: json.dumps(document, allow_nan=False)})
+
+
+def read(path: Path) -> Checkpoint:
+    """What the checkpoint says of itself; its weights are not read. Raises SettingError if it is none."""
+    header = _header(path)
+    try:
+        document = json.loads(header)
+        if document.pop("format") != FORMAT:
+            raise SettingError(f"checkpoint {path}: written by another version of fastffdi; use that one")
+        for name in ("size", "mean", "std", "labels"):
+            document[name] = tuple(document[name])
+        return Checkpoint(**document)
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise SettingError(f"checkpoint {path}: its header is damaged ({error}); write it anew") from error
+
+
+def restore(path: Path) -> tuple[Checkpoint, nn.Module]:
+    """The checkpoint and its model: eval mode, channels_last, on the CPU, nothing fetched from anywhere.
+
+    Raises SettingError if the file is no checkpoint, or the installed timm builds another model.
+    """
+    from safetensors.torch import load_file
+
+    from fastffdi.model.backbone import build
+
+    checkpoint = read(path)
+    model = build(checkpoint.backbone, pretrained=False)
+    try:
+        model.load_state_dict(load_file(path))
+    except RuntimeError as error:
+        raise SettingError(
+            f"checkpoint {path}: its weights do not fit '{checkpoint.backbone}' as timm {version('timm')} "
+            f"builds it; install timm {checkpoint.versions.get('timm', 'of the time')}"
+        ) from error
+    return checkpoint, model.eval()
+
+
+def _header(path: Path) -> str:
+    from safetensors import SafetensorError, safe_open
+
+    if not path.is_file():
+        raise SettingError(f"checkpoint {path}: no such file; give one that `fastffdi train` wrote")
+    try:
+        with safe_open(path, framework="numpy") as file:
+            metadata = file.metadata() or {}
+    except SafetensorError as error:
+        raise SettingError(
+            f"checkpoint {path}: not a safetensors file, or cut short ({error}); "
+            "give one that `fastffdi train` wrote"
+        ) from error
+    if HEADER not in metadata:
+        raise SettingError(
+            f"checkpoint {path}: holds weights but not what they were trained for; "
+            "train from them with `fastffdi train --weights FILE`"
+        )
+    return str(metadata[HEADER])
+
+
+def _plain_copy(tensor: Tensor) -> Tensor:
+    return tensor.detach().to("cpu", copy=True, memory_format=torch.contiguous_format)
+
+
+def _finite(value: float | None) -> float | None:
+    # JSON has no word for NaN and infinity.
+    return None if value is None or not math.isfinite(value) else float(value)

@@ -1,0 +1,43 @@
+"""Where the model runs."""
+
+from __future__ import annotations
+
+import os
+
+import torch
+
+from fastffdi.errors import SettingError
+
+#: More decoding threads than this have stopped paying off before one accelerator is fed.
+MOST_THREADS = 16
+
+
+def choose_device(name: str) -> torch.device:
+    """The device for --device: auto (CUDA where there is one), cpu, cuda or cuda:N.
+
+    Raises SettingError for a name that is none of these, and for CUDA that is absent.
+    """
+    if name == "auto":
+        name = "cuda" if torch.cuda.is_available() else "cpu"
+    kind, _, index = name.partition(":")
+    if kind not in ("cpu", "cuda") or (index and not index.isdigit()) or (kind == "cpu" and index):
+        raise SettingError(f"--device {name}: is not one of auto, cpu, cuda, cuda:N")
+    if kind == "cpu":
+        return torch.device("cpu")
+    count = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    if int(index or 0) >= count:
+        raise SettingError(
+            f"--device {name}: torch {torch.__version__} sees {count or 'no'} CUDA device{'s' * (count != 1)} "
+            "here; take --device cpu, or run `fastffdi doctor` to see why"
+        )
+    return torch.device("cuda", int(index or 0))
+
+
+def usable_cores() -> int:
+    """Cores this process may run on."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def choose_threads(threads: int | None) -> int:
+    """The number of decoding threads: as asked for, else the usable cores up to MOST_THREADS."""
+    return min(usable_cores(), MOST_THREADS) if threads is None else threads

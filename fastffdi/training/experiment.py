@@ -1,0 +1,168 @@
+"""From settings to a finished run: the parts are built in the order in which mistakes are cheapest to find."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import torch
+from torch import nn
+
+from fastffdi.data.layout import Dataset
+from fastffdi.errors import DataError, SettingError
+from fastffdi.loaders import choose as loaders
+from fastffdi.loaders.batch import Loader
+from fastffdi.loaders.feed import Feed
+from fastffdi.model import backbone, checkpoint, precision
+from fastffdi.model.device import choose_device, choose_threads
+from fastffdi.recipe import recipe as recipes
+from fastffdi.recipe.lowering import outline, picture_size
+from fastffdi.recipe.plan import Plan
+from fastffdi.recipe.recipe import Recipe
+from fastffdi.render.device import DeviceStage
+from fastffdi.training.log import TABLE, RunLog
+from fastffdi.training.loop import EpochResult, Progress, Trainer
+from fastffdi.training.mix import Mixer
+from fastffdi.training.optimiser import Optimiser
+
+BEST, LAST = "best.safetensors", "last.safetensors"
+
+
+@dataclass(frozen=True)
+class Settings:
+    """The options of a training run; the meaning of each is in `fastffdi train --help`."""
+
+    backbone: str
+    pipeline: str
+    epochs: int
+    batch_size: int
+    learning_rate: float
+    output: Path
+    loader: str = "auto"
+    device: str = "auto"
+    amp: str = "auto"
+    pretrained: bool = True
+    weights: Path | None = None
+    overwrite: bool = False
+    balance: bool = False
+    seed: int = 0
+    threads: int | None = None
+
+
+@dataclass
+class Experiment:
+    """A run that is ready to start. Close it, or use it as a context."""
+
+    settings: Settings
+    dataset: Dataset
+    recipe: Recipe
+    preprocessing: backbone.Preprocessing
+    trainer: Trainer
+    train: Loader
+    val: Loader
+    best: EpochResult | None = field(default=None, init=False)
+
+    def run(self, progress: Progress) -> Iterator[EpochResult]:
+        """Train, yielding after each epoch, when its checkpoints and its line in the log are on disk."""
+        _make_output(self.settings)
+        labels = self.dataset.val.labels
+        assert labels is not None, "find_dataset gives labels"
+        with RunLog(self.settings.output) as log:
+            for result in self.trainer.fit(self.train, self.val, labels, self.settings.epochs, progress):
+                log.write(result)
+                self._save(result, LAST)
+                if self.best is None or _rank(result) > _rank(self.best):
+                    self.best = result
+                    self._save(result, BEST)
+                yield result
+
+    def close(self) -> None:
+        """Free the loaders."""
+        self.train.close()
+        self.val.close()
+
+    def _save(self, result: EpochResult, name: str) -> None:
+        described = checkpoint.Checkpoint(
+            backbone=self.settings.backbone,
+            recipe=self.recipe.to_data(),
+            size=picture_size(outline(self.recipe.eval)),
+            mean=self.preprocessing.mean,
+            std=self.preprocessing.std,
+            epoch=result.epoch,
+            seed=self.settings.seed,
+            metrics=result.validation,
+        )
+        checkpoint.save(described, self.trainer.model, self.settings.output / name)
+
+
+def prepare(settings: Settings, dataset: Dataset, say: Callable[[str], None]) -> Experiment:
+    """Check everything and build everything; nothing is written. `say` gets lines worth telling the user.
+
+    Raises UsageError where the settings, the recipe and the data do not go together.
+    """
+    recipe = recipes.load(settings.pipeline)
+    device = choose_device(settings.device)
+    numbers = precision.choose(settings.amp, device)
+    kind = loaders.choose(settings.loader, device)
+    _refuse_old_run(settings)
+    own = backbone.preprocessing(settings.backbone)
+    recipe = recipe.resolve(own.size, own.mean, own.std)
+    torch.manual_seed(settings.seed)
+    model = backbone.build(settings.backbone, settings.pretrained, settings.weights, say)
+    for steps in (recipe.train, recipe.eval):
+        backbone.check_input(model, picture_size(outline(steps)))
+    say(f"{settings.backbone} on {device} in {numbers.name} ({numbers.reason}), loader {kind}")
+    train, val = _loaders(settings, dataset, recipe, kind, device)
+    trainer = _trainer(settings, recipe, model, numbers, device, len(train))
+    return Experiment(settings, dataset, recipe, own, trainer, train, val)
+
+
+def _trainer(
+    settings: Settings,
+    recipe: Recipe,
+    model: nn.Module,
+    numbers: precision.Precision,
+    device: torch.device,
+    batches: int,
+) -> Trainer:
+    model = model.to(device, memory_format=torch.channels_last)
+    optimiser = Optimiser(model, settings.learning_rate, settings.epochs * batches, numbers.scaler())
+    mixer = None if recipe.mix is None else Mixer(recipe.mix, Plan(settings.seed))
+    return Trainer(model, DeviceStage(device, numbers.dtype), numbers, optimiser, mixer)
+
+
+def _loaders(
+    settings: Settings, dataset: Dataset, recipe: Recipe, kind: str, device: torch.device
+) -> tuple[Loader, Loader]:
+    threads = choose_threads(settings.threads)
+    size, seed = settings.batch_size, settings.seed
+    train = Feed.over(dataset.train, recipe.train, size, threads, seed, True, settings.balance)
+    val = Feed.over(dataset.val, recipe.eval, size, threads, seed)
+    return loaders.build(kind, train, threads, device), loaders.build(kind, val, threads, device)
+
+
+def _refuse_old_run(settings: Settings) -> None:
+    output = settings.output
+    if output.exists() and not output.is_dir():
+        raise SettingError(f"--output {output}: is a file; name a folder")
+    if not settings.overwrite and any((output / name).exists() for name in (TABLE, BEST, LAST)):
+        raise SettingError(f"--output {output}: already holds a run; name another folder, or add --overwrite")
+
+
+def _make_output(settings: Settings) -> None:
+    try:
+        settings.output.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise DataError(f"--output {settings.output}: cannot be made ({error.strerror})") from None
+    for old in (TABLE, BEST, LAST, "events.out.tfevents.*"):
+        for path in settings.output.glob(old):
+            with contextlib.suppress(FileNotFoundError):
+                path.unlink()
+
+
+def _rank(result: EpochResult) -> float:
+    """Higher is better: AUC, or less loss where one class is absent and AUC is undefined."""
+    auc, loss = result.validation["auc"], result.validation["log_loss"]
+    return auc if auc is not None else -(loss or 0.0)

@@ -1,0 +1,130 @@
+"""The training loop: epochs of mixed batches, an evaluation after each, the best and the last model kept."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from fastffdi.errors import RunError
+from fastffdi.inference.scoring import Scorer
+from fastffdi.loaders.batch import Batch, Loader
+from fastffdi.model import metrics
+from fastffdi.model.precision import Precision
+from fastffdi.render.device import DeviceStage
+from fastffdi.training.mix import Mixer
+from fastffdi.training.optimiser import Optimiser
+from fastffdi.training.tally import Tally, WaitClock
+
+#: Batches between two looks at the device's sums.
+PEEK_EVERY = 10
+
+#: Called after each batch with its number of pictures, and now and then with the means so far.
+Progress = Callable[[int, dict[str, float] | None], None]
+
+
+@dataclass(frozen=True)
+class EpochResult:
+    """One epoch's figures. Losses in nats; AUC None where one class is absent; wait_share of the seconds."""
+
+    epoch: int
+    train_loss: float
+    train_accuracy: float
+    images_per_second: float
+    wait_share: float
+    learning_rate: float
+    validation: dict[str, float | None]
+
+
+@dataclass(frozen=True)
+class Trainer:
+    """What an epoch needs besides its data. `mixer` is None where nothing is mixed."""
+
+    model: nn.Module
+    stage: DeviceStage
+    precision: Precision
+    optimiser: Optimiser
+    mixer: Mixer | None
+
+    def fit(
+        self,
+        train: Loader,
+        val: Loader,
+        labels: np.ndarray,
+        epochs: int,
+        progress: Progress,
+    ) -> Iterator[EpochResult]:
+        """Train for `epochs`, yielding after each; `labels` (n,) are those of the validation rows."""
+        for epoch in range(epochs):
+            yield self._epoch(train, val, labels, epoch, progress)
+
+    def _epoch(
+        self, train: Loader, val: Loader, labels: np.ndarray, epoch: int, progress: Progress
+    ) -> EpochResult:
+        rate = self.optimiser.learning_rate
+        means, speed, wait_share = self._train(train, epoch, progress)
+        scorer = Scorer(self.model, self.stage, self.precision)
+        scores = scorer(val, len(labels), lambda pictures: progress(pictures, None))
+        if not np.isfinite(scores).all():
+            raise RunError(f"epoch {epoch + 1}: the model's scores are not finite; lower --lr")
+        figures = metrics.summary(labels, scores)
+        return EpochResult(epoch, means["loss"], means["accuracy"], speed, wait_share, rate, figures)
+
+    def _train(self, loader: Loader, epoch: int, progress: Progress) -> tuple[dict[str, float], float, float]:
+        """One pass over the training pictures: mean loss and accuracy, images/s, share of time waiting."""
+        self.model.train()
+        tally, clock = Tally(("loss", "accuracy"), self.stage.device), WaitClock(self.stage.device)
+        pictures, batches = 0, loader.epoch(epoch)
+        for step in range(len(loader)):
+            with clock.waiting():
+                batch = next(batches)
+                images = self.stage(batch.images, batch.program, batch.done)
+            tally.add(*self._step(images, batch))
+            pictures += len(batch)
+            progress(len(batch), tally.peek() if step % PEEK_EVERY == 0 else None)
+        seconds, wait_share = clock.stop()
+        means = tally.means()
+        if not np.isfinite(means["loss"]):
+            raise RunError(f"epoch {epoch + 1}: the training loss is {means['loss']}; lower --lr or set --amp off")
+        return means, pictures / seconds, wait_share
+
+    def _step(self, images: torch.Tensor, batch: Batch) -> tuple[torch.Tensor, ...]:
+        """One update: summed loss, summed accuracy, and how many pictures they are over."""
+        labels, valid = self._labels(batch)
+        partners, share = labels, torch.ones_like(valid)
+        if self.mixer is not None:
+            images, partners, share = self.mixer(images, labels, batch)
+        with self.precision.autocast(self.stage.device):
+            logits = self.model(images)
+        losses = soft_cross_entropy(logits.float(), labels, partners, share)
+        total = (losses * valid).sum()
+        self.optimiser.step(total / valid.sum().clamp(min=1))
+        correct = mixed_accuracy(logits, labels, partners, share)
+        return total, (correct * valid).sum(), valid.sum()
+
+    def _labels(self, batch: Batch) -> tuple[torch.Tensor, torch.Tensor]:
+        """Labels (N·views,) int64 and validity (N·views,) float32 on the device, in one copy."""
+        both = torch.from_numpy(np.stack([batch.labels, batch.valid]).repeat(batch.views, axis=1))
+        if self.stage.device.type == "cuda":
+            both = both.pin_memory().to(self.stage.device, non_blocking=True)
+        return both[0], both[1].float()
+
+
+def soft_cross_entropy(
+    logits: torch.Tensor, labels: torch.Tensor, partners: torch.Tensor, share: torch.Tensor
+) -> torch.Tensor:
+    """Cross-entropy (N,) of logits (N, 2) to `share` on the label and the rest on the partner's label."""
+    own = F.cross_entropy(logits, labels, reduction="none")
+    return torch.lerp(F.cross_entropy(logits, partners, reduction="none"), own, share)
+
+
+def mixed_accuracy(
+    logits: torch.Tensor, labels: torch.Tensor, partners: torch.Tensor, share: torch.Tensor
+) -> torch.Tensor:
+    """share · [prediction = label] + (1 − share) · [prediction = partner's label], (N,)."""
+    predicted = logits.argmax(dim=1)
+    return torch.lerp((predicted == partners).float(), (predicted == labels).float(), share)

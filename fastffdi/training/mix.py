@@ -1,0 +1,106 @@
+"""MixUp and CutMix on the device, from the plan's numbers.
+
+mixup: Zhang et al., "mixup: Beyond Empirical Risk Minimization", arXiv 1710.09412.
+CutMix: Yun et al., arXiv 1905.04899; the box is drawn as in torchvision.transforms.v2.CutMix.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from scipy.special import betaincinv
+
+from fastffdi.loaders.batch import Batch
+from fastffdi.recipe.plan import MIX_STREAM, Plan
+from fastffdi.recipe.recipe import Mix
+
+
+@dataclass(frozen=True)
+class Pairing:
+    """Who is mixed with whom, and how, for N pictures of H × W.
+
+    partner  (N,) index into the batch
+    blend    (N,) the picture's own weight in a MixUp; 1 where there is none
+    box      (N, 4) top, left, bottom, right of the part pasted from the partner; empty where there is none
+    share    (N,) the part of the label mass that stays with the picture's own label
+    """
+
+    partner: np.ndarray
+    blend: np.ndarray
+    box: np.ndarray
+    share: np.ndarray
+
+
+@dataclass(frozen=True)
+class Mixer:
+    """Mixes the batches of a training run; a pure function of the batch."""
+
+    mix: Mix
+    plan: Plan
+
+    def __call__(self, images: torch.Tensor, labels: torch.Tensor, batch: Batch) -> tuple[torch.Tensor, ...]:
+        """Mixed images (N, C, H, W), the partners' labels (N,), and the share (N,) of a picture's own label.
+
+        images (N, C, H, W) floating point and labels (N,) are on the device, and are not changed.
+        """
+        height, width = images.shape[2:]
+        pairing = pair(self.mix, self.plan, batch, height, width)
+        columns = [pairing.partner, pairing.blend, *pairing.box.T, pairing.share]
+        table = torch.from_numpy(np.stack(columns).astype(np.float32))
+        if images.is_cuda:
+            table = table.pin_memory().to(images.device, non_blocking=True)
+        partner, blend, top, left, bottom, right, share = table.unbind()
+        others = partner.long()
+        mixed = paste(images, images[others], blend, torch.stack([top, left, bottom, right], dim=1))
+        return mixed, labels[others], share
+
+
+def pair(mix: Mix, plan: Plan, batch: Batch, height: int, width: int) -> Pairing:
+    """The pairing of a batch: every valid picture with the next valid one, the last with the first."""
+    u = plan.uniform(batch.epoch, batch.rows, batch.repeats, MIX_STREAM, 5)
+    cut = _takes_cutmix(mix, u[:, 1])
+    mixed = (u[:, 0] < mix.p) & batch.valid & bool(mix.mixup or mix.cutmix)
+    blend = np.where(mixed & ~cut, _beta(mix.mixup, u[:, 2]), 1.0)
+    box = _boxes(_beta(mix.cutmix, u[:, 2]), u[:, 3:5], height, width) * (mixed & cut)[:, None]
+    pasted = (box[:, 2] - box[:, 0]) * (box[:, 3] - box[:, 1]) / (height * width)
+    return Pairing(_next_valid(batch.valid), blend, box, np.where(mixed & cut, 1 - pasted, blend))
+
+
+def paste(images: torch.Tensor, others: torch.Tensor, blend: torch.Tensor, box: torch.Tensor) -> torch.Tensor:
+    """blend · image + (1 − blend) · other outside the box, the other picture inside it; all (N, …)."""
+    weight = blend.to(images.dtype)[:, None, None, None]
+    blended = torch.lerp(others, images, weight)
+    ys = torch.arange(images.shape[2], device=images.device)
+    xs = torch.arange(images.shape[3], device=images.device)
+    rows = (ys >= box[:, :1]) & (ys < box[:, 2:3])
+    columns = (xs >= box[:, 1:2]) & (xs < box[:, 3:])
+    return torch.where((rows[:, :, None] & columns[:, None, :])[:, None], others, blended)
+
+
+def _takes_cutmix(mix: Mix, u: np.ndarray) -> np.ndarray:
+    if mix.mixup and mix.cutmix:
+        return np.asarray(u < mix.switch)
+    return np.full(u.shape, bool(mix.cutmix))
+
+
+def _beta(alpha: float, u: np.ndarray) -> np.ndarray:
+    """Numbers distributed as Beta(α, α), by its inverse distribution function; 1 where α is 0."""
+    return np.asarray(betaincinv(alpha, alpha, u)) if alpha else np.ones_like(u)
+
+
+def _boxes(share: np.ndarray, u: np.ndarray, height: int, width: int) -> np.ndarray:
+    """Boxes of the area 1 − share about uniform centres, cut off at the edges: (N, 4)."""
+    half = 0.5 * np.sqrt(1 - share)
+    sides = np.array([height, width])
+    centre = np.floor(u * sides)
+    reach = np.floor(half[:, None] * sides)
+    return np.concatenate([np.maximum(centre - reach, 0), np.minimum(centre + reach, sides)], axis=1)
+
+
+def _next_valid(valid: np.ndarray) -> np.ndarray:
+    partner = np.arange(len(valid))
+    members = np.flatnonzero(valid)
+    partner[members] = np.roll(members, -1)
+    return partner

@@ -1,0 +1,198 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from fastffdi.data.labels import first_three, read_labels
+from fastffdi.data.manifest import Manifest
+from fastffdi.errors import DataError
+
+
+@pytest.fixture
+def images(tmp_path, monkeypatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    folder = Path("images")
+    (folder / "sub").mkdir(parents=True)
+    for name in ("a.jpg", "b.jpg", "c.jpg", "NA", "sub/d.jpg"):
+        (folder / name).touch()
+    return folder
+
+
+def read(content: str | bytes, targets="required", duplicates=False) -> Manifest:
+    data = content.encode() if isinstance(content, str) else content
+    Path("labels.txt").write_bytes(data)
+    return read_labels(Path("labels.txt"), Path("images"), targets=targets, duplicates=duplicates)
+
+
+def message(content: str | bytes, **options) -> str:
+    with pytest.raises(DataError) as error:
+        read(content, **options)
+    assert "\n" not in str(error.value)
+    return str(error.value)
+
+
+def test_names_labels_and_root(images):
+    rows = read("img_name,target\nb.jpg,1\nsub/d.jpg,0\nNA,1\n")
+    assert rows.root == str(images.absolute())
+    assert rows.names.tolist() == ["b.jpg", "sub/d.jpg", "NA"]
+    assert rows.labels is not None
+    assert rows.labels.dtype == np.int64
+    assert rows.labels.tolist() == [1, 0, 1]
+    assert rows.sizes is None
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"\xef\xbb\xbfimg_name,target\na.jpg,1\nb.jpg,0\n",
+        b"img_name , target\na.jpg,1\nb.jpg,0",
+        b"img_name,target\r\na.jpg,1\r\nb.jpg,0\r\n\r\n",
+        b"\n\nimg_name,target\na.jpg,1\nb.jpg,0\n\n  \n\n",
+        b"id,target,img_name\n7,1.0,a.jpg\n8,0.0,b.jpg\n",
+        b'"img_name","target"\n"a.jpg", 1\n"b.jpg",0 \n',
+    ],
+    ids=["BOM", "spaces in header", "CRLF", "blank lines around", "other columns", "quotes and spaces"],
+)
+def test_harmless_differences_are_tolerated(images, content):
+    rows = read(content)
+    assert rows.names.tolist() == ["a.jpg", "b.jpg"]
+    assert rows.labels is not None
+    assert rows.labels.tolist() == [1, 0]
+
+
+def test_targets_may_be_absent_when_optional(images):
+    assert read("img_name\na.jpg\nb.jpg\n\n", targets="optional").labels is None
+    rows = read("img_name,target\na.jpg,1\n", targets="optional")
+    assert rows.labels is not None
+    assert rows.labels.tolist() == [1]
+
+
+def test_duplicates_stay_when_allowed(images):
+    rows = read("img_name\nb.jpg\na.jpg\nb.jpg\n", "optional", True)
+    assert rows.names.tolist() == ["b.jpg", "a.jpg", "b.jpg"]
+
+
+@pytest.mark.parametrize(
+    ("file", "folder", "line"),
+    [
+        ("no.txt", "images", "no.txt: no such label file; give a CSV file with the header img_name,target"),
+        ("a.txt", "no", "no: no such image folder; give the folder with the pictures a.txt lists"),
+    ],
+)
+def test_a_missing_file_or_folder(images, file, folder, line):
+    Path("a.txt").touch()
+    with pytest.raises(DataError) as error:
+        read_labels(Path(file), Path(folder), targets="required", duplicates=False)
+    assert str(error.value) == line
+
+
+def test_missing_columns_tell_what_there_is(images):
+    cure = "write img_name,target"
+    assert message("name,label\na.jpg,1\n") == (
+        f"labels.txt: no column img_name and target; its first line has 'name', 'label'; {cure}"
+    )
+    assert message("img_name\na.jpg\n") == (
+        f"labels.txt: no column target; its first line has 'img_name'; {cure}"
+    )
+    assert message("") == f"labels.txt: no column img_name and target; it is empty; {cure}"
+
+
+@pytest.mark.parametrize("word", ["x", "2", "-1", "1.5", "01", "true", "", "NaN"])
+def test_other_targets_tell_their_line(images, word):
+    line = f"labels.txt: line 3: target {word!r} is not 0 (real) or 1 (fake)"
+    assert message(f"img_name,target\na.jpg,1\nb.jpg,{word}\nc.jpg,9\n") == line
+
+
+def test_line_numbers_count_blank_lines_before_the_header(images):
+    assert message("\n\nimg_name,target\na.jpg,x\n").startswith("labels.txt: line 4: target 'x'")
+
+
+def test_a_short_line_has_no_target(images):
+    line = "labels.txt: line 2: target '' is not 0 (real) or 1 (fake)"
+    assert message("img_name,target\na.jpg\nb.jpg,1\n") == line
+
+
+def test_an_empty_name_or_a_blank_line_within(images):
+    line = "labels.txt: line 3: the name is empty; add it or delete the line"
+    assert message("img_name,target\na.jpg,1\n,0\n") == line
+    assert message("img_name,target\na.jpg,1\n\nb.jpg,0\n") == line
+    assert message("img_name,target\n\nb.jpg,0\n") == line.replace("3", "2")
+
+
+def test_duplicates_are_counted_and_named(images):
+    assert message("img_name,target\nb.jpg,1\na.jpg,0\nb.jpg,1\na.jpg,1\nb.jpg,1\n") == (
+        "labels.txt: 2 names stand on more than one line (b.jpg, a.jpg); keep one line for each"
+    )
+
+
+def test_absent_pictures_are_counted_and_the_first_three_named(images):
+    listed = ["z.jpg", "a.jpg", "y.jpg", "sub/a.jpg", "no/x.jpg", "b.jpg/q"]
+    assert message("img_name,target\n" + "".join(f"{name},1\n" for name in listed)) == (
+        f"labels.txt: 5 of 6 pictures are not in {images.absolute()} (z.jpg, y.jpg, sub/a.jpg, …); "
+        "add them or delete their lines"
+    )
+
+
+def test_names_are_not_trimmed(images):
+    assert "(a.jpg )" in message("img_name,target\na.jpg ,1\n")
+
+
+def test_a_nul_in_a_name_is_an_absent_picture(images):
+    assert "1 of 1 pictures are not in" in message("img_name,target\nx\0/a.jpg,1\n")
+
+
+@pytest.mark.parametrize("name", ["../images/a.jpg", "sub/../a.jpg", "/etc/passwd", "/a.jpg", "sub/../../x"])
+def test_names_that_leave_the_folder(images, name):
+    assert message(f"img_name,target\na.jpg,1\n{name},1\n") == (
+        f"labels.txt: line 3: {name!r} is not inside {images.absolute()}; "
+        "write names relative to that folder, without '..'"
+    )
+
+
+def test_absolute_names_inside_the_folder_are_allowed(images):
+    name = f"{images.absolute()}/sub/d.jpg"
+    assert read(f"img_name,target\n{name},1\n").paths() == [name]
+
+
+def test_a_sibling_folder_with_the_same_beginning_is_outside(images, tmp_path):
+    assert "is not inside" in message(f"img_name,target\n{tmp_path}/images2/a.jpg,1\n")
+
+
+@pytest.mark.parametrize("rows", ["", "\n\n", ",\n"])
+def test_a_file_that_lists_nothing(images, rows):
+    line = "labels.txt: lists no pictures; add one line NAME,TARGET for each"
+    assert message(f"img_name,target\n{rows}") == line
+
+
+def test_other_encodings_and_broken_quotes(images):
+    assert message("img_name,target\nä.jpg,1\n".encode("utf-16")) == (
+        "labels.txt: not UTF-8 text; save it as CSV in UTF-8"
+    )
+    assert message('img_name,target\na.jpg,1\n"b.jpg,0\n') == (
+        "labels.txt: not CSV (EOF inside string starting at line 3); "
+        "write one line NAME,TARGET for each picture"
+    )
+
+
+def test_first_three():
+    assert first_three([]) == ""
+    assert first_three("abc") == "a, b, c"
+    assert first_three("abcd") == "a, b, c, …"
+    assert first_three(["a\nb", "ä"]) == "'a\\nb', ä"
+
+
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.binary(max_size=60) | st.text("aimg_ntre,\n\r\"'01/. \0", max_size=60).map(str.encode))
+def test_any_bytes_give_a_manifest_or_one_line(images, tail):
+    for head in (b"", b"img_name,target\n", b"img_name,target\na.jpg,1\n"):
+        try:
+            rows = read(head + tail)
+        except DataError as error:
+            lines = str(error).splitlines()
+        else:
+            lines = rows.names[:1].tolist()
+        assert len(lines) == 1

@@ -1,0 +1,201 @@
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from fastffdi.data.layout import find_dataset, find_validation, label_files, picture_files, plain_folder
+from fastffdi.errors import DataError
+
+
+@pytest.fixture(autouse=True)
+def _here(tmp_path, monkeypatch) -> None:
+    monkeypatch.chdir(tmp_path)
+
+
+def touch(*names: str) -> None:
+    for name in names:
+        Path(name).parent.mkdir(parents=True, exist_ok=True)
+        Path(name).touch()
+
+
+def challenge(base: str, train="trainset_label.txt", val="valset_label.txt") -> None:
+    touch(f"{base}/trainset/a.jpg", f"{base}/trainset/b.jpg", f"{base}/valset/c.jpg")
+    Path(base, train).write_text("img_name,target\nb.jpg,1\na.jpg,0\n")
+    Path(base, val).write_text("img_name,target\nc.jpg,1\n")
+
+
+def message(call, *args) -> str:
+    with pytest.raises(DataError) as error:
+        call(*args)
+    assert "\n" not in str(error.value)
+    return str(error.value)
+
+
+@pytest.mark.parametrize("base", ["d", "d/phase1"])
+@pytest.mark.parametrize("files", [(), ("train_label.txt", "val_label.txt")])
+def test_the_challenge_layout(base, files):
+    challenge(base, *files)
+    found = find_dataset(Path("d"))
+    assert found.train.root == os.path.abspath(f"{base}/trainset")
+    assert found.train.names.tolist() == ["b.jpg", "a.jpg"]
+    assert found.train.labels.tolist() == [1, 0]
+    assert found.val.paths() == [os.path.abspath(f"{base}/valset/c.jpg")]
+    assert found.description == (
+        "d: training 2 pictures (1 real, 1 fake), validation 1 pictures (0 real, 1 fake)"
+    )
+
+
+@pytest.mark.parametrize("val", ["val", "valid", "validation"])
+@pytest.mark.parametrize(("real", "fake"), [("real", "fake"), ("0", "1"), ("Real", "FAKE")])
+def test_class_folders(val, real, fake):
+    touch(f"d/train/{fake}/z.jpg", f"d/train/{real}/deep/y.PNG", f"d/train/{real}/b.jpg")
+    touch(f"d/{val}/{fake}/v.webp")
+    touch(f"d/train/{real}/notes.txt", f"d/train/{real}/._b.jpg", "d/train/other/x.jpg", "d/train/stray.jpg")
+    found = find_dataset(Path("d"))
+    assert found.train.root == os.path.abspath("d")
+    labels = dict(zip(found.train.names, found.train.labels, strict=True))
+    assert labels == {f"train/{real}/b.jpg": 0, f"train/{real}/deep/y.PNG": 0, f"train/{fake}/z.jpg": 1}
+    assert found.train.names.tolist() == sorted(labels)
+    assert found.val.paths() == [os.path.abspath(f"d/{val}/{fake}/v.webp")]
+
+
+def test_label_files_with_their_folders():
+    challenge("d")
+    place = Path("d")
+    splits = [place / name for name in ("trainset_label.txt", "trainset", "valset_label.txt", "valset")]
+    found = label_files(*splits)
+    assert found.train.names.tolist() == ["b.jpg", "a.jpg"]
+    assert found.val.names.tolist() == ["c.jpg"]
+    assert found.description == (
+        "training 2 pictures (1 real, 1 fake), validation 1 pictures (0 real, 1 fake)"
+    )
+
+
+def test_one_class_alone_is_allowed():
+    touch("d/train/real/a.jpg", "d/val/real/b.jpg")
+    assert find_dataset(Path("d")).train.class_counts() == {0: 1, 1: 0}
+
+
+def test_label_files_win_over_class_folders():
+    challenge("d")
+    touch("d/train/real/x.jpg", "d/val/real/y.jpg")
+    assert find_dataset(Path("d")).train.names.tolist() == ["b.jpg", "a.jpg"]
+
+
+def test_validation_alone_needs_no_targets_and_allows_repeats():
+    challenge("d")
+    Path("d/trainset_label.txt").unlink()
+    Path("d/valset_label.txt").write_text("img_name\nc.jpg\nc.jpg\n")
+    rows = find_validation(Path("d"))
+    assert rows.names.tolist() == ["c.jpg", "c.jpg"]
+    assert rows.labels is None
+
+
+def test_validation_from_class_folders_has_labels():
+    touch("d/val/fake/a.jpg")
+    assert find_validation(Path("d")).labels.tolist() == [1]
+
+
+def test_training_needs_targets():
+    challenge("d")
+    Path("d/valset_label.txt").write_text("img_name\nc.jpg\n")
+    assert message(find_dataset, Path("d")).startswith("d/valset_label.txt: no column target;")
+
+
+def test_repeats_in_training_are_refused():
+    challenge("d")
+    Path("d/trainset_label.txt").write_text("img_name,target\na.jpg,0\na.jpg,0\n")
+    assert message(find_dataset, Path("d")) == (
+        "d/trainset_label.txt: 1 names stand on more than one line (a.jpg); keep one line for each"
+    )
+
+
+def test_a_lone_label_file_is_a_mistake_to_name():
+    challenge("d")
+    Path("d/valset_label.txt").unlink()
+    assert message(find_dataset, Path("d")) == (
+        "d: no valset_label.txt or val_label.txt; the folder holds trainset/, trainset_label.txt, valset/; "
+        "add the file"
+    )
+
+
+def test_a_label_file_without_its_pictures():
+    challenge("d")
+    Path("d/valset/c.jpg").unlink()
+    Path("d/valset").rmdir()
+    assert message(find_dataset, Path("d")) == (
+        "d/valset: no such image folder; give the folder with the pictures d/valset_label.txt lists"
+    )
+
+
+def test_neither_layout_says_what_was_looked_for_and_what_is_there():
+    touch("d/a.jpg", "d/b/c.jpg")
+    assert message(find_dataset, Path("d")) == (
+        "d: no training split; looked for trainset_label.txt or train_label.txt with trainset/ "
+        "(also in phase1/), and for real/ and fake/ in train/; the folder holds a.jpg, b/"
+    )
+    assert message(find_validation, Path("d")) == (
+        "d: no validation split; looked for valset_label.txt or val_label.txt with valset/ "
+        "(also in phase1/), and for real/ and fake/ in val/ or valid/ or validation/; "
+        "the folder holds a.jpg, b/"
+    )
+
+
+def test_an_empty_split():
+    touch("d/train/real/a.jpg", "d/val/real/notes.txt", "d/val/fake/notes.txt")
+    assert message(find_dataset, Path("d")) == (
+        "d: no pictures (jpg jpeg png webp bmp tif tiff) in val/fake and val/real; add some"
+    )
+
+
+@pytest.mark.parametrize("call", [find_dataset, find_validation, plain_folder])
+def test_a_folder_that_is_none(call):
+    touch("file.jpg")
+    assert message(call, Path("none")) == "none: no such folder; give the folder that holds the pictures"
+    assert message(call, Path("file.jpg")) == (
+        "file.jpg: is a file, not a folder; give the folder that holds the pictures"
+    )
+
+
+def test_a_plain_folder_is_walked_in_sorted_order():
+    touch("d/b.JPG", "d/a/z.tiff", "d/a.jpeg", "d/.hidden/x.jpg", "d/readme.md", "d/folder.png/q.bmp")
+    rows = plain_folder(Path("d"))
+    assert rows.names.tolist() == ["a.jpeg", "a/z.tiff", "b.JPG", "folder.png/q.bmp"]
+    assert rows.root == os.path.abspath("d")
+    assert rows.labels is None
+
+
+def test_a_link_to_a_folder_is_followed_and_a_loop_ends():
+    touch("d/a.jpg", "else/b.jpg")
+    os.symlink("../else", "d/linked")
+    os.symlink("..", "else/loop")
+    os.symlink(".", "d/self")
+    assert plain_folder(Path("d")).names.tolist() == ["a.jpg", "linked/b.jpg"]
+
+
+def test_a_plain_folder_without_pictures():
+    touch("d/notes.txt")
+    assert message(plain_folder, Path("d")) == (
+        "d: no pictures (jpg jpeg png webp bmp tif tiff); the folder holds notes.txt"
+    )
+    Path("e").mkdir()
+    assert message(plain_folder, Path("e")).endswith("; the folder is empty")
+
+
+def test_files_keep_their_names_as_typed(tmp_path):
+    touch("a.jpg", "d/b")
+    names = ["d/../a.jpg", "d/b", str(tmp_path / "a.jpg"), "a.jpg"]
+    rows = picture_files(names)
+    assert rows.names.tolist() == names
+    assert rows.paths()[1] == os.path.abspath("d/b")
+    assert all(os.path.samefile(path, name) for path, name in zip(rows.paths(), names, strict=True))
+
+
+def test_files_that_are_none(tmp_path):
+    touch("a.jpg", "d/b.jpg")
+    assert message(picture_files, ["a.jpg", "z.jpg", "d"]) == (
+        f"2 of 3 files do not exist (z.jpg, d); check the names, seen from {tmp_path}"
+    )
+    assert message(picture_files, []) == "no pictures given; name at least one file or folder"

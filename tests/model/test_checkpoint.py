@@ -1,0 +1,168 @@
+import json
+import math
+
+import pytest
+import torch
+from safetensors.torch import save_file
+
+from fastffdi.errors import SettingError
+from fastffdi.model import checkpoint
+from fastffdi.model.backbone import build
+from fastffdi.model.checkpoint import Checkpoint, read, restore, save
+from fastffdi.model.weights import load_weights
+
+RECIPE = {
+    "train": [{"resize": {"size": [64, 64]}}, {"horizontal_flip": {"p": 0.5}}],
+    "eval": [{"resize": {"size": [64, 64]}}],
+    "mix": {"mixup": 0.2, "cutmix": None},
+}
+PICTURES = torch.linspace(-2, 2, 2 * 3 * 64 * 64).reshape(2, 3, 64, 64)
+
+
+def described(backbone="test_efficientnet", **changes):
+    values = {
+        "backbone": backbone,
+        "recipe": RECIPE,
+        "size": (64, 64),
+        "mean": (0.485, 0.456, 0.406),
+        "std": (0.229, 0.224, 0.225),
+        "epoch": 7,
+        "seed": 2**63,
+        "metrics": {"auc": 0.987654321, "eer": None},
+    }
+    return Checkpoint(**(values | changes))
+
+
+@pytest.fixture(scope="module")
+def model():
+    trained = build("test_efficientnet", pretrained=False)
+    trained(PICTURES)  # moves the batch norms' statistics off their start
+    return trained.eval()
+
+
+@pytest.fixture
+def path(tmp_path, model):
+    save(described(), model, tmp_path / "best.safetensors")
+    return tmp_path / "best.safetensors"
+
+
+def test_what_was_saved_is_read_back(path):
+    found = read(path)
+    assert found == described()
+    assert found.labels == ("real", "fake")
+    assert {"python", "fastffdi", "torch", "timm"} <= found.versions.keys()
+    assert found.versions["torch"].split("+")[0] == torch.__version__.split("+")[0]
+
+
+def test_outputs_are_the_same_to_the_last_bit(path, model):
+    _, restored = restore(path)
+    pictures = PICTURES.contiguous(memory_format=torch.channels_last)
+    with torch.no_grad():
+        assert torch.equal(restored(pictures), model(pictures))
+
+
+def test_a_restored_model_is_in_eval_mode_and_channels_last(path):
+    _, restored = restore(path)
+    assert not restored.training
+    assert restored.conv_stem.weight.is_contiguous(memory_format=torch.channels_last)
+
+
+def test_a_state_dict_is_saved_like_its_model(tmp_path, model, path):
+    save(described(), model.state_dict(), tmp_path / "other.safetensors")
+    assert (tmp_path / "other.safetensors").read_bytes() == path.read_bytes()
+
+
+def test_saving_leaves_the_model_alone(tmp_path, model):
+    before = {name: (tensor.data_ptr(), tensor.stride()) for name, tensor in model.state_dict().items()}
+    save(described(), model, tmp_path / "again.safetensors")
+    after = {name: (tensor.data_ptr(), tensor.stride()) for name, tensor in model.state_dict().items()}
+    assert after == before
+
+
+def test_two_names_for_one_tensor_are_both_saved(tmp_path):
+    tied = torch.arange(6.0).reshape(2, 3)
+    save(described(), {"a": tied, "b": tied, "c": tied.T}, tmp_path / "tied.safetensors")
+    with checkpoint_tensors(tmp_path / "tied.safetensors") as found:
+        assert torch.equal(found.get_tensor("b"), tied)
+        assert torch.equal(found.get_tensor("c"), tied.T)
+
+
+def checkpoint_tensors(path):
+    from safetensors import safe_open
+
+    return safe_open(path, framework="pt")
+
+
+def test_reading_the_description_reads_no_weights(path, monkeypatch):
+    monkeypatch.setattr(torch, "empty", None)
+    monkeypatch.setattr("safetensors.torch.load_file", None)
+    assert read(path).epoch == 7
+
+
+def test_a_metric_that_is_not_finite_becomes_none(tmp_path, model):
+    save(described(metrics={"loss": math.nan, "auc": math.inf}), model, tmp_path / "diverged.safetensors")
+    assert read(tmp_path / "diverged.safetensors").metrics == {"loss": None, "auc": None}
+
+
+def test_a_failed_save_leaves_the_old_file(path, model):
+    before = path.read_bytes()
+    with pytest.raises(TypeError):
+        save(described(recipe={"train": object()}), model, path)
+    assert path.read_bytes() == before
+    assert [file.name for file in path.parent.iterdir()] == [path.name]
+
+
+def test_a_checkpoint_serves_as_weights_for_training(path, model):
+    fresh = build("test_efficientnet", pretrained=False)
+    assert load_weights(fresh, path).endswith("matched by name; head kept")
+    assert torch.equal(fresh.classifier.weight, model.classifier.weight)
+
+
+def refused(path):
+    with pytest.raises(SettingError) as caught:
+        restore(path)
+    assert "\n" not in str(caught.value)
+    return str(caught.value)
+
+
+def test_a_missing_file_is_refused(tmp_path):
+    assert "absent.safetensors: no such file; give one that" in refused(tmp_path / "absent.safetensors")
+
+
+def test_a_torch_pickle_is_refused(tmp_path, model):
+    torch.save(model.state_dict(), tmp_path / "model.pth")
+    assert "model.pth: not a safetensors file, or cut short" in refused(tmp_path / "model.pth")
+
+
+def test_a_file_cut_short_is_refused(path):
+    path.write_bytes(path.read_bytes()[:-100])
+    assert "cut short" in refused(path)
+
+
+def test_bare_weights_are_refused_and_their_use_named(tmp_path):
+    save_file({"weight": torch.zeros(2)}, tmp_path / "bare.safetensors")
+    assert "fastffdi train --weights FILE" in refused(tmp_path / "bare.safetensors")
+
+
+@pytest.mark.parametrize(
+    ("document", "expected"),
+    [
+        ('{"format": 99}', "written by another version of fastffdi"),
+        ('{"format": 1}', "its header is damaged"),
+        ("[]", "its header is damaged"),
+        ("{", "its header is damaged"),
+        (
+            json.dumps({"format": 1, "size": [1, 1], "mean": [], "std": [], "labels": []}),
+            "its header is damaged",
+        ),
+    ],
+)
+def test_a_header_that_cannot_be_used_is_refused(tmp_path, document, expected):
+    header = {checkpoint.HEADER: document}
+    save_file({"weight": torch.zeros(2)}, tmp_path / "odd.safetensors", metadata=header)
+    assert expected in refused(tmp_path / "odd.safetensors")
+
+
+def test_weights_of_another_model_are_refused(tmp_path, model):
+    save(described(backbone="test_resnet"), model, tmp_path / "other.safetensors")
+    assert "its weights do not fit 'test_resnet' as timm" in refused(tmp_path / "other.safetensors")

@@ -1,0 +1,97 @@
+import pytest
+import torch
+
+from fastffdi.errors import SettingError
+from fastffdi.model import precision
+from fastffdi.model.precision import Capabilities, choose
+
+CPU, CUDA = torch.device("cpu"), torch.device("cuda")
+
+
+@pytest.mark.parametrize(
+    ("device", "capabilities", "name"),
+    [
+        (CUDA, Capabilities(cuda_bf16=True), "bf16"),
+        (CUDA, Capabilities(cuda_bf16=False, cpu_bf16="AMX"), "fp16"),
+        (CPU, Capabilities(cpu_bf16="AMX"), "bf16"),
+        (CPU, Capabilities(cpu_bf16="AVX512-BF16"), "bf16"),
+        (CPU, Capabilities(cuda_bf16=True), "off"),
+        (torch.device("mps"), Capabilities(cpu_bf16="AMX"), "off"),
+    ],
+)
+def test_auto_takes_what_the_device_has(device, capabilities, name):
+    assert choose("auto", device, capabilities).name == name
+
+
+def test_auto_says_why():
+    assert choose("auto", CPU, Capabilities(cpu_bf16="AMX")).reason == "bf16, since this CPU has AMX"
+    expected = "float32, since this CPU has neither AMX nor AVX512-BF16"
+    assert choose("auto", CPU, Capabilities()).reason == expected
+    expected = "fp16 with gradient scaling, since this GPU has no bf16"
+    assert choose("auto", CUDA, Capabilities()).reason == expected
+
+
+def test_off_is_float32_whatever_the_device_has():
+    chosen = choose("off", CUDA, Capabilities(cuda_bf16=True))
+    assert (chosen.name, chosen.dtype) == ("off", torch.float32)
+
+
+def test_fp16_needs_cuda():
+    with pytest.raises(
+        SettingError, match="--amp fp16: needs a CUDA device, not 'cpu'; use --amp auto, bf16"
+    ):
+        choose("fp16", CPU)
+    assert choose("fp16", CUDA, Capabilities(cuda_bf16=True)).dtype == torch.float16
+
+
+def test_bf16_needs_a_gpu_that_has_it():
+    with pytest.raises(SettingError, match="this GPU has no bf16; use --amp auto, fp16 or off"):
+        choose("bf16", CUDA, Capabilities())
+
+
+def test_bf16_on_a_cpu_without_it_is_allowed_and_said_to_be_slow():
+    chosen = choose("bf16", CPU, Capabilities())
+    assert chosen.dtype == torch.bfloat16
+    assert chosen.reason.endswith("only emulates it: --amp off is faster")
+
+
+def test_an_unknown_choice_is_answered_with_the_nearest():
+    with pytest.raises(SettingError, match="--amp bf61: unknown precision, did you mean 'bf16'"):
+        choose("bf61", CPU)
+
+
+@pytest.mark.parametrize(("name", "dtype"), [("bf16", torch.bfloat16), ("off", torch.float32)])
+def test_autocast_computes_products_in_the_dtype(name, dtype):
+    chosen = choose(name, CPU, Capabilities(cpu_bf16="AMX"))
+    ones = torch.ones(2, 2)
+    with chosen.autocast(CPU):
+        assert (ones @ ones).dtype == dtype
+
+
+def test_the_scaler_passes_everything_through_unless_fp16():
+    scaler = choose("bf16", CPU).scaler()
+    loss = torch.tensor(3.0)
+    assert not scaler.is_enabled()
+    assert scaler.scale(loss) is loss
+
+
+@pytest.mark.parametrize(
+    ("flags", "unit"),
+    [
+        ({"amx_bf16", "avx512_bf16"}, "AMX"),
+        ({"avx512_bf16"}, "AVX512-BF16"),
+        ({"avx512f", "avx512_bf16_lookalike"}, ""),
+    ],
+)
+def test_the_unit_follows_from_the_cpus_flags(monkeypatch, flags, unit):
+    monkeypatch.setattr(precision, "_cpu_flags", lambda: frozenset(flags))
+    assert precision.detect(CPU) == Capabilities(cuda_bf16=False, cpu_bf16=unit)
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+def test_auto_on_this_gpu_agrees_with_its_generation():
+    major, _ = torch.cuda.get_device_capability()
+    chosen = choose("auto", CUDA)
+    assert chosen.name == ("bf16" if major >= 8 else "fp16")
+    assert chosen.scaler().is_enabled() == (chosen.name == "fp16")
