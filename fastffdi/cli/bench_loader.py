@@ -20,13 +20,13 @@ if TYPE_CHECKING:
     from fastffdi.data.manifest import Manifest
 
 _METHOD = (
-    "images/s to the normalised {dtype} batch on {device}, batches of {batch_size}; median and quartiles of "
-    "{repeats} turns of at least {seconds:g} s each, loaders taking turns, warm-up not counted; ratio: median of "
-    "the turns' ratios to torchvision's"
+    "images/s to the normalised {dtype} batch on {device}, batches of {batch_size}; median and quartiles "
+    "of {repeats} turns of at least {seconds:g} s each, loaders taking turns, warm-up not counted; ratio: "
+    "median of the turns' ratios to torchvision's."
 )
 _JITTER = (
-    "torchvision's color_jitter does more arithmetic than ours (hue by way of HSV, a pass over the picture for "
-    "each part, against one matrix); the second table compares without it."
+    "torchvision's color_jitter does more arithmetic than ours (hue by way of HSV, a pass over the picture "
+    "for each part, against one matrix); the second table compares without it."
 )
 
 
@@ -121,10 +121,10 @@ def _pictures(data: Path | None, screen: Console) -> tuple[Manifest, str]:
     from fastffdi.data.layout import find_dataset, plain_folder
 
     if data is None:
-        from fastffdi.cli.screen import demo_set
+        from fastffdi.cli.demo_data import builtin_folder
 
-        manifest = find_dataset(demo_set(screen)).train
-        return manifest, f"{len(manifest)} of the built-in demo pictures; --data DIR takes your own"
+        manifest = find_dataset(builtin_folder(screen)).train
+        return manifest, f"demo: {len(manifest)} training pictures"
     try:
         manifest = find_dataset(data).train
     except DataError:  # labels are not needed here

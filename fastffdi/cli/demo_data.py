@@ -27,11 +27,13 @@ def demo_data(folder: Path, train: int, val: int, seed: int) -> None:
 
     with counted("demo pictures", console()) as progress:
         write_demo(folder, train, val, seed, progress)
-    click.echo(f"{train} training and {val} validation pictures in {folder}; next: fastffdi train --data {folder}")
+    click.echo(
+        f"{train} training and {val} validation pictures in {folder}; next: fastffdi train --data {folder}"
+    )
 
 
 def builtin_folder(screen: Console) -> Path:
-    """The built-in demo pictures, made in the cache folder when they are first needed; says that it uses them."""
+    """The built-in demo pictures, made in the cache folder at the first use; says that it uses them."""
     from fastffdi.cli.screen import counted
     from fastffdi.data.demo import demo_folder
 

@@ -20,11 +20,17 @@ _FILE = click.Path(path_type=Path)
 @click.argument("pictures", nargs=-1, metavar="[FOLDER|FILE...]")
 @click.option("--data", type=_FILE, help="Folder as for train: its validation pictures.")
 @click.option("--labels", type=_FILE, help="Label file with a column img_name; a column target is optional.")
-@click.option("--images", type=_FILE, help="Folder of the label file's pictures.  [default: the label file's own]")
-@click.option("-o", "--output", type=_FILE, default="submit.csv", show_default=True, help="CSV file to write.")
+@click.option(
+    "--images", type=_FILE, help="Folder of the label file's pictures.  [default: the label file's own]"
+)
+@click.option(
+    "-o", "--output", type=_FILE, default="submit.csv", show_default=True, help="CSV file to write."
+)
 @click.option("--batch-size", type=click.IntRange(min=1), default=64, show_default=True)
 @click.option("--loader", default="auto", show_default=True, help="auto, dali, cpu or torchvision.")
-@click.option("--threads", type=click.IntRange(min=1), help="Decoding threads.  [default: the usable cores, at most 16]")
+@click.option(
+    "--threads", type=click.IntRange(min=1), help="Decoding threads.  [default: the usable cores, at most 16]"
+)
 @click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda or cuda:N.")
 @click.option("--amp", default="auto", show_default=True, help="auto, bf16, fp16 or off.")
 def predict(
@@ -48,6 +54,8 @@ def predict(
     from fastffdi.cli.screen import bar, console
 
     manifest = _manifest(pictures, data, labels, images)
+    if output.is_dir():
+        raise SettingError(f"--output {output}: is a folder; name the CSV file to write")
     if not output.resolve().parent.is_dir():
         raise SettingError(f"--output {output}: there is no folder {output.parent}; make it first")
     from fastffdi.inference.predict import restore, write_csv
@@ -71,7 +79,9 @@ def _manifest(
     from fastffdi.data.labels import read_labels
 
     if (data is not None) + (labels is not None) + bool(pictures) != 1:
-        raise SettingError("predict: name the pictures in one way: a FOLDER, FILEs, --data DIR or --labels FILE")
+        raise SettingError(
+            "predict: name the pictures in one way: a FOLDER, FILEs, --data DIR or --labels FILE"
+        )
     if images is not None and labels is None:
         raise SettingError("--images: belongs to --labels FILE; give both")
     if data is not None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -16,7 +16,8 @@ def console() -> Console:
     """Where progress and remarks go: standard error, so that standard output holds results only."""
     from rich.console import Console
 
-    return Console(stderr=True, highlight=False, soft_wrap=True)
+    # No markup: brackets and colons in file names mean themselves.
+    return Console(stderr=True, highlight=False, markup=False, emoji=False, soft_wrap=True)
 
 
 class Bar:
@@ -42,7 +43,7 @@ class Bar:
         """Count some more pictures as done; `note` stands at the end of the line until the next."""
         self._done += pictures
         speed = self._done / max(time.perf_counter() - self._began, 1e-9)
-        fields = {"speed": f"{speed:.0f} img/s"} | ({} if note is None else {"note": note})
+        fields: dict[str, Any] = {"speed": f"{speed:.0f} img/s"} | ({} if note is None else {"note": note})
         self._progress.update(self._task, advance=pictures, **fields)
 
 

@@ -20,26 +20,59 @@ _FILE = click.Path(path_type=Path)
 
 
 @click.command()
-@click.option("--data", type=_FILE, help="Folder in the challenge's layout, or with class folders.  [default: demo pictures]")
+@click.option(
+    "--data",
+    type=_FILE,
+    help="Folder in the challenge's layout, or with class folders.  [default: demo pictures]",
+)
 @click.option("--train-labels", type=_FILE, help="Label file img_name,target, in place of --data.")
 @click.option("--train-images", type=_FILE, help="Its pictures' folder.")
 @click.option("--val-labels", type=_FILE, help="Label file of the validation pictures.")
 @click.option("--val-images", type=_FILE, help="Their folder.")
-@click.option("--limit", type=click.IntRange(min=2), help="Use about N pictures of each split, classes in proportion.  [default: all]")
+@click.option(
+    "--limit",
+    type=click.IntRange(min=2),
+    help="Use about N pictures of each split, classes in proportion.  [default: all]",
+)
 @click.option("--backbone", default="efficientnet_b0", show_default=True, help="Any timm model.")
 @click.option("--weights", type=_FILE, help="Start from this file: safetensors or a state dict.")
-@click.option("--pretrained/--no-pretrained", default=None, help="Start from timm's weights.  [default: yes; no for the demo pictures]")
-@click.option("--pipeline", help="A shipped recipe's name, or a file.  [default: standard; demo for the demo pictures]")
+@click.option(
+    "--pretrained/--no-pretrained",
+    default=None,
+    help="Start from timm's weights.  [default: yes; no for the demo pictures]",
+)
+@click.option(
+    "--pipeline", help="A shipped recipe's name, or a file.  [default: standard; demo for the demo pictures]"
+)
 @click.option("--epochs", type=click.IntRange(min=1), default=5, show_default=True)
-@click.option("--batch-size", type=click.IntRange(min=1), default=64, show_default=True, help="Pictures per update.")
-@click.option("--lr", type=click.FloatRange(min=0, min_open=True), default=1e-3, show_default=True, help="Highest learning rate (AdamW, warm-up, cosine).")
-@click.option("--balance", is_flag=True, help="Repeat pictures of the smaller class until classes are equal.  [default: off]")
+@click.option(
+    "--batch-size", type=click.IntRange(min=1), default=64, show_default=True, help="Pictures per update."
+)
+@click.option(
+    "--lr",
+    type=click.FloatRange(min=0, min_open=True),
+    default=1e-3,
+    show_default=True,
+    help="Highest learning rate (AdamW, warm-up, cosine).",
+)
+@click.option(
+    "--balance",
+    is_flag=True,
+    help="Repeat pictures of the smaller class until classes are equal.  [default: off]",
+)
 @click.option("--loader", default="auto", show_default=True, help="auto, dali, cpu or torchvision.")
-@click.option("--threads", type=click.IntRange(min=1), help="Decoding threads.  [default: the usable cores, at most 16]")
+@click.option(
+    "--threads", type=click.IntRange(min=1), help="Decoding threads.  [default: the usable cores, at most 16]"
+)
 @click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda or cuda:N.")
 @click.option("--amp", default="auto", show_default=True, help="auto, bf16, fp16 or off.")
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True)
-@click.option("-o", "--output", type=_FILE, help="Folder for checkpoints and figures.  [default: runs/BACKBONE-DATE-TIME]")
+@click.option(
+    "-o",
+    "--output",
+    type=_FILE,
+    help="Folder for checkpoints and figures.  [default: runs/BACKBONE-DATE-TIME]",
+)
 @click.option("--overwrite", is_flag=True, help="Replace the run that the folder holds.  [default: off]")
 def train(**options: Any) -> None:
     """Train a real/fake classifier and keep the best epoch by validation AUC.
@@ -54,8 +87,9 @@ def train(**options: Any) -> None:
     settings = _settings(options, builtin)
     from fastffdi.training.experiment import prepare
 
-    screen.print(f"data: {dataset.description}")
-    experiment = prepare(settings, dataset, screen.print)
+    remarks = [f"data: {dataset.description}"]
+    experiment = prepare(settings, dataset, remarks.append)
+    screen.print("\n".join(remarks))  # only now, so that an error stands alone
     try:
         _run(experiment, screen)
     finally:
@@ -87,7 +121,8 @@ def _labelled(data: Path | None, files: dict[str, Path | None]) -> Dataset:
     if data is not None or missing:
         problem = "--data" if data is not None else f"{' and '.join(missing)} missing"
         raise SettingError(
-            f"{problem}: give either --data, or all of --train-labels, --train-images, --val-labels, --val-images"
+            f"{problem}: give either --data, or all of --train-labels, --train-images, --val-labels and "
+            "--val-images"
         )
     return label_files(**files)  # type: ignore[arg-type]  # none is None: seen above
 
@@ -114,7 +149,7 @@ def _run(experiment: Experiment, screen: Console) -> None:
     with bar(pictures, f"epoch 1/{epochs}", screen) as progress:
 
         def advance(done: int, means: dict[str, float] | None) -> None:
-            progress.advance(done, means and f"loss {means['loss']:.3f}")
+            progress.advance(done, None if means is None else f"loss {means['loss']:.3f}")
 
         for result in experiment.run(advance):
             screen.print(line(result, epochs))

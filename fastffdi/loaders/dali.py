@@ -69,10 +69,11 @@ class DaliLoader:
 
     def _built(self) -> Pipeline:
         gpu = self._device.type == "cuda"
+        index = torch.cuda.current_device() if gpu and self._device.index is None else self._device.index
         pipeline = Pipeline(
             batch_size=self.feed.batch_size,
             num_threads=self._threads,
-            device_id=(self._device.index or 0) if gpu else None,
+            device_id=index if gpu else None,
             prefetch_queue_depth=self._depth,
         )
         with pipeline:

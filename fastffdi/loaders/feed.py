@@ -13,9 +13,9 @@ from fastffdi.data.order import Order
 from fastffdi.errors import DataError
 from fastffdi.loaders.batch import Batch
 from fastffdi.recipe.kernels import Program
-from fastffdi.recipe.lowering import lower, needs_sizes
+from fastffdi.recipe.lowering import check_sizes, lower, needs_sizes
 from fastffdi.recipe.plan import Plan
-from fastffdi.recipe.steps.base import Step
+from fastffdi.recipe.steps.base import Step, TooSmall
 
 
 @dataclass(frozen=True)
@@ -51,10 +51,11 @@ class Feed:
     ) -> Feed:
         """The feed over a whole manifest; sizes are probed by `threads` threads if the steps need them.
 
-        Raises UndecodablePicture where a size cannot be probed.
+        Raises UndecodablePicture where a size cannot be probed, DataError where a picture is too small.
         """
         if needs_sizes(steps):
             manifest = manifest.with_sizes(threads)
+            _check_sizes(manifest, steps)
         order = Order(len(manifest), seed, shuffle, manifest.labels if balance else None)
         return cls(manifest, order, Plan(seed), steps, batch_size)
 
@@ -71,11 +72,7 @@ class Feed:
     def work(self, epoch: int, rows: np.ndarray, repeats: np.ndarray) -> Work:
         """The work of any pictures of an epoch."""
         sizes = None if self.manifest.sizes is None else self.manifest.sizes[rows]
-        try:
-            program = lower(self.steps, self.plan, epoch, rows, repeats, sizes)
-        except ValueError as error:
-            raise DataError(f"{self.manifest.root}: {error}") from None
-        return Work(epoch, rows, repeats, program)
+        return Work(epoch, rows, repeats, lower(self.steps, self.plan, epoch, rows, repeats, sizes))
 
     def batch(self, work: Work, images: torch.Tensor, done: int) -> Batch:
         """The rendered batch of a work."""
@@ -83,3 +80,11 @@ class Feed:
         labels = np.full(n, -1) if known is None else known[work.rows]
         valid = np.ones(n, bool)
         return Batch(images, labels, work.rows, work.repeats, valid, work.epoch, work.program, done)
+
+
+def _check_sizes(manifest: Manifest, steps: tuple[Step, ...]) -> None:
+    assert manifest.sizes is not None
+    try:
+        check_sizes(steps, manifest.sizes)
+    except TooSmall as error:
+        raise DataError(f"{manifest.paths(slice(error.picture, error.picture + 1))[0]}: {error}") from None

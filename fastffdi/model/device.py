@@ -27,8 +27,8 @@ def choose_device(name: str) -> torch.device:
     count = torch.cuda.device_count() if torch.cuda.is_available() else 0
     if int(index or 0) >= count:
         raise SettingError(
-            f"--device {name}: torch {torch.__version__} sees {count or 'no'} CUDA device{'s' * (count != 1)} "
-            "here; take --device cpu, or run `fastffdi doctor` to see why"
+            f"--device {name}: torch {torch.__version__} sees {count or 'no'} CUDA device{'s' * (count != 1)}"
+            " here; take --device cpu, or run `fastffdi doctor` to see why"
         )
     return torch.device("cuda", int(index or 0))
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from fastffdi.recipe.kernels import Flip, Kernel, Program, Resize, Warp
 from fastffdi.recipe.plan import Plan
-from fastffdi.recipe.steps.base import Step
+from fastffdi.recipe.steps.base import Step, TooSmall
 
 #: Two pictures that no step brings to one size by accident, large enough for any crop.
 _PRETEND = np.array([[40_961, 30_011], [31_013, 42_017]], np.int32)
@@ -26,10 +26,19 @@ def lower(
     """The program for the pictures (rows, repeats), both (N,), of an epoch.
 
     `sizes` (N, 2) height, width may be None where `needs_sizes(steps)` is False.
-    Raises ValueError, naming the step, where a picture's size does not allow it.
+    Raises TooSmall, naming the step, where a picture's size does not allow it.
     """
     numbers = plan.steps(epoch, rows, repeats, [step.draws for step in steps])
     return _lowered(steps, numbers, np.full((len(rows), 2), -1, np.int32) if sizes is None else sizes)
+
+
+def check_sizes(steps: Sequence[Step], sizes: np.ndarray) -> None:
+    """Raise TooSmall for the first picture, of sizes (N, 2), that some step does not allow."""
+    distinct, first = np.unique(sizes, axis=0, return_index=True)
+    try:
+        _lowered(steps, [np.full((len(distinct), step.draws), 0.5) for step in steps], distinct)
+    except TooSmall as error:
+        raise TooSmall(int(first[error.picture]), str(error)) from None
 
 
 def outline(steps: Sequence[Step]) -> Program:
@@ -73,6 +82,8 @@ def _lowered(steps: Sequence[Step], numbers: Iterable[np.ndarray], size: np.ndar
     for step, u in zip(steps, numbers, strict=True):
         try:
             lowered = step.lower(u, size)
+        except TooSmall as error:
+            raise TooSmall(error.picture, f"{step.name()}: {error}") from None
         except ValueError as error:
             raise ValueError(f"{step.name()}: {error}") from None
         for kernel in lowered:

@@ -59,7 +59,7 @@ class DeviceStage:
         # On a CPU in pieces too small for torch to share them out: its threads would wait for one another,
         # spinning, on cores that the loader's threads keep busy; and its float32 copy stays in the cache.
         rows = max(1, _UNSHARED // (width * 3)) if self.device.type == "cpu" else len(x)
-        for piece, place in zip(x.split(rows), out.split(rows), strict=True):
+        for piece, place in zip(torch.split(x, rows), torch.split(out, rows), strict=True):
             torch.addcmul(bias, piece, scale, out=place)
         return out.view(n, height, width, 3)
 

@@ -1,10 +1,10 @@
-"""From settings to a finished run: the parts are built in the order in which mistakes are cheapest to find."""
+"""From settings to a finished run: parts are built in the order in which mistakes are cheapest to find."""
 
 from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import torch
@@ -18,6 +18,7 @@ from fastffdi.loaders.feed import Feed
 from fastffdi.model import backbone, checkpoint, precision
 from fastffdi.model.device import choose_device, choose_threads
 from fastffdi.recipe import recipe as recipes
+from fastffdi.recipe.kernels import Normalize
 from fastffdi.recipe.lowering import outline, picture_size
 from fastffdi.recipe.plan import Plan
 from fastffdi.recipe.recipe import Recipe
@@ -58,7 +59,6 @@ class Experiment:
     settings: Settings
     dataset: Dataset
     recipe: Recipe
-    preprocessing: backbone.Preprocessing
     trainer: Trainer
     train: Loader
     val: Loader
@@ -84,12 +84,15 @@ class Experiment:
         self.val.close()
 
     def _save(self, result: EpochResult, name: str) -> None:
+        program = outline(self.recipe.eval)
+        normalize = program.kernels[-1]
+        assert isinstance(normalize, Normalize), "recipes end with it"
         described = checkpoint.Checkpoint(
             backbone=self.settings.backbone,
             recipe=self.recipe.to_data(),
-            size=picture_size(outline(self.recipe.eval)),
-            mean=self.preprocessing.mean,
-            std=self.preprocessing.std,
+            size=picture_size(program),
+            mean=normalize.mean,
+            std=normalize.std,
             epoch=result.epoch,
             seed=self.settings.seed,
             metrics=result.validation,
@@ -108,7 +111,7 @@ def prepare(settings: Settings, dataset: Dataset, say: Callable[[str], None]) ->
     kind = loaders.choose(settings.loader, device)
     _refuse_old_run(settings)
     own = backbone.preprocessing(settings.backbone)
-    recipe = recipe.resolve(own.size, own.mean, own.std)
+    recipe = recipe.resolve(own.size, own.mean, own.std)  # type: ignore[arg-type]  # means of 3 channels
     torch.manual_seed(settings.seed)
     model = backbone.build(settings.backbone, settings.pretrained, settings.weights, say)
     for steps in (recipe.train, recipe.eval):
@@ -116,7 +119,7 @@ def prepare(settings: Settings, dataset: Dataset, say: Callable[[str], None]) ->
     say(f"{settings.backbone} on {device} in {numbers.name} ({numbers.reason}), loader {kind}")
     train, val = _loaders(settings, dataset, recipe, kind, device)
     trainer = _trainer(settings, recipe, model, numbers, device, len(train))
-    return Experiment(settings, dataset, recipe, own, trainer, train, val)
+    return Experiment(settings, dataset, recipe, trainer, train, val)
 
 
 def _trainer(
@@ -127,7 +130,7 @@ def _trainer(
     device: torch.device,
     batches: int,
 ) -> Trainer:
-    model = model.to(device, memory_format=torch.channels_last)
+    model = model.to(device)
     optimiser = Optimiser(model, settings.learning_rate, settings.epochs * batches, numbers.scaler())
     mixer = None if recipe.mix is None else Mixer(recipe.mix, Plan(settings.seed))
     return Trainer(model, DeviceStage(device, numbers.dtype), numbers, optimiser, mixer)
@@ -140,7 +143,16 @@ def _loaders(
     size, seed = settings.batch_size, settings.seed
     train = Feed.over(dataset.train, recipe.train, size, threads, seed, True, settings.balance)
     val = Feed.over(dataset.val, recipe.eval, size, threads, seed)
+    for feed in (train, val):
+        _check_sizes(feed)
     return loaders.build(kind, train, threads, device), loaders.build(kind, val, threads, device)
+
+
+def _check_sizes(feed: Feed) -> None:
+    """Raise DataError now for a picture that a crop does not fit, and not when its batch comes."""
+    if feed.manifest.sizes is not None:
+        for _ in replace(feed, batch_size=1 << 14).epoch(0):
+            pass
 
 
 def _refuse_old_run(settings: Settings) -> None:

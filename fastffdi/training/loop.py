@@ -89,7 +89,7 @@ class Trainer:
         seconds, wait_share = clock.stop()
         means = tally.means()
         if not np.isfinite(means["loss"]):
-            raise RunError(f"epoch {epoch + 1}: the training loss is {means['loss']}; lower --lr or set --amp off")
+            raise RunError(f"epoch {epoch + 1}: the loss is {means['loss']}; lower --lr or set --amp off")
         return means, pictures / seconds, wait_share
 
     def _step(self, images: torch.Tensor, batch: Batch) -> tuple[torch.Tensor, ...]:

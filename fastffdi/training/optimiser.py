@@ -22,12 +22,14 @@ class Optimiser:
         from timm.scheduler import CosineLRScheduler
 
         self.adamw = create_optimizer_v2(model, "adamw", lr=learning_rate, weight_decay=WEIGHT_DECAY)
+        warm_up = max(1, round(updates * WARM_UP))
         self._schedule: Any = CosineLRScheduler(
             self.adamw,
-            t_initial=updates,
+            t_initial=max(2, updates - warm_up),  # of 1, timm would say that it has no effect
             lr_min=learning_rate * 1e-3,
-            warmup_t=max(1, round(updates * WARM_UP)),
+            warmup_t=warm_up,
             warmup_lr_init=learning_rate * 1e-2,
+            warmup_prefix=True,
             t_in_epochs=False,
         )
         self._scaler = scaler
@@ -41,7 +43,7 @@ class Optimiser:
 
     def step(self, loss: torch.Tensor) -> None:
         """Backward, update, next learning rate. `loss` is a scalar with a graph."""
-        self._scaler.scale(loss).backward()
+        self._scaler.scale(loss).backward()  # type: ignore[no-untyped-call]
         self._scaler.step(self.adamw)
         self._scaler.update()
         self.adamw.zero_grad(set_to_none=True)

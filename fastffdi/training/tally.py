@@ -25,14 +25,13 @@ class Tally:
         """Add the sums over a batch, one scalar per name, and last the number of pictures they are over."""
         self._sums += torch.stack([value.detach().float() for value in sums])
 
-    def peek(self) -> dict[str, float]:
-        """The means as of an earlier call: asks for the present ones, and never waits for them."""
-        seen = self._means(self._snapshot)
-        if self._copied is None or self._copied.query():
-            seen = self._means(self._snapshot)
+    def peek(self) -> dict[str, float] | None:
+        """The means as of an earlier call, None at first: asks for the present ones, never waits for them."""
+        seen = self._means(self._snapshot) if self._snapshot[-1] > 0 else None
+        if self._copied is None or self._copied.query():  # type: ignore[no-untyped-call]
             self._snapshot.copy_(self._sums, non_blocking=True)
             if self._device.type == "cuda":
-                self._copied = torch.cuda.Event()
+                self._copied = torch.cuda.Event()  # type: ignore[no-untyped-call]
                 self._copied.record()
         return seen
 
@@ -58,7 +57,7 @@ class WaitClock:
     def waiting(self) -> Iterator[None]:
         """Counts what happens inside as waiting."""
         if self._cuda:
-            before, after = (torch.cuda.Event(enable_timing=True) for _ in range(2))
+            before, after = (torch.cuda.Event(enable_timing=True) for _ in "ab")  # type: ignore[no-untyped-call]
             before.record()
             yield
             after.record()
@@ -69,7 +68,7 @@ class WaitClock:
             self._seconds += time.perf_counter() - began
 
     def stop(self) -> tuple[float, float]:
-        """Seconds in all since the clock was made, and the share of them spent waiting; waits for the device."""
+        """Seconds since the clock was made, and the share of them spent waiting; waits for the device."""
         if self._cuda:
             torch.cuda.synchronize()
         seconds = time.perf_counter() - self._began

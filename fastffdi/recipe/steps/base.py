@@ -22,6 +22,14 @@ SYMBOLS = ("backbone", "imagenet")
 LARGEST = 30_000
 
 
+class TooSmall(ValueError):
+    """A picture whose size does not allow a step; `picture` is its place in the batch."""
+
+    def __init__(self, picture: int, reason: str) -> None:
+        super().__init__(reason)
+        self.picture = picture
+
+
 @dataclass(frozen=True)
 class Step:
     """One entry of a recipe: validates its parameters, and lowers random numbers to kernels.
@@ -41,7 +49,7 @@ class Step:
     def lower(self, u: np.ndarray, size: np.ndarray) -> list[Kernel]:
         """Kernels for N pictures from u (N, draws) in [0, 1) and size (N, 2) int32 height, width.
 
-        Raises ValueError where a picture's size does not allow the step.
+        Raises TooSmall where a picture's size does not allow the step.
         """
         raise NotImplementedError
 
@@ -158,6 +166,17 @@ def span(around: float, least: float, most: float) -> Callable[[Any], Range]:
         if not least <= low <= high <= most:
             raise ValueError(f"{shown(value)} does not give a range within {least:g} … {most:g}")
         return Range(low, high)
+
+    return read
+
+
+def between(least: float, most: float) -> Callable[[Any], Range]:
+    """Reads [low, high] within least … most."""
+
+    def read(value: Any) -> Range:
+        if not isinstance(value, list | tuple):
+            raise ValueError(f"{shown(value)} is not [low, high]")
+        return span(0, least, most)(value)
 
     return read
 

@@ -10,6 +10,8 @@ from fastffdi.recipe.kernels import Flip, Kernel, Resize, Warp, Window
 from fastffdi.recipe.steps.base import (
     Range,
     Step,
+    TooSmall,
+    between,
     flag,
     height_width,
     level,
@@ -81,10 +83,12 @@ class RandomCrop(Step):
         out = _same(self.size, len(u))
         lack = np.maximum(out - size, 0)
         if not self.pad_if_needed and lack.any():
-            height, width = size[lack.any(axis=1)][0]
-            raise ValueError(
+            first = int(lack.any(axis=1).argmax())
+            height, width = size[first]
+            raise TooSmall(
+                first,
                 f"{self.size[0]}×{self.size[1]} does not fit a picture of {height}×{width}; "
-                "set pad_if_needed: true, or resize first"
+                "set pad_if_needed: true, or resize first",
             )
         # torchvision pads by the whole lack on either side and then draws; so do we.
         places = np.maximum(size + 2 * lack - out, 0) + 1
@@ -97,8 +101,8 @@ class RandomResizedCrop(Step):
     """Cut out a random part (`scale` of the area, `ratio` width/height) and resize it to `size`."""
 
     size: tuple[int, int] | str = param(height_width)
-    scale: Range = param(span(0, 0, 1), Range(0.08, 1.0))
-    ratio: Range = param(span(1, 0.01, 100), Range(3 / 4, 4 / 3))
+    scale: Range = param(between(0, 1), Range(0.08, 1.0))
+    ratio: Range = param(between(0.01, 100), Range(3 / 4, 4 / 3))
     draws = 22
     kernels = (Resize,)
 

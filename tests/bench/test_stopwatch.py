@@ -1,0 +1,39 @@
+import itertools
+
+import pytest
+
+from fastffdi.bench import stopwatch
+from fastffdi.bench.stopwatch import Quartiles, timed_pass
+
+
+def test_quartiles_interpolate():
+    assert Quartiles.of([4.0, 1.0, 2.0, 3.0]) == Quartiles(2.5, 1.75, 3.25)
+    assert Quartiles.of([10 / 3]).to_data() == {"median": 3.3, "q25": 3.3, "q75": 3.3}
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """The time, in seconds, that the stopwatch reads."""
+    now = [0.0]
+    monkeypatch.setattr(stopwatch.time, "perf_counter", lambda: now[0])
+    return now
+
+
+def test_a_pass_counts_after_the_warm_up_until_the_seconds_are_over(clock: list[float]):
+    def batches():
+        for k in itertools.count():
+            clock[0] += 9.0 if k < 3 else 0.5
+            yield 10
+
+    stream = batches()
+    assert timed_pass(stream, seconds=2.0, warmup=3, group=1) == 20.0
+    assert clock[0] == 29.0
+
+
+def test_a_pass_ends_with_a_whole_burst(clock: list[float]):
+    def bursts():  # three workers deliver 3 batches every 3 seconds
+        while True:
+            clock[0] += 3.0
+            yield from (4, 4, 4)
+
+    assert timed_pass(bursts(), seconds=0.1, warmup=3, group=3) == 4.0

@@ -1,0 +1,56 @@
+import sys
+
+import pytest
+import torch
+
+from fastffdi.data.manifest import Manifest
+from fastffdi.errors import SettingError
+from fastffdi.loaders import choose
+from fastffdi.loaders.cpu import CpuLoader
+from fastffdi.loaders.feed import Feed
+from fastffdi.loaders.stock import StockLoader
+from fastffdi.recipe.steps import STEPS
+
+CPU, CUDA = torch.device("cpu"), torch.device("cuda")
+STEPS_HERE = (STEPS["resize"]((16, 16)), STEPS["normalize"]((0.5,) * 3, (0.5,) * 3))
+
+
+@pytest.fixture
+def without_dali(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "nvidia.dali", None)
+
+
+def test_auto_is_dali_on_cuda_and_cpu_on_the_cpu():
+    assert choose.choose("auto", CUDA) == "dali"
+    assert choose.choose("auto", CPU) == "cpu"
+
+
+@pytest.mark.usefixtures("without_dali")
+def test_auto_is_cpu_where_dali_is_absent():
+    assert choose.choose("auto", CUDA) == "cpu"
+
+
+@pytest.mark.usefixtures("without_dali")
+def test_dali_asked_for_but_absent_is_answered_with_the_cure():
+    with pytest.raises(SettingError, match="DALI is not installed; pip install nvidia-dali-cuda120"):
+        choose.choose("dali", CPU)
+
+
+@pytest.mark.parametrize("name", ["dali", "cpu", "torchvision"])
+def test_a_name_stands_for_itself(name: str):
+    assert choose.choose(name, CPU) == name
+
+
+def test_an_unknown_name_is_answered_with_a_near_one():
+    with pytest.raises(SettingError, match="--loader dalli: unknown loader, did you mean 'dali'"):
+        choose.choose("dalli", CPU)
+
+
+def test_names_build_their_loaders(pictures: Manifest):
+    from fastffdi.loaders.dali import DaliLoader
+
+    feed = Feed.over(pictures, STEPS_HERE, 8, 1)
+    for name, kind in {"cpu": CpuLoader, "dali": DaliLoader, "torchvision": StockLoader}.items():
+        loader = choose.build(name, feed, 1, CPU)
+        assert type(loader) is kind
+        loader.close()

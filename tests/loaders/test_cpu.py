@@ -1,0 +1,195 @@
+import shutil
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from fastffdi.data.manifest import Manifest
+from fastffdi.data.order import Order
+from fastffdi.errors import UndecodablePicture
+from fastffdi.loaders.batch import Batch
+from fastffdi.loaders.cpu import CpuLoader
+from fastffdi.loaders.decode import decode_file
+from fastffdi.loaders.feed import Feed
+from fastffdi.recipe.plan import Plan
+from fastffdi.recipe.steps import STEPS
+from fastffdi.render.cpu import render
+from fastffdi.render.device import DeviceStage
+
+END = STEPS["normalize"]((0.5,) * 3, (0.25,) * 3)
+JITTER, FLIP = STEPS["color_jitter"].read({"brightness": 0.4, "hue": 0.2}), STEPS["horizontal_flip"]()
+TURN = STEPS["random_rotation"].read({"degrees": 25})
+RECIPES = {
+    "sizes unknown": (STEPS["resize"]((40, 48)), FLIP, TURN, JITTER, END),
+    "sizes needed": (STEPS["random_resized_crop"]((40, 48)), FLIP, JITTER, END),
+    "two to one size": (STEPS["resize"](48), STEPS["center_crop"]((40, 48)), FLIP, END),
+}
+
+Make = Callable[..., CpuLoader]
+
+
+@pytest.fixture(params=list(RECIPES))
+def make(request: pytest.FixtureRequest, pictures: Manifest) -> Iterator[Make]:
+    """make(...): a loader of one of the recipes over the pictures, closed after the test."""
+    steps, made = RECIPES[request.param], []
+    manifest = replace(pictures, sizes=None) if request.param == "sizes unknown" else pictures
+
+    def build(threads: int = 2, batch_size: int = 4, rank: int = 0, world: int = 1, **options) -> CpuLoader:
+        order = Order(len(manifest), 5, rank=rank, world=world)
+        made.append(CpuLoader(Feed(manifest, order, Plan(5), steps, batch_size), threads, **options))
+        return made[-1]
+
+    yield build
+    for loader in made:
+        loader.close()
+
+
+def by_row(batches: Iterator[Batch] | list[Batch]) -> dict[int, bytes]:
+    """Each picture's bytes by its row."""
+    return {
+        int(row): image.numpy().tobytes()
+        for batch in batches
+        for row, image in zip(batch.rows, batch.images, strict=True)
+    }
+
+
+def same(ours: list[Batch], theirs: list[Batch]) -> bool:
+    pairs = list(zip(ours, theirs, strict=True))
+    return all(np.array_equal(a.rows, b.rows) and torch.equal(a.images, b.images) for a, b in pairs)
+
+
+def test_pictures_are_those_of_decoder_and_renderer(make: Make) -> None:
+    loader = make()
+    batch = next(loader.epoch(0))
+    (path, *_), image = loader.feed.manifest.paths(batch.rows), batch.images[0].numpy()
+    program = replace(batch.program, kernels=batch.program.kernels[: batch.done])
+    assert image.shape == (40, 48, 3)
+    assert np.array_equal(image, render(decode_file(path), program, 0))
+
+
+@pytest.mark.parametrize("threads", [1, 4])
+def test_threads_change_no_bit(threads: int, make: Make) -> None:
+    assert same(list(make(threads).epoch(3)), list(make(2).epoch(3)))
+
+
+@pytest.mark.parametrize("batch_size", [1, 7, 16, 64])
+def test_the_batch_size_changes_no_bit(batch_size: int, make: Make) -> None:
+    assert by_row(make(batch_size=batch_size).epoch(3)) == by_row(make().epoch(3))
+
+
+def test_two_shards_make_one_whole(make: Make) -> None:
+    halves = [by_row(make(rank=rank, world=2).epoch(3)) for rank in (0, 1)]
+    assert not halves[0].keys() & halves[1].keys()
+    assert halves[0] | halves[1] == by_row(make().epoch(3))
+
+
+@pytest.mark.parametrize("start", [1, 3, 5, 6])
+def test_starting_late_gives_the_tail(start: int, make: Make) -> None:
+    loader = make()
+    assert same(list(loader.epoch(2, start)), list(loader.epoch(2))[start:])
+
+
+@pytest.mark.parametrize("ahead", [0, 1, 50])
+def test_rendering_ahead_changes_no_bit(ahead: int, make: Make) -> None:
+    assert same(list(make(ahead=ahead).epoch(1)), list(make().epoch(1)))
+
+
+def test_the_last_batch_may_be_short(make: Make) -> None:
+    loader = make()
+    assert [len(batch.images) for batch in loader.epoch(0)] == [4, 4, 4, 4, 4, 3]
+    assert len(loader) == 6
+
+
+def test_epochs_differ_and_come_again(make: Make) -> None:
+    loader = make()
+    first, second, again = (by_row(loader.epoch(epoch)) for epoch in (0, 1, 0))
+    assert first == again
+    assert first != second or "center_crop" in str(loader.feed.steps)
+
+
+def test_an_abandoned_epoch_leaves_the_loader_usable(make: Make) -> None:
+    loader = make()
+    abandoned = loader.epoch(0)
+    next(abandoned)
+    abandoned.close()
+    assert same(list(loader.epoch(1)), list(make().epoch(1)))
+
+
+def test_two_epochs_can_run_side_by_side(make: Make) -> None:
+    loader = make()
+    pairs = list(zip(loader.epoch(0), loader.epoch(1), strict=True))
+    assert same([a for a, _ in pairs], list(loader.epoch(0)))
+    assert same([b for _, b in pairs], list(loader.epoch(1)))
+
+
+def test_a_batch_is_never_written_to_again(make: Make) -> None:
+    loader = make(ahead=1)
+    kept, copies = [], []
+    for batch in (*loader.epoch(0), *loader.epoch(1)):
+        kept.append(batch.images)
+        copies.append(batch.images.clone())
+    assert all(torch.equal(images, copy) for images, copy in zip(kept, copies, strict=True))
+    assert len({images.data_ptr() for images in kept}) == len(kept)
+
+
+def test_where_the_loader_stops_does_not_matter(make: Make) -> None:
+    stage = DeviceStage(torch.device("cpu"), torch.float32)
+    for far, near in zip(make().epoch(0), make(beyond=False).epoch(0), strict=True):
+        assert near.done <= far.done == len(far.program) - 1
+        difference = stage(far.images, far.program, far.done) - stage(near.images, near.program, near.done)
+        levels = difference.abs() * 0.25 * 255
+        assert levels.mean() <= 0.6
+        assert (levels > 4).float().mean() <= 0.002
+
+
+def test_without_beyond_it_stops_at_the_sizing_point(make: Make) -> None:
+    batch = next(make(beyond=False).epoch(0))
+    assert batch.done == (2 if len(batch.program) == 4 and "Window" in str(batch.program) else 1)
+    assert batch.images.shape[1:] == (40, 48, 3)
+
+
+def test_torchs_threads_are_left_as_they_were(make: Make) -> None:
+    before, loader = torch.get_num_threads(), make(threads=3)
+    list(loader.epoch(0))
+    inside = {loader._pool.submit(torch.get_num_threads).result() for _ in range(12)}
+    assert torch.get_num_threads() == before
+    assert inside == {1}
+    with ThreadPoolExecutor(1) as other:
+        assert other.submit(torch.get_num_threads).result() == before
+
+
+@pytest.fixture
+def spoilt(pictures: Manifest, tmp_path: Path) -> Iterator[CpuLoader]:
+    """A loader in the order of names, in which picture 9 of 23 can be spoilt."""
+    root = tmp_path / "copy"
+    shutil.copytree(pictures.root, root)
+    order = Order(len(pictures), shuffle=False)
+    feed = Feed(replace(pictures, root=str(root)), order, Plan(0), RECIPES["sizes needed"], 4)
+    loader = CpuLoader(feed, 2)
+    yield loader
+    loader.close()
+
+
+@pytest.mark.parametrize("spoil", [Path.unlink, lambda path: path.write_bytes(path.read_bytes()[:300])])
+def test_a_spoilt_picture_stops_the_epoch_by_its_name(spoilt: CpuLoader, spoil: Callable) -> None:
+    victim = Path(spoilt.feed.manifest.root, "09.jpg")
+    spoil(victim)
+    batches = spoilt.epoch(0)
+    assert [next(batches).rows[0], next(batches).rows[0]] == [0, 4]
+    with pytest.raises(UndecodablePicture, match=f"^{victim}: cannot be decoded"):
+        next(batches)
+
+
+def test_after_a_spoilt_picture_the_loader_goes_on(spoilt: CpuLoader) -> None:
+    victim = Path(spoilt.feed.manifest.root, "09.jpg")
+    whole, before = victim.read_bytes(), by_row(spoilt.epoch(0))
+    victim.unlink()
+    with pytest.raises(UndecodablePicture):
+        list(spoilt.epoch(0))
+    assert [batch.rows[0] for batch in spoilt.epoch(0, 3)] == [12, 16, 20]
+    victim.write_bytes(whole)
+    assert by_row(spoilt.epoch(0)) == before

@@ -1,0 +1,197 @@
+"""The dali loader on the CPU: the same pictures whatever the threads, batch size or history."""
+
+import dataclasses
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from fastffdi.data.manifest import Manifest
+from fastffdi.data.order import Order
+from fastffdi.loaders.batch import Batch
+from fastffdi.loaders.cpu import CpuLoader
+from fastffdi.loaders.dali import DaliLoader
+from fastffdi.loaders.feed import Feed
+from fastffdi.recipe.plan import Plan
+from fastffdi.recipe.steps import (
+    ColorJitter,
+    HorizontalFlip,
+    NormalizeStep,
+    RandomResizedCrop,
+    RandomRotation,
+    ResizeStep,
+    Step,
+)
+from fastffdi.recipe.steps.base import Range
+
+NORMALIZE = NormalizeStep((0.5, 0.5, 0.5), (0.5, 0.5, 0.5))
+STEPS = (
+    RandomResizedCrop((48, 40)),
+    HorizontalFlip(),
+    RandomRotation(Range(-20, 20)),
+    ColorJitter(Range(0.5, 1.5), hue=Range(-0.1, 0.1)),
+    NORMALIZE,
+)
+RESIZE = (ResizeStep((32, 32)), NORMALIZE)
+CPU = torch.device("cpu")
+Build = Callable[..., DaliLoader]
+
+
+@pytest.fixture
+def build(pictures: Manifest) -> Iterator[Build]:
+    """build(manifest=…, batch_size=…, …): a loader that is closed when the test ends."""
+    loaders: list[DaliLoader] = []
+
+    def make(
+        manifest: Manifest = pictures,
+        batch_size: int = 4,
+        threads: int = 2,
+        steps: tuple[Step, ...] = STEPS,
+        share: tuple[int, int] = (0, 1),
+        device: torch.device = CPU,
+        depth: int = 2,
+    ) -> DaliLoader:
+        order = Order(len(manifest), 1, rank=share[0], world=share[1])
+        feed = Feed(manifest, order, Plan(1), steps, batch_size)
+        loaders.append(DaliLoader(feed, threads, device, deterministic=True, depth=depth))
+        return loaders[-1]
+
+    yield make
+    for loader in loaders:
+        loader.close()
+
+
+def gathered(batches: list[Batch]) -> dict[int, torch.Tensor]:
+    return {int(row): image for batch in batches for row, image in zip(batch.rows, batch.images, strict=True)}
+
+
+def assert_same(ours: list[Batch], theirs: list[Batch]) -> None:
+    for a, b in zip(ours, theirs, strict=True):
+        np.testing.assert_array_equal(a.rows, b.rows)
+        np.testing.assert_array_equal(a.labels, b.labels)
+        assert torch.equal(a.images, b.images)
+
+
+@pytest.mark.parametrize(("threads", "batch_size"), [(1, 4), (2, 4), (4, 4), (2, 23), (1, 1), (3, 9)])
+def test_pictures_do_not_depend_on_threads_or_batch_size(build: Build, threads: int, batch_size: int) -> None:
+    whole = gathered(list(build().epoch(2)))
+    other = gathered(list(build(threads=threads, batch_size=batch_size).epoch(2)))
+    assert list(whole) == list(other)
+    assert all(torch.equal(whole[row], other[row]) for row in whole)
+
+
+def test_two_shards_make_the_whole(build: Build) -> None:
+    whole = gathered(list(build().epoch(0)))
+    halves = [gathered(list(build(share=(rank, 2)).epoch(0))) for rank in range(2)]
+    assert not set(halves[0]) & set(halves[1])
+    both = {**halves[0], **halves[1]}
+    assert set(both) == set(whole)
+    assert all(torch.equal(whole[row], both[row]) for row in whole)
+
+
+@pytest.mark.parametrize("start", [0, 1, 3, 5, 6])
+def test_an_epoch_can_begin_at_any_batch(build: Build, start: int) -> None:
+    loader = build()
+    assert_same(list(loader.epoch(3, start)), list(loader.epoch(3))[start:])
+
+
+def test_batches_are_those_of_the_cpu_loader(build: Build) -> None:
+    loader = build()
+    cpu = CpuLoader(loader.feed, 2)
+    ours, theirs = list(loader.epoch(1)), list(cpu.epoch(1))
+    cpu.close()
+    assert len(loader) == len(ours) == 6
+    for a, b in zip(ours, theirs, strict=True):
+        np.testing.assert_array_equal(a.rows, b.rows)
+        np.testing.assert_array_equal(a.labels, b.labels)
+        assert (a.done, a.images.shape, a.images.dtype) == (b.done, b.images.shape, torch.uint8)
+        assert (a.images.int() - b.images.int()).abs().float().mean() < 0.5
+
+
+def test_the_last_batch_is_short(build: Build) -> None:
+    assert [len(batch.images) for batch in build(batch_size=9).epoch(0)] == [9, 9, 5]
+
+
+@pytest.mark.parametrize("taken", [0, 1, 5, 6])
+def test_an_epoch_left_early_does_not_harm_the_next(build: Build, taken: int) -> None:
+    loader = build()
+    left = loader.epoch(0)
+    for _ in range(taken):
+        next(left)
+    left.close()
+    assert_same(list(loader.epoch(1)), list(build().epoch(1)))
+
+
+@pytest.mark.parametrize("depth", [1, 3])
+def test_any_depth_gives_the_same_batches(build: Build, depth: int) -> None:
+    loader = build(depth=depth)
+    for epoch in range(2):
+        assert_same(list(loader.epoch(epoch)), list(build().epoch(epoch)))
+
+
+def test_two_epochs_at_once_are_refused(build: Build) -> None:
+    loader = build()
+    first, second = loader.epoch(0), loader.epoch(1)
+    next(first), next(second)
+    with pytest.raises(AssertionError, match="two epochs at once"):
+        next(first)
+
+
+def test_images_are_never_written_to_again(build: Build) -> None:
+    loader = build()
+    batches = loader.epoch(0)
+    first = next(batches)
+    copy = first.images.clone()
+    list(batches)
+    list(loader.epoch(1))
+    loader.close()
+    assert torch.equal(first.images, copy)
+
+
+def test_a_turned_picture_is_set_upright(tmp_path: Path, build: Build) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    stored = np.zeros((40, 60, 3), np.uint8)
+    stored[:, :30] = 255  # left as stored, above as it is to be seen
+    Image.fromarray(stored).save(tmp_path / "turned.jpg", exif=exif, quality=95)
+    loader = build(Manifest(str(tmp_path), np.array(["turned.jpg"], object)), steps=RESIZE)
+    (batch,), (theirs,) = list(loader.epoch(0)), list(CpuLoader(loader.feed, 1).epoch(0))
+    assert batch.images[0, :12].min() > 240
+    assert batch.images[0, -12:].max() < 15
+    assert (batch.images.int() - theirs.images.int()).abs().float().mean() < 0.5
+
+
+def test_a_manifest_without_labels_gives_minus_one(pictures: Manifest, build: Build) -> None:
+    (batch,) = build(dataclasses.replace(pictures, labels=None), batch_size=23).epoch(0)
+    np.testing.assert_array_equal(batch.labels, np.full(23, -1))
+
+
+needs_cuda = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+
+
+@pytest.mark.gpu
+@needs_cuda
+def test_on_a_gpu_pictures_agree_with_those_of_the_cpu(build: Build) -> None:
+    ours = list(build(device=torch.device("cuda", 0)).epoch(0))
+    for a, b in zip(ours, build().epoch(0), strict=True):
+        assert a.images.device.type == "cuda"
+        np.testing.assert_array_equal(a.rows, b.rows)
+        assert (a.images.cpu().int() - b.images.int()).abs().float().mean() < 1
+
+
+@pytest.mark.gpu
+@needs_cuda
+def test_on_a_gpu_batches_are_in_order_with_any_stream(build: Build) -> None:
+    loader = build(device=torch.device("cuda", 0))
+    expected = [batch.images.cpu() for batch in loader.epoch(0)]
+    with torch.cuda.stream(torch.cuda.Stream()):
+        kept = []
+        for batch in loader.epoch(0):
+            torch.cuda._sleep(20_000_000)  # the stream is behind; DALI must not take the memory back before
+            kept.append(batch.images + 0)
+            del batch
+        torch.cuda.current_stream().synchronize()
+    assert all(torch.equal(a.cpu(), b) for a, b in zip(kept, expected, strict=True))

@@ -1,0 +1,100 @@
+"""What the dali loader does about bad pictures and other failures."""
+
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from fastffdi.data.manifest import Manifest
+from fastffdi.data.order import Order
+from fastffdi.errors import RunError, UndecodablePicture
+from fastffdi.loaders.batch import Batch
+from fastffdi.loaders.dali import DaliLoader, failure
+from fastffdi.loaders.feed import Feed
+from fastffdi.recipe.plan import Plan
+from fastffdi.recipe.steps import NormalizeStep, ResizeStep, Step
+
+NORMALIZE = NormalizeStep((0.5, 0.5, 0.5), (0.5, 0.5, 0.5))
+
+
+def loader_of(manifest: Manifest, step: Step) -> DaliLoader:
+    feed = Feed(manifest, Order(len(manifest), 1), Plan(1), (step, NORMALIZE), 4)
+    return DaliLoader(feed, 2, torch.device("cpu"))
+
+
+@pytest.fixture
+def loader(tmp_path: Path, pictures: Manifest) -> DaliLoader:
+    """Over ten good pictures in a folder of their own, in batches of 4."""
+    for path in pictures.paths()[:10]:
+        shutil.copy(path, tmp_path)
+    return loader_of(Manifest(str(tmp_path), pictures.names[:10]), ResizeStep((32, 32)))
+
+
+def assert_same(ours: list[Batch], theirs: list[Batch]) -> None:
+    for a, b in zip(ours, theirs, strict=True):
+        np.testing.assert_array_equal(a.rows, b.rows)
+        assert torch.equal(a.images, b.images)
+
+
+def spoil(path: Path, how: str) -> None:
+    data = path.read_bytes()
+    path.unlink()
+    if how == "truncated":
+        path.write_bytes(data[: len(data) // 2])
+    if how == "text":
+        path.write_text("this is no picture")
+    if how == "empty":
+        path.touch()
+    if how == "folder":
+        path.mkdir()
+    if how == "gif":
+        Image.new("RGB", (30, 30)).save(path, "GIF")
+
+
+@pytest.mark.parametrize("how", ["truncated", "text", "empty", "missing", "folder", "gif"])
+def test_a_bad_picture_is_named_and_good_ones_still_come(loader: DaliLoader, how: str) -> None:
+    good = list(loader.epoch(0))
+    bad = loader.feed.manifest.paths()[int(good[1].rows[2])]
+    kept = shutil.copy(bad, bad + ".kept")
+    spoil(Path(bad), how)
+    given = []
+    with pytest.raises(UndecodablePicture) as caught:
+        given.extend(batch for batch in loader.epoch(0))
+    assert caught.value.path == bad
+    assert_same(given, good[:1])
+    if how == "folder":
+        Path(bad).rmdir()
+    shutil.copy(kept, bad)
+    assert_same(list(loader.epoch(0)), good)
+
+
+def test_batches_before_a_bad_picture_are_given(loader: DaliLoader) -> None:
+    rows = loader.feed.order.epoch(0)[0]
+    spoil(Path(loader.feed.manifest.paths()[int(rows[-1])]), "text")
+    batches = loader.epoch(0)
+    assert [len(next(batches)) for _ in range(2)] == [4, 4]
+    with pytest.raises(UndecodablePicture):
+        next(batches)
+
+
+def test_a_bad_picture_in_an_epoch_left_early_is_nobodys_business(loader: DaliLoader) -> None:
+    rows = loader.feed.order.epoch(0)[0]
+    bad = Path(loader.feed.manifest.paths()[int(rows[5])])
+    data = bad.read_bytes()
+    spoil(bad, "text")
+    batches = loader.epoch(0)
+    next(batches)
+    batches.close()
+    bad.write_bytes(data)
+    assert len(list(loader.epoch(0))) == 3
+
+
+def test_a_failure_that_is_no_pictures_is_told_as_it_is(pictures: Manifest) -> None:
+    error = failure(pictures.paths(), RuntimeError("long story encountered:\n\nout of memory\n"))
+    assert isinstance(error, RunError)
+    assert "00.jpg" in str(error)
+    assert "(out of memory)" in str(error)
+    assert "\n" not in str(error)

@@ -1,0 +1,91 @@
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from fastffdi.data.manifest import Manifest
+from fastffdi.data.order import Order
+from fastffdi.errors import DataError
+from fastffdi.loaders.feed import Feed
+from fastffdi.recipe.plan import Plan
+from fastffdi.recipe.steps import STEPS
+from fastffdi.recipe.steps.base import Step
+
+END = STEPS["normalize"]((0.0,) * 3, (1.0,) * 3)
+RESIZE, FLIP = STEPS["resize"]((8, 8)), STEPS["horizontal_flip"]()
+
+
+def feed_of(pictures: Manifest, *steps: Step, batch_size: int = 5) -> Feed:
+    return Feed(pictures, Order(len(pictures), seed=1), Plan(1), (*steps, END), batch_size)
+
+
+def test_batches_follow_the_order_and_the_last_may_be_short(pictures: Manifest) -> None:
+    feed = feed_of(pictures, RESIZE)
+    works = list(feed.epoch(2))
+    assert [len(work.rows) for work in works] == [5, 5, 5, 5, 3]
+    assert len(feed) == 5
+    rows, repeats = feed.order.epoch(2)
+    assert np.array_equal(np.concatenate([work.rows for work in works]), rows)
+    assert np.array_equal(np.concatenate([work.repeats for work in works]), repeats)
+
+
+@pytest.mark.parametrize("start", range(7))
+def test_starting_late_gives_the_tail(start: int, pictures: Manifest) -> None:
+    feed = feed_of(pictures, RESIZE, FLIP)
+    tail = list(feed.epoch(1, start))
+    for work, expected in zip(tail, list(feed.epoch(1))[start:], strict=True):
+        assert np.array_equal(work.rows, expected.rows)
+        assert np.array_equal(work.program.kernels[0].roi, expected.program.kernels[0].roi)
+
+
+def test_a_rows_parameters_do_not_depend_on_the_batch_size(pictures: Manifest) -> None:
+    few, many = (feed_of(pictures, RESIZE, FLIP, batch_size=n).epoch(0) for n in (4, 23))
+    regions = np.concatenate([work.program.kernels[0].roi for work in few])
+    assert np.array_equal(regions, next(many).program.kernels[0].roi)
+
+
+def test_epochs_differ_in_parameters(pictures: Manifest) -> None:
+    feed, rows = feed_of(pictures, RESIZE, FLIP), np.arange(23)
+    regions = [feed.work(epoch, rows, rows * 0).program.kernels[0].roi for epoch in (0, 1)]
+    assert not np.array_equal(*regions)
+
+
+def test_repeats_of_a_row_differ_in_parameters(pictures: Manifest) -> None:
+    work = feed_of(pictures, RESIZE, FLIP).work(0, np.full(40, 3), np.arange(40))
+    assert len(np.unique(work.program.kernels[0].roi, axis=0)) == 2
+
+
+def test_steps_see_the_sizes_of_their_rows(pictures: Manifest) -> None:
+    work = feed_of(pictures, STEPS["resize"](24), STEPS["center_crop"]((24, 24))).work(
+        0, np.array([4, 2]), np.zeros(2, np.int64)
+    )
+    sizes = pictures.sizes[[4, 2]]
+    assert (work.program.kernels[0].size.min(axis=1) == 24).all()
+    assert np.array_equal(work.program.kernels[0].size.argmin(axis=1), sizes.argmin(axis=1))
+
+
+def test_a_batch_carries_labels_rows_and_what_is_done(pictures: Manifest) -> None:
+    feed = feed_of(pictures, RESIZE)
+    work = feed.work(3, np.array([4, 1]), np.array([0, 2]))
+    batch = feed.batch(work, torch.zeros(2, 8, 8, 3, dtype=torch.uint8), 1)
+    assert batch.labels.tolist() == [0, 1]
+    assert (batch.rows.tolist(), batch.repeats.tolist()) == ([4, 1], [0, 2])
+    assert (batch.valid.tolist(), batch.epoch, batch.done, batch.views) == ([True, True], 3, 1, 1)
+    assert len(batch) == 2
+
+
+def test_unknown_labels_are_minus_one(pictures: Manifest) -> None:
+    feed = feed_of(replace(pictures, labels=None), RESIZE)
+    work = next(feed.epoch(0))
+    assert feed.batch(work, torch.empty(0), 1).labels.tolist() == [-1] * 5
+
+
+def test_a_picture_too_small_is_refused_by_its_path_before_anything_runs(pictures: Manifest) -> None:
+    steps = (STEPS["random_crop"]((120, 100)),)
+    known = replace(
+        pictures, sizes=np.array([[130, 110], [120, 100], [119, 100], [90, 90], [130, 110]], np.int32)
+    )
+    line = f"^{known.paths()[3]}: random_crop: 120×100 does not fit a picture of 90×90; set pad_if_needed"
+    with pytest.raises(DataError, match=line):
+        Feed.over(known, steps, 2, 1)

@@ -1,0 +1,143 @@
+import numpy as np
+import pytest
+
+from fastffdi.recipe.kernels import Flip, Kernel, Matrix, Normalize, Program, Resize, Warp, Window
+from fastffdi.recipe.lowering import lower, needs_sizes, outline, picture_size, sizing_point
+from fastffdi.recipe.plan import Plan
+from fastffdi.recipe.steps import STEPS
+from fastffdi.recipe.steps.base import Step
+from fastffdi.render.cpu import render
+
+N = 12
+SIZES = np.tile(np.array([[61, 83]], np.int32), (N, 1))
+
+
+def step(name: str, **parameters: object) -> Step:
+    return STEPS[name].read(parameters)
+
+
+RESIZE, SHORT = step("resize", size=[40, 56]), step("resize", size=40)
+FLIPS = step("horizontal_flip"), step("vertical_flip")
+CROP, RANDOM_CROP = step("center_crop", size=32), step("random_crop", size=32)
+RRC, TURN = step("random_resized_crop", size=32), step("random_rotation", degrees=30)
+JITTER, END = step("color_jitter", hue=0.2), step("normalize", mean=[0, 0, 0], std=[1, 1, 1])
+
+
+class Shift(Step):
+    """By 5 pixels, which does not commute with a turn."""
+
+    kernels = (Warp,)
+
+    def lower(self, u: np.ndarray, size: np.ndarray) -> list[Kernel]:
+        return [Warp(np.tile(np.array([[1.0, 0, 5], [0, 1, 0], [0, 0, 1]]), (len(u), 1, 1)))]
+
+
+def planned(*steps: Step, n: int = N) -> Program:
+    return lower(steps, Plan(1), 0, np.arange(n), np.zeros(n, np.int64), SIZES[:n])
+
+
+def unfused(*steps: Step) -> Program:
+    """The kernels of every step as they come."""
+    kernels, size = [], SIZES
+    numbers = Plan(1).steps(0, np.arange(N), np.zeros(N, np.int64), [s.draws for s in steps])
+    for one, u in zip(steps, numbers, strict=True):
+        kernels += one.lower(u, size)
+        size = kernels[-1].out_size(size)
+    return Program(tuple(kernels))
+
+
+def kinds(program: Program) -> list[type[Kernel]]:
+    return [type(kernel) for kernel in program.kernels]
+
+
+@pytest.mark.parametrize(
+    ("steps", "fused"),
+    [
+        ((RESIZE, *FLIPS), [Resize]),
+        ((RRC, *FLIPS), [Resize]),
+        ((*FLIPS, FLIPS[0]), [Flip]),
+        ((CROP, *FLIPS), [Window, Flip]),
+        ((FLIPS[0], RESIZE, FLIPS[1]), [Flip, Resize]),
+    ],
+)
+def test_fusing_changes_no_pixel(steps: tuple[Step, ...], fused: list, paint) -> None:
+    program, plain = planned(*steps), unfused(*steps)
+    assert kinds(program) == fused
+    image = paint(61, 83, 5)
+    for i in range(N):
+        assert np.array_equal(render(image, program, i), render(image, plain, i))
+
+
+def test_flips_of_the_tested_rows_are_of_all_four_kinds() -> None:
+    flip = planned(*FLIPS).kernels[0]
+    assert len(set(zip(*flip.arrays().values(), strict=True))) == 4
+
+
+def test_consecutive_warps_are_one_with_the_product_of_their_matrices() -> None:
+    (warp,) = planned(Shift(), TURN).kernels
+    first, then = unfused(Shift(), TURN).kernels
+    point = np.array([10.0, 20.0, 1.0])
+    assert np.allclose(warp.matrix[3] @ point, first.matrix[3] @ (then.matrix[3] @ point))
+
+
+@pytest.mark.parametrize("other", [{"fill": 7}, {"interpolation": "nearest"}])
+def test_warps_that_differ_in_a_fixed_parameter_stay_apart(other: dict) -> None:
+    assert kinds(planned(TURN, step("random_rotation", degrees=30, **other))) == [Warp, Warp]
+
+
+def test_colours_never_fuse_across_their_clamp() -> None:
+    assert kinds(planned(JITTER, JITTER)) == [Matrix, Matrix]
+
+
+def test_a_program_does_not_depend_on_the_rest_of_the_batch() -> None:
+    steps = (RRC, FLIPS[0], TURN, JITTER, END)
+    whole, few = planned(*steps).take(slice(0, 3)), planned(*steps, n=3)
+    for ours, theirs in zip(few.kernels, whole.kernels, strict=True):
+        assert all(np.array_equal(ours.arrays()[k], theirs.arrays()[k]) for k in theirs.arrays())
+
+
+RECIPES = [
+    # steps, kernels, sizing point, final size, sizes needed
+    ((RESIZE, *FLIPS, JITTER, END), [Resize, Matrix, Normalize], 1, (40, 56), False),
+    ((SHORT, CROP, END), [Resize, Window, Normalize], 2, (32, 32), True),
+    ((RRC, FLIPS[0], END), [Resize, Normalize], 1, (32, 32), True),
+    ((JITTER, CROP, END), [Matrix, Window, Normalize], 2, (32, 32), True),
+    ((RESIZE, RANDOM_CROP, END), [Resize, Window, Normalize], 1, (32, 32), False),
+    ((*FLIPS, RESIZE, END), [Flip, Resize, Normalize], 2, (40, 56), False),
+    ((RESIZE, TURN, TURN, END), [Resize, Warp, Normalize], 1, (40, 56), False),
+    ((TURN, RESIZE, END), [Warp, Resize, Normalize], 2, (40, 56), True),
+    ((RESIZE, SHORT, END), [Resize, Resize, Normalize], 1, (40, 56), False),
+]
+
+
+@pytest.mark.parametrize(("steps", "kernels", "point", "size", "needed"), RECIPES)
+def test_what_a_recipe_alone_tells(
+    steps: tuple, kernels: list, point: int, size: tuple, needed: bool
+) -> None:
+    program = outline(steps)
+    assert kinds(program) == kernels
+    assert sizing_point(program) == point
+    assert picture_size(program) == size
+    assert needs_sizes(steps) is needed
+
+
+@pytest.mark.parametrize("steps", [recipe[0] for recipe in RECIPES])
+def test_the_outline_has_the_kernels_of_every_batch(steps: tuple[Step, ...]) -> None:
+    assert kinds(outline(steps)) == kinds(planned(*steps))
+
+
+@pytest.mark.parametrize("steps", [(SHORT, END), (JITTER, END), (*FLIPS, TURN, END), (END,)])
+def test_recipes_that_never_reach_one_size_have_no_sizing_point(steps: tuple[Step, ...]) -> None:
+    assert sizing_point(outline(steps)) is None
+
+
+@pytest.mark.parametrize("steps", [recipe[0] for recipe in RECIPES if not recipe[-1]])
+def test_where_sizes_are_not_needed_they_change_nothing(steps: tuple[Step, ...]) -> None:
+    blind = lower(steps, Plan(1), 0, np.arange(N), np.zeros(N, np.int64), None)
+    for ours, theirs in zip(blind.kernels, planned(*steps).kernels, strict=True):
+        assert all(np.array_equal(ours.arrays()[k], theirs.arrays()[k]) for k in theirs.arrays())
+
+
+def test_a_picture_too_small_for_a_step_is_refused_by_the_name_of_the_step() -> None:
+    with pytest.raises(ValueError, match=r"^random_crop: 62×62 does not fit a picture of 61×83; set pad_if_"):
+        planned(JITTER, step("random_crop", size=62))

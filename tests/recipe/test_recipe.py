@@ -1,0 +1,212 @@
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+from fastffdi.errors import RecipeError
+from fastffdi.recipe.lowering import outline
+from fastffdi.recipe.recipe import Mix, Recipe, load, parse, shipped
+from fastffdi.recipe.steps import STEPS
+
+END = {"normalize": {"mean": [0, 0, 0], "std": [1, 1, 1]}}
+GOOD = [{"resize": {"size": [8, 8]}}, END]
+
+
+def refusal(text: str, folder: Path) -> str:
+    """The error line for a recipe file `mine.yaml` with this text, from `mine.yaml` on."""
+    (folder / "mine.yaml").write_text(text, encoding="utf-8")
+    with pytest.raises(RecipeError) as error:
+        load(str(folder / "mine.yaml"))
+    line = str(error.value)
+    assert line.startswith(f"{folder}/mine.yaml: ")
+    assert "\n" not in line
+    return line.removeprefix(f"{folder}/")
+
+
+@pytest.mark.parametrize("name", shipped())
+def test_shipped_recipes_load_and_survive_being_stored(name: str) -> None:
+    recipe = load(name)
+    stored = yaml.safe_dump(recipe.to_data())
+    assert parse(yaml.safe_load(stored), "a checkpoint") == recipe
+
+
+def test_the_recipes_that_ship() -> None:
+    assert {"jitter", "standard", "tutorial"} <= set(shipped())
+
+
+@pytest.mark.parametrize("name", shipped())
+def test_shipped_recipes_resolve_to_values(name: str) -> None:
+    resolved = load(name).resolve((96, 80), (0.1, 0.2, 0.3), (0.4, 0.5, 0.6))
+    assert not {"backbone", "imagenet"} & set(yaml.safe_dump(resolved.to_data()).split())
+    assert outline(resolved.train).kernels[-1] == outline(resolved.eval).kernels[-1]
+
+
+def test_the_tutorial_is_the_tutorials() -> None:
+    recipe = load("tutorial")
+    assert [step.name() for step in recipe.train] == [
+        "resize",
+        "horizontal_flip",
+        "vertical_flip",
+        "normalize",
+    ]
+    assert [step.name() for step in recipe.eval] == ["resize", "normalize"]
+    assert recipe.train[0] == STEPS["resize"](size=(256, 256))
+    assert recipe.mix is None
+
+
+def test_a_file_of_ones_own_is_given_by_its_path(tmp_path: Path) -> None:
+    mine = tmp_path / "mine.yml"
+    mine.write_text(yaml.safe_dump({"train": GOOD, "eval": GOOD, "mix": {"mixup": 0.4}}))
+    recipe = load(str(mine))
+    assert recipe == parse({"train": GOOD, "eval": GOOD, "mix": {"mixup": 0.4}}, "")
+    assert recipe.mix == Mix(mixup=0.4, cutmix=0, p=1, switch=0.5)
+
+
+def test_a_step_without_parameters_may_be_its_bare_name() -> None:
+    steps = [{"resize": {"size": 8}}, {"center_crop": {"size": 8}}, "horizontal_flip", "normalize"]
+    assert parse({"train": steps, "eval": GOOD}, "").train[2:] == (
+        STEPS["horizontal_flip"](),
+        STEPS["normalize"]("backbone", "backbone"),
+    )
+
+
+def test_backbone_and_imagenet_are_resolved_apart() -> None:
+    steps = [{"resize": {"size": "backbone"}}, {"center_crop": {"size": "imagenet"}}]
+    steps.append({"normalize": {"mean": "imagenet", "std": "backbone"}})
+    resolved = parse({"train": steps, "eval": GOOD}, "").resolve((300, 200), (0.5,) * 3, (0.25,) * 3)
+    resize, crop, normalize = resolved.train
+    assert (resize.size, crop.size) == ((300, 200), (224, 224))
+    assert (normalize.mean, normalize.std) == ((0.485, 0.456, 0.406), (0.25, 0.25, 0.25))
+
+
+def test_resolving_leaves_values_alone() -> None:
+    recipe = parse({"train": GOOD, "eval": GOOD, "mix": {"cutmix": 1}}, "")
+    assert recipe.resolve((300, 200), (0.5,) * 3, (0.25,) * 3) == recipe
+
+
+STEPS_WRONG = [
+    ("[{horizontal_flop: {}}]", "train[0]: unknown step 'horizontal_flop', did you mean 'horizontal_flip'?"),
+    ("[{zzz: {}}]", f"train[0]: unknown step 'zzz'; allowed: {', '.join(sorted(STEPS))}"),
+    (
+        "[normalize, {color_jitter: {brightnes: 1}}]",
+        "train[1]: color_jitter: unknown parameter 'brightnes', did you mean 'brightness'?",
+    ),
+    ("[{resize: {5: 3}}]", "train[0]: resize: unknown parameter '5'; allowed: size"),
+    ("[resize]", "train[0]: resize: parameter 'size' is missing; write resize: {size: …}"),
+    ("[{resize: 256}]", "train[0]: resize: 256 are no parameters; write resize: {parameter: value}"),
+    (
+        "[{resize: {size: 8}, normalize: }]",
+        "train[0]: {'normalize': None, 'resize': {'size': 8}} is not one step; "
+        "write name: {parameter: value}",
+    ),
+    ("[3]", "train[0]: 3 is not one step; write name: {parameter: value}"),
+    ("[{horizontal_flip: {p: 2}}]", "train[0]: horizontal_flip: p: 2 is not a probability between 0 and 1"),
+    ("{resize: 256}", "train: must be a list of steps, for example [resize: {size: 256}, normalize]"),
+    ("[]", "train: must be a list of steps, for example [resize: {size: 256}, normalize]"),
+    ("[{resize: {size: [8, 8]}}]", "train: must have one normalize, as its last step"),
+    ("[normalize, {resize: {size: [8, 8]}}]", "train: must have one normalize, as its last step"),
+    ("[{resize: {size: [8, 8]}}, normalize, normalize]", "train: must have one normalize, as its last step"),
+    (
+        "[{resize: {size: 8}}, normalize]",
+        "train: no step brings all pictures to one size; add for example center_crop: {size: 224}",
+    ),
+    (
+        "[{resize: {size: [8, 9]}}, {random_crop: {size: 10}}, normalize]",
+        "train: random_crop: 10×10 does not fit a picture of 8×9; set pad_if_needed: true, or resize first",
+    ),
+]
+
+
+@pytest.mark.parametrize(("steps", "line"), STEPS_WRONG)
+def test_a_wrong_step_is_refused_by_file_step_and_cure(steps: str, line: str, tmp_path: Path) -> None:
+    text = f"train: {steps}\neval: [{{resize: {{size: [8, 8]}}}}, normalize]\n"
+    assert refusal(text, tmp_path) == f"mine.yaml: {line}"
+
+
+FILES_WRONG = [
+    ("- 3", "mine.yaml: a recipe is a mapping with 'train' and 'eval'; this is list"),
+    ("", "mine.yaml: a recipe is a mapping with 'train' and 'eval'; this is NoneType"),
+    ("trian: []", "mine.yaml: unknown part 'trian', did you mean 'train'?"),
+    (
+        "train: [{resize: {size: [8, 8]}}, normalize]",
+        "mine.yaml: eval: must be a list of steps, for example [resize: {size: 256}, normalize]",
+    ),
+]
+
+
+@pytest.mark.parametrize(("text", "line"), FILES_WRONG)
+def test_a_wrong_file_is_refused_in_one_line(text: str, line: str, tmp_path: Path) -> None:
+    assert refusal(text, tmp_path) == line
+
+
+@pytest.mark.parametrize(
+    "text", ["train: [", "train: 2024-99-99", "a: !!python/object:os.system {}", "[" * 1500]
+)
+def test_what_is_not_yaml_is_refused_in_one_line(text: str, tmp_path: Path) -> None:
+    assert refusal(text, tmp_path).startswith("mine.yaml: is not YAML: ")
+
+
+def test_a_file_that_is_not_text_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "mine.yaml").write_bytes(b"\xff\xd8\xff")
+    with pytest.raises(RecipeError, match=r"mine\.yaml: cannot be read as text \("):
+        load(str(tmp_path / "mine.yaml"))
+
+
+@pytest.mark.parametrize(
+    "entry", ["*l11", "{resize: {size: *l11}}", "{resize: *l11}", "{normalize: {mean: *l11}}"]
+)
+def test_aliases_of_aliases_do_not_make_the_error_line_endless(entry: str, tmp_path: Path) -> None:
+    levels = [f"  - &l{k} [{', '.join([f'*l{k - 1}'] * 9)}]" for k in range(1, 12)]
+    text = "\n".join(["eval:", "  - &l0 [lol]", *levels, f"train: [{entry}]"])
+    assert len(refusal(text, tmp_path)) < 1000
+
+
+MIXES_WRONG = [
+    (5, "x: mix: 5 is no mapping; write mix: {mixup: 0.2, cutmix: 1.0}"),
+    ({"mixxup": 1}, "x: mix: unknown parameter 'mixxup', did you mean 'mixup'?"),
+    ({"mixup": -1}, "x: mix: mixup: -1 is negative; 0 turns it off"),
+    ({"p": 2}, "x: mix: p: 2 is not a probability between 0 and 1"),
+    ({"cutmix": "on"}, "x: mix: cutmix: 'on' is not a number"),
+]
+
+
+@pytest.mark.parametrize(("mix", "line"), MIXES_WRONG)
+def test_a_wrong_mix_is_refused_in_one_line(mix: object, line: str) -> None:
+    with pytest.raises(RecipeError, match=f"^{re.escape(line)}$"):
+        parse({"train": GOOD, "eval": GOOD, "mix": mix}, "x")
+
+
+def test_an_unknown_shipped_name_is_answered_with_a_near_one() -> None:
+    line = "--pipeline tutorail: neither a shipped recipe nor a path that ends in .yaml, did you mean "
+    with pytest.raises(RecipeError, match=f"^{re.escape(line)}'tutorial'\\?$"):
+        load("tutorail")
+
+
+def test_a_missing_file_is_answered_with_the_shipped_names() -> None:
+    line = f"nowhere/mine.yaml: no such file; shipped recipes are {', '.join(shipped())}"
+    with pytest.raises(RecipeError, match=f"^{re.escape(line)}$"):
+        load("nowhere/mine.yaml")
+
+
+def test_a_stored_recipe_is_plain_data() -> None:
+    recipe = parse({"train": ["horizontal_flip", *GOOD], "eval": GOOD, "mix": {"mixup": 1}}, "")
+    assert isinstance(recipe, Recipe)
+    assert recipe.to_data() == {
+        "train": [
+            {"horizontal_flip": {"p": 0.5}},
+            {"resize": {"size": [8, 8]}},
+            {"normalize": {"mean": [0, 0, 0], "std": [1, 1, 1]}},
+        ],
+        "eval": [{"resize": {"size": [8, 8]}}, {"normalize": {"mean": [0, 0, 0], "std": [1, 1, 1]}}],
+        "mix": {"mixup": 1, "cutmix": 0, "p": 1, "switch": 0.5},
+    }
+
+
+def test_recipes_are_read_without_torch_and_dali() -> None:
+    code = "import sys, fastffdi.recipe.recipe as r; r.load('standard'); print(*sys.modules)"
+    out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    assert "yaml" in out.split()
+    assert not {"torch", "torchvision", "nvidia", "cv2"} & set(out.split())

@@ -1,0 +1,105 @@
+"""The arrays that go into a DALI graph, and the graph on the CPU; parity of single steps is elsewhere."""
+
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+from nvidia.dali import Pipeline
+
+from fastffdi.data.manifest import Manifest
+from fastffdi.loaders.decode import decode_file
+from fastffdi.recipe import recipe
+from fastffdi.recipe.kernels import Flip, Matrix, Program, Resize, Warp, Window
+from fastffdi.recipe.lowering import lower, outline
+from fastffdi.recipe.plan import Plan
+from fastffdi.recipe.steps import RandomRotation, ResizeStep, Step
+from fastffdi.recipe.steps.base import Range
+from fastffdi.render import cpu
+from fastffdi.render.dali import KERNELS, arguments, graph, path_matrix
+from fastffdi.render.split import cut
+
+WHOLE = np.array([[0, 0, 1, 1]], np.float32)
+
+
+def render(pictures: Manifest, steps: list[Step]) -> tuple[list[np.ndarray], Program]:
+    """All pictures through a graph on the CPU, and the program they went through."""
+    n = len(pictures)
+    program = lower(steps, Plan(5), 0, np.arange(n), np.zeros(n, np.int64), pictures.sizes)
+    fixed = outline(steps)
+    arrays = path_matrix(pictures.paths()), *arguments(program, fixed, len(program))
+    pipeline = Pipeline(batch_size=n, num_threads=2, device_id=None)
+    with pipeline:
+        pipeline.set_outputs(graph(fixed, len(program), "cpu", lambda: arrays))
+    (out,) = pipeline.run()
+    return [np.array(out.at(i)) for i in range(n)], program
+
+
+def test_the_arrays_are_contiguous_and_in_the_kernels_order() -> None:
+    flip = np.array([True]), np.array([False])
+    kernels = (
+        Resize(WHOLE, np.array([[8, 9]], np.int32)),
+        Flip(*flip),
+        Matrix(np.zeros((1, 3, 4), np.float32)),
+    )
+    start, end, horizontal, vertical, matrix = arguments(Program(kernels), Program(kernels), 3)
+    np.testing.assert_array_equal(start, np.float32([[0, 0]]))
+    np.testing.assert_array_equal(end, np.float32([[1, 1]]))
+    np.testing.assert_array_equal(np.stack([horizontal, vertical]), np.int32([[1], [0]]))
+    assert matrix.shape == (1, 3, 4)
+    assert all(a.flags.c_contiguous for a in (start, end, horizontal, vertical, matrix))
+
+
+@pytest.mark.parametrize("kind", [Resize, Window])
+def test_a_size_travels_only_where_it_varies(kind: type[Resize | Window]) -> None:
+    varied = np.array([[8, 9], [7, 9]], np.int32)
+    first = np.tile(WHOLE, (2, 1)) if kind is Resize else np.zeros((2, 2), np.int32)
+    programs = [Program((kind(first, sizes),)) for sizes in (varied, varied[[0, 0]])]
+    with_size, without = (arguments(program, program, 1) for program in programs)
+    np.testing.assert_array_equal(with_size[-1], varied)
+    assert len(without) == len(with_size) - 1
+
+
+def test_a_warp_is_counted_from_the_corner() -> None:
+    turn = np.array([[[0, -1, 10], [1, 0, 0], [0, 0, 1]]], np.float64)  # centre (0, 0) comes from (10, 0)
+    (matrix,) = arguments(Program((Warp(turn),)), Program((Warp(turn),)), 1)
+    np.testing.assert_array_equal(matrix[0] @ [0.5, 0.5, 1], [10.5, 0.5])
+
+
+def test_only_the_first_kernels_are_asked_for() -> None:
+    program = Program((Flip(np.array([True]), np.array([True])), Resize(WHOLE, np.array([[8, 9]]))))
+    assert len(arguments(program, program, 1)) == 2
+    assert arguments(program, program, 0) == ()
+
+
+def test_paths_are_rows_of_bytes_filled_with_nul() -> None:
+    matrix = path_matrix(["/a", "/ü", os.fsdecode(b"/\xff\xfe")])
+    assert matrix.dtype == np.uint8
+    assert [bytes(row) for row in matrix] == [b"/a\0", b"/\xc3\xbc", b"/\xff\xfe"]
+
+
+@pytest.mark.parametrize("name", recipe.shipped())
+@pytest.mark.parametrize("part", ["train", "eval"])
+def test_shipped_recipes_need_few_arrays(name: str, part: str) -> None:
+    resolved = recipe.load(name).resolve((224, 224), (0.5, 0.5, 0.5), (0.5, 0.5, 0.5))
+    program = outline(getattr(resolved, part))
+    # Two crops and a flip take one more than the four that are cheap enough not to be thought about.
+    most = 5 if name == "demo" else 4
+    assert 1 + len(arguments(program, program, cut(program, KERNELS, "dali"))) <= most
+
+
+@pytest.mark.parametrize("steps", [[ResizeStep(64)], [RandomRotation(Range(-30, 30), fill=90)]], ids=repr)
+def test_pictures_of_many_sizes_come_out_as_from_cpu(pictures: Manifest, steps: list[Step]) -> None:
+    ours, program = render(pictures, steps)
+    for i, path in enumerate(pictures.paths()):
+        theirs = cpu.render(decode_file(path), program, i)
+        assert ours[i].shape == theirs.shape
+        assert np.abs(ours[i].astype(int) - theirs).mean() < 0.3
+
+
+def test_a_path_with_odd_letters_is_read(tmp_path: Path, pictures: Manifest) -> None:
+    odd = tmp_path / "naïve picture – 1.jpg"
+    odd.write_bytes(Path(pictures.paths()[0]).read_bytes())
+    names = np.array([odd.name], object)
+    (ours,), _ = render(Manifest(str(tmp_path), names, sizes=pictures.sizes[:1]), [])
+    np.testing.assert_array_equal(ours, decode_file(str(odd)))

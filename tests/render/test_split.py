@@ -1,0 +1,94 @@
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from fastffdi.errors import RecipeError
+from fastffdi.recipe.kernels import Flip, Kernel, Matrix, Normalize, Program, Resize, Warp, Window
+from fastffdi.recipe.lowering import lower, outline, sizing_point
+from fastffdi.recipe.plan import Plan
+from fastffdi.recipe.steps import STEPS
+from fastffdi.recipe.steps.base import Step
+from fastffdi.render import cpu, device
+from fastffdi.render.device import upload
+from fastffdi.render.split import cut
+
+EVERYTHING = {Window, Resize, Flip, Warp, Matrix}
+N = 3
+
+
+def step(name: str, **parameters: object) -> Step:
+    return STEPS[name].read(parameters)
+
+
+RESIZE, SHORT = step("resize", size=[40, 56]), step("resize", size=40)
+CROP, TURN = step("center_crop", size=32), step("random_rotation", degrees=20)
+JITTER = step("color_jitter", brightness=0.4, contrast=0.4, saturation=0.4, hue=0.2)
+END = step("normalize", mean=[0, 0, 0], std=[1, 1, 1])
+
+
+@pytest.mark.parametrize(
+    ("steps", "renders", "beyond", "place"),
+    [
+        ((RESIZE, TURN, JITTER, END), EVERYTHING, True, 3),
+        ((RESIZE, TURN, JITTER, END), EVERYTHING, False, 1),
+        ((RESIZE, TURN, JITTER, END), {Resize, Matrix}, True, 1),
+        ((RESIZE, TURN, JITTER, END), {Resize, Warp}, True, 2),
+        ((SHORT, CROP, JITTER, END), EVERYTHING, False, 2),
+        ((SHORT, JITTER, CROP, END), EVERYTHING, False, 3),
+        ((RESIZE, END), {Resize, Normalize}, True, 1),
+    ],
+)
+def test_the_cut(steps: tuple[Step, ...], renders: set[type[Kernel]], beyond: bool, place: int) -> None:
+    assert cut(outline(steps), renders, "mine", beyond) == place
+
+
+def test_a_loader_that_cannot_reach_one_size_is_refused_by_the_kernel_it_lacks() -> None:
+    line = "^--loader mine cannot render Window, which this recipe needs before all pictures have one size;"
+    with pytest.raises(RecipeError, match=line):
+        cut(outline((SHORT, CROP, END)), {Resize}, "mine")
+
+
+def test_every_kernel_of_a_recipe_has_both_renderers() -> None:
+    used = {kernel for one in STEPS.values() for kernel in one.kernels} - {Normalize}
+    assert used <= set(cpu.KERNELS)
+    assert used <= set(device.KERNELS)
+
+
+later = st.sampled_from(
+    [
+        step("resize", size=[30, 44]),
+        step("center_crop", size=[50, 28]),
+        step("random_crop", size=[24, 60], pad_if_needed=True, fill=40),
+        step("random_resized_crop", size=[36, 33], scale=[0.3, 1]),
+        step("horizontal_flip"),
+        step("vertical_flip"),
+        TURN,
+        step("random_rotation", degrees=[-180, 180], fill=90),
+        JITTER,
+    ]
+)
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(later, max_size=4), st.sampled_from([(RESIZE,), (SHORT, CROP)]), st.integers(0, 2**32))
+def test_any_allowed_cut_gives_the_same_pictures(paint, steps: list, first: tuple, seed: int) -> None:
+    sizes = np.random.default_rng(seed).integers(40, 90, (N, 2)).astype(np.int32)
+    sources = [paint(*size, seed % 997 + k) for k, size in enumerate(sizes.tolist())]
+    program = lower((*first, *steps, END), Plan(seed), 0, np.arange(N), np.zeros(N, np.int64), sizes)
+    kernels = program.kernels[:-1]
+    whole = rendered(sources, kernels, len(kernels)).int()
+    for place in range(sizing_point(outline((*first, *steps, END))), len(kernels)):
+        difference = (rendered(sources, kernels, place).int() - whole).abs()
+        assert difference.float().mean() <= 0.6
+        assert (difference > 2 * (len(kernels) - place)).float().mean() <= 0.002
+
+
+def rendered(sources: list[np.ndarray], kernels: tuple[Kernel, ...], place: int) -> torch.Tensor:
+    """The pictures by the first `place` kernels on the CPU, and by the rest as the DeviceStage does them."""
+    head = Program(kernels[:place])
+    x = torch.stack([torch.from_numpy(cpu.render(s, head, i).copy()) for i, s in enumerate(sources)])
+    for kernel, parameters in zip(kernels[place:], upload(kernels[place:], x.device), strict=True):
+        x = device.KERNELS[type(kernel)](x, kernel, parameters)
+    return x

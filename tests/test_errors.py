@@ -1,0 +1,54 @@
+import inspect
+
+import pytest
+
+from fastffdi import errors
+from fastffdi.errors import (
+    DataError,
+    FastffdiError,
+    RecipeError,
+    RunError,
+    SettingError,
+    UndecodablePicture,
+    UsageError,
+    did_you_mean,
+)
+
+
+def own_errors() -> list[type[FastffdiError]]:
+    return [c for _, c in inspect.getmembers(errors, inspect.isclass) if issubclass(c, FastffdiError)]
+
+
+@pytest.mark.parametrize("error", [UsageError, DataError, RecipeError, SettingError])
+def test_wrong_use_exits_with_2(error: type[FastffdiError]) -> None:
+    assert issubclass(error, UsageError)
+    assert error.exit_code == 2
+
+
+@pytest.mark.parametrize("error", [FastffdiError, RunError, UndecodablePicture])
+def test_failures_exit_with_1(error: type[FastffdiError]) -> None:
+    assert not issubclass(error, UsageError)
+    assert error.exit_code == 1
+
+
+def test_the_tree_at_the_top_of_the_file_names_every_error() -> None:
+    drawn = (errors.__doc__ or "").split()
+    assert all(error.__name__ in drawn for error in own_errors())
+    assert len(own_errors()) == 7
+
+
+def test_an_undecodable_picture_says_which_why_and_what_to_do() -> None:
+    error = UndecodablePicture("/data/a.jpg", "truncated")
+    line = "/data/a.jpg: cannot be decoded (truncated); replace the file or take it off the list"
+    assert str(error) == line
+    assert error.path == "/data/a.jpg"
+
+
+def test_a_near_word_is_offered() -> None:
+    assert did_you_mean("horizontal_flop", ["vertical_flip", "horizontal_flip"]) == (
+        ", did you mean 'horizontal_flip'?"
+    )
+
+
+def test_without_a_near_word_all_are_listed_in_order() -> None:
+    assert did_you_mean("zzz", ["b", "a"]) == "; allowed: a, b"
