@@ -5,8 +5,13 @@ TEST_DATA ?= $(wildcard ../shared/data)
 
 .PHONY: demo test check test-slow test-gpu bench clean
 
-demo: .venv/installed
-	$(BIN)/fastffdi demo demo
+demo: .venv/installed demo/data
+	$(BIN)/fastffdi train --data demo/data --pipeline demo --backbone resnet10t --no-pretrained \
+		--epochs 10 --batch-size 32 --lr 0.002 --output demo/run --overwrite
+	$(BIN)/fastffdi predict demo/run/best.safetensors --data demo/data --output demo/submit.csv
+
+demo/data: | .venv/installed
+	$(BIN)/fastffdi demo-data demo/data
 
 test: .venv/installed
 	FASTFFDI_TEST_DATA=$(TEST_DATA) $(BIN)/pytest
