@@ -1,8 +1,11 @@
 """Fixtures that many tests share: painted pictures, folders of them, and the pictures for measuring."""
 
 import os
+import sys
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
 
 import cv2
 import numpy as np
@@ -10,6 +13,9 @@ import pytest
 from PIL import Image
 
 from fastffdi.data.manifest import Manifest
+
+if TYPE_CHECKING:
+    from fastffdi.training.experiment import Experiment
 
 Paint = Callable[[int, int, int], np.ndarray]
 
@@ -53,3 +59,96 @@ def _painted(height: int, width: int, seed: int) -> np.ndarray:
     coarse = np.random.default_rng(seed).uniform(-60, 316, (6, 6, 3))
     smooth = cv2.resize(coarse, (width, height), interpolation=cv2.INTER_CUBIC)
     return smooth.clip(0, 255).astype(np.uint8)
+
+
+# Runs: small ones to look at from all sides, the demo model, and the command line in this process.
+
+TINY = """\
+train:
+  - resize: {size: [32, 32]}
+  - horizontal_flip
+  - normalize: {mean: [0.4, 0.5, 0.6], std: imagenet}
+eval:
+  - resize: {size: [32, 32]}
+  - normalize: {mean: [0.4, 0.5, 0.6], std: imagenet}
+"""
+
+
+class Ended(NamedTuple):
+    """How a command ended, and what it wrote."""
+
+    code: int
+    out: str
+    err: str
+
+
+@pytest.fixture(scope="session")
+def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder in the challenge's layout with recipe.yaml: 40 dark and bright pictures, 16 more to validate."""
+    folder = tmp_path_factory.mktemp("tiny")
+    (folder / "recipe.yaml").write_text(TINY)
+    rng = np.random.default_rng(11)
+    for split, count in (("train", 40), ("val", 16)):
+        (folder / f"{split}set").mkdir()
+        rows = ["img_name,target"]
+        for k in range(count):
+            height, width = rng.integers(40, 61, 2).tolist()
+            levels = rng.integers(0, 120, (height, width, 3)) + 120 * (k % 2)
+            Image.fromarray(levels.astype(np.uint8)).save(folder / f"{split}set" / f"{k:02d}.jpg")
+            rows.append(f"{k:02d}.jpg,{k % 2}")
+        (folder / f"{split}set_label.txt").write_text("\n".join(rows) + "\n")
+    return folder
+
+
+@pytest.fixture
+def one_thread() -> Iterator[None]:
+    """torch with one thread: on pictures this small, more only wait for each other."""
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.fixture
+def fastffdi(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], one_thread: None
+) -> Callable[..., Ended]:
+    """fastffdi("train", "--seed", 1): the command line, run in this process."""
+    from fastffdi.cli.main import main
+
+    def run(*words: object) -> Ended:
+        monkeypatch.setattr(sys, "argv", ["fastffdi", *map(str, words)])
+        capsys.readouterr()
+        code: object = 0
+        try:
+            main()
+        except SystemExit as end:
+            code = end.code or 0
+        assert isinstance(code, int)
+        return Ended(code, *capsys.readouterr())
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def demo_run(tmp_path_factory: pytest.TempPathFactory) -> "Experiment":
+    """A finished run on the demo pictures, as `make demo` has it; its folder is `demo_run.settings.output`."""
+    from fastffdi.data.demo import demo_folder
+    from fastffdi.data.layout import find_dataset
+    from fastffdi.training.experiment import Settings, prepare
+
+    settings = Settings(
+        "resnet10t",
+        "demo",
+        epochs=10,
+        batch_size=32,
+        learning_rate=0.002,
+        output=tmp_path_factory.mktemp("demo") / "run",
+        pretrained=False,
+    )
+    experiment = prepare(settings, find_dataset(demo_folder()), lambda line: None)
+    with closing(experiment):
+        list(experiment.run(lambda pictures, means: None))
+    return experiment

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from fastffdi.errors import DataError, SettingError
+from fastffdi.errors import SettingError
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -118,19 +118,18 @@ def _settings(device: str, amp: str, options: dict[str, Any]) -> Settings:
 
 def _pictures(data: Path | None, screen: Console) -> tuple[Manifest, str]:
     """The pictures to show, and one line about them."""
-    from fastffdi.data.layout import find_dataset, plain_folder
+    from fastffdi.data.layout import find_dataset, has_splits, plain_folder
 
     if data is None:
         from fastffdi.cli.demo_data import builtin_folder
 
         manifest = find_dataset(builtin_folder(screen)).train
         return manifest, f"demo: {len(manifest)} training pictures"
-    try:
+    if has_splits(data):
         manifest = find_dataset(data).train
-    except DataError:  # labels are not needed here
-        manifest = plain_folder(data)
-        return manifest, f"{data.name}: {len(manifest)} pictures, without labels"
-    return manifest, f"{data.name}: {len(manifest)} training pictures"
+        return manifest, f"{data.name}: {len(manifest)} training pictures"
+    manifest = plain_folder(data)
+    return manifest, f"{data.name}: {len(manifest)} pictures, without labels"
 
 
 @contextmanager

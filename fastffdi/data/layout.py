@@ -33,11 +33,11 @@ from fastffdi.errors import DataError
 EXTENSIONS = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff")
 _CLASSES = {"real": 0, "0": 0, "fake": 1, "1": 1}
 _Split = Literal["train", "val"]
-_LABEL_FILES = {
+_LABEL_FILES: dict[_Split, tuple[str, ...]] = {
     "train": ("trainset_label.txt", "train_label.txt"),
     "val": ("valset_label.txt", "val_label.txt"),
 }
-_CLASS_ROOTS = {"train": ("train",), "val": ("val", "valid", "validation")}
+_CLASS_ROOTS: dict[_Split, tuple[str, ...]] = {"train": ("train",), "val": ("val", "valid", "validation")}
 
 
 @dataclass(frozen=True)
@@ -73,6 +73,11 @@ def label_files(train_labels: Path, train_images: Path, val_labels: Path, val_im
     train = read_labels(train_labels, train_images, targets="required", duplicates=False)
     val = read_labels(val_labels, val_images, targets="required", duplicates=True)
     return Dataset(train, val, f"training {_summary(train)}, validation {_summary(val)}")
+
+
+def has_splits(folder: Path) -> bool:
+    """Whether the folder is meant as a data set: it holds a label file, or class folders of a split."""
+    return _label_place(folder) is not None or any(_classes(folder, split) for split in _CLASS_ROOTS)
 
 
 def find_validation(folder: Path) -> Manifest:

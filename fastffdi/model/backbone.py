@@ -17,6 +17,9 @@ from fastffdi.model.weights import load_weights
 # A hub that has not answered by then counts as out of reach; its client would try for most of a minute.
 HUB_TIMEOUT_SECONDS = 5.0
 
+# What timm's own vision transformers and ConvNeXts start their heads with.
+HEAD_STD = 0.02
+
 WAYS_OUT = "give a file with --weights FILE, or start from random weights with --no-pretrained"
 
 
@@ -129,8 +132,7 @@ def _create(name: str) -> nn.Module:
     import timm
 
     # Without its tag, since timm would warn that the tagged weights are not going to be loaded.
-    model: nn.Module = timm.create_model(name, pretrained=False, num_classes=2)
-    return model
+    return _with_quiet_head(timm.create_model(name, pretrained=False, num_classes=2))
 
 
 def _create_pretrained(name: str, published: dict[str, Any]) -> nn.Module:
@@ -142,9 +144,22 @@ def _create_pretrained(name: str, published: dict[str, Any]) -> nn.Module:
     if reason:
         raise SettingError(_not_fetched(name, reason))
     try:
-        model: nn.Module = timm.create_model(name, pretrained=True, num_classes=2)
+        model = timm.create_model(name, pretrained=True, num_classes=2)
     except Exception as error:  # the hub's client has no common base for what can go wrong
         raise SettingError(_not_fetched(name, _first_line(error))) from error
+    return _with_quiet_head(model)
+
+
+def _with_quiet_head(model: nn.Module) -> nn.Module:
+    """The model with small weights in its new head.
+
+    timm gives EfficientNets and MobileNets a head that is scaled for 1000 classes: with two, the first
+    losses are several nats, and their gradients undo the pretrained weights.
+    """
+    head = model.get_classifier()  # type: ignore[operator]  # every timm model has it
+    if isinstance(head, nn.Linear):
+        nn.init.normal_(head.weight, std=HEAD_STD)
+        nn.init.zeros_(head.bias)
     return model
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import torch
@@ -143,16 +143,7 @@ def _loaders(
     size, seed = settings.batch_size, settings.seed
     train = Feed.over(dataset.train, recipe.train, size, threads, seed, True, settings.balance)
     val = Feed.over(dataset.val, recipe.eval, size, threads, seed)
-    for feed in (train, val):
-        _check_sizes(feed)
     return loaders.build(kind, train, threads, device), loaders.build(kind, val, threads, device)
-
-
-def _check_sizes(feed: Feed) -> None:
-    """Raise DataError now for a picture that a crop does not fit, and not when its batch comes."""
-    if feed.manifest.sizes is not None:
-        for _ in replace(feed, batch_size=1 << 14).epoch(0):
-            pass
 
 
 def _refuse_old_run(settings: Settings) -> None:

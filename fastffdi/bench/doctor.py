@@ -1,0 +1,95 @@
+"""What works on this machine, found out by trying it."""
+
+from __future__ import annotations
+
+import os
+import platform
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image
+
+from fastffdi.bench import machine
+from fastffdi.bench.loader import BACKBONE
+from fastffdi.data.manifest import Manifest
+from fastffdi.files import cache_folder
+from fastffdi.loaders import choose
+from fastffdi.loaders.feed import Feed
+from fastffdi.model import precision
+from fastffdi.model.device import choose_device, usable_cores
+from fastffdi.recipe import recipe
+from fastffdi.render.device import DeviceStage
+
+
+def checks() -> Iterator[tuple[str, str]]:
+    """(what, how it stands), one line each, as they are found out; none of them raises."""
+    device = choose_device("auto")
+    yield "python", f"{platform.python_version()} on {platform.platform()}"
+    yield "driver", _driver()
+    yield "torch", _torch()
+    yield "DALI", _dali()
+    yield "cores", f"{usable_cores()} of {os.cpu_count()} usable ({machine.cpu_model()})"
+    yield "precision", f"{precision.choose('auto', device).reason} (on {device.type})"
+    for kind in dict.fromkeys(("cpu", device.type)):
+        for name in choose.NAMES[1:]:
+            yield f"loader {name}, {kind}", _trial(name, torch.device(kind))
+    yield "loader auto", f"takes {choose.choose('auto', device)} for a model on {device.type}"
+    yield "cache folder", _cache()
+
+
+def _driver() -> str:
+    version = machine.driver()
+    if version is None:
+        return "none found (nvidia-smi is not there or does not answer): no CUDA"
+    return f"NVIDIA {version}, {machine.gpu_name() or 'but torch sees no GPU'}"
+
+
+def _torch() -> str:
+    built = f"CUDA {torch.version.cuda}" if torch.version.cuda else "no CUDA"
+    usable = torch.cuda.is_available()
+    return f"{torch.__version__}, built with {built}, which {'works' if usable else 'cannot be used'} here"
+
+
+def _dali() -> str:
+    problem = choose.dali_problem()
+    if problem:
+        return f"{problem}; {choose.INSTALL_DALI}"
+    versions = machine.versions()
+    return f"{versions['dali']}, built with CUDA {versions['dali_cuda']}"
+
+
+def _trial(name: str, device: torch.device) -> str:
+    """Whether a loader brings a picture to the device."""
+    try:
+        seconds = _first_batch(choose.choose(name, device), device)
+    except Exception as error:  # whatever is wrong here is what is to be told
+        return f"does not work: {' '.join(str(error).split()) or type(error).__name__}"
+    return f"works (first batch after {seconds:.1f} s)"
+
+
+def _first_batch(name: str, device: torch.device) -> float:
+    """Seconds from nothing to the first picture on the device, imports included."""
+    with tempfile.TemporaryDirectory() as folder:
+        Image.new("RGB", (64, 64), (200, 100, 50)).save(Path(folder) / "picture.jpg")
+        began = time.perf_counter()
+        steps = recipe.load("jitter").resolve(*BACKBONE).train
+        manifest = Manifest(folder, np.array(["picture.jpg"], object))
+        loader = choose.build(name, Feed.over(manifest, steps, 1, 1), 1, device)
+        try:
+            batch = next(iter(loader.epoch(0)))
+            DeviceStage(device, torch.float32)(batch.images, batch.program, batch.done).cpu()
+        finally:
+            loader.close()
+        return time.perf_counter() - began
+
+
+def _cache() -> str:
+    folder = cache_folder()
+    if not folder.exists():
+        return f"{folder} (not made yet)"
+    size = sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
+    return f"{folder} ({size / 2**20:.0f} MiB)"

@@ -1,0 +1,47 @@
+"""Timing streams of batches: what a pass is, and what several passes say together."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+
+import numpy as np
+
+
+@dataclass(frozen=True)
+class Quartiles:
+    """The middle of some measurements and the range of the middle half, in their unit."""
+
+    median: float
+    q25: float
+    q75: float
+
+    @classmethod
+    def of(cls, values: Sequence[float]) -> Quartiles:
+        """Of at least one value, interpolated linearly between neighbours."""
+        q25, median, q75 = np.percentile(np.asarray(values, float), [25, 50, 75]).tolist()
+        return cls(median, q25, q75)
+
+    def to_data(self) -> dict[str, float]:
+        """Rounded to a tenth."""
+        return {name: round(value, 1) for name, value in asdict(self).items()}
+
+
+def timed_pass(arrivals: Iterator[int], seconds: float, warmup: int, group: int) -> float:
+    """Pictures per second of a stream that tells the pictures of each batch when the batch is there.
+
+    seconds  the pass lasts at least so long
+    warmup   batches not counted: what lay ready, and what it takes to be in full swing again
+    group    the pass ends on a multiple of so many batches. Workers that make a batch each deliver in bursts
+             of as many as they are; a pass that ends amid a burst would be too long or too short
+    """
+    for _ in range(warmup):
+        next(arrivals)
+    began = now = time.perf_counter()
+    pictures = batches = 0
+    while now - began < seconds or batches % group:
+        pictures += next(arrivals)
+        batches += 1
+        now = time.perf_counter()
+    return pictures / (now - began)

@@ -1,0 +1,83 @@
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from fastffdi.inference.scoring import Scorer
+from fastffdi.loaders.batch import Batch
+from fastffdi.model.precision import Precision
+from fastffdi.recipe.kernels import Normalize, Program
+from fastffdi.render.device import DeviceStage
+
+CPU = torch.device("cpu")
+PROGRAM = Program((Normalize((0.0,) * 3, (1.0,) * 3),))
+
+
+class Levels(nn.Module):
+    """P(fake) is the picture's mean level in [0, 1]."""
+
+    def forward(self, images):
+        level = images.float().mean(dim=(1, 2, 3)).clamp(1e-6, 1 - 1e-6)
+        return torch.stack([(1 - level).log(), level.log()], dim=1)
+
+
+class Loader:
+    """Batches of the rows given, of pictures with the level 10 · row + view."""
+
+    def __init__(self, *batches, views=1):
+        self.batches, self.views = batches, views
+
+    def __len__(self):
+        return len(self.batches)
+
+    def epoch(self, epoch, start=0):
+        for rows in self.batches:
+            rows = np.array(rows)
+            levels = torch.tensor([10 * row + view for row in rows.tolist() for view in range(self.views)])
+            images = levels.to(torch.uint8)[:, None, None, None].expand(-1, 4, 4, 3).contiguous()
+            nothing = np.zeros(len(rows), np.int64)
+            yield Batch(images, nothing, rows, nothing, nothing == 0, epoch, PROGRAM, 0, self.views)
+
+
+def scored(loader, pictures, progress=None, name="off", model=None):
+    numbers = Precision(name, "")
+    scorer = Scorer(model or Levels(), DeviceStage(CPU, numbers.dtype), numbers)
+    return scorer(loader, pictures, progress)
+
+
+def test_scores_are_probabilities_of_fake_by_row():
+    scores = scored(Loader([2, 0], [3, 1]), 4)
+    assert scores.dtype == np.float64
+    assert scores == pytest.approx(np.array([1e-6, 10, 20, 30]) / [1, 255, 255, 255], abs=1e-6)
+
+
+def test_rows_that_are_left_out_have_no_score():
+    scores = scored(Loader([2, 0]), 4)
+    assert np.isnan(scores).tolist() == [False, True, False, True]
+
+
+def test_nothing_has_no_scores():
+    assert scored(Loader(), 0).shape == (0,)
+
+
+def test_views_of_a_picture_are_averaged():
+    scores = scored(Loader([1, 2], [3], views=3), 4)
+    assert scores[1:] == pytest.approx(np.array([11, 21, 31]) / 255, abs=1e-6)
+
+
+def test_progress_counts_the_pictures_of_each_batch():
+    seen = []
+    scored(Loader([0, 1, 2], [3], views=2), 4, seen.append)
+    assert seen == [3, 1]
+
+
+def test_the_model_is_judged_in_eval_mode_and_without_graphs():
+    model, modes = Levels().train(), []
+    model.register_forward_hook(lambda module, _, out: modes.append((module.training, out.requires_grad)))
+    scored(Loader([0]), 1, model=model)
+    assert modes == [(False, False)]
+
+
+def test_half_precision_changes_little():
+    scores = scored(Loader([5, 6, 7]), 8, name="bf16")
+    assert scores[5:] == pytest.approx(np.array([50, 60, 70]) / 255, abs=5e-3)

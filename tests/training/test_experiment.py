@@ -1,0 +1,294 @@
+import csv
+import re
+import shutil
+from contextlib import closing
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from fastffdi.data.layout import find_dataset
+from fastffdi.errors import DataError, RecipeError, SettingError, UndecodablePicture
+from fastffdi.inference.predict import restore
+from fastffdi.model import checkpoint, metrics
+from fastffdi.recipe.recipe import load, parse
+from fastffdi.training.experiment import BEST, LAST, Settings, prepare
+from fastffdi.training.log import TABLE
+
+pytestmark = pytest.mark.usefixtures("one_thread")
+
+CLOCKED = ("images_per_second", "wait_share")
+
+
+@pytest.fixture
+def settings(tiny, tmp_path):
+    return Settings(
+        "test_efficientnet",
+        str(tiny / "recipe.yaml"),
+        epochs=3,
+        batch_size=8,
+        learning_rate=0.01,
+        output=tmp_path / "run",
+        loader="cpu",
+        device="cpu",
+        amp="off",
+        pretrained=False,
+        threads=1,
+    )
+
+
+def prepared(settings, dataset, say=lambda line: None):
+    return closing(prepare(settings, dataset, say))
+
+
+def finished(settings, dataset):
+    """The experiment, run to its end, and its epochs."""
+    with prepared(settings, dataset) as experiment:
+        return experiment, list(experiment.run(lambda pictures, means: None))
+
+
+def figures(folder):
+    """metrics.csv without what the clock decides."""
+    with (folder / TABLE).open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    return [{name: value for name, value in row.items() if name not in CLOCKED} for row in rows]
+
+
+@pytest.fixture
+def dataset(tiny):
+    return find_dataset(tiny)
+
+
+def test_a_run_leaves_two_checkpoints_a_table_and_events(settings, dataset):
+    finished(settings, dataset)
+    found = sorted(re.sub(r"(?<=tfevents).*", "", path.name) for path in settings.output.iterdir())
+    assert found == [BEST, "events.out.tfevents", LAST, TABLE]
+
+
+def test_what_differs_in_brightness_is_learnt(settings, dataset):
+    experiment, results = finished(settings, dataset)
+    assert results[-1].train_loss < 0.5 * results[0].train_loss
+    assert experiment.best is not None
+    assert experiment.best.validation["auc"] == 1
+
+
+def test_the_table_holds_the_epochs(settings, dataset):
+    _, results = finished(settings, dataset)
+    rows = figures(settings.output)
+    assert [row["epoch"] for row in rows] == ["1", "2", "3"]
+    assert [row["train_loss"] for row in rows] == [f"{result.train_loss:.6g}" for result in results]
+
+
+@pytest.mark.parametrize("recipe", ["plain", "mixed"])
+def test_the_same_seed_gives_the_same_figures_whatever_the_threads(settings, dataset, tmp_path, recipe):
+    if recipe == "mixed":
+        settings = with_mixing(settings, tmp_path)
+    tables = []
+    for threads in (1, 2):
+        finished(replace(settings, threads=threads, output=tmp_path / str(threads)), dataset)
+        tables.append(figures(tmp_path / str(threads)))
+    assert tables[0] == tables[1]
+
+
+def test_another_seed_gives_another_model(settings, dataset, tmp_path):
+    finished(replace(settings, epochs=1), dataset)
+    finished(replace(settings, epochs=1, seed=1, output=tmp_path / "other"), dataset)
+    assert figures(settings.output) != figures(tmp_path / "other")
+
+
+def with_mixing(settings, folder):
+    text = load(settings.pipeline).to_data() | {"mix": {"mixup": 0.2, "cutmix": 1.0}}
+    (folder / "mixed.yaml").write_text(repr(text).replace("(", "[").replace(")", "]"))
+    return replace(settings, pipeline=str(folder / "mixed.yaml"))
+
+
+def test_a_recipe_that_mixes_is_run_with_a_mixer(settings, dataset, tmp_path):
+    with prepared(with_mixing(settings, tmp_path), dataset) as experiment:
+        assert experiment.trainer.mixer.mix == parse(experiment.recipe.to_data(), "").mix
+        assert experiment.trainer.mixer.plan.seed == settings.seed
+    with prepared(settings, dataset) as experiment:
+        assert experiment.trainer.mixer is None
+
+
+def test_the_best_checkpoint_gives_the_scores_that_were_reported(settings, dataset):
+    experiment, _ = finished(settings, dataset)
+    predictor = restore(settings.output / BEST, "cpu", "cpu", "off", 1, 8)
+    found = metrics.summary(dataset.val.labels, predictor(dataset.val))
+    assert found == pytest.approx(experiment.best.validation, abs=1e-6)
+    assert found["auc"] == experiment.best.validation["auc"]
+
+
+def test_checkpoints_say_which_epoch_they_are(settings, dataset):
+    experiment, results = finished(settings, dataset)
+    best, last = (checkpoint.read(settings.output / name) for name in (BEST, LAST))
+    assert best.epoch == experiment.best.epoch
+    assert best.metrics == pytest.approx(experiment.best.validation)
+    assert last.epoch == 2
+    assert last.metrics == pytest.approx(results[-1].validation)
+
+
+def test_the_best_epoch_is_the_first_with_the_highest_auc(settings, dataset):
+    experiment, results = finished(settings, dataset)
+    aucs = [result.validation["auc"] for result in results]
+    assert experiment.best.epoch == int(np.argmax(aucs))
+
+
+def test_a_checkpoint_holds_what_was_in_use_and_not_what_the_backbone_was_made_for(settings, dataset):
+    finished(replace(settings, epochs=1, seed=7), dataset)
+    found = checkpoint.read(settings.output / LAST)
+    assert (found.size, found.mean, found.std) == ((32, 32), (0.4, 0.5, 0.6), (0.229, 0.224, 0.225))
+    assert (found.backbone, found.labels, found.seed) == ("test_efficientnet", ("real", "fake"), 7)
+    assert found.versions["torch"]
+    own = load(settings.pipeline).resolve((1, 1), (0.0,) * 3, (1.0,) * 3)
+    assert parse(found.recipe, "checkpoint") == own
+
+
+def only(manifest, label):
+    return manifest.take(manifest.labels == label)
+
+
+def test_validation_of_one_class_is_judged_by_its_loss(settings, dataset):
+    experiment, results = finished(settings, replace(dataset, val=only(dataset.val, 1)))
+    losses = [result.validation["log_loss"] for result in results]
+    assert [result.validation["auc"] for result in results] == [None] * 3
+    assert experiment.best.epoch == int(np.argmin(losses))
+    assert checkpoint.read(settings.output / BEST).metrics["auc"] is None
+    assert [row["val_auc"] for row in figures(settings.output)] == [""] * 3
+
+
+def test_balance_repeats_the_smaller_class(settings, dataset):
+    few = dataset.train.take(np.r_[0:40:2, 1:9:2])  # 20 real, 4 fake
+    with prepared(replace(settings, balance=True), replace(dataset, train=few)) as experiment:
+        assert len(experiment.train) == 5
+        labels = np.concatenate([batch.labels for batch in experiment.train.epoch(0)])
+    assert np.bincount(labels).tolist() == [20, 20]
+
+
+def test_validation_pictures_come_in_their_order(settings, dataset):
+    with prepared(settings, dataset) as experiment:
+        rows = np.concatenate([batch.rows for batch in experiment.val.epoch(3)])
+    assert rows.tolist() == list(range(16))
+
+
+def test_what_is_worth_telling_is_told(settings, dataset):
+    said = []
+    with prepared(settings, dataset, said.append):
+        pass
+    assert said == ["test_efficientnet on cpu in off (float32, as asked for), loader cpu"]
+
+
+def test_the_seed_decides_the_first_weights(settings, dataset):
+    models = []
+    for seed in (0, 0, 1):
+        with prepared(replace(settings, seed=seed), dataset) as experiment:
+            models.append(experiment.trainer.model.state_dict()["conv_stem.weight"])
+    assert torch.equal(models[0], models[1])
+    assert not torch.equal(models[0], models[2])
+
+
+def refused(settings, dataset, error=SettingError):
+    with pytest.raises(error) as caught:
+        prepare(settings, dataset, lambda line: None)
+    return str(caught.value)
+
+
+def test_to_prepare_writes_nothing(settings, dataset):
+    with prepared(settings, dataset):
+        assert not settings.output.exists()
+
+
+@pytest.mark.parametrize("name", [TABLE, BEST, LAST])
+def test_a_folder_that_holds_a_run_is_refused(settings, dataset, name):
+    settings.output.mkdir()
+    (settings.output / name).write_text("precious")
+    message = refused(settings, dataset)
+    assert message == (
+        f"--output {settings.output}: already holds a run; name another folder, or add --overwrite"
+    )
+    assert (settings.output / name).read_text() == "precious"
+
+
+def test_a_folder_with_other_files_is_used(settings, dataset):
+    settings.output.mkdir()
+    (settings.output / "notes.txt").write_text("mine")
+    finished(replace(settings, epochs=1), dataset)
+    assert (settings.output / "notes.txt").read_text() == "mine"
+    assert (settings.output / BEST).is_file()
+
+
+def test_overwrite_replaces_a_run_and_nothing_else(settings, dataset):
+    finished(settings, dataset)
+    (settings.output / "notes.txt").write_text("mine")
+    old = next(settings.output.glob("events.*"))
+    finished(replace(settings, epochs=1, overwrite=True), dataset)
+    assert len(figures(settings.output)) == 1
+    assert checkpoint.read(settings.output / LAST).epoch == 0
+    assert not old.exists()
+    assert (settings.output / "notes.txt").read_text() == "mine"
+
+
+def test_a_file_in_the_folders_place_is_refused(settings, dataset):
+    settings.output.write_text("a file")
+    assert refused(settings, dataset) == f"--output {settings.output}: is a file; name a folder"
+
+
+def test_a_folder_that_cannot_be_made_is_refused(settings, dataset):
+    settings.output.write_text("a file")
+    with pytest.raises(DataError, match="cannot be made"):
+        finished(replace(settings, output=settings.output / "below"), dataset)
+
+
+def test_pictures_too_small_for_a_crop_are_found_before_anything_is_written(settings, dataset, tmp_path):
+    text = (
+        "train: [random_crop: {size: [50, 50]}, normalize: {mean: imagenet, std: imagenet}]\n"
+        "eval: [center_crop: {size: [50, 50]}, normalize: {mean: imagenet, std: imagenet}]\n"
+    )
+    (tmp_path / "crop.yaml").write_text(text)
+    message = refused(replace(settings, pipeline=str(tmp_path / "crop.yaml")), dataset, DataError)
+    assert not settings.output.exists()
+    assert "random_crop: 50×50 does not fit a picture of" in message
+
+
+def test_a_size_the_backbone_refuses_is_refused(settings, dataset, tmp_path):
+    text = "[resize: {size: [32, 32]}, normalize: {mean: imagenet, std: imagenet}]"
+    (tmp_path / "small.yaml").write_text(f"train: {text}\neval: {text}\n")
+    message = refused(
+        replace(settings, backbone="test_coatnet", pipeline=str(tmp_path / "small.yaml")), dataset
+    )
+    assert "'test_coatnet' refuses the recipe's pictures of 32x32" in message
+
+
+def test_a_step_the_loader_cannot_render_is_refused(settings, dataset, monkeypatch):
+    monkeypatch.setattr("fastffdi.loaders.stock.TRANSFORMS", {})
+    message = refused(replace(settings, loader="torchvision"), dataset, RecipeError)
+    assert message == "--loader torchvision cannot express resize; take another loader"
+
+
+@pytest.fixture
+def spoilt(tiny, tmp_path):
+    """The data set with one training picture that is none, and that picture's path."""
+    folder = tmp_path / "spoilt"
+    shutil.copytree(tiny, folder)
+    victim = folder / "trainset" / "07.jpg"
+    victim.write_bytes(b"no picture")
+    return find_dataset(folder), victim
+
+
+@pytest.mark.parametrize("loader", ["cpu", "dali", "torchvision"])
+def test_a_picture_that_cannot_be_decoded_ends_the_run_by_its_name(settings, spoilt, loader):
+    broken, victim = spoilt
+    with pytest.raises(UndecodablePicture, match=f"^{victim}: cannot be decoded"):
+        finished(replace(settings, loader=loader), broken)
+
+
+def test_it_is_found_at_once_where_sizes_are_read_anyway(settings, spoilt, tmp_path):
+    steps = "[center_crop: {size: [32, 32]}, normalize: {mean: imagenet, std: imagenet}]"
+    (tmp_path / "crop.yaml").write_text(f"train: {steps}\neval: {steps}\n")
+    broken, victim = spoilt
+    message = refused(replace(settings, pipeline=str(tmp_path / "crop.yaml")), broken, UndecodablePicture)
+    assert message.startswith(str(victim))
+
+
+def test_the_demo_models_auc_is_at_least_nine_tenths(demo_run):
+    assert demo_run.best.validation["auc"] >= 0.90

@@ -1,0 +1,89 @@
+import pytest
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+from fastffdi.model import metrics
+from fastffdi.training.log import TABLE, RunLog, flat, line, shown
+from fastffdi.training.loop import EpochResult
+
+VALIDATION = {
+    "auc": 0.875,
+    "ap": 0.9,
+    "accuracy": 0.8125,
+    "log_loss": 0.4321987654,
+    "eer": 0.1875,
+    "tpr_at_fpr_0.01": None,
+    "tpr_at_fpr_0.001": None,
+}
+FIRST = EpochResult(0, 0.69314718, 0.55, 1234.5, 0.0625, 0.0001, VALIDATION)
+SECOND = EpochResult(1, 0.5, 0.75, 2000.0, 0.5, 0.01, VALIDATION | {"auc": None, "eer": None})
+HEADER = (
+    "epoch,train_loss,train_accuracy,val_auc,val_ap,val_accuracy,val_log_loss,val_eer,"
+    "val_tpr_at_fpr_0.01,val_tpr_at_fpr_0.001,images_per_second,wait_share,learning_rate"
+)
+ROWS = [
+    "1,0.693147,0.55,0.875,0.9,0.8125,0.432199,0.1875,,,1234.5,0.0625,0.0001",
+    "2,0.5,0.75,,0.9,0.8125,0.432199,,,,2000,0.5,0.01",
+]
+
+
+@pytest.fixture
+def log(tmp_path):
+    with RunLog(tmp_path) as open_log:
+        yield open_log
+
+
+def table(folder):
+    return (folder / TABLE).read_text().splitlines()
+
+
+def events(folder):
+    found = EventAccumulator(str(folder))
+    found.Reload()
+    return {tag: [(e.step, e.value) for e in found.Scalars(tag)] for tag in found.Tags()["scalars"]}
+
+
+def test_the_table_has_a_row_for_every_epoch(log, tmp_path):
+    log.write(FIRST)
+    log.write(SECOND)
+    assert table(tmp_path) == [HEADER, *ROWS]
+
+
+def test_a_row_is_on_disk_as_soon_as_it_is_written(log, tmp_path):
+    log.write(FIRST)
+    assert table(tmp_path) == [HEADER, ROWS[0]]
+
+
+def test_the_columns_are_those_of_the_measures():
+    assert [f"val_{name}" for name in VALIDATION] == [name for name in flat(FIRST) if name.startswith("val_")]
+    assert metrics.summary(*([[0, 1]] * 2)).keys() == VALIDATION.keys()
+
+
+def test_events_hold_the_same_figures_by_epoch(log, tmp_path):
+    log.write(FIRST)
+    log.write(SECOND)
+    found = events(tmp_path)
+    assert found["train_loss"] == [(1, pytest.approx(0.69314718)), (2, 0.5)]
+    assert found["learning_rate"] == [(1, pytest.approx(1e-4)), (2, pytest.approx(1e-2))]
+
+
+def test_an_undefined_figure_is_no_event(log, tmp_path):
+    log.write(FIRST)
+    log.write(SECOND)
+    found = events(tmp_path)
+    assert found["val_auc"] == [(1, 0.875)]
+    assert {"epoch", "val_tpr_at_fpr_0.01"} & found.keys() == set()
+
+
+def test_the_line_of_an_epoch():
+    assert line(FIRST, 5) == (
+        "epoch 1/5  train loss 0.6931  val loss 0.4322  accuracy 0.8125  AUC 0.8750  "
+        "1234 img/s  waiting for data 6%"
+    )
+
+
+def test_the_line_says_what_is_undefined():
+    assert "AUC undefined  2000 img/s  waiting for data 50%" in line(SECOND, 5)
+
+
+def test_a_figure_is_shown_with_four_decimals():
+    assert [shown(0.5), shown(1.0), shown(None)] == ["0.5000", "1.0000", "undefined"]

@@ -1,0 +1,210 @@
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from fastffdi.errors import RunError
+from fastffdi.loaders.batch import Batch
+from fastffdi.model import precision
+from fastffdi.recipe.kernels import Normalize, Program
+from fastffdi.render.device import DeviceStage
+from fastffdi.training.loop import PEEK_EVERY, Trainer, mixed_accuracy, soft_cross_entropy
+from fastffdi.training.optimiser import Optimiser
+
+CPU, OFF = torch.device("cpu"), precision.Precision("off", "")
+PROGRAM = Program((Normalize((0.5,) * 3, (0.25,) * 3),))
+LABELS = torch.tensor([0, 1, 1, 0])
+PARTNERS = torch.tensor([1, 1, 0, 0])
+SHARE = torch.tensor([0.75, 0.5, 0.125, 1.0])
+LOGITS = torch.tensor([[1.0, -0.5], [0.25, 2.0], [3.0, 1.0], [-1.0, 1.0]])
+
+
+def soft_targets():
+    return SHARE[:, None] * F.one_hot(LABELS, 2) + (1 - SHARE[:, None]) * F.one_hot(PARTNERS, 2)
+
+
+def test_the_loss_is_torchs_with_soft_targets():
+    expected = F.cross_entropy(LOGITS, soft_targets(), reduction="none")
+    torch.testing.assert_close(soft_cross_entropy(LOGITS, LABELS, PARTNERS, SHARE), expected)
+
+
+def test_the_losss_gradient_is_torchs_with_soft_targets():
+    ours, theirs = (LOGITS.clone().requires_grad_() for _ in range(2))
+    soft_cross_entropy(ours, LABELS, PARTNERS, SHARE).sum().backward()
+    F.cross_entropy(theirs, soft_targets(), reduction="sum").backward()
+    torch.testing.assert_close(ours.grad, theirs.grad)
+
+
+def test_accuracy_is_the_mass_on_the_prediction():
+    # Predicted are 0, 1, 0 and 1: own label, both labels, partner's label, neither.
+    assert mixed_accuracy(LOGITS, LABELS, PARTNERS, SHARE).tolist() == [0.75, 1.0, 0.875, 0.0]
+
+
+class Pictures:
+    """A loader of grey pictures, of level 60 where real and 180 where fake; `spoilt` rows are placeholders."""
+
+    def __init__(self, rows=24, batch_size=4, spoilt=()):
+        self.rows, self.batch_size, self.spoilt = rows, batch_size, spoilt
+
+    def __len__(self):
+        return -(-self.rows // self.batch_size)
+
+    def epoch(self, epoch, start=0):
+        for first in range(0, self.rows, self.batch_size):
+            rows = np.arange(first, min(first + self.batch_size, self.rows))
+            yield self.batch(rows, epoch)
+
+    def batch(self, rows, epoch):
+        levels = torch.from_numpy(60 + 120 * (rows % 2)).to(torch.uint8)
+        valid = ~np.isin(rows, self.spoilt)
+        levels[~torch.from_numpy(valid)] = 255
+        images = levels[:, None, None, None].expand(-1, 6, 6, 3).contiguous()
+        return Batch(images, rows % 2, rows, 0 * rows, valid, epoch, PROGRAM, 0)
+
+    @property
+    def labels(self):
+        return np.arange(self.rows) % 2
+
+
+def network(bias=0.0):
+    model = nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(3, 2))
+    with torch.no_grad():
+        model[2].weight.zero_()
+        model[2].bias.copy_(torch.tensor([0.0, bias]))
+    return model
+
+
+def trainer_of(model, rate=0.1, updates=24, mixer=None):
+    optimiser = Optimiser(model, rate, updates, OFF.scaler())
+    return Trainer(model, DeviceStage(CPU, torch.float32), OFF, optimiser, mixer)
+
+
+def fitted(trainer, train=None, val=None, epochs=1, progress=lambda pictures, means: None):
+    train, val = train or Pictures(), val or Pictures()
+    return list(trainer.fit(train, val, val.labels, epochs, progress))
+
+
+def test_what_can_be_told_apart_is_learnt():
+    results = fitted(trainer_of(network()), epochs=4)
+    assert [result.epoch for result in results] == [0, 1, 2, 3]
+    assert results[0].train_loss > results[1].train_loss > results[3].train_loss
+    assert results[3].train_loss < 0.5
+    assert results[3].train_accuracy == 1
+    assert results[3].validation["auc"] == 1
+
+
+def test_the_figures_of_a_model_that_stands_still_are_its_own():
+    (result,) = fitted(trainer_of(network(bias=1.0), rate=1e-12))
+    # P(fake) is σ(1) for every picture.
+    expected = -(np.log(1 / (1 + np.exp(-1))) + np.log(1 / (1 + np.exp(1)))) / 2
+    assert result.train_loss == pytest.approx(expected, rel=1e-5)
+    assert result.train_accuracy == 0.5
+    assert result.validation["log_loss"] == pytest.approx(expected, rel=1e-5)
+    assert result.validation["auc"] == 0.5
+
+
+def test_a_short_last_batch_counts_by_its_pictures():
+    (result,) = fitted(trainer_of(network(bias=1.0), rate=1e-12), Pictures(rows=5))
+    # Rows 0, 2 and 4 are real.
+    expected = -(2 * np.log(1 / (1 + np.exp(-1))) + 3 * np.log(1 / (1 + np.exp(1)))) / 5
+    assert result.train_loss == pytest.approx(expected, rel=1e-5)
+
+
+def test_placeholders_teach_nothing_and_count_for_nothing():
+    spoilt, whole = network(), network()
+    (with_placeholders,) = fitted(trainer_of(spoilt, updates=2), Pictures(8, 4, spoilt=(2, 3, 6, 7)))
+    (without,) = fitted(trainer_of(whole, updates=2), _First(8, 4))
+    assert with_placeholders.train_loss == pytest.approx(without.train_loss)
+    assert torch.allclose(spoilt[2].weight, whole[2].weight)
+
+
+class _First(Pictures):
+    """The first two pictures of every batch."""
+
+    def batch(self, rows, epoch):
+        return super().batch(rows[:2], epoch)
+
+
+def test_a_batch_of_placeholders_alone_is_no_mistake():
+    (result,) = fitted(trainer_of(network()), Pictures(8, 4, spoilt=(0, 1, 2, 3)))
+    assert np.isfinite(result.train_loss)
+
+
+class Recorded:
+    """A mixer that changes no picture, swaps every label and gives `share` to the picture's own."""
+
+    def __init__(self, share):
+        self.share = share
+
+    def __call__(self, images, labels, batch):
+        return images, 1 - labels, torch.full((len(labels),), self.share)
+
+
+def test_mixed_labels_decide_loss_and_accuracy():
+    model = network(bias=20.0)  # certain that all are fake
+    (result,) = fitted(trainer_of(model, rate=1e-12, mixer=Recorded(0.75)))
+    assert result.train_loss == pytest.approx(20 * 0.5, rel=1e-4)
+    assert result.train_accuracy == pytest.approx(0.5)
+    (result,) = fitted(trainer_of(model, rate=1e-12, mixer=Recorded(0.75)), Pictures(4, 2, spoilt=(1, 3)))
+    assert result.train_loss == pytest.approx(20 * 0.75, rel=1e-4)
+    assert result.train_accuracy == pytest.approx(0.25)
+
+
+def test_validation_is_never_mixed():
+    (result,) = fitted(trainer_of(network(bias=20.0), rate=1e-12, mixer=Recorded(0.0)))
+    assert result.validation["accuracy"] == 0.5
+    assert result.validation["log_loss"] == pytest.approx(-np.log(1e-7) / 2, rel=1e-4)
+
+
+def test_the_rate_of_an_epoch_is_that_of_its_first_update():
+    trainer = trainer_of(network(), rate=0.1, updates=12)
+    first, second = fitted(trainer, epochs=2)
+    assert first.learning_rate == pytest.approx(0.001)
+    assert first.learning_rate < second.learning_rate < 0.1
+    assert trainer.optimiser.learning_rate == pytest.approx(0.0001)
+
+
+def test_progress_counts_all_pictures_and_shows_means_now_and_then():
+    seen = []
+    train = Pictures(rows=4 * (PEEK_EVERY + 2))
+    fitted(trainer_of(network()), train, Pictures(10), progress=lambda *step: seen.append(step))
+    assert sum(pictures for pictures, _ in seen) == train.rows + 10
+    shown = [k for k, (_, means) in enumerate(seen) if means is not None]
+    assert shown == [PEEK_EVERY]
+    assert seen[PEEK_EVERY][1].keys() == {"loss", "accuracy"}
+
+
+def test_speed_and_waiting_are_measured():
+    (result,) = fitted(trainer_of(network()))
+    assert result.images_per_second > 0
+    assert 0 < result.wait_share < 1
+
+
+def test_the_model_learns_in_training_mode_and_is_judged_in_eval_mode():
+    model, modes = network(), []
+    model.register_forward_hook(lambda module, *_: modes.append(module.training))
+    fitted(trainer_of(model), Pictures(8), Pictures(4), epochs=2)
+    assert modes == [True, True, False] * 2
+
+
+class Breaking(nn.Module):
+    """Logits that are not numbers, in training or when it is judged."""
+
+    def __init__(self, training):
+        super().__init__()
+        self.weight, self.when = nn.Parameter(torch.zeros(2)), training
+
+    def forward(self, images):
+        logits = self.weight.expand(len(images), 2)
+        return logits * float("nan") if self.training == self.when else logits
+
+
+def test_a_loss_that_is_not_a_number_ends_the_run():
+    with pytest.raises(RunError, match="^epoch 1: the loss is nan; lower --lr or set --amp off$"):
+        fitted(trainer_of(Breaking(training=True)))
+
+
+def test_scores_that_are_not_numbers_end_the_run():
+    with pytest.raises(RunError, match="^epoch 1: the model's scores are not finite; lower --lr$"):
+        fitted(trainer_of(Breaking(training=False)))

@@ -1,0 +1,131 @@
+import copy
+
+import pytest
+import torch
+from torch import nn
+
+from fastffdi.training.optimiser import WARM_UP, WEIGHT_DECAY, Optimiser
+
+RATE = 0.02
+
+
+def network():
+    torch.manual_seed(0)
+    return nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4), nn.Flatten(), nn.Linear(4 * 4, 2))
+
+
+def optimiser_of(model, updates, rate=RATE):
+    return Optimiser(model, rate, updates, torch.amp.GradScaler("cuda", enabled=False))
+
+
+def loss_of(model):
+    return model(torch.linspace(-1, 1, 2 * 3 * 4 * 4).view(2, 3, 4, 4)).square().sum()
+
+
+def rates(updates):
+    """The rate reported before each update, and after the last."""
+    model = network()
+    optimiser, reported = optimiser_of(model, updates), []
+    for _ in range(updates):
+        reported.append(optimiser.learning_rate)
+        optimiser.step(loss_of(model))
+    return [*reported, optimiser.learning_rate]
+
+
+def test_the_rate_rises_to_the_full_one_and_falls_to_a_thousandth():
+    reported, top = rates(100), round(100 * WARM_UP)
+    assert reported[0] == pytest.approx(RATE / 100)
+    assert reported[top] == pytest.approx(RATE)
+    assert reported[-1] == pytest.approx(RATE / 1000)
+    assert max(reported) == reported[top]
+
+
+def test_the_rate_rises_evenly_and_never_falls_back():
+    reported, top = rates(100), round(100 * WARM_UP)
+    steps = [after - before for before, after in zip(reported, reported[1:], strict=False)]
+    assert steps[:top] == pytest.approx([0.99 * RATE / top] * top)
+    assert all(step < 0 for step in steps[top:])
+
+
+def test_half_way_down_the_cosine_is_at_its_middle():
+    reported = rates(100)
+    middle = (reported[57] + reported[58]) / 2
+    assert middle == pytest.approx(RATE * (1 + 1e-3) / 2, rel=1e-3)
+
+
+@pytest.mark.parametrize("updates", [1, 2, 3])
+def test_a_run_of_few_updates_is_silent_and_has_a_rate(updates, caplog):
+    reported = rates(updates)
+    assert all(0 < rate <= RATE for rate in reported)
+    assert caplog.text == ""
+
+
+def test_parameters_step_at_the_rate_that_was_reported(monkeypatch):
+    model = network()
+    optimiser = optimiser_of(model, 10)
+    used, step = [], optimiser.adamw.step
+    monkeypatch.setattr(
+        optimiser.adamw, "step", lambda: (used.append(optimiser.adamw.param_groups[0]["lr"]), step())[1]
+    )
+    reported = []
+    for _ in range(10):
+        reported.append(optimiser.learning_rate)
+        optimiser.step(loss_of(model))
+    assert used == reported
+
+
+def test_an_update_is_adamws():
+    ours, theirs = network(), network()
+    optimiser_of(ours, 10).step(loss_of(ours))
+    decayed = [weight for weight in theirs.parameters() if weight.dim() > 1]
+    others = [weight for weight in theirs.parameters() if weight.dim() <= 1]
+    groups = [{"params": decayed, "weight_decay": WEIGHT_DECAY}, {"params": others, "weight_decay": 0.0}]
+    loss_of(theirs).backward()
+    torch.optim.AdamW(groups, lr=RATE / 100).step()
+    for a, b in zip(ours.parameters(), theirs.parameters(), strict=True):
+        torch.testing.assert_close(a, b)
+
+
+def test_biases_and_norms_do_not_decay():
+    model = network()
+    groups = optimiser_of(model, 10).adamw.param_groups
+    decay = {id(weight): group["weight_decay"] for group in groups for weight in group["params"]}
+    found = {name: decay[id(weight)] for name, weight in model.named_parameters()}
+    assert {name for name, value in found.items() if value == WEIGHT_DECAY} == {"0.weight", "3.weight"}
+    assert {found[name] for name in ("0.bias", "1.weight", "1.bias", "3.bias")} == {0.0}
+
+
+def test_no_gradient_is_left_for_the_next_update():
+    model = network()
+    optimiser_of(model, 10).step(loss_of(model))
+    assert all(weight.grad is None for weight in model.parameters())
+
+
+class Scaler:
+    """Scales by 8 and back, and notes the order of things."""
+
+    def __init__(self):
+        self.calls = []
+
+    def scale(self, loss):
+        self.calls.append("scale")
+        return loss * 8
+
+    def step(self, optimiser):
+        self.calls.append("step")
+        for group in optimiser.param_groups:
+            for weight in group["params"]:
+                weight.grad /= 8
+        optimiser.step()
+
+    def update(self):
+        self.calls.append("update")
+
+
+def test_the_scaler_has_its_three_turns():
+    model, scaler = network(), Scaler()
+    plain = copy.deepcopy(model)
+    Optimiser(model, RATE, 10, scaler).step(loss_of(model))
+    optimiser_of(plain, 10).step(loss_of(plain))
+    assert scaler.calls == ["scale", "step", "update"]
+    assert all(torch.equal(a, b) for a, b in zip(model.parameters(), plain.parameters(), strict=True))
