@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN = .venv/bin
 TEST_DATA ?= $(wildcard ../shared/data)
 
-.PHONY: demo test check test-slow test-gpu bench clean
+.PHONY: demo test check test-slow test-gpu bench picture clean
 
 demo: .venv/installed demo/data
 	$(BIN)/fastffdi train --data demo/data --pipeline demo --backbone resnet10t --no-pretrained \
@@ -20,7 +20,7 @@ check: .venv/installed
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	FASTFFDI_TEST_DATA=$(TEST_DATA) $(BIN)/pytest
+	$(MAKE) test
 
 test-slow: .venv/installed
 	FASTFFDI_TEST_DATA=$(TEST_DATA) $(BIN)/pytest -m slow
@@ -30,6 +30,13 @@ test-gpu: .venv/installed
 
 bench: .venv/installed
 	$(BIN)/fastffdi bench-loader $(if $(TEST_DATA),--data $(TEST_DATA)/photos)
+
+picture: demo/data
+	rm -rf demo/run
+	$(BIN)/python docs/terminal.py docs/terminal.svg \
+		"fastffdi train --data demo/data --pipeline demo --backbone resnet10t --no-pretrained --epochs 10 --batch-size 32 --lr 0.002 -o demo/run" \
+		"fastffdi predict demo/run/best.safetensors --data demo/data -o demo/submit.csv && head -4 demo/submit.csv" \
+		"fastffdi bench-loader --data demo/data --pipeline tutorial"
 
 .venv/installed: setup.cfg pyproject.toml
 	$(PYTHON) -m venv .venv
