@@ -3,7 +3,7 @@
 import os
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import closing
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -84,7 +84,7 @@ class Ended(NamedTuple):
 
 @pytest.fixture(scope="session")
 def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder in the challenge's layout with recipe.yaml: 40 dark and bright pictures, 16 more to validate."""
+    """A folder in the challenge's layout: 40 dark and bright pictures, 16 to validate; and recipe.yaml."""
     folder = tmp_path_factory.mktemp("tiny")
     (folder / "recipe.yaml").write_text(TINY)
     rng = np.random.default_rng(11)
@@ -100,15 +100,21 @@ def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-@pytest.fixture
-def one_thread() -> Iterator[None]:
-    """torch with one thread: on pictures this small, more only wait for each other."""
+@contextmanager
+def one_torch_thread() -> Iterator[None]:
     import torch
 
     before = torch.get_num_threads()
     torch.set_num_threads(1)
     yield
     torch.set_num_threads(before)
+
+
+@pytest.fixture
+def one_thread() -> Iterator[None]:
+    """torch with one thread: on pictures this small, more only wait for each other."""
+    with one_torch_thread():
+        yield
 
 
 @pytest.fixture
@@ -133,22 +139,31 @@ def fastffdi(
 
 
 @pytest.fixture(scope="session")
-def demo_run(tmp_path_factory: pytest.TempPathFactory) -> "Experiment":
-    """A finished run on the demo pictures, as `make demo` has it; its folder is `demo_run.settings.output`."""
-    from fastffdi.data.demo import demo_folder
+def tiny_run(tiny: Path, tmp_path_factory: pytest.TempPathFactory) -> "Experiment":
+    """A finished run on them of one epoch, so short that the model is sure of nothing."""
     from fastffdi.data.layout import find_dataset
     from fastffdi.training.experiment import Settings, prepare
 
-    settings = Settings(
-        "resnet10t",
-        "demo",
-        epochs=10,
-        batch_size=32,
-        learning_rate=0.002,
-        output=tmp_path_factory.mktemp("demo") / "run",
-        pretrained=False,
-    )
-    experiment = prepare(settings, find_dataset(demo_folder()), lambda line: None)
-    with closing(experiment):
+    output = tmp_path_factory.mktemp("runs") / "tiny"
+    recipe = str(tiny / "recipe.yaml")
+    settings = Settings("test_efficientnet", recipe, 1, 8, 1e-4, output, amp="off", pretrained=False)
+    with one_torch_thread(), closing(prepare(settings, find_dataset(tiny), print)) as experiment:
         list(experiment.run(lambda pictures, means: None))
+    return experiment
+
+
+@pytest.fixture(scope="session")
+def demo_run(tmp_path_factory: pytest.TempPathFactory) -> "Experiment":
+    """A finished run on the demo pictures; its folder is `demo_run.settings.output`."""
+    from fastffdi.data.demo import demo_folder
+    from fastffdi.data.layout import find_dataset
+    from fastffdi.training.experiment import Settings, prepare
+    from fastffdi.training.log import line
+
+    output = tmp_path_factory.mktemp("runs") / "demo"
+    settings = Settings("resnet10t", "demo", 5, 32, 0.002, output, pretrained=False)
+    # With one thread: a second one gains little here, and where cores are shared it makes both slow.
+    with one_torch_thread(), closing(prepare(settings, find_dataset(demo_folder()), print)) as experiment:
+        for result in experiment.run(lambda pictures, means: None):
+            print(line(result, settings.epochs))
     return experiment

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib
-import os
 import sys
 
 import click
@@ -50,7 +49,7 @@ def main() -> None:
     """Entry point of the `fastffdi` command. Exit code: 0 done, 1 failed, 2 wrong use, 130 interrupted."""
     debug = "--debug" in sys.argv[1:2]
     try:
-        cli.main(standalone_mode=False)
+        cli.main(prog_name="fastffdi", standalone_mode=False)
     except click.exceptions.Abort:
         _end("interrupted", 130, debug)
     except click.ClickException as error:
@@ -58,10 +57,6 @@ def main() -> None:
         sys.exit(error.exit_code)
     except FastffdiError as error:
         _end(f"fastffdi: {error}", error.exit_code, debug)
-    except BrokenPipeError:
-        # The reader of a pipe has gone; what is left in the buffer has nowhere to go.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(1)
 
 
 def _end(message: str, code: int, debug: bool) -> None:

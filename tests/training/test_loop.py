@@ -12,6 +12,8 @@ from fastffdi.render.device import DeviceStage
 from fastffdi.training.loop import PEEK_EVERY, Trainer, mixed_accuracy, soft_cross_entropy
 from fastffdi.training.optimiser import Optimiser
 
+pytestmark = pytest.mark.usefixtures("one_thread")
+
 CPU, OFF = torch.device("cpu"), precision.Precision("off", "")
 PROGRAM = Program((Normalize((0.5,) * 3, (0.25,) * 3),))
 LABELS = torch.tensor([0, 1, 1, 0])
@@ -42,7 +44,7 @@ def test_accuracy_is_the_mass_on_the_prediction():
 
 
 class Pictures:
-    """A loader of grey pictures, of level 60 where real and 180 where fake; `spoilt` rows are placeholders."""
+    """A loader of grey pictures, level 60 where real and 180 where fake; `spoilt` rows are placeholders."""
 
     def __init__(self, rows=24, batch_size=4, spoilt=()):
         self.rows, self.batch_size, self.spoilt = rows, batch_size, spoilt
@@ -201,10 +203,10 @@ class Breaking(nn.Module):
 
 
 def test_a_loss_that_is_not_a_number_ends_the_run():
-    with pytest.raises(RunError, match="^epoch 1: the loss is nan; lower --lr or set --amp off$"):
+    with pytest.raises(RunError, match=r"^epoch 1: the loss is nan; lower --lr or set --amp off$"):
         fitted(trainer_of(Breaking(training=True)))
 
 
 def test_scores_that_are_not_numbers_end_the_run():
-    with pytest.raises(RunError, match="^epoch 1: the model's scores are not finite; lower --lr$"):
+    with pytest.raises(RunError, match=r"^epoch 1: the model's scores are not finite; lower --lr$"):
         fitted(trainer_of(Breaking(training=False)))

@@ -1,4 +1,4 @@
-"""Against torchvision, which pairs a picture with the one before where ours takes the next: hence the flips."""
+"""Against torchvision, which mixes with the picture before where ours takes the next: hence the flips."""
 
 import numpy as np
 import pytest

@@ -1,10 +1,13 @@
 import copy
+import itertools
 
 import pytest
 import torch
 from torch import nn
 
 from fastffdi.training.optimiser import WARM_UP, WEIGHT_DECAY, Optimiser
+
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 RATE = 0.02
 
@@ -42,7 +45,7 @@ def test_the_rate_rises_to_the_full_one_and_falls_to_a_thousandth():
 
 def test_the_rate_rises_evenly_and_never_falls_back():
     reported, top = rates(100), round(100 * WARM_UP)
-    steps = [after - before for before, after in zip(reported, reported[1:], strict=False)]
+    steps = [after - before for before, after in itertools.pairwise(reported)]
     assert steps[:top] == pytest.approx([0.99 * RATE / top] * top)
     assert all(step < 0 for step in steps[top:])
 

@@ -1,0 +1,204 @@
+import shutil
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+
+from fastffdi.model.metrics import auc
+
+PLAIN = ("--amp", "off", "--threads", 1)
+
+
+@pytest.fixture
+def best(tiny_run):
+    return tiny_run.settings.output / "best.safetensors"
+
+
+@pytest.fixture
+def output(tmp_path):
+    return tmp_path / "submit.csv"
+
+
+@pytest.fixture
+def predict(fastffdi, best, output):
+    """predict(...): with the tiny model to submit.csv, unless the words say otherwise."""
+    return lambda *words, model=best: fastffdi("predict", model, "--output", output, *PLAIN, *words)
+
+
+def table(output):
+    return pd.read_csv(output, dtype={"img_name": str}, na_filter=False)
+
+
+def names(output):
+    return table(output)["img_name"].tolist()
+
+
+@pytest.fixture
+def expected(predict, tiny, output):
+    """The score of every validation picture by its name."""
+    assert predict(tiny / "valset").code == 0
+    scores = table(output).set_index("img_name")["y_pred"].to_dict()
+    output.unlink()
+    return scores
+
+
+def scores_of(expected, *wanted):
+    return pytest.approx(np.array([expected[name] for name in wanted]), abs=1e-5)
+
+
+def test_a_folders_pictures_have_names_relative_to_it(predict, tiny, output, expected):
+    code, out, err = predict(tiny)
+    assert (code, err) == (0, "")
+    assert out == f"56 rows in {output}\n"
+    assert names(output) == [f"trainset/{k:02d}.jpg" for k in range(40)] + [
+        f"valset/{k:02d}.jpg" for k in range(16)
+    ]
+    assert table(output)["y_pred"].to_numpy()[40:] == scores_of(expected, *expected)
+
+
+def test_files_keep_their_names_as_typed_and_their_order(predict, tiny, output, expected, monkeypatch):
+    monkeypatch.chdir(tiny)
+    typed = ["valset/03.jpg", "./valset/01.jpg", f"{tiny}/valset/02.jpg", "valset/../valset/03.jpg"]
+    assert predict(*typed).out == f"4 rows in {output}\n"
+    assert names(output) == typed
+    wanted = scores_of(expected, "03.jpg", "01.jpg", "02.jpg", "03.jpg")
+    assert table(output)["y_pred"].to_numpy() == wanted
+
+
+def test_a_label_file_without_targets_gives_a_row_for_every_line(predict, tiny, output, expected, tmp_path):
+    listed = ["05.jpg", "02.jpg", "05.jpg", "11.jpg"]
+    (tmp_path / "list.txt").write_text("\n".join(["img_name", *listed]) + "\n")
+    ended = predict("--labels", tmp_path / "list.txt", "--images", tiny / "valset")
+    assert ended.out == f"4 rows in {output}\n"
+    assert names(output) == listed
+    assert table(output)["y_pred"].to_numpy() == scores_of(expected, *listed)
+
+
+def test_a_label_file_with_targets_also_gives_the_auc(predict, tiny, output):
+    ended = predict("--labels", tiny / "valset_label.txt", "--images", tiny / "valset")
+    labels = np.arange(16) % 2
+    shown = auc(labels, table(output)["y_pred"].to_numpy())
+    assert ended.out.splitlines()[1] == f"AUC against the labels given: {shown:.4f}"
+
+
+def test_targets_of_one_class_leave_the_auc_undefined(predict, tiny, tmp_path):
+    (tmp_path / "list.txt").write_text("img_name,target\n01.jpg,1\n03.jpg,1\n")
+    ended = predict("--labels", tmp_path / "list.txt", "--images", tiny / "valset")
+    assert ended.out.splitlines()[1] == "AUC against the labels given: undefined"
+
+
+def test_pictures_lie_beside_their_label_file_unless_said_otherwise(predict, tiny, output, tmp_path):
+    shutil.copy(tiny / "valset" / "04.jpg", tmp_path / "04.jpg")
+    (tmp_path / "list.txt").write_text("img_name\n04.jpg\n")
+    assert predict("--labels", tmp_path / "list.txt").code == 0
+    assert names(output) == ["04.jpg"]
+
+
+def test_data_is_its_validation_part(predict, tiny, tiny_run, output):
+    ended = predict("--data", tiny)
+    assert names(output) == [f"{k:02d}.jpg" for k in range(16)]
+    assert ended.out == (
+        f"16 rows in {output}\nAUC against the labels given: {tiny_run.best.validation['auc']:.4f}\n"
+    )
+
+
+def test_the_csv_is_submit_csv_in_the_current_folder(fastffdi, best, tiny, monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    assert fastffdi("predict", best, tiny / "valset", *PLAIN).out == "16 rows in submit.csv\n"
+    assert len((tmp_path / "submit.csv").read_text().splitlines()) == 17
+
+
+def test_an_older_csv_is_replaced(predict, tiny, output):
+    output.write_text("old")
+    predict(tiny / "valset")
+    assert output.read_text().startswith("img_name,y_pred\n")
+
+
+@pytest.mark.parametrize("loader", ["cpu", "dali", "torchvision"])
+def test_every_loader_predicts(predict, tiny, output, expected, loader):
+    assert predict(tiny / "valset", "--loader", loader, "--batch-size", 5).code == 0
+    found = table(output)["y_pred"].to_numpy()
+    np.testing.assert_allclose(found, list(expected.values()), atol=2e-2)
+
+
+def refused(ended, output, code=2):
+    """The one line of an error that left nothing behind."""
+    assert (ended.code, ended.out) == (code, ""), ended.err
+    assert ended.err.startswith("fastffdi: ")
+    assert ended.err.count("\n") == 1, ended.err
+    assert not output.is_file()
+    return ended.err.removeprefix("fastffdi: ").rstrip("\n")
+
+
+def test_a_checkpoint_that_is_not_there(predict, tiny, tmp_path, output):
+    line = refused(predict(tiny, model=tmp_path / "absent.safetensors"), output)
+    assert "no such file; give one that `fastffdi train` wrote" in line
+
+
+def test_a_file_that_is_no_checkpoint(predict, tiny, output):
+    line = refused(predict(tiny, model=tiny / "recipe.yaml"), output)
+    assert "recipe.yaml: not a safetensors file, or cut short" in line
+
+
+@pytest.mark.parametrize("two", [("--data", "--labels"), ("--data", "FILE"), ("--labels", "FILE"), ()])
+def test_pictures_are_named_in_one_way(predict, tiny, output, two):
+    ways = {"--data": ("--data", tiny), "--labels": ("--labels", tiny / "x.txt"), "FILE": (tiny / "x.jpg",)}
+    line = refused(predict(*(word for way in two for word in ways[way])), output)
+    assert line == ("predict: name the pictures in one way: a FOLDER, FILEs, --data DIR or --labels FILE")
+
+
+def test_a_folder_for_a_label_file_that_is_not_given(predict, tiny, output):
+    line = refused(predict(tiny / "valset" / "00.jpg", "--images", tiny), output)
+    assert line == "--images: belongs to --labels FILE; give both"
+
+
+def test_files_that_do_not_exist(predict, output, monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    line = refused(predict("a.jpg", "b.jpg"), output)
+    assert line == f"2 of 2 files do not exist (a.jpg, b.jpg); check the names, seen from {tmp_path}"
+
+
+def test_a_folder_without_pictures(predict, tmp_path, output):
+    (tmp_path / "empty").mkdir()
+    assert f"{tmp_path}/empty: no pictures (jpg" in refused(predict(tmp_path / "empty"), output)
+
+
+def test_listed_pictures_that_do_not_exist(predict, tiny, tmp_path, output):
+    (tmp_path / "list.txt").write_text("img_name\nx.jpg\n00.jpg\n")
+    line = refused(predict("--labels", tmp_path / "list.txt", "--images", tiny / "valset"), output)
+    assert "1 of 2 pictures are not in" in line
+
+
+def test_an_output_in_a_folder_that_is_not_there(predict, tiny, tmp_path, output):
+    line = refused(predict(tiny / "valset", "--output", tmp_path / "absent" / "x.csv"), output)
+    assert line == (f"--output {tmp_path}/absent/x.csv: there is no folder {tmp_path}/absent; make it first")
+
+
+def test_an_output_that_is_a_folder(predict, tiny, tmp_path, output):
+    line = refused(predict(tiny / "valset", "--output", tmp_path), output)
+    assert line == f"--output {tmp_path}: is a folder; name the CSV file to write"
+
+
+def test_cuda_that_is_absent(predict, tiny, output, monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    line = refused(predict(tiny / "valset", "--device", "cuda"), output)
+    assert line.startswith("--device cuda: torch ")
+
+
+@pytest.mark.parametrize("loader", ["cpu", "dali", "torchvision"])
+def test_a_picture_that_cannot_be_decoded(predict, tiny, tmp_path, output, loader):
+    shutil.copytree(tiny / "valset", tmp_path / "copy")
+    (tmp_path / "copy" / "05.jpg").write_bytes(b"no picture")
+    line = refused(predict(tmp_path / "copy", "--loader", loader), output, code=1)
+    assert line.startswith(f"{tmp_path}/copy/05.jpg: cannot be decoded (")
+
+
+def test_the_demo_models_csv_has_the_auc_that_was_reported(fastffdi, demo_run, output):
+    data, best = demo_run.dataset, demo_run.settings.output / "best.safetensors"
+    folder = data.description.split(": training")[0]
+    ended = fastffdi("predict", best, "--data", folder, "--output", output)
+    reported = demo_run.best.validation["auc"]
+    assert ended.out.splitlines()[1] == f"AUC against the labels given: {reported:.4f}"
+    assert names(output) == data.val.names.tolist()
+    assert auc(data.val.labels, table(output)["y_pred"].to_numpy()) == pytest.approx(reported, abs=1e-3)

@@ -1,0 +1,115 @@
+"""The commands, their options and defaults, as users know them: a change here is one that users see."""
+
+import re
+
+import click
+import pytest
+
+from fastffdi.cli.main import COMMANDS, cli
+
+SURFACE = {
+    "fastffdi": {"--debug": False},
+    "train": {
+        "--data": None,
+        "--train-labels": None,
+        "--train-images": None,
+        "--val-labels": None,
+        "--val-images": None,
+        "--limit": None,
+        "--backbone": "efficientnet_b0",
+        "--weights": None,
+        "--pretrained/--no-pretrained": None,
+        "--pipeline": None,
+        "--epochs": 5,
+        "--batch-size": 64,
+        "--lr": 0.001,
+        "--balance": False,
+        "--loader": "auto",
+        "--threads": None,
+        "--device": "auto",
+        "--amp": "auto",
+        "--seed": 0,
+        "-o --output": None,
+        "--overwrite": False,
+    },
+    "predict": {
+        "CHECKPOINT": None,
+        "[FOLDER|FILE...]": None,
+        "--data": None,
+        "--labels": None,
+        "--images": None,
+        "-o --output": "submit.csv",
+        "--batch-size": 64,
+        "--loader": "auto",
+        "--threads": None,
+        "--device": "auto",
+        "--amp": "auto",
+    },
+    "bench-loader": {
+        "--data": None,
+        "--pipeline": "jitter",
+        "--loaders --loader": "all",
+        "--threads": None,
+        "--batch-size": 64,
+        "--seconds": 5.0,
+        "--repeats": 5,
+        "--device": "auto",
+        "--amp": "auto",
+        "--seed": 0,
+        "--json": None,
+    },
+    "demo-data": {"FOLDER": None, "--train": 600, "--val": 200, "--seed": 0},
+    "doctor": {},
+}
+
+
+def command(name):
+    found = cli if name == "fastffdi" else cli.get_command(click.Context(cli), name)
+    assert found is not None
+    return found
+
+
+def shown(parameter):
+    """A parameter as a user types it, and its default."""
+    if isinstance(parameter, click.Argument):
+        return parameter.make_metavar(click.Context(cli)), None
+    name = "/".join(filter(None, (" ".join(parameter.opts), " ".join(parameter.secondary_opts))))
+    return name, parameter.to_info_dict()["default"]
+
+
+def parameters(name):
+    return [p for p in command(name).params if "--version" not in p.opts]
+
+
+def test_the_commands_are_these():
+    assert ["fastffdi", *COMMANDS] == list(SURFACE)
+
+
+@pytest.mark.parametrize("name", SURFACE)
+def test_options_and_defaults_are_these(name):
+    assert [shown(parameter) for parameter in parameters(name)] == list(SURFACE[name].items())
+
+
+@pytest.mark.parametrize("name", SURFACE)
+def test_help_works_and_names_every_option(fastffdi, name):
+    words = [] if name == "fastffdi" else [name]
+    for asked in ("--help", "-h"):
+        code, out, err = fastffdi(*words, asked)
+        assert (code, err) == (0, "")
+        assert all(word in out for option in SURFACE[name] for word in re.findall(r"--[a-z-]+", option))
+
+
+#: Options whose absence is no choice of a value, but one thing less to do.
+WITHOUT_DEFAULT = {
+    ("train", name)
+    for name in ("--train-labels", "--train-images", "--val-labels", "--val-images", "--weights")
+} | {("predict", "--data"), ("predict", "--labels"), ("bench-loader", "--json")}
+
+OPTIONS = [(name, p) for name in COMMANDS for p in parameters(name) if isinstance(p, click.Option)]
+
+
+@pytest.mark.parametrize(("name", "option"), OPTIONS, ids=[f"{name} {p.opts[-1]}" for name, p in OPTIONS])
+def test_help_shows_every_default(name, option):
+    _, text = option.get_help_record(click.Context(command(name)))
+    given = re.search(r"\[default: [^;\]]+", text)
+    assert (given is None) == ((name, option.opts[-1]) in WITHOUT_DEFAULT)

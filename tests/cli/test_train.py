@@ -1,0 +1,343 @@
+import re
+import shutil
+
+import pytest
+import torch
+
+from fastffdi.errors import RunError
+from fastffdi.model import checkpoint
+
+PLAIN = ("--backbone", "test_efficientnet", "--no-pretrained", "--amp", "off", "--threads", 1)
+
+
+@pytest.fixture
+def output(tmp_path):
+    return tmp_path / "run"
+
+
+@pytest.fixture
+def train(fastffdi, tiny, output):
+    """train(...): one epoch on the tiny pictures, unless the words say otherwise."""
+
+    def run(*words, data=tiny, pipeline=tiny / "recipe.yaml"):
+        data = () if data is None else ("--data", data)
+        options = ("--pipeline", pipeline, "--epochs", 1, "--batch-size", 8, "--output", output)
+        return fastffdi("train", *PLAIN, *options, *data, *words)
+
+    return run
+
+
+def test_a_run_says_what_it_did(train, tiny, output):
+    code, out, err = train()
+    assert code == 0
+    auc = checkpoint.read(output / "best.safetensors").metrics["auc"]
+    assert out.splitlines() == [
+        f"best: epoch 1, validation AUC {auc:.4f}",
+        f"checkpoint: {output}/best.safetensors",
+    ]
+    data, model, epoch, then = err.splitlines()
+    assert data == (
+        f"data: {tiny}: training 40 pictures (20 real, 20 fake), validation 16 pictures (8 real, 8 fake)"
+    )
+    assert model == "test_efficientnet on cpu in off (float32, as asked for), loader cpu"
+    assert re.fullmatch(
+        r"epoch 1/1  train loss \d\.\d{4}  val loss \d\.\d{4}  accuracy [01]\.\d{4}  AUC [01]\.\d{4}  "
+        r"\d+ img/s  waiting for data \d+%",
+        epoch,
+    )
+    assert then == f"next: fastffdi predict {output}/best.safetensors FOLDER -o submit.csv"
+
+
+def test_every_epoch_has_its_line(train):
+    _, _, err = train("--epochs", 3)
+    assert re.findall(r"^epoch (\d/\d)", err, re.MULTILINE) == ["1/3", "2/3", "3/3"]
+
+
+def test_options_reach_the_run(train, output):
+    train("--seed", 5, "--limit", 8, "--lr", 1e-4)
+    found = checkpoint.read(output / "last.safetensors")
+    assert found.seed == 5
+    rate = (output / "metrics.csv").read_text().splitlines()[1].rsplit(",", 1)[1]
+    assert float(rate) == pytest.approx(1e-6)
+
+
+def test_limit_takes_a_share_of_each_class(train):
+    _, _, err = train("--limit", 8)
+    assert err.splitlines()[0].endswith("(8 real, 8 fake); limited to 8 and 8 pictures")
+
+
+def test_label_files_take_the_place_of_a_folder(train, tiny):
+    files = ("--train-labels", tiny / "trainset_label.txt", "--train-images", tiny / "trainset")
+    more = ("--val-labels", tiny / "valset_label.txt", "--val-images", tiny / "valset")
+    code, _, err = train(*files, *more, data=None)
+    assert code == 0
+    assert err.startswith("data: training 40 pictures (20 real, 20 fake), validation 16 pictures")
+
+
+@pytest.mark.parametrize("loader", ["dali", "torchvision"])
+def test_every_loader_trains(train, loader):
+    code, _, err = train("--loader", loader)
+    assert code == 0
+    assert f"loader {loader}" in err
+
+
+def test_a_file_of_weights_is_started_from(train, tiny_run, output):
+    weights = tiny_run.settings.output / "best.safetensors"
+    code, _, err = train("--weights", weights)
+    assert code == 0
+    assert re.search(r"^best\.safetensors: \d+ tensors matched by name; head kept$", err, re.MULTILINE)
+
+
+def test_brackets_and_colons_in_a_name_are_shown_as_they_are(fastffdi, tiny, tmp_path):
+    shutil.copytree(tiny, tmp_path / "[red]:smile:")
+    options = ("--pipeline", tiny / "recipe.yaml", "--epochs", 1, "--output", tmp_path / "[b]run")
+    _, out, err = fastffdi("train", *PLAIN, "--data", tmp_path / "[red]:smile:", *options)
+    assert f"data: {tmp_path}/[red]:smile:: training" in err
+    assert f"checkpoint: {tmp_path}/[b]run/best.safetensors" in out
+
+
+@pytest.fixture
+def builtin(tiny, monkeypatch, tmp_path):
+    """The tiny pictures in place of the demo set; the current folder is empty."""
+    monkeypatch.setattr("fastffdi.data.demo.demo_folder", lambda progress: tiny)
+    monkeypatch.chdir(tmp_path)
+    return tiny
+
+
+def test_without_data_it_takes_the_demo_pictures_and_says_so(fastffdi, builtin, tmp_path):
+    code, out, err = fastffdi("train", "--backbone", "test_efficientnet", "--epochs", 1)
+    assert code == 0
+    assert err.startswith(f"no data given: using the built-in demo pictures in {builtin}\n")
+    (run,) = (tmp_path / "runs").iterdir()
+    assert re.fullmatch(r"test_efficientnet-\d{8}-\d{6}", run.name)
+    assert f"checkpoint: runs/{run.name}/best.safetensors" in out
+    assert checkpoint.read(run / "best.safetensors").size == (128, 128)
+
+
+def test_own_data_is_trained_on_by_the_standard_recipe_from_pretrained_weights(fastffdi, tiny, monkeypatch):
+    def told(settings, *_):
+        raise RunError(f"{settings.backbone} {settings.pipeline} {settings.pretrained}")
+
+    monkeypatch.setattr("fastffdi.training.experiment.prepare", told)
+    assert fastffdi("train", "--data", tiny).err == "fastffdi: efficientnet_b0 standard True\n"
+
+
+def refused(ended, output, code=2):
+    """The one line of an error that left nothing behind."""
+    assert ended.code == code, ended.err
+    assert ended.out == ""
+    assert ended.err.startswith("fastffdi: ")
+    assert ended.err.count("\n") == 1, ended.err
+    assert not output.exists()
+    return ended.err.removeprefix("fastffdi: ").rstrip("\n")
+
+
+@pytest.fixture
+def copy(tiny, tmp_path):
+    """The tiny pictures, to spoil."""
+    return shutil.copytree(tiny, tmp_path / "copy")
+
+
+def relabelled(folder, *rows, split="train", header="img_name,target"):
+    file = folder / f"{split}set_label.txt"
+    file.write_text("\n".join([header, *rows]) + "\n")
+    return file
+
+
+def test_a_missing_folder(train, tmp_path, output):
+    line = refused(train(data=tmp_path / "absent"), output)
+    assert line == f"{tmp_path}/absent: no such folder; give the folder that holds the pictures"
+
+
+@pytest.mark.parametrize("split", ["train", "val"])
+def test_a_missing_label_file(train, copy, output, split):
+    (copy / f"{split}set_label.txt").unlink()
+    line = refused(train(data=copy), output)
+    assert line.startswith(f"{copy}: no {split}set_label.txt or {split}_label.txt; the folder holds")
+    assert line.endswith("; add the file")
+
+
+def test_a_missing_label_file_by_option(train, copy, output):
+    files = ("--train-labels", copy / "absent.txt", "--train-images", copy / "trainset")
+    more = ("--val-labels", copy / "valset_label.txt", "--val-images", copy / "valset")
+    line = refused(train(*files, *more, data=None), output)
+    assert line == f"{copy}/absent.txt: no such label file; give a CSV file with the header img_name,target"
+
+
+def test_a_missing_image_folder(train, copy, output):
+    shutil.rmtree(copy / "valset")
+    assert f"{copy}/valset: no such image folder; give" in refused(train(data=copy), output)
+
+
+@pytest.mark.parametrize(
+    ("header", "missing"),
+    [("img_name,label", "target"), ("name,target", "img_name"), ("a,b", "img_name and target")],
+)
+def test_missing_columns(train, copy, output, header, missing):
+    file = relabelled(copy, "00.jpg,0", header=header)
+    line = refused(train(data=copy), output)
+    assert line.startswith(f"{file}: no column {missing}; its first line has ")
+    assert line.endswith("write img_name,target")
+
+
+@pytest.mark.parametrize("label", ["2", "-1", "fake", ""])
+def test_labels_other_than_0_and_1(train, copy, output, label):
+    file = relabelled(copy, "00.jpg,0", f"01.jpg,{label}")
+    line = refused(train(data=copy), output)
+    assert line == f"{file}: line 3: target {label!r} is not 0 (real) or 1 (fake)"
+
+
+def test_duplicate_names_in_training(train, copy, output):
+    file = relabelled(copy, "00.jpg,0", "01.jpg,1", "00.jpg,0")
+    line = refused(train(data=copy), output)
+    assert line == f"{file}: 1 names stand on more than one line (00.jpg); keep one line for each"
+
+
+def test_listed_pictures_that_do_not_exist(train, copy, output):
+    file = relabelled(copy, *(f"{name}.jpg,0" for name in ("00", "d", "b", "c", "a", "01")))
+    line = refused(train(data=copy), output)
+    assert line == (
+        f"{file}: 4 of 6 pictures are not in {copy}/trainset (d.jpg, b.jpg, c.jpg, …); "
+        "add them or delete their lines"
+    )
+
+
+@pytest.mark.parametrize("name", ["../valset/00.jpg", "a/../../valset/00.jpg", "/etc/hostname"])
+def test_names_that_leave_the_image_folder(train, copy, output, name):
+    file = relabelled(copy, "00.jpg,0", f"{name},1")
+    line = refused(train(data=copy), output)
+    assert line == (
+        f"{file}: line 3: {name!r} is not inside {copy}/trainset; "
+        "write names relative to that folder, without '..'"
+    )
+
+
+@pytest.mark.parametrize("split", ["train", "val"])
+def test_an_empty_split(train, copy, output, split):
+    file = relabelled(copy, split=split)
+    line = refused(train(data=copy), output)
+    assert line == f"{file}: lists no pictures; add one line NAME,TARGET for each"
+
+
+@pytest.mark.parametrize("split", ["train", "val"])
+def test_an_empty_split_of_class_folders(train, tmp_path, output, split):
+    for name in ("train/real", "train/fake", "val/real", "val/fake"):
+        (tmp_path / "data" / name).mkdir(parents=True)
+        (tmp_path / "data" / name / ("a.txt" if name.startswith(split) else "a.jpg")).touch()
+    line = refused(train(data=tmp_path / "data"), output)
+    places = rf"({split}/real and {split}/fake|{split}/fake and {split}/real)"
+    assert re.fullmatch(rf"{tmp_path}/data: no pictures \(jpg [a-z ]+\) in {places}; add some", line)
+
+
+def test_validation_of_one_class_is_allowed(train, copy, output):
+    relabelled(copy, "00.jpg,0", "02.jpg,0", split="val")
+    code, out, err = train(data=copy)
+    assert code == 0
+    assert "  AUC undefined  " in err
+    assert out.startswith("best: epoch 1, validation AUC undefined\n")
+
+
+def recipe_of(folder, step):
+    steps = f"[{step}, resize: {{size: [32, 32]}}, normalize: {{mean: imagenet, std: imagenet}}]"
+    (folder / "mine.yaml").write_text(f"train: {steps}\neval: {steps}\n")
+    return folder / "mine.yaml"
+
+
+def test_an_unknown_step(train, tmp_path, output):
+    recipe = recipe_of(tmp_path, "horizontal_flop")
+    line = refused(train(pipeline=recipe), output)
+    assert line == f"{recipe}: train[0]: unknown step 'horizontal_flop', did you mean 'horizontal_flip'?"
+
+
+def test_an_unknown_parameter(train, tmp_path, output):
+    recipe = recipe_of(tmp_path, "horizontal_flip: {prob: 0.5}")
+    line = refused(train(pipeline=recipe), output)
+    assert line.startswith(f"{recipe}: train[0]: horizontal_flip: unknown parameter 'prob'")
+
+
+def test_an_unknown_recipe(train, output):
+    line = refused(train(pipeline="standart"), output)
+    assert line.startswith("--pipeline standart: ")
+    assert line.endswith(", did you mean 'standard'?")
+
+
+def test_an_unknown_backbone(train, output):
+    line = refused(train("--backbone", "efficentnet_b0"), output)
+    assert line.startswith("unknown backbone 'efficentnet_b0', did you mean 'efficientnet_b0' or ")
+
+
+def test_cuda_that_is_absent(train, output, monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    line = refused(train("--device", "cuda"), output)
+    assert line.startswith(f"--device cuda: torch {torch.__version__} sees no CUDA devices here; take")
+
+
+@pytest.mark.parametrize("option", ["--loader", "--amp", "--device"])
+def test_a_word_that_is_no_choice(train, output, option):
+    line = refused(train(option, "nonsense"), output)
+    assert line.startswith(f"{option} nonsense: ")
+
+
+def test_dali_that_is_absent(train, output, monkeypatch):
+    monkeypatch.setattr("fastffdi.loaders.choose.dali_problem", lambda: "DALI is not installed")
+    line = refused(train("--loader", "dali"), output)
+    assert line.startswith("--loader dali: DALI is not installed; pip install nvidia-dali-cuda1")
+
+
+FILES = ("--train-labels", "--train-images", "--val-labels", "--val-images")
+
+
+@pytest.mark.parametrize("given", FILES)
+def test_a_label_file_without_its_partners(train, tiny, output, given):
+    missing = " and ".join(name for name in FILES if name != given)
+    line = refused(train(given, tiny, data=None), output)
+    assert line.startswith(f"{missing} missing: give either --data, or all of --train-labels, ")
+
+
+def test_label_files_and_a_folder_together(train, tiny, output):
+    line = refused(train("--train-labels", tiny / "trainset_label.txt"), output)
+    assert line.startswith("--data: give either --data, or all of --train-labels")
+
+
+def test_an_output_folder_that_holds_a_run(train, output):
+    assert train().code == 0
+    before = {path.name: path.read_bytes() for path in output.iterdir()}
+    code, out, err = train()
+    assert (code, out) == (2, "")
+    assert err == (
+        f"fastffdi: --output {output}: already holds a run; name another folder, or add --overwrite\n"
+    )
+    assert {path.name: path.read_bytes() for path in output.iterdir()} == before
+
+
+def test_overwrite_replaces_the_run(train, output):
+    train("--epochs", 2)
+    assert train("--overwrite", "--seed", 3).code == 0
+    assert checkpoint.read(output / "best.safetensors").seed == 3
+    assert len((output / "metrics.csv").read_text().splitlines()) == 2
+    assert len(list(output.glob("events.*"))) == 1
+
+
+def test_weights_that_are_not_there(train, tmp_path, output):
+    assert f"{tmp_path}/absent.pth: " in refused(train("--weights", tmp_path / "absent.pth"), output)
+
+
+def test_a_picture_too_small_for_the_recipe(train, tiny, tmp_path, output):
+    recipe = recipe_of(tmp_path, "random_crop: {size: [50, 50]}")
+    assert "random_crop: 50×50 does not fit a picture of" in refused(train(pipeline=recipe), output)
+
+
+def test_a_picture_that_cannot_be_decoded_ends_with_1_and_its_name(train, copy):
+    (copy / "trainset" / "07.jpg").write_bytes(b"no picture")
+    code, _, err = train(data=copy)
+    assert code == 1
+    assert err.splitlines()[-1] == (
+        f"fastffdi: {copy}/trainset/07.jpg: cannot be decoded (not a picture); "
+        "replace the file or take it off the list"
+    )
+
+
+def test_a_run_that_diverges_ends_with_1_and_what_to_do(train):
+    code, _, err = train("--lr", 1e30)
+    assert code == 1
+    assert re.fullmatch(r"fastffdi: epoch 1: .* lower --lr( or set --amp off)?", err.splitlines()[-1])

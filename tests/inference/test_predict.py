@@ -1,0 +1,155 @@
+import os
+import shutil
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+
+from fastffdi.data.layout import find_dataset, plain_folder
+from fastffdi.errors import RecipeError, SettingError, UndecodablePicture
+from fastffdi.inference.predict import restore, write_csv
+from fastffdi.loaders.decode import decode_file
+from fastffdi.model import checkpoint, metrics
+from fastffdi.recipe.recipe import load
+from fastffdi.training.experiment import BEST
+
+pytestmark = pytest.mark.usefixtures("one_thread")
+
+
+@pytest.fixture(scope="module")
+def best(tiny_run):
+    return tiny_run.settings.output / BEST
+
+
+@pytest.fixture(scope="module")
+def val(tiny):
+    return find_dataset(tiny).val
+
+
+def scored(best, manifest, loader="cpu", threads=1, batch_size=8, amp="off"):
+    return restore(best, loader, "cpu", amp, threads, batch_size)(manifest)
+
+
+@pytest.fixture(scope="module")
+def expected(best, val):
+    return scored(best, val)
+
+
+def test_scores_differ_and_are_probabilities(expected):
+    assert expected.shape == (16,)
+    assert expected.dtype == np.float64
+    assert 0 < expected.min() < expected.max() < 1
+
+
+def test_a_score_is_the_models_own_of_the_picture_alone(best, val, expected):
+    described, model = checkpoint.restore(best)
+    picture = torch.from_numpy(decode_file(val.paths()[3])).permute(2, 0, 1)[None].float()
+    small = torch.nn.functional.interpolate(picture, described.size, mode="bilinear", antialias=True).round()
+    mean, std = (torch.tensor(values)[:, None, None] for values in (described.mean, described.std))
+    with torch.no_grad():
+        score = model((small / 255 - mean) / std).softmax(dim=1)[0, 1]
+    assert score.item() == pytest.approx(expected[3], abs=2e-3)
+
+
+@pytest.mark.parametrize(("batch_size", "threads"), [(1, 1), (5, 2), (16, 4), (64, 2)])
+def test_neither_batch_size_nor_threads_matter(best, val, expected, batch_size, threads):
+    found = scored(best, val, threads=threads, batch_size=batch_size)
+    np.testing.assert_allclose(found, expected, atol=1e-5)
+
+
+@pytest.mark.parametrize("loader", ["dali", "torchvision"])
+def test_other_loaders_give_nearly_the_same_scores(best, val, expected, loader):
+    np.testing.assert_allclose(scored(best, val, loader), expected, atol=2e-2)
+
+
+def test_bf16_gives_nearly_the_same_scores(best, val, expected):
+    np.testing.assert_allclose(scored(best, val, amp="bf16"), expected, atol=2e-2)
+
+
+def test_scores_stand_in_the_order_of_the_rows(best, val, expected):
+    turned = val.take(np.arange(16)[::-1])
+    np.testing.assert_allclose(scored(best, turned), expected[::-1], atol=1e-5)
+
+
+def test_a_picture_listed_twice_is_scored_twice(best, val, expected):
+    rows = np.array([4, 4, 9, 4])
+    np.testing.assert_allclose(scored(best, val.take(rows)), expected[rows], atol=1e-5)
+
+
+def test_labels_are_not_needed(best, tiny, expected):
+    found = plain_folder(tiny / "valset")
+    assert found.labels is None
+    np.testing.assert_allclose(scored(best, found), expected, atol=1e-5)
+
+
+def test_the_recipe_is_the_checkpoints_own(best, tiny):
+    predictor = restore(best, "cpu", "cpu", "off", 1, 8)
+    assert predictor.steps == load(str(tiny / "recipe.yaml")).resolve((1, 1), (0.0,) * 3, (1.0,) * 3).eval
+
+
+def test_progress_counts_every_picture(best, val):
+    seen = []
+    restore(best, "cpu", "cpu", "off", 1, 6)(val, seen.append)
+    assert seen == [6, 6, 4]
+
+
+def test_a_picture_that_cannot_be_decoded_is_named(best, tiny, tmp_path):
+    shutil.copytree(tiny / "valset", tmp_path / "copy")
+    (tmp_path / "copy" / "05.jpg").write_bytes(b"no picture")
+    with pytest.raises(UndecodablePicture, match=r"05\.jpg: cannot be decoded"):
+        scored(best, plain_folder(tmp_path / "copy"))
+
+
+def test_what_is_no_checkpoint_is_refused(tmp_path):
+    with pytest.raises(SettingError, match="no such file; give one that `fastffdi train` wrote"):
+        restore(tmp_path / "absent.safetensors", "cpu", "cpu", "off", 1, 8)
+
+
+def test_a_checkpoint_whose_recipe_is_not_understood_is_named(best, tmp_path):
+    described, model = checkpoint.restore(best)
+    described.recipe["eval"].insert(0, {"blur_faces": {}})
+    checkpoint.save(described, model, tmp_path / "newer.safetensors")
+    with pytest.raises(RecipeError, match=r"newer\.safetensors: eval\[0\]: unknown step 'blur_faces'"):
+        restore(tmp_path / "newer.safetensors", "cpu", "cpu", "off", 1, 8)
+
+
+def column(*names):
+    return np.array(names, object)
+
+
+def test_the_csv_has_names_and_scores_in_order(tmp_path):
+    write_csv(tmp_path / "out.csv", column("b.jpg", "a/c.jpg", "b.jpg"), np.array([0.25, 1.0, 0.0]))
+    assert (tmp_path / "out.csv").read_bytes() == b"img_name,y_pred\nb.jpg,0.25\na/c.jpg,1\nb.jpg,0\n"
+
+
+def test_names_come_back_as_they_were(tmp_path):
+    names = column("a,b.jpg", 'say "x".jpg', " padded ", "日本.jpg", "NA", "1e5")
+    write_csv(tmp_path / "out.csv", names, np.zeros(len(names)))
+    table = pd.read_csv(tmp_path / "out.csv", dtype=str, na_filter=False)
+    assert table["img_name"].tolist() == names.tolist()
+
+
+def test_a_name_that_is_not_utf8_leaves_as_the_bytes_it_was(tmp_path):
+    write_csv(tmp_path / "out.csv", column(os.fsdecode(b"caf\xe9.jpg")), np.zeros(1))
+    assert b"\ncaf\xe9.jpg,0\n" in (tmp_path / "out.csv").read_bytes()
+
+
+def test_the_csv_tells_apart_what_the_model_does(tmp_path):
+    one = np.float32(0.999999)
+    scores = np.array([one, np.nextafter(one, np.float32(1)), 1e-9], np.float64)
+    write_csv(tmp_path / "out.csv", column("a", "b", "c"), scores)
+    written = pd.read_csv(tmp_path / "out.csv")["y_pred"].to_numpy()
+    assert (written.astype(np.float32) == scores.astype(np.float32)).all()
+
+
+def test_a_file_that_cannot_be_finished_is_not_begun(tmp_path):
+    with pytest.raises(ValueError, match="same length"):
+        write_csv(tmp_path / "out.csv", column("a", "b"), np.zeros(3))
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_auc_of_the_csv_is_the_one_reported(tiny_run, best, val, tmp_path):
+    write_csv(tmp_path / "out.csv", val.names, scored(best, val))
+    written = pd.read_csv(tmp_path / "out.csv")["y_pred"].to_numpy()
+    assert metrics.auc(val.labels, written) == tiny_run.best.validation["auc"]

@@ -1,0 +1,86 @@
+import os
+
+import pytest
+import torch
+
+from fastffdi.errors import SettingError
+from fastffdi.model.device import MOST_THREADS, choose_device, choose_threads, usable_cores
+
+
+@pytest.fixture
+def cuda(monkeypatch):
+    """cuda(n): a machine with n CUDA devices."""
+
+    def pretend(count):
+        monkeypatch.setattr(torch.cuda, "is_available", lambda: count > 0)
+        monkeypatch.setattr(torch.cuda, "device_count", lambda: count)
+
+    return pretend
+
+
+def refused(name):
+    with pytest.raises(SettingError) as caught:
+        choose_device(name)
+    assert "\n" not in str(caught.value)
+    return str(caught.value)
+
+
+@pytest.mark.parametrize(("count", "chosen"), [(0, "cpu"), (1, "cuda:0"), (4, "cuda:0")])
+def test_auto_is_cuda_where_there_is_one(cuda, count, chosen):
+    cuda(count)
+    assert choose_device("auto") == torch.device(chosen)
+
+
+@pytest.mark.parametrize(("name", "chosen"), [("cuda", "cuda:0"), ("cuda:0", "cuda:0"), ("cuda:3", "cuda:3")])
+def test_a_cuda_device_has_its_number(cuda, name, chosen):
+    cuda(4)
+    assert choose_device(name) == torch.device(chosen)
+
+
+@pytest.mark.parametrize("count", [0, 2])
+def test_cpu_is_cpu_whatever_there_is(cuda, count):
+    cuda(count)
+    assert choose_device("cpu") == torch.device("cpu")
+
+
+@pytest.mark.parametrize("name", ["cuda", "cuda:0"])
+def test_absent_cuda_is_refused_with_the_way_out(cuda, name):
+    cuda(0)
+    assert refused(name) == (
+        f"--device {name}: torch {torch.__version__} sees no CUDA devices here; "
+        "take --device cpu, or run `fastffdi doctor` to see why"
+    )
+
+
+def test_a_number_too_high_is_refused(cuda):
+    cuda(1)
+    assert "sees 1 CUDA device here" in refused("cuda:1")
+    cuda(2)
+    assert "sees 2 CUDA devices here" in refused("cuda:2")
+
+
+@pytest.mark.parametrize("name", ["", "gpu", "mps", "cpu:0", "cuda:x", "cuda:-1", "cuda:1:2", "CUDA"])
+def test_what_is_no_device_is_refused(cuda, name):
+    cuda(1)
+    assert refused(name) == f"--device {name}: is not one of auto, cpu, cuda, cuda:N"
+
+
+def test_cores_are_those_this_process_may_use(monkeypatch):
+    monkeypatch.setattr(os, "sched_getaffinity", lambda process: {3, 5, 9}, raising=False)
+    assert usable_cores() == 3
+
+
+def test_without_affinity_cores_are_the_machines(monkeypatch):
+    monkeypatch.delattr(os, "sched_getaffinity", raising=False)
+    monkeypatch.setattr(os, "cpu_count", lambda: 6)
+    assert usable_cores() == 6
+
+
+@pytest.mark.parametrize(("cores", "threads"), [(2, 2), (16, 16), (64, MOST_THREADS)])
+def test_threads_are_the_cores_up_to_a_limit(monkeypatch, cores, threads):
+    monkeypatch.setattr("fastffdi.model.device.usable_cores", lambda: cores)
+    assert choose_threads(None) == threads
+
+
+def test_threads_asked_for_are_given():
+    assert [choose_threads(1), choose_threads(40)] == [1, 40]
