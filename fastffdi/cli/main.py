@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import sys
+import warnings
 
 import click
 
@@ -48,13 +49,19 @@ def cli(debug: bool) -> None:
 def main() -> None:
     """Entry point of the `fastffdi` command. Exit code: 0 done, 1 failed, 2 wrong use, 130 interrupted."""
     debug = "--debug" in sys.argv[1:2]
+    # Pillow warns about oddities of pictures that it then decodes as every other program does.
+    warnings.filterwarnings("ignore", module=r"PIL\.")
     try:
         cli.main(prog_name="fastffdi", standalone_mode=False)
     except click.exceptions.Abort:
         _end("interrupted", 130, debug)
-    except click.ClickException as error:
+    except click.exceptions.NoArgsIsHelpError as error:
         error.show()
         sys.exit(error.exit_code)
+    except click.ClickException as error:
+        place = error.ctx.command_path if isinstance(error, click.UsageError) and error.ctx else "fastffdi"
+        reason = " ".join(error.format_message().split()).rstrip(".")
+        _end(f"{place}: {reason}; see {place} --help", error.exit_code, debug)
     except FastffdiError as error:
         _end(f"fastffdi: {error}", error.exit_code, debug)
 

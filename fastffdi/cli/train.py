@@ -145,8 +145,7 @@ def _run(experiment: Experiment, screen: Console) -> None:
     from fastffdi.training.log import line, shown
 
     epochs, output = experiment.settings.epochs, experiment.settings.output
-    pictures = len(experiment.dataset.train) + len(experiment.dataset.val)
-    with bar(pictures, f"epoch 1/{epochs}", screen) as progress:
+    with bar(experiment.pictures, f"epoch 1/{epochs}", screen) as progress:
 
         def advance(done: int, means: dict[str, float] | None) -> None:
             progress.advance(done, None if means is None else f"loss {means['loss']:.3f}")

@@ -150,7 +150,7 @@ def _class_folders(folder: Path, split: _Split) -> Manifest:
 def _classes(folder: Path, split: _Split) -> list[tuple[str, int]]:
     """`val/real/`, 0 and so on, for the first folder of the split that has classes."""
     for root in _CLASS_ROOTS[split]:
-        names = _folders(folder / root)
+        names = sorted(_folders(folder / root))
         classes = [(f"{root}/{name}/", _CLASSES[name.lower()]) for name in names if name.lower() in _CLASSES]
         if classes:
             return classes

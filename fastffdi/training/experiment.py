@@ -62,6 +62,7 @@ class Experiment:
     trainer: Trainer
     train: Loader
     val: Loader
+    pictures: int  # an epoch shows, training and validation together
     best: EpochResult | None = field(default=None, init=False)
 
     def run(self, progress: Progress) -> Iterator[EpochResult]:
@@ -117,9 +118,12 @@ def prepare(settings: Settings, dataset: Dataset, say: Callable[[str], None]) ->
     for steps in (recipe.train, recipe.eval):
         backbone.check_input(model, picture_size(outline(steps)))
     say(f"{settings.backbone} on {device} in {numbers.name} ({numbers.reason}), loader {kind}")
-    train, val = _loaders(settings, dataset, recipe, kind, device)
+    threads = choose_threads(settings.threads)
+    feeds = _feeds(settings, dataset, recipe, threads)
+    train, val = (loaders.build(kind, feed, threads, device) for feed in feeds)
     trainer = _trainer(settings, recipe, model, numbers, device, len(train))
-    return Experiment(settings, dataset, recipe, trainer, train, val)
+    pictures = sum(len(feed.order) for feed in feeds)
+    return Experiment(settings, dataset, recipe, trainer, train, val, pictures)
 
 
 def _trainer(
@@ -136,14 +140,11 @@ def _trainer(
     return Trainer(model, DeviceStage(device, numbers.dtype), numbers, optimiser, mixer)
 
 
-def _loaders(
-    settings: Settings, dataset: Dataset, recipe: Recipe, kind: str, device: torch.device
-) -> tuple[Loader, Loader]:
-    threads = choose_threads(settings.threads)
+def _feeds(settings: Settings, dataset: Dataset, recipe: Recipe, threads: int) -> tuple[Feed, Feed]:
     size, seed = settings.batch_size, settings.seed
     train = Feed.over(dataset.train, recipe.train, size, threads, seed, True, settings.balance)
     val = Feed.over(dataset.val, recipe.eval, size, threads, seed)
-    return loaders.build(kind, train, threads, device), loaders.build(kind, val, threads, device)
+    return train, val
 
 
 def _refuse_old_run(settings: Settings) -> None:

@@ -19,8 +19,7 @@ class RunLog:
         from torch.utils.tensorboard.writer import SummaryWriter
 
         self._events: Any = SummaryWriter(str(folder))
-        self._file = (folder / TABLE).open("w", newline="", encoding="utf-8")
-        self._table: csv.DictWriter[str] | None = None
+        self._table = folder / TABLE
 
     def __enter__(self) -> RunLog:
         return self
@@ -28,17 +27,18 @@ class RunLog:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._file.close()
         self._events.close()
 
     def write(self, result: EpochResult) -> None:
         """Add one epoch; an undefined figure is an empty cell and no event."""
         row = flat(result)
-        if self._table is None:
-            self._table = csv.DictWriter(self._file, row)
-            self._table.writeheader()
-        self._table.writerow({name: "" if value is None else f"{value:.6g}" for name, value in row.items()})
-        self._file.flush()
+        # Made with the first epoch: a run that failed before is none, and its folder can be used again.
+        first = not self._table.exists()
+        with self._table.open("a", newline="", encoding="utf-8") as file:
+            table = csv.DictWriter(file, row)
+            if first:
+                table.writeheader()
+            table.writerow({name: "" if value is None else f"{value:.6g}" for name, value in row.items()})
         for name, value in row.items():
             if value is not None and name != "epoch":
                 self._events.add_scalar(name, value, int(row["epoch"] or 0))

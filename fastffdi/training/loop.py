@@ -82,7 +82,7 @@ class Trainer:
         for step in range(len(loader)):
             with clock.waiting():
                 batch = next(batches)
-                images = self.stage(batch.images, batch.program, batch.done)
+            images = self.stage(batch.images, batch.program, batch.done)
             tally.add(*self._step(images, batch))
             pictures += len(batch)
             progress(len(batch), tally.peek() if step % PEEK_EVERY == 0 else None)

@@ -137,3 +137,12 @@ def test_every_command_is_found_under_its_name():
     assert command_line.cli.list_commands(context) == list(COMMANDS)
     assert all(command_line.cli.get_command(context, name) is not None for name in COMMANDS)
     assert command_line.cli.get_command(context, "absent") is None
+
+
+def test_a_wrong_option_is_one_line_that_says_where_to_read_on(fastffdi):
+    line = "fastffdi train: Invalid value for '--epochs': 0 is not in the range x>=1; see fastffdi train --help\n"
+    assert fastffdi("train", "--epochs", "0") == (2, "", line)
+
+
+def test_an_unknown_command_is_one_line(fastffdi):
+    assert fastffdi("trane") == (2, "", "fastffdi: No such command 'trane'; see fastffdi --help\n")

@@ -292,3 +292,22 @@ def test_it_is_found_at_once_where_sizes_are_read_anyway(settings, spoilt, tmp_p
 
 def test_the_demo_models_auc_is_at_least_nine_tenths(demo_run):
     assert demo_run.best.validation["auc"] >= 0.90
+
+
+def test_a_run_that_fails_in_its_first_epoch_leaves_a_folder_that_can_be_used_again(settings, dataset):
+    bad = replace(dataset, train=replace(dataset.train, root="/nowhere"))
+    with prepared(settings, bad) as experiment, pytest.raises(UndecodablePicture):
+        list(experiment.run(lambda pictures, means: None))
+    _, results = finished(settings, dataset)
+    assert len(results) == 3
+
+
+def test_an_epoch_of_balanced_classes_shows_more_pictures(settings, dataset):
+    fewer = np.concatenate(
+        [np.flatnonzero(dataset.train.labels == 0), np.flatnonzero(dataset.train.labels)[:5]]
+    )
+    uneven = replace(dataset, train=dataset.train.take(fewer))
+    shown = []
+    with prepared(replace(settings, balance=True, epochs=1), uneven) as experiment:
+        list(experiment.run(lambda pictures, means: shown.append(pictures)))
+    assert sum(shown) == experiment.pictures == 20 + 20 + 16
