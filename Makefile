@@ -7,7 +7,7 @@ TEST_DATA ?= $(wildcard ../shared/data)
 
 demo: .venv/installed demo/data
 	$(BIN)/fastffdi train --data demo/data --pipeline demo --backbone resnet10t --no-pretrained \
-		--epochs 10 --batch-size 32 --lr 0.002 --output demo/run --overwrite
+		--epochs 6 --batch-size 32 --lr 0.002 --output demo/run --overwrite
 	$(BIN)/fastffdi predict demo/run/best.safetensors --data demo/data --output demo/submit.csv
 
 demo/data: | .venv/installed
@@ -34,7 +34,7 @@ bench: .venv/installed
 picture: demo/data
 	rm -rf demo/run
 	$(BIN)/python docs/terminal.py docs/terminal.svg \
-		"fastffdi train --data demo/data --pipeline demo --backbone resnet10t --no-pretrained --epochs 10 --batch-size 32 --lr 0.002 -o demo/run" \
+		"fastffdi train --data demo/data --pipeline demo --backbone resnet10t --no-pretrained --epochs 6 --batch-size 32 --lr 0.002 -o demo/run" \
 		"fastffdi predict demo/run/best.safetensors --data demo/data -o demo/submit.csv && head -4 demo/submit.csv" \
 		"fastffdi bench-loader --data demo/data --pipeline tutorial"
 

@@ -16,7 +16,7 @@ COLUMNS = 112
 
 
 def main() -> None:
-    """Usage: terminal.py OUTPUT.svg COMMAND…, each command one argument, run by the shell in this order."""
+    """Usage: terminal.py OUTPUT.svg COMMAND…, each command one argument, run by the shell in order."""
     output, *commands = sys.argv[1:]
     console = Console(record=True, width=COLUMNS, file=io.StringIO(), force_terminal=True)
     for command in commands:
@@ -29,10 +29,8 @@ def main() -> None:
 
 def _output(command: str) -> str:
     settings = {"COLUMNS": str(COLUMNS), "PATH": f"{Path(sys.executable).parent}:/usr/bin:/bin"}
-    done = subprocess.run(
-        command, shell=True, env=settings, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=True
-    )
-    return done.stdout
+    streams = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT}
+    return subprocess.run(command, shell=True, env=settings, text=True, check=True, **streams).stdout
 
 
 if __name__ == "__main__":
