@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN = .venv/bin
 TEST_DATA ?= $(wildcard ../shared/data)
 
-.PHONY: demo test check test-slow test-gpu bench picture clean
+.PHONY: demo test check test-slow test-gpu bench parity tables picture clean
 
 demo: .venv/installed demo/data
 	$(BIN)/fastffdi train --data demo/data --pipeline demo --backbone resnet10t --no-pretrained \
@@ -31,7 +31,15 @@ test-gpu: .venv/installed
 bench: .venv/installed
 	$(BIN)/fastffdi bench-loader $(if $(TEST_DATA),--data $(TEST_DATA)/photos)
 
+# The pages that are made from the code: docs/parity.md, and the tables in pipelines/README.md.
+parity: .venv/installed
+	FASTFFDI_TEST_DATA=$(TEST_DATA) $(BIN)/python docs/parity.py
+
+tables: .venv/installed
+	$(BIN)/python docs/tables.py
+
 picture: demo/data
+	$(BIN)/fastffdi preview --pipeline tutorial_strong --data demo/data --pictures 3 --draws 4 -o docs/preview.jpg
 	rm -rf demo/run
 	$(BIN)/python docs/terminal.py docs/terminal.svg \
 		"fastffdi train --data demo/data --pipeline demo --backbone resnet10t --no-pretrained --epochs 6 --batch-size 32 --lr 0.002 -o demo/run" \

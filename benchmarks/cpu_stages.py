@@ -27,8 +27,8 @@ from fastffdi.loaders.decode import decode
 from fastffdi.loaders.feed import Feed
 from fastffdi.model import precision
 from fastffdi.recipe import recipe
-from fastffdi.render.cpu import KERNELS
-from fastffdi.render.device import DeviceStage
+from fastffdi.render.cpu.renderer import KERNELS
+from fastffdi.render.device.stage import DeviceStage
 
 CPU = torch.device("cpu")
 BATCH = 64

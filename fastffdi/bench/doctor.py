@@ -22,7 +22,7 @@ from fastffdi.loaders.feed import Feed
 from fastffdi.model import precision
 from fastffdi.model.device import choose_device, usable_cores
 from fastffdi.recipe import recipe
-from fastffdi.render.device import DeviceStage
+from fastffdi.render.device.stage import DeviceStage
 
 
 def checks() -> Iterator[tuple[str, str]]:

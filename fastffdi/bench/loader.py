@@ -29,7 +29,7 @@ from fastffdi.loaders.batch import Batch, Loader
 from fastffdi.loaders.feed import Feed
 from fastffdi.recipe.steps.base import Step
 from fastffdi.recipe.steps.colour import ColorJitter
-from fastffdi.render.device import DeviceStage
+from fastffdi.render.device.stage import DeviceStage
 
 BASELINE = "torchvision"
 NAMES = (BASELINE, "cpu", "dali")

@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from fastffdi.bench.loader import Result, Settings
-    from fastffdi.data.manifest import Manifest
 
 _METHOD = (
     "images/s to the normalised {dtype} batch on {device}, batches of {batch_size}; median and quartiles "
@@ -84,13 +83,14 @@ def bench_loader(
     _check_file(file)
     from fastffdi.bench import loader as bench
     from fastffdi.bench import machine
+    from fastffdi.cli.pictures import training_pictures
     from fastffdi.cli.screen import console
     from fastffdi.recipe import recipe
 
     settings, names = _settings(device, amp, options), bench.available(loaders)
     tables = bench.tables(pipeline, recipe.load(pipeline).resolve(*bench.BACKBONE).train)
     screen, facts = console(), machine.facts()
-    manifest, described = _pictures(data, screen)
+    manifest, described = training_pictures(data, screen)
     screen.print(f"data: {described}")
     results: list[Result] = []
     with _progress(len(tables) * len(names) * (settings.repeats + 1), screen) as advance:
@@ -114,22 +114,6 @@ def _settings(device: str, amp: str, options: dict[str, Any]) -> Settings:
     place = choose_device(device)
     options["threads"] = options["threads"] or usable_cores()
     return Settings(place, precision.choose(amp, place).dtype, **options)
-
-
-def _pictures(data: Path | None, screen: Console) -> tuple[Manifest, str]:
-    """The pictures to show, and one line about them."""
-    from fastffdi.data.layout import find_dataset, has_splits, plain_folder
-
-    if data is None:
-        from fastffdi.cli.demo_data import builtin_folder
-
-        manifest = find_dataset(builtin_folder(screen)).train
-        return manifest, f"demo: {len(manifest)} training pictures"
-    if has_splits(data):
-        manifest = find_dataset(data).train
-        return manifest, f"{data.name}: {len(manifest)} training pictures"
-    manifest = plain_folder(data)
-    return manifest, f"{data.name}: {len(manifest)} pictures, without labels"
 
 
 @contextmanager

@@ -14,6 +14,8 @@ from fastffdi.errors import FastffdiError
 COMMANDS = {
     "train": ("train", "Train a real/fake classifier."),
     "predict": ("predict", "Write P(fake) for pictures to a CSV file."),
+    "preview": ("preview", "Draw what training would see of the pictures."),
+    "pipelines": ("pipelines", "List the shipped recipes and all steps; print a recipe."),
     "bench-loader": ("bench_loader", "Measure picture loaders in images/s against torchvision's."),
     "demo-data": ("demo_data", "Write the demo pictures, in the challenge's layout."),
     "doctor": ("doctor", "Say what works on this machine, and why the rest does not."),

@@ -17,7 +17,7 @@ from fastffdi.loaders.feed import Feed
 from fastffdi.model import checkpoint, precision
 from fastffdi.model.device import choose_device, choose_threads
 from fastffdi.recipe.recipe import parse
-from fastffdi.render.device import DeviceStage
+from fastffdi.render.device.stage import DeviceStage
 
 
 @dataclass(frozen=True)
@@ -48,7 +48,8 @@ def restore(
     numbers = precision.choose(amp, place)
     kind = loaders.choose(loader, place)
     described, model = checkpoint.restore(path)
-    recipe = parse(described.recipe, str(path))
+    # Its steps for training may name functions; they are not run here.
+    recipe = parse(described.recipe, str(path), code=True)
     scorer = Scorer(model.to(place), DeviceStage(place, numbers.dtype), numbers)
     return Predictor(scorer, recipe.eval, kind, choose_threads(threads), batch_size)
 

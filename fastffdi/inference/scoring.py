@@ -11,7 +11,7 @@ from torch import nn
 
 from fastffdi.loaders.batch import Loader
 from fastffdi.model.precision import Precision
-from fastffdi.render.device import DeviceStage
+from fastffdi.render.device.stage import DeviceStage
 
 
 @dataclass(frozen=True)

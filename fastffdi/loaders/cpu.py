@@ -15,7 +15,7 @@ from fastffdi.loaders.decode import decode_file
 from fastffdi.loaders.feed import Feed, Work
 from fastffdi.recipe.kernels import Program
 from fastffdi.recipe.lowering import outline, picture_size
-from fastffdi.render.cpu import KERNELS, render
+from fastffdi.render.cpu.renderer import can_render, render
 from fastffdi.render.split import cut
 
 #: Pictures a thread takes at a time: few enough to share out a batch evenly, enough to hide the hand-over.
@@ -37,7 +37,7 @@ class CpuLoader:
     ) -> None:
         self.feed = feed
         self._outline = outline(feed.steps)
-        self._cut = cut(self._outline, KERNELS, "cpu", beyond)
+        self._cut = cut(self._outline, can_render, "cpu", beyond)
         self._size = picture_size(Program(self._outline.kernels[: self._cut]))
         self._pinned, self._ahead = pinned, ahead
         cv2.setNumThreads(0)

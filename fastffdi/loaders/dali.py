@@ -17,7 +17,7 @@ from fastffdi.loaders.decode import decode_file
 from fastffdi.loaders.feed import Feed, Work
 from fastffdi.recipe.kernels import Program
 from fastffdi.recipe.lowering import outline
-from fastffdi.render.dali import KERNELS, arguments, graph, path_matrix
+from fastffdi.render.dali import arguments, can_render, graph, path_matrix
 from fastffdi.render.split import cut
 
 
@@ -41,7 +41,7 @@ class DaliLoader:
     ) -> None:
         self.feed = feed
         self._outline = outline(feed.steps)
-        self._cut = cut(self._outline, KERNELS, "dali")
+        self._cut = cut(self._outline, can_render, "dali")
         self._device, self._deterministic = device, deterministic
         self._threads, self._depth = threads, depth
         self._works: Iterator[Work] = iter(())

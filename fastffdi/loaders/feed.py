@@ -79,7 +79,8 @@ class Feed:
         n, known = len(work.rows), self.manifest.labels
         labels = np.full(n, -1) if known is None else known[work.rows]
         valid = np.ones(n, bool)
-        return Batch(images, labels, work.rows, work.repeats, valid, work.epoch, work.program, done)
+        views = work.program.views
+        return Batch(images, labels, work.rows, work.repeats, valid, work.epoch, work.program, done, views)
 
 
 def _check_sizes(manifest: Manifest, steps: tuple[Step, ...]) -> None:

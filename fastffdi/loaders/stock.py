@@ -14,25 +14,13 @@ from typing import Any
 import torch
 from PIL import Image, ImageOps, UnidentifiedImageError
 from torch.utils.data import DataLoader, Dataset, default_collate
-from torchvision import transforms
-from torchvision.transforms import v2
 
 from fastffdi.data.manifest import Manifest
 from fastffdi.data.order import Order
-from fastffdi.errors import RecipeError, RunError, UndecodablePicture
+from fastffdi.errors import RunError, UndecodablePicture
 from fastffdi.loaders.batch import Batch
 from fastffdi.loaders.feed import Feed
-from fastffdi.recipe.steps.base import Range, Step
-from fastffdi.recipe.steps.colour import ColorJitter, NormalizeStep
-from fastffdi.recipe.steps.geometry import (
-    CenterCrop,
-    HorizontalFlip,
-    RandomCrop,
-    RandomResizedCrop,
-    RandomRotation,
-    ResizeStep,
-    VerticalFlip,
-)
+from fastffdi.loaders.stock_transforms import composed
 
 
 class StockLoader:
@@ -77,17 +65,6 @@ class StockLoader:
         if self._loader._iterator is not None:
             self._loader._iterator._shutdown_workers()  # type: ignore[attr-defined]
             self._loader._iterator = None
-
-
-def composed(steps: tuple[Step, ...]) -> Callable[[Image.Image], torch.Tensor]:
-    """torchvision's transforms for a recipe's steps: PIL picture to (3, H, W) float32.
-
-    Raises RecipeError for a step that torchvision has no transform for.
-    """
-    missing = [step.name() for step in steps if type(step) not in TRANSFORMS]
-    if missing:
-        raise RecipeError(f"--loader torchvision cannot express {missing[0]}; take another loader")
-    return v2.Compose([transform for step in steps for transform in TRANSFORMS[type(step)](step)])
 
 
 class _Pictures(Dataset[Any]):
@@ -156,59 +133,3 @@ def _without_advice() -> Iterator[None]:
         warnings.filterwarnings("ignore", "This DataLoader will create", UserWarning)
         warnings.filterwarnings("ignore", "This process .* is multi-threaded", DeprecationWarning)
         yield
-
-
-def _pair(span: Range) -> tuple[float, float]:
-    return span.low, span.high
-
-
-def _resize(step: ResizeStep) -> list[Any]:
-    return [v2.Resize(step.size)]
-
-
-def _center_crop(step: CenterCrop) -> list[Any]:
-    return [v2.CenterCrop(step.size)]
-
-
-def _random_crop(step: RandomCrop) -> list[Any]:
-    return [v2.RandomCrop(step.size, pad_if_needed=step.pad_if_needed, fill=step.fill)]
-
-
-def _random_resized_crop(step: RandomResizedCrop) -> list[Any]:
-    return [v2.RandomResizedCrop(step.size, scale=_pair(step.scale), ratio=_pair(step.ratio))]
-
-
-def _horizontal_flip(step: HorizontalFlip) -> list[Any]:
-    return [v2.RandomHorizontalFlip(step.p)]
-
-
-def _vertical_flip(step: VerticalFlip) -> list[Any]:
-    return [v2.RandomVerticalFlip(step.p)]
-
-
-def _random_rotation(step: RandomRotation) -> list[Any]:
-    how = v2.InterpolationMode(step.interpolation)
-    return [v2.RandomRotation(_pair(step.degrees), interpolation=how, fill=step.fill)]
-
-
-def _color_jitter(step: ColorJitter) -> list[Any]:
-    spans = (step.brightness, step.contrast, step.saturation, step.hue)
-    return [v2.ColorJitter(*map(_pair, spans))]
-
-
-def _normalize(step: NormalizeStep) -> list[Any]:
-    # v2's ToImage and ToDtype would leave the channels last, and stacking such pictures costs 0.2 ms each.
-    return [transforms.ToTensor(), v2.Normalize(step.mean, step.std)]
-
-
-TRANSFORMS: dict[type[Step], Callable[[Any], list[Any]]] = {
-    ResizeStep: _resize,
-    CenterCrop: _center_crop,
-    RandomCrop: _random_crop,
-    RandomResizedCrop: _random_resized_crop,
-    HorizontalFlip: _horizontal_flip,
-    VerticalFlip: _vertical_flip,
-    RandomRotation: _random_rotation,
-    ColorJitter: _color_jitter,
-    NormalizeStep: _normalize,
-}

@@ -8,7 +8,9 @@ All kernels take and give uint8 (H, W, 3) pictures, except Normalize, which is a
 from __future__ import annotations
 
 import dataclasses
+import math
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TypeVar
 
 import numpy as np
@@ -24,6 +26,27 @@ class Kernel:
         """The same kernel for some of the pictures."""
         return dataclasses.replace(self, **{name: value[rows] for name, value in self.arrays().items()})
 
+    def only(self: K, members: np.ndarray, size: np.ndarray) -> K:
+        """The same kernel, doing nothing to the pictures, of size (N, 2), that are not `members` (N,)."""
+        neutral = self.neutral(size)
+        chosen = {
+            name: np.where(members.reshape(-1, *[1] * (value.ndim - 1)), value, neutral[name])
+            for name, value in self.arrays().items()
+        }
+        return dataclasses.replace(self, **chosen)
+
+    def neutral(self, size: np.ndarray) -> dict[str, np.ndarray]:
+        """Parameters that leave pictures of size (N, 2) as they are, by field name; each (N, …) or (1, …)."""
+        raise NotImplementedError
+
+    @cached_property
+    def idle(self) -> list[bool]:
+        """For each picture, whether the kernel certainly leaves it as it is."""
+        n = len(next(iter(self.arrays().values())))
+        neutral = self.neutral(np.full((n, 2), -1, np.int32))
+        same = [(value == neutral[name]).reshape(n, -1).all(axis=1) for name, value in self.arrays().items()]
+        return list(np.logical_and.reduce(same).tolist())
+
     def arrays(self) -> dict[str, np.ndarray]:
         """The per-picture parameters by field name."""
         fields = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
@@ -36,14 +59,23 @@ class Kernel:
 
 @dataclass(frozen=True)
 class Window(Kernel):
-    """Cut out a window; what lies outside the picture is filled with the constant `fill`."""
+    """Cut out a window; what lies outside the picture comes from `mode`, as in torchvision's pad.
+
+    "constant" is `fill`, "edge" the nearest pixel, "reflect" mirrors without and "symmetric" with the edge.
+    `inside` says that no window reaches outside, whatever the picture.
+    """
 
     start: np.ndarray  # (N, 2) int32 top, left in pixels; may be negative
     size: np.ndarray  # (N, 2) int32 height, width
     fill: int = 0
+    mode: str = "constant"
+    inside: bool = False
 
     def out_size(self, size: np.ndarray) -> np.ndarray:
         return self.size
+
+    def neutral(self, size: np.ndarray) -> dict[str, np.ndarray]:
+        return {"start": np.zeros((1, 2), np.int32), "size": size}
 
 
 @dataclass(frozen=True)
@@ -60,6 +92,9 @@ class Resize(Kernel):
     def out_size(self, size: np.ndarray) -> np.ndarray:
         return self.size
 
+    def neutral(self, size: np.ndarray) -> dict[str, np.ndarray]:
+        return {"roi": np.array([[0, 0, 1, 1]], np.float32), "size": size}
+
 
 @dataclass(frozen=True)
 class Flip(Kernel):
@@ -68,17 +103,25 @@ class Flip(Kernel):
     horizontal: np.ndarray
     vertical: np.ndarray
 
+    def neutral(self, size: np.ndarray) -> dict[str, np.ndarray]:
+        return {"horizontal": np.zeros(1, bool), "vertical": np.zeros(1, bool)}
+
 
 @dataclass(frozen=True)
 class Warp(Kernel):
     """Resample through `matrix` (N, 3, 3) float64: output (x, y, 1) to input pixel, centres at integers.
 
-    Outside the input lies the constant `fill`. `interpolation` is "nearest" or "bilinear".
+    Outside the input lies the constant `fill`. `interpolation` is "nearest" or "bilinear". Where not
+    `projective`, the last row of every matrix is 0, 0, 1.
     """
 
     matrix: np.ndarray
     interpolation: str = "bilinear"
     fill: int = 0
+    projective: bool = False
+
+    def neutral(self, size: np.ndarray) -> dict[str, np.ndarray]:
+        return {"matrix": np.eye(3)[None]}
 
 
 @dataclass(frozen=True)
@@ -86,6 +129,137 @@ class Matrix(Kernel):
     """Mix the channels: `matrix` (N, 3, 4) float32 maps levels (r, g, b, 1) to r, g, b; rounded, clamped."""
 
     matrix: np.ndarray
+
+    def neutral(self, size: np.ndarray) -> dict[str, np.ndarray]:
+        return {"matrix": np.eye(3, 4, dtype=np.float32)[None]}
+
+
+@dataclass(frozen=True)
+class Table(Kernel):
+    """Replace every level by `table` (N, 256) uint8, the same in all channels."""
+
+    table: np.ndarray
+
+    def neutral(self, size: np.ndarray) -> dict[str, np.ndarray]:
+        return {"table": np.arange(256, dtype=np.uint8)[None]}
+
+
+#: What a Stretch does to a picture.
+NOTHING, EQUALIZE, AUTOCONTRAST, CONTRAST = range(4)
+
+
+@dataclass(frozen=True)
+class Stretch(Kernel):
+    """Map levels by what the picture itself holds.
+
+    `how` (N,) int32: EQUALIZE and AUTOCONTRAST by each channel's levels, CONTRAST about the mean grey by the
+    factor `amount` (N,) float32, which the others do not use.
+    """
+
+    how: np.ndarray
+    amount: np.ndarray
+
+    def neutral(self, size: np.ndarray) -> dict[str, np.ndarray]:
+        return {"how": np.full(1, NOTHING, np.int32), "amount": np.ones(1, np.float32)}
+
+
+@dataclass(frozen=True)
+class Blur(Kernel):
+    """Separable filter, edges reflected: `rows` (N, k) float32 along y, `columns` (N, l) along x."""
+
+    rows: np.ndarray
+    columns: np.ndarray
+
+    def neutral(self, size: np.ndarray) -> dict[str, np.ndarray]:
+        return {"rows": _impulse(self.rows), "columns": _impulse(self.columns)}
+
+
+@dataclass(frozen=True)
+class Sharpen(Kernel):
+    """`amount` (N,) · picture + (1 − amount) · the picture smoothed 3 × 3; the outermost pixels stay."""
+
+    amount: np.ndarray
+
+    def neutral(self, size: np.ndarray) -> dict[str, np.ndarray]:
+        return {"amount": np.ones(1, np.float32)}
+
+
+@dataclass(frozen=True)
+class Jpeg(Kernel):
+    """Encode as JPEG of `quality` (N,) int32 1 … 100, chroma halved, and decode again; 0 leaves it out."""
+
+    quality: np.ndarray
+
+    def neutral(self, size: np.ndarray) -> dict[str, np.ndarray]:
+        return {"quality": np.zeros(1, np.int32)}
+
+
+@dataclass(frozen=True)
+class Noise(Kernel):
+    """Add noise of deviation `sigma` (N,) float32 levels, hashed from `key` (N,) int64 and the pixel."""
+
+    sigma: np.ndarray
+    key: np.ndarray
+
+    def neutral(self, size: np.ndarray) -> dict[str, np.ndarray]:
+        return {"sigma": np.zeros(1, np.float32), "key": self.key}
+
+
+@dataclass(frozen=True)
+class Erase(Kernel):
+    """Fill `box` (N, 4) int32 top, left, bottom, right with the levels `fill`; an empty box leaves all."""
+
+    box: np.ndarray
+    fill: tuple[int, int, int] = (0, 0, 0)
+
+    def neutral(self, size: np.ndarray) -> dict[str, np.ndarray]:
+        return {"box": np.zeros((1, 4), np.int32)}
+
+
+@dataclass(frozen=True)
+class Blend(Kernel):
+    """Mix the picture with what the `branches` make of it, by `weights` (N, 1 + branches) float32.
+
+    The first weight is the picture's own. Branches keep the size; the mean is cut off to whole levels.
+    """
+
+    branches: tuple[Program, ...]
+    weights: np.ndarray
+
+    def take(self, rows: np.ndarray | slice) -> Blend:
+        return Blend(tuple(branch.take(rows) for branch in self.branches), self.weights[rows])
+
+    def neutral(self, size: np.ndarray) -> dict[str, np.ndarray]:
+        own = np.zeros((1, self.weights.shape[1]), np.float32)
+        own[:, 0] = 1
+        return {"weights": own}
+
+
+@dataclass(frozen=True)
+class Views(Kernel):
+    """Repeat every picture `count` times in a row: from here on there are N · count pictures.
+
+    All pictures have one size before it. Only the DeviceStage renders it.
+    """
+
+    count: int
+
+    def out_size(self, size: np.ndarray) -> np.ndarray:
+        return np.repeat(size, self.count, axis=0)
+
+
+@dataclass(frozen=True)
+class Python(Kernel):
+    """Call `function`, module:function, on the `chosen` (N,) bool pictures, (M, H, W, 3) uint8 together.
+
+    All pictures have one size before it. Only the DeviceStage renders it.
+    """
+
+    function: str
+    chosen: np.ndarray
+
+    def neutral(self, size: np.ndarray) -> dict[str, np.ndarray]:
+        return {"chosen": np.zeros(1, bool)}
 
 
 @dataclass(frozen=True)
@@ -105,6 +279,18 @@ class Program:
     def __len__(self) -> int:
         return len(self.kernels)
 
+    @property
+    def views(self) -> int:
+        """Pictures made of each row."""
+        return math.prod(kernel.count for kernel in self.kernels if isinstance(kernel, Views))
+
     def take(self, rows: np.ndarray | slice) -> Program:
-        """The same program for some of the pictures."""
+        """The same program for some of the pictures; not for several views of them."""
+        assert self.views == 1
         return Program(tuple(kernel.take(rows) for kernel in self.kernels))
+
+
+def _impulse(weights: np.ndarray) -> np.ndarray:
+    middle = np.zeros((1, weights.shape[1]), weights.dtype)
+    middle[:, weights.shape[1] // 2] = 1
+    return middle

@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
 
-from fastffdi.recipe.kernels import Flip, Kernel, Program, Resize, Warp
-from fastffdi.recipe.plan import Plan
+from fastffdi.recipe.kernels import Flip, Kernel, Program, Resize, Warp, Window
+from fastffdi.recipe.plan import VIEW_STREAMS, Plan
 from fastffdi.recipe.steps.base import Step, TooSmall
+from fastffdi.recipe.steps.combine import Combined
 
-#: Two pictures that no step brings to one size by accident, large enough for any crop.
-_PRETEND = np.array([[40_961, 30_011], [31_013, 42_017]], np.int32)
+#: Pretend pictures that no step brings to one size by accident, large enough for any crop; so many that what
+#: several steps leave to chance comes together in every way.
+_COUNT = 256
+_PRETEND = np.stack([30_011 + 103 * np.arange(_COUNT), 61_001 - 107 * np.arange(_COUNT)], 1).astype(np.int32)
+
+#: With how many numbers each size is tried where the sizes on the way depend on them.
+_TRIES = 16
 
 
 def lower(
@@ -28,33 +34,40 @@ def lower(
     `sizes` (N, 2) height, width may be None where `needs_sizes(steps)` is False.
     Raises TooSmall, naming the step, where a picture's size does not allow it.
     """
-    numbers = plan.steps(epoch, rows, repeats, [step.draws for step in steps])
+    numbers = _numbers(steps, plan, epoch, rows, repeats)
     return _lowered(steps, numbers, np.full((len(rows), 2), -1, np.int32) if sizes is None else sizes)
 
 
 def check_sizes(steps: Sequence[Step], sizes: np.ndarray) -> None:
     """Raise TooSmall for the first picture, of sizes (N, 2), that some step does not allow."""
     distinct, first = np.unique(sizes, axis=0, return_index=True)
+    tries = _TRIES if any(isinstance(step, Combined) and step.needs_size for step in steps) else 1
     try:
-        _lowered(steps, [np.full((len(distinct), step.draws), 0.5) for step in steps], distinct)
+        _lowered(steps, _pretended(steps, tries * len(distinct)), np.tile(distinct, (tries, 1)))
     except TooSmall as error:
-        raise TooSmall(int(first[error.picture]), str(error)) from None
+        raise TooSmall(int(first[error.picture % len(distinct)]), str(error)) from None
 
 
 def outline(steps: Sequence[Step]) -> Program:
-    """The program of two pretend pictures: the kernels and fixed parameters that hold for all pictures."""
-    return _lowered(steps, [np.full((2, step.draws), 0.5) for step in steps], _PRETEND)
+    """The program of pretend pictures: the kernels and fixed parameters that hold for all pictures."""
+    return _lowered(steps, _pretended(steps, _COUNT), _PRETEND)
 
 
 def needs_sizes(steps: Sequence[Step]) -> bool:
     """Whether the sizes of the pictures must be known before they are decoded."""
+    # Not strict: the last size is the one after all steps.
+    pairs = zip(steps, sizes_along(steps), strict=False)
+    return any(step.needs_size and not same_size(size) for step, size in pairs)
+
+
+def sizes_along(steps: Sequence[Step]) -> Iterator[np.ndarray]:
+    """The sizes (N, 2) of the pretend pictures before each step, and after the last."""
     size = _PRETEND
-    for step in steps:
-        if step.needs_size and (size[0] != size[1]).any():
-            return True
-        for kernel in step.lower(np.full((2, step.draws), 0.5), size):
+    yield size
+    for step, u in zip(steps, _pretended(steps, _COUNT), strict=True):
+        for kernel in step.lower(u, size):
             size = kernel.out_size(size)
-    return False
+        yield size
 
 
 def sizing_point(program: Program) -> int | None:
@@ -62,11 +75,16 @@ def sizing_point(program: Program) -> int | None:
     size, point = _PRETEND, None
     for k, kernel in enumerate(program.kernels):
         size = kernel.out_size(size)
-        if (size[0] != size[1]).any():
+        if not same_size(size):
             point = None
         elif point is None:
             point = k + 1
     return point
+
+
+def same_size(size: np.ndarray) -> bool:
+    """Whether all pictures of these sizes (N, 2) are equally high and wide."""
+    return bool((size == size[0]).all())
 
 
 def picture_size(program: Program) -> tuple[int, int]:
@@ -75,6 +93,34 @@ def picture_size(program: Program) -> tuple[int, int]:
     for kernel in program.kernels:
         size = kernel.out_size(size)
     return int(size[0, 0]), int(size[0, 1])
+
+
+def _pretended(steps: Sequence[Step], count: int) -> list[np.ndarray]:
+    """For each step the numbers of `count` pretend pictures: of every outcome, extremes among them."""
+    numbers = []
+    for k, step in enumerate(steps):
+        pictures = np.arange(count)
+        u = Plan(0).uniform(0, pictures, np.zeros_like(pictures), k, step.draws)
+        u[0], u[-1] = 0, 1 - 2**-53
+        numbers.append(step.pretend(u))
+        count *= step.views
+    return numbers
+
+
+def _numbers(
+    steps: Sequence[Step], plan: Plan, epoch: int, rows: np.ndarray, repeats: np.ndarray
+) -> list[np.ndarray]:
+    """The plan's numbers for each step: (N, draws), and (N · views, draws) after a step that makes views."""
+    draws = [step.draws for step in steps]
+    whole = next((k + 1 for k, step in enumerate(steps) if step.views > 1), len(steps))
+    numbers = plan.steps(epoch, rows, repeats, draws[:whole])
+    views = range(steps[whole - 1].views if whole < len(steps) else 0)
+    of_views = [
+        plan.steps(epoch, rows, repeats, draws[whole:], whole + VIEW_STREAMS * (view + 1)) for view in views
+    ]
+    for of_step in zip(*of_views, strict=True):
+        numbers.append(np.stack(of_step, axis=1).reshape(len(rows) * len(views), of_step[0].shape[1]))
+    return numbers
 
 
 def _lowered(steps: Sequence[Step], numbers: Iterable[np.ndarray], size: np.ndarray) -> Program:
@@ -105,11 +151,14 @@ def _fused(first: Kernel, then: Kernel) -> Kernel | None:
     match first, then:
         case Resize(), Flip():
             return dataclasses.replace(first, roi=_turned(first.roi, then))
+        case Window(), Window() if then.inside:
+            return dataclasses.replace(first, start=first.start + then.start, size=then.size)
         case Flip(), Flip():
             return Flip(first.horizontal ^ then.horizontal, first.vertical ^ then.vertical)
         case Warp(), Warp() if (first.interpolation, first.fill) == (then.interpolation, then.fill):
             # Consecutive warps are defined as one interpolation.
-            return dataclasses.replace(first, matrix=first.matrix @ then.matrix)
+            projective = first.projective or then.projective
+            return dataclasses.replace(first, matrix=first.matrix @ then.matrix, projective=projective)
     return None
 
 

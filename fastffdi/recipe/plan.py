@@ -15,6 +15,9 @@ import numpy as np
 #: Streams of numbers that do not belong to a step of the recipe.
 MIX_STREAM = 1 << 32
 
+#: What lies between a step's stream of one view of a picture and that of the next.
+VIEW_STREAMS = 1 << 16
+
 _GOLDEN = np.uint64(0x9E3779B97F4A7C15)
 _TO_UNIT = 2.0**-53
 
@@ -35,13 +38,13 @@ class Plan:
         return self._uniform(epoch, rows, repeats, [(stream, k) for k in range(draws)])
 
     def steps(
-        self, epoch: int, rows: np.ndarray, repeats: np.ndarray, draws: Sequence[int]
+        self, epoch: int, rows: np.ndarray, repeats: np.ndarray, draws: Sequence[int], first: int = 0
     ) -> list[np.ndarray]:
-        """`uniform` for every step of a recipe at once: step k gets (N, draws[k])."""
-        places = [(stream, k) for stream, count in enumerate(draws) for k in range(count)]
+        """`uniform` for several steps at once: the one with draws[k] gets (N, draws[k]), stream first + k."""
+        places = [(stream, k) for stream, count in enumerate(draws, first) for k in range(count)]
         ends = np.cumsum([0, *draws])
         numbers = self._uniform(epoch, rows, repeats, places)
-        return [numbers[:, first:last] for first, last in itertools.pairwise(ends)]
+        return [numbers[:, begin:end] for begin, end in itertools.pairwise(ends)]
 
     def _uniform(
         self, epoch: int, rows: np.ndarray, repeats: np.ndarray, places: list[tuple[int, int]]

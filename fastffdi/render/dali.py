@@ -52,6 +52,11 @@ def arguments(program: Program, outline: Program, count: int) -> Arrays:
     )
 
 
+def can_render(kernel: Kernel) -> bool:
+    """Whether DALI renders a kernel of an outline; `fn.slice` knows no padding but by a constant."""
+    return type(kernel) in KERNELS and not (isinstance(kernel, Window) and kernel.mode != "constant")
+
+
 def path_matrix(paths: Iterable[str]) -> np.ndarray:
     """(N, L) uint8: a row per path, filled up with NUL, at which the file system stops reading."""
     # All in one string, since fsencode takes three times as long picture by picture.
@@ -129,6 +134,8 @@ def _flip(images: DataNode, fixed: Flip, horizontal: DataNode, vertical: DataNod
 
 
 def _warp_arrays(kernel: Warp, fixed: Warp) -> Arrays:
+    if fixed.projective:
+        return (kernel.matrix,)
     affine = kernel.matrix[:, :2].copy()
     # DALI counts from the corner of the corner pixel, half a pixel away from its centre.
     affine[:, :, 2] += 0.5 - affine @ _CORNER
@@ -136,6 +143,14 @@ def _warp_arrays(kernel: Warp, fixed: Warp) -> Arrays:
 
 
 def _warp(images: DataNode, fixed: Warp, matrix: DataNode) -> DataNode:
+    if fixed.projective:
+        return fn.experimental.warp_perspective(
+            images,
+            matrix=matrix,
+            pixel_origin="center",
+            interp_type=_INTERPOLATION[fixed.interpolation],
+            fill_value=float(fixed.fill),
+        )
     return fn.warp_affine(
         images,
         matrix=matrix,

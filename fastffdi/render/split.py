@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Container
+import dataclasses
+from collections.abc import Callable
 
 from fastffdi.errors import RecipeError
 from fastffdi.recipe.kernels import Kernel, Normalize, Program
 from fastffdi.recipe.lowering import sizing_point
 
 
-def cut(outline: Program, renders: Container[type[Kernel]], loader: str, beyond: bool = True) -> int:
-    """How many of the outline's kernels a loader renders that has those in `renders`.
+def cut(outline: Program, renders: Callable[[Kernel], bool], loader: str, beyond: bool = True) -> int:
+    """How many of the outline's kernels a loader renders that can render those for which `renders` is true.
 
     It goes at least through the sizing point, after which all pictures have one size, and `beyond` it as far
     as it can; never to Normalize, which is the DeviceStage's. Raises RecipeError where it cannot go so far.
@@ -18,16 +19,22 @@ def cut(outline: Program, renders: Container[type[Kernel]], loader: str, beyond:
     least = sizing_point(outline)
     assert least is not None, "a recipe without a sizing point is refused when it is read"
     for kernel in outline.kernels[:least]:
-        if type(kernel) not in renders:
+        if not renders(kernel):
             raise RecipeError(
-                f"--loader {loader} cannot render {type(kernel).__name__}, which this recipe needs before "
+                f"--loader {loader} cannot render {described(kernel)}, which this recipe needs before "
                 "all pictures have one size; resize or crop earlier, or take another loader"
             )
     place = least
-    while beyond and type(outline.kernels[place]) in renders and not _ends(outline, place):
+    while beyond and not isinstance(outline.kernels[place], Normalize) and renders(outline.kernels[place]):
         place += 1
     return place
 
 
-def _ends(outline: Program, place: int) -> bool:
-    return isinstance(outline.kernels[place], Normalize)
+def described(kernel: Kernel) -> str:
+    """A kernel's name, with what it has that others of its name may not: "Window with mode reflect"."""
+    special = [
+        f"{field.name} {getattr(kernel, field.name)}"
+        for field in dataclasses.fields(kernel)
+        if field.default is not dataclasses.MISSING and getattr(kernel, field.name) != field.default
+    ]
+    return type(kernel).__name__ + (" with " + " and ".join(special) if special else "")

@@ -22,7 +22,9 @@ from fastffdi.recipe.kernels import Normalize
 from fastffdi.recipe.lowering import outline, picture_size
 from fastffdi.recipe.plan import Plan
 from fastffdi.recipe.recipe import Recipe
-from fastffdi.render.device import DeviceStage
+from fastffdi.recipe.steps.combine import functions
+from fastffdi.render.device.python import imported
+from fastffdi.render.device.stage import DeviceStage
 from fastffdi.training.log import TABLE, RunLog
 from fastffdi.training.loop import EpochResult, Progress, Trainer
 from fastffdi.training.mix import Mixer
@@ -117,6 +119,9 @@ def prepare(settings: Settings, dataset: Dataset, say: Callable[[str], None]) ->
     model = backbone.build(settings.backbone, settings.pretrained, settings.weights, say)
     for steps in (recipe.train, recipe.eval):
         backbone.check_input(model, picture_size(outline(steps)))
+    for function in functions(recipe.train):
+        imported(function)
+        say(f"{settings.pipeline} runs code of yours, {function}: what it does does not follow from the seed")
     say(f"{settings.backbone} on {device} in {numbers.name} ({numbers.reason}), loader {kind}")
     threads = choose_threads(settings.threads)
     feeds = _feeds(settings, dataset, recipe, threads)
@@ -136,7 +141,9 @@ def _trainer(
 ) -> Trainer:
     model = model.to(device)
     optimiser = Optimiser(model, settings.learning_rate, settings.epochs * batches, numbers.scaler())
-    mixer = None if recipe.mix is None else Mixer(recipe.mix, Plan(settings.seed))
+    mixer = None
+    if recipe.mix is not None:
+        mixer = Mixer(recipe.mix, Plan(settings.seed), settings.epochs - recipe.mix.off_epochs)
     return Trainer(model, DeviceStage(device, numbers.dtype), numbers, optimiser, mixer)
 
 

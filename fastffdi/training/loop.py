@@ -15,7 +15,7 @@ from fastffdi.inference.scoring import Scorer
 from fastffdi.loaders.batch import Batch, Loader
 from fastffdi.model import metrics
 from fastffdi.model.precision import Precision
-from fastffdi.render.device import DeviceStage
+from fastffdi.render.device.stage import DeviceStage
 from fastffdi.training.mix import Mixer
 from fastffdi.training.optimiser import Optimiser
 from fastffdi.training.tally import Tally, WaitClock

@@ -6,6 +6,7 @@ CutMix: Yun et al., arXiv 1905.04899; the box is drawn as in torchvision.transfo
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,15 +14,15 @@ import torch
 from scipy.special import betaincinv
 
 from fastffdi.loaders.batch import Batch
+from fastffdi.recipe.mix import BATCH, Mix
 from fastffdi.recipe.plan import MIX_STREAM, Plan
-from fastffdi.recipe.recipe import Mix
 
 
 @dataclass(frozen=True)
 class Pairing:
-    """Who is mixed with whom, and how, for N pictures of H × W.
+    """Who is mixed with whom, and how, for N pictures of H × W; every view is a picture here.
 
-    partner  (N,) index into the batch
+    partner  (N,) index into the pictures of the batch
     blend    (N,) the picture's own weight in a MixUp; 1 where there is none
     box      (N, 4) top, left, bottom, right of the part pasted from the partner; empty where there is none
     share    (N,) the part of the label mass that stays with the picture's own label
@@ -35,16 +36,23 @@ class Pairing:
 
 @dataclass(frozen=True)
 class Mixer:
-    """Mixes the batches of a training run; a pure function of the batch."""
+    """Mixes the batches of a training run; a pure function of the batch.
+
+    Epochs from number `until` on are left as they are.
+    """
 
     mix: Mix
     plan: Plan
+    until: float = math.inf
 
     def __call__(self, images: torch.Tensor, labels: torch.Tensor, batch: Batch) -> tuple[torch.Tensor, ...]:
         """Mixed images (N, C, H, W), the partners' labels (N,), and the share (N,) of a picture's own label.
 
-        images (N, C, H, W) floating point and labels (N,) are on the device, and are not changed.
+        images (N, C, H, W) floating point and labels (N,) are on the device, and are not changed; N counts
+        every view of the batch's pictures.
         """
+        if batch.epoch >= self.until:
+            return images, labels, torch.ones(len(images), device=images.device)
         height, width = images.shape[2:]
         pairing = pair(self.mix, self.plan, batch, height, width)
         columns = [pairing.partner, pairing.blend, *pairing.box.T, pairing.share]
@@ -58,14 +66,28 @@ class Mixer:
 
 
 def pair(mix: Mix, plan: Plan, batch: Batch, height: int, width: int) -> Pairing:
-    """The pairing of a batch: every valid picture with the next valid one, the last with the first."""
-    u = plan.uniform(batch.epoch, batch.rows, batch.repeats, MIX_STREAM, 5)
+    """The pairing of a batch: every valid picture with the next valid one, the last with the first.
+
+    Of several views, each is paired with the same view of the next picture: its own others share its label.
+    """
+    u = _numbers(mix, plan, batch)
     cut = _takes_cutmix(mix, u[:, 1])
-    mixed = (u[:, 0] < mix.p) & batch.valid & bool(mix.mixup or mix.cutmix)
+    mixed = (u[:, 0] < mix.p) & batch.valid.repeat(batch.views) & bool(mix.mixup or mix.cutmix)
     blend = np.where(mixed & ~cut, _beta(mix.mixup, u[:, 2]), 1.0)
     box = _boxes(_beta(mix.cutmix, u[:, 2]), u[:, 3:5], height, width) * (mixed & cut)[:, None]
     pasted = (box[:, 2] - box[:, 0]) * (box[:, 3] - box[:, 1]) / (height * width)
-    return Pairing(_next_valid(batch.valid), blend, box, np.where(mixed & cut, 1 - pasted, blend))
+    partner = _next_valid(batch.valid)[:, None] * batch.views + np.arange(batch.views)
+    return Pairing(partner.ravel(), blend, box, np.where(mixed & cut, 1 - pasted, blend))
+
+
+def _numbers(mix: Mix, plan: Plan, batch: Batch) -> np.ndarray:
+    """(N · views, 5) in [0, 1): whether and how a picture is mixed, its share, and the box's centre."""
+    views = [
+        plan.uniform(batch.epoch, batch.rows, batch.repeats, MIX_STREAM + view, 5)
+        for view in range(batch.views)
+    ]
+    u = np.stack(views, axis=1).reshape(-1, 5)
+    return np.repeat(u[:1], len(u), axis=0) if mix.per == BATCH else u
 
 
 def paste(images: torch.Tensor, others: torch.Tensor, blend: torch.Tensor, box: torch.Tensor) -> torch.Tensor:

@@ -4,11 +4,11 @@ import pytest
 import torch
 from click.testing import CliRunner
 
-from fastffdi.cli.doctor import doctor
+from fastffdi.cli.main import cli
 
 
 def lines() -> dict[str, str]:
-    result = CliRunner().invoke(doctor, catch_exceptions=False)
+    result = CliRunner().invoke(cli, ["doctor"], catch_exceptions=False)
     assert result.exit_code == 0
     return {line[:24].strip(): line[24:] for line in result.output.splitlines()}
 

@@ -8,7 +8,7 @@ import torch
 from click.testing import CliRunner
 
 from fastffdi.bench import loader as bench
-from fastffdi.cli.bench_loader import bench_loader
+from fastffdi.cli.main import cli
 from fastffdi.data.manifest import Manifest
 from fastffdi.errors import RecipeError, SettingError, UndecodablePicture
 from fastffdi.recipe import recipe
@@ -88,7 +88,8 @@ def run(*arguments: str) -> str:
         "--device",
         "cpu",
     ]
-    return CliRunner().invoke(bench_loader, [*options, *arguments], catch_exceptions=False).output
+    words = ["bench-loader", *options, *arguments]
+    return CliRunner().invoke(cli, words, catch_exceptions=False).output
 
 
 def test_the_command_writes_figures_that_agree(pictures: Manifest, tmp_path: Path):

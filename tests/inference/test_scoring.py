@@ -7,7 +7,7 @@ from fastffdi.inference.scoring import Scorer
 from fastffdi.loaders.batch import Batch
 from fastffdi.model.precision import Precision
 from fastffdi.recipe.kernels import Normalize, Program
-from fastffdi.render.device import DeviceStage
+from fastffdi.render.device.stage import DeviceStage
 
 CPU = torch.device("cpu")
 PROGRAM = Program((Normalize((0.0,) * 3, (1.0,) * 3),))

@@ -17,8 +17,8 @@ from fastffdi.loaders.decode import decode_file
 from fastffdi.loaders.feed import Feed
 from fastffdi.recipe.plan import Plan
 from fastffdi.recipe.steps import STEPS
-from fastffdi.render.cpu import render
-from fastffdi.render.device import DeviceStage
+from fastffdi.render.cpu.renderer import render
+from fastffdi.render.device.stage import DeviceStage
 
 END = STEPS["normalize"]((0.5,) * 3, (0.25,) * 3)
 JITTER, FLIP = STEPS["color_jitter"].read({"brightness": 0.4, "hue": 0.2}), STEPS["horizontal_flip"]()

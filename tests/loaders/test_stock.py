@@ -2,7 +2,7 @@ import multiprocessing
 import pickle
 import shutil
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,14 +12,14 @@ from PIL import Image
 
 from fastffdi.data.manifest import Manifest
 from fastffdi.data.order import Order
-from fastffdi.errors import RecipeError, UndecodablePicture
+from fastffdi.errors import UndecodablePicture
 from fastffdi.loaders.cpu import CpuLoader
 from fastffdi.loaders.feed import Feed
-from fastffdi.loaders.stock import TRANSFORMS, StockLoader, composed
+from fastffdi.loaders.stock import StockLoader
 from fastffdi.recipe.plan import Plan
 from fastffdi.recipe.steps import STEPS
 from fastffdi.recipe.steps.base import Step
-from fastffdi.render.device import DeviceStage
+from fastffdi.render.device.stage import DeviceStage
 
 CPU = torch.device("cpu")
 END = STEPS["normalize"]((0.5, 0.4, 0.3), (0.25, 0.2, 0.3))
@@ -108,25 +108,3 @@ def test_orientation_is_applied(make: Make, tmp_path: Path):
     Image.fromarray(dark_left).save(tmp_path / "turned.jpg", exif=exif)
     (batch,) = make(Manifest(str(tmp_path), np.array(["turned.jpg"], object))).epoch(0)
     assert batch.images[0, :10].mean() < -1 < 1 < batch.images[0, -10:].mean()
-
-
-def test_every_step_has_a_transform():
-    assert set(TRANSFORMS) == set(STEPS.values())
-
-
-@pytest.mark.parametrize("name", sorted(set(STEPS) - {"normalize"}))
-def test_every_transform_gives_a_normalised_picture(name: str):
-    size = {"random_rotation": {"degrees": 10}, "color_jitter": {"hue": 0.1}}
-    given = size.get(name, {} if "flip" in name else {"size": 32})
-    out = composed((STEPS[name].read(given), END))(Image.new("RGB", (32, 32), (255, 0, 255)))
-    assert out.dtype == torch.float32
-    assert out.shape == (3, 32, 32)
-
-
-def test_a_step_without_a_transform_is_refused_by_name():
-    @dataclass(frozen=True)
-    class Swirl(Step):
-        pass
-
-    with pytest.raises(RecipeError, match="--loader torchvision cannot express swirl"):
-        composed((EVAL[0], Swirl(), END))

@@ -1,12 +1,12 @@
 import numpy as np
 import pytest
 
-from fastffdi.recipe.kernels import Flip, Kernel, Matrix, Normalize, Program, Resize, Warp, Window
+from fastffdi.recipe.kernels import Flip, Kernel, Matrix, Normalize, Program, Resize, Views, Warp, Window
 from fastffdi.recipe.lowering import lower, needs_sizes, outline, picture_size, sizing_point
 from fastffdi.recipe.plan import Plan
 from fastffdi.recipe.steps import STEPS
 from fastffdi.recipe.steps.base import Step
-from fastffdi.render.cpu import render
+from fastffdi.render.cpu.renderer import render
 
 N = 12
 SIZES = np.tile(np.array([[61, 83]], np.int32), (N, 1))
@@ -57,6 +57,9 @@ def kinds(program: Program) -> list[type[Kernel]]:
         ((RRC, *FLIPS), [Resize]),
         ((*FLIPS, FLIPS[0]), [Flip]),
         ((CROP, *FLIPS), [Window, Flip]),
+        ((step("center_crop", size=90), RANDOM_CROP), [Window]),
+        ((step("pad", padding=9, padding_mode="reflect"), RANDOM_CROP, *FLIPS), [Window, Flip]),
+        ((CROP, step("random_crop", size=40, pad_if_needed=True)), [Window, Window]),
         ((FLIPS[0], RESIZE, FLIPS[1]), [Flip, Resize]),
     ],
 )
@@ -141,3 +144,20 @@ def test_where_sizes_are_not_needed_they_change_nothing(steps: tuple[Step, ...])
 def test_a_picture_too_small_for_a_step_is_refused_by_the_name_of_the_step() -> None:
     with pytest.raises(ValueError, match=r"^random_crop: 62×62 does not fit a picture of 61×83; set pad_if_"):
         planned(JITTER, step("random_crop", size=62))
+
+
+FIVE = step("five_crop", size=32)
+
+
+def test_after_several_views_each_has_its_own_numbers() -> None:
+    program = planned(RESIZE, FLIPS[0], FIVE, FLIPS[1], JITTER, END, n=4)
+    assert kinds(program) == [Resize, Views, Window, Flip, Matrix, Normalize]
+    _, _, window, flip, matrix, _ = program.kernels
+    assert (len(window.start), len(flip.vertical), len(matrix.matrix)) == (20, 20, 20)
+    assert len(np.unique(matrix.matrix, axis=0)) == 20
+
+
+def test_the_numbers_of_a_view_do_not_depend_on_the_rest_of_the_batch() -> None:
+    steps = (RESIZE, FIVE, JITTER, END)
+    whole, few = planned(*steps).kernels[3], planned(*steps, n=3).kernels[3]
+    assert np.array_equal(whole.matrix[:15], few.matrix)

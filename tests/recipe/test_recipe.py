@@ -8,7 +8,8 @@ import yaml
 
 from fastffdi.errors import RecipeError
 from fastffdi.recipe.lowering import outline
-from fastffdi.recipe.recipe import Mix, Recipe, load, parse, shipped
+from fastffdi.recipe.mix import Mix
+from fastffdi.recipe.recipe import Recipe, load, parse, shipped
 from fastffdi.recipe.steps import STEPS
 
 END = {"normalize": {"mean": [0, 0, 0], "std": [1, 1, 1]}}
@@ -40,7 +41,8 @@ def test_the_recipes_that_ship() -> None:
 @pytest.mark.parametrize("name", shipped())
 def test_shipped_recipes_resolve_to_values(name: str) -> None:
     resolved = load(name).resolve((96, 80), (0.1, 0.2, 0.3), (0.4, 0.5, 0.6))
-    assert not {"backbone", "imagenet"} & set(yaml.safe_dump(resolved.to_data()).split())
+    values = [getattr(step, name, None) for step in resolved.train for name in ("size", "mean", "std")]
+    assert not {"backbone", "imagenet"} & {value for value in values if isinstance(value, str)}
     assert outline(resolved.train).kernels[-1] == outline(resolved.eval).kernels[-1]
 
 
@@ -107,15 +109,44 @@ STEPS_WRONG = [
     ("{resize: 256}", "train: must be a list of steps, for example [resize: {size: 256}, normalize]"),
     ("[]", "train: must be a list of steps, for example [resize: {size: 256}, normalize]"),
     ("[{resize: {size: [8, 8]}}]", "train: must have one normalize, as its last step"),
-    ("[normalize, {resize: {size: [8, 8]}}]", "train: must have one normalize, as its last step"),
-    ("[{resize: {size: [8, 8]}}, normalize, normalize]", "train: must have one normalize, as its last step"),
+    (
+        "[normalize, {resize: {size: [8, 8]}}]",
+        "train[1]: resize comes after normalize, which must be the last step",
+    ),
+    (
+        "[{resize: {size: [8, 8]}}, normalize, normalize]",
+        "train[2]: normalize comes after normalize, which must be the last step",
+    ),
     (
         "[{resize: {size: 8}}, normalize]",
         "train: no step brings all pictures to one size; add for example center_crop: {size: 224}",
     ),
     (
         "[{resize: {size: [8, 9]}}, {random_crop: {size: 10}}, normalize]",
-        "train: random_crop: 10×10 does not fit a picture of 8×9; set pad_if_needed: true, or resize first",
+        "train: random_crop: 10×10 does not fit the 8×9 that resize gives; set pad_if_needed: true, or "
+        "change one of the two",
+    ),
+    (
+        "[{resize: {size: [8, 9]}}, {random_apply: {transforms: [{random_crop: {size: 10}}]}}, normalize]",
+        "train: random_apply: [0] random_crop: 10×10 does not fit the 8×9 that resize gives; "
+        "set pad_if_needed: true, or change one of the two",
+    ),
+    (
+        "[{five_crop: {size: 8}}, normalize]",
+        "train[0]: five_crop: not all pictures have one size yet; put a resize or crop before it",
+    ),
+    (
+        "[{resize: {size: [8, 8]}}, {five_crop: {size: 6}}, {ten_crop: {size: 4}}, normalize]",
+        "train[2]: ten_crop: five_crop makes views already; leave one of them out",
+    ),
+    (
+        "[{resize: {size: [8, 8]}}, {random_apply: {transforms: [{center_crop: {size: 6}}]}}, normalize]",
+        "train[1]: random_apply: all pictures are 8×8 before it and must stay so, but its steps leave some "
+        "of another size",
+    ),
+    (
+        "[{python: 'math:sqrt'}, {resize: {size: [8, 8]}}, normalize]",
+        "train: python: not all pictures have one size yet; put a resize or crop before it",
     ),
 ]
 
@@ -124,6 +155,29 @@ STEPS_WRONG = [
 def test_a_wrong_step_is_refused_by_file_step_and_cure(steps: str, line: str, tmp_path: Path) -> None:
     text = f"train: {steps}\neval: [{{resize: {{size: [8, 8]}}}}, normalize]\n"
     assert refusal(text, tmp_path) == f"mine.yaml: {line}"
+
+
+def with_code(part: str) -> dict:
+    return {"train": GOOD, "eval": GOOD, part: [*GOOD[:1], {"python": "no_such.module:function"}, END]}
+
+
+def test_a_recipe_given_by_its_path_may_name_a_function_which_is_not_imported(tmp_path: Path) -> None:
+    (tmp_path / "mine.yaml").write_text(yaml.safe_dump(with_code("train")))
+    recipe = load(str(tmp_path / "mine.yaml"))
+    assert recipe.to_data()["train"][1] == {"python": {"function": "no_such.module:function"}}
+    assert parse(recipe.to_data(), "a checkpoint", code=True) == recipe
+
+
+def test_any_other_recipe_may_not() -> None:
+    line = "x: train: python: no_such.module:function: runs code, which only a recipe given by its path may; "
+    with pytest.raises(RecipeError, match=f"^{line}copy the recipe to a file of your own$"):
+        parse(with_code("train"), "x")
+
+
+def test_what_a_checkpoint_is_used_with_never_names_a_function() -> None:
+    line = "x: eval: python: no_such.module:function: a checkpoint keeps these steps, and runs no code; "
+    with pytest.raises(RecipeError, match=f"^{line}leave it out$"):
+        parse(with_code("eval"), "x", code=True)
 
 
 FILES_WRONG = [
@@ -170,6 +224,9 @@ MIXES_WRONG = [
     ({"mixup": -1}, "x: mix: mixup: -1 is negative; 0 turns it off"),
     ({"p": 2}, "x: mix: p: 2 is not a probability between 0 and 1"),
     ({"cutmix": "on"}, "x: mix: cutmix: 'on' is not a number"),
+    ({"per": "row"}, "x: mix: per: 'row' is not one of picture, batch"),
+    ({"off_epochs": -1}, "x: mix: off_epochs: -1 is negative; 0 mixes to the end"),
+    ({"off_epochs": 1.5}, "x: mix: off_epochs: 1.5 is not a whole number"),
 ]
 
 
@@ -201,7 +258,7 @@ def test_a_stored_recipe_is_plain_data() -> None:
             {"normalize": {"mean": [0, 0, 0], "std": [1, 1, 1]}},
         ],
         "eval": [{"resize": {"size": [8, 8]}}, {"normalize": {"mean": [0, 0, 0], "std": [1, 1, 1]}}],
-        "mix": {"mixup": 1, "cutmix": 0, "p": 1, "switch": 0.5},
+        "mix": {"mixup": 1, "cutmix": 0, "p": 1, "switch": 0.5, "per": "picture", "off_epochs": 0},
     }
 
 

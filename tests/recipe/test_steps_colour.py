@@ -28,6 +28,8 @@ def hue_of(colour: list[float]) -> float:
 
 
 WRONG = [
+    ("random_grayscale", {"p": 2}, "random_grayscale: p: 2 is not a probability between 0 and 1"),
+    ("random_grayscale", {"q": 1}, "random_grayscale: unknown parameter 'q'; allowed: p"),
     ("color_jitter", {"hue": 0.6}, "color_jitter: hue: 0.6 does not give a range within -0.5 … 0.5"),
     (
         "color_jitter",
@@ -118,6 +120,21 @@ def test_hue_turns_as_in_hsv(colour: list[float], shift: float) -> None:
 
 def test_half_a_circle_twice_is_no_change() -> None:
     assert jittered(jittered([10, 100, 200], hue=0.5), hue=0.5) == pytest.approx([10, 100, 200], abs=1e-2)
+
+
+def test_grey_is_the_luma_in_all_channels() -> None:
+    (kernel,) = step("grayscale").lower(np.zeros((2, 0)), SIZE)
+    assert kernel.matrix.shape == (2, 3, 4)
+    assert np.allclose(
+        kernel.matrix[1] @ [10, 100, 200, 1], jittered([10, 100, 200], saturation=0), atol=1e-3
+    )
+    assert np.allclose(kernel.matrix[0] @ [255, 255, 255, 1], 255)
+
+
+def test_a_picture_is_grey_below_its_probability() -> None:
+    (kernel,) = step("random_grayscale", p=0.3).lower(np.array([[0.0], [0.29], [0.3]]), SIZE)
+    assert kernel.idle == [False, False, True]
+    assert kernel.matrix.dtype == np.float32
 
 
 def test_normalize_carries_mean_and_std() -> None:

@@ -9,11 +9,10 @@ from hypothesis import strategies as st
 from torchvision.transforms import v2
 from torchvision.transforms.v2 import functional as F
 
-from fastffdi.recipe.kernels import Flip, Kernel, Program, Resize, Warp, Window
+from fastffdi.recipe.kernels import Flip, Kernel, Program
 from fastffdi.recipe.steps import STEPS
 from fastffdi.recipe.steps.base import Range, Step
-from fastffdi.recipe.steps.geometry import rotation
-from fastffdi.render.cpu import render
+from fastffdi.render.cpu.renderer import render
 
 quick = settings(max_examples=60, deadline=None)
 sides = st.integers(1, 300)
@@ -74,16 +73,6 @@ WRONG = [
     ("horizontal_flip", {"p": 1.1}, "horizontal_flip: p: 1.1 is not a probability between 0 and 1"),
     ("vertical_flip", {"p": "often"}, "vertical_flip: p: 'often' is not a number"),
     ("vertical_flip", {"p": math.nan}, "vertical_flip: p: nan is not a number"),
-    (
-        "random_rotation",
-        {"degrees": -5},
-        "random_rotation: degrees: -5 is negative; give a number of at least 0, or [low, high]",
-    ),
-    (
-        "random_rotation",
-        {"degrees": 5, "interpolation": "bicubic"},
-        "random_rotation: interpolation: 'bicubic' is not one of nearest, bilinear",
-    ),
 ]
 
 
@@ -91,17 +80,6 @@ WRONG = [
 def test_wrong_parameters_are_refused_in_one_line(name: str, parameters: dict, line: str) -> None:
     with pytest.raises(ValueError, match=f"^{re.escape(line)}$"):
         STEPS[name].read(parameters)
-
-
-@pytest.mark.parametrize("value", [10**400, -(10**400), math.inf])
-def test_numbers_beyond_floats_are_refused(value: float) -> None:
-    with pytest.raises(ValueError, match=r"^random_rotation: degrees: .* is not a number$"):
-        step("random_rotation", degrees=value)
-
-
-def test_one_number_spans_both_directions() -> None:
-    assert step("random_rotation", degrees=30).degrees == Range(-30, 30)
-    assert step("random_rotation", degrees=[5, 10]).degrees == Range(5, 10)
 
 
 def test_whole_numbers_of_a_range_include_both_ends_equally() -> None:
@@ -211,44 +189,3 @@ def test_flips_happen_below_their_probability(name: str, axis: int) -> None:
 @pytest.mark.parametrize("p", [0, 1])
 def test_a_flip_of_probability_0_never_and_of_1_always_happens(p: int) -> None:
     assert lowered(step("horizontal_flip", p=p), [[0.0], [BELOW_ONE]], (5, 5)).horizontal.tolist() == [p, p]
-
-
-def test_a_quarter_turn_is_counter_clockwise() -> None:
-    matrix = rotation(np.array([90.0]), np.array([[5, 5]]))[0]
-    assert np.allclose(matrix @ [0, 0, 1], [4, 0, 1])  # top left shows what was top right
-    assert np.allclose(matrix @ [2, 2, 1], [2, 2, 1])  # the middle stays
-
-
-@pytest.mark.parametrize(("degrees", "turns"), [(90, 1), (180, 2), (270, 3)])
-def test_quarter_turns_of_a_square_are_exact(degrees: int, turns: int, paint) -> None:
-    image = paint(21, 21, 0)
-    kernel = lowered(step("random_rotation", degrees=[degrees, degrees]), [[0.5]], (21, 21))
-    assert np.array_equal(render(image, Program((kernel,)), 0), np.rot90(image, turns))
-
-
-@pytest.mark.parametrize("interpolation", ["nearest", "bilinear"])
-@pytest.mark.parametrize(("degrees", "size"), [(17, (60, 80)), (-123, (51, 40)), (3, (7, 90))])
-def test_rotation_is_torchvisions(interpolation: str, degrees: int, size: tuple[int, int], paint) -> None:
-    one = step("random_rotation", degrees=[degrees, degrees], interpolation=interpolation, fill=100)
-    image = paint(*size, 3)
-    ours = render(image, Program((lowered(one, [[0.5]], size),)), 0).astype(int)
-    mode = v2.InterpolationMode(interpolation)
-    theirs = F.rotate(as_tensor(image), degrees, mode, fill=[100.0] * 3).permute(1, 2, 0).numpy()
-    inside = F.rotate(torch.ones(1, *size), degrees, mode)[0].numpy() == 1
-    assert np.abs(ours - theirs)[inside].mean() < 0.5
-    assert (np.abs(ours - theirs)[inside] <= 3).mean() > 0.99
-    assert (ours[F.rotate(torch.ones(1, *size), degrees, mode)[0].numpy() == 0] == 100).mean() > 0.98
-
-
-@pytest.mark.parametrize("name", list(STEPS))
-def test_the_declared_kernels_are_those_of_lower(name: str) -> None:
-    required = {"size": 8, "degrees": 10, "mean": [0, 0, 0], "std": [1, 1, 1]}
-    given_ = {k: v for k, v in required.items() if k in STEPS[name].__dataclass_fields__}
-    one = STEPS[name].read(given_)
-    kernels = one.lower(np.full((3, one.draws), 0.5), np.full((3, 2), 40, np.int32))
-    assert tuple(map(type, kernels)) == one.kernels
-
-
-def test_names_are_those_of_the_recipe() -> None:
-    assert {Resize, Window, Flip, Warp} <= {k for one in STEPS.values() for k in one.kernels}
-    assert all(one.name() == name for name, one in STEPS.items())

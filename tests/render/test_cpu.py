@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from torchvision.transforms.v2 import functional as F
 
 from fastffdi.recipe.kernels import Flip, Kernel, Matrix, Program, Resize, Warp, Window
-from fastffdi.render.cpu import render
+from fastffdi.render.cpu.renderer import render
 
 WHOLE = [0.0, 0.0, 1.0, 1.0]
 IDENTITY = np.eye(3)

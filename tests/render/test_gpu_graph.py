@@ -1,43 +1,24 @@
 """The graph for a GPU, proven as far as it goes without one; see gpu_graph."""
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import gpu_graph
 import numpy as np
 import pytest
+from kernel_samples import SAMPLES, sample
 from nvidia.dali import fn, types
 from nvidia.dali.data_node import DataNode
+from parity_cases import CASES
 
 from fastffdi.recipe import recipe
-from fastffdi.recipe.kernels import Program
+from fastffdi.recipe.kernels import Program, Resize, Window
 from fastffdi.recipe.lowering import outline
-from fastffdi.recipe.steps import (
-    CenterCrop,
-    ColorJitter,
-    HorizontalFlip,
-    RandomCrop,
-    RandomResizedCrop,
-    RandomRotation,
-    ResizeStep,
-    Step,
-    VerticalFlip,
-)
-from fastffdi.recipe.steps.base import Range
-from fastffdi.render.dali import KERNELS, graph
+from fastffdi.render.dali import KERNELS, can_render, graph
 from fastffdi.render.split import cut
 
 PICTURES = ("gpu", 3, types.UINT8, "HWC")
-STEPS = [
-    ResizeStep((256, 192)),
-    ResizeStep(224),
-    CenterCrop((224, 224)),
-    RandomCrop((128, 128), pad_if_needed=True, fill=9),
-    RandomResizedCrop((224, 224)),
-    HorizontalFlip(),
-    VerticalFlip(),
-    RandomRotation(Range(-30, 30), "nearest", 5),
-    ColorJitter(Range(0.5, 1.5)),
-]
+RENDERED = [name for name in SAMPLES if can_render(sample(name, 2))]
 
 
 def never() -> tuple[np.ndarray, ...]:
@@ -59,17 +40,28 @@ def for_gpu(program: Program, count: int, deterministic: bool = False) -> Callab
 def test_the_graph_of_every_shipped_recipe_is_sound(name: str, part: str, deterministic: bool) -> None:
     resolved = recipe.load(name).resolve((224, 224), (0.5, 0.5, 0.5), (0.5, 0.5, 0.5))
     program = outline(getattr(resolved, part))
-    count = cut(program, KERNELS, "dali")
+    count = cut(program, can_render, "dali")
     assert gpu_graph.check(for_gpu(program, count, deterministic)) == PICTURES
 
 
-@pytest.mark.parametrize("step", STEPS, ids=repr)
-def test_the_graph_of_every_step_is_sound(step: Step) -> None:
-    assert gpu_graph.check(for_gpu(outline([step]), 1)) == PICTURES
+@pytest.mark.parametrize("name", RENDERED)
+@pytest.mark.parametrize("sizes", ["one size", "many sizes"])
+def test_the_graph_of_every_kernel_is_sound(name: str, sizes: str) -> None:
+    kernel = sample(name, 2)
+    if sizes == "many sizes" and isinstance(kernel, Window | Resize):
+        kernel = replace(kernel, size=kernel.size + np.arange(2)[:, None])
+    assert gpu_graph.check(for_gpu(Program((kernel,)), 1)) == PICTURES
 
 
-def test_the_steps_need_all_kernels_between_them() -> None:
-    assert {kernel for step in STEPS for kernel in step.kernels} == set(KERNELS)
+def test_all_that_dali_renders_is_among_the_samples() -> None:
+    assert {type(sample(name, 2)) for name in RENDERED} == set(KERNELS)
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_the_graph_of_every_step_is_sound_as_far_as_dali_renders_it(name: str) -> None:
+    program = outline([CASES[name].step])
+    count = next((k for k, kernel in enumerate(program.kernels) if not can_render(kernel)), len(program))
+    assert gpu_graph.check(for_gpu(program, count)) == PICTURES
 
 
 @pytest.mark.parametrize(

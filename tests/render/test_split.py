@@ -1,3 +1,5 @@
+from collections.abc import Callable
+
 import numpy as np
 import pytest
 import torch
@@ -5,16 +7,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fastffdi.errors import RecipeError
-from fastffdi.recipe.kernels import Flip, Kernel, Matrix, Normalize, Program, Resize, Warp, Window
+from fastffdi.recipe.kernels import Jpeg, Kernel, Matrix, Normalize, Program, Python, Resize, Views, Warp
 from fastffdi.recipe.lowering import lower, outline, sizing_point
 from fastffdi.recipe.plan import Plan
 from fastffdi.recipe.steps import STEPS
 from fastffdi.recipe.steps.base import Step
-from fastffdi.render import cpu, device
-from fastffdi.render.device import upload
-from fastffdi.render.split import cut
+from fastffdi.render import dali
+from fastffdi.render.cpu import renderer as cpu
+from fastffdi.render.device import stage as device
+from fastffdi.render.split import cut, described
 
-EVERYTHING = {Window, Resize, Flip, Warp, Matrix}
 N = 3
 
 
@@ -28,32 +30,73 @@ JITTER = step("color_jitter", brightness=0.4, contrast=0.4, saturation=0.4, hue=
 END = step("normalize", mean=[0, 0, 0], std=[1, 1, 1])
 
 
+Renders = Callable[[Kernel], bool]
+
+
+def only(*kinds: type[Kernel]) -> Renders:
+    return lambda kernel: type(kernel) in kinds
+
+
+def everything(kernel: Kernel) -> bool:
+    return True
+
+
 @pytest.mark.parametrize(
     ("steps", "renders", "beyond", "place"),
     [
-        ((RESIZE, TURN, JITTER, END), EVERYTHING, True, 3),
-        ((RESIZE, TURN, JITTER, END), EVERYTHING, False, 1),
-        ((RESIZE, TURN, JITTER, END), {Resize, Matrix}, True, 1),
-        ((RESIZE, TURN, JITTER, END), {Resize, Warp}, True, 2),
-        ((SHORT, CROP, JITTER, END), EVERYTHING, False, 2),
-        ((SHORT, JITTER, CROP, END), EVERYTHING, False, 3),
-        ((RESIZE, END), {Resize, Normalize}, True, 1),
+        ((RESIZE, TURN, JITTER, END), everything, True, 3),
+        ((RESIZE, TURN, JITTER, END), everything, False, 1),
+        ((RESIZE, TURN, JITTER, END), only(Resize, Matrix), True, 1),
+        ((RESIZE, TURN, JITTER, END), only(Resize, Warp), True, 2),
+        ((SHORT, CROP, JITTER, END), everything, False, 2),
+        ((SHORT, JITTER, CROP, END), everything, False, 3),
+        ((RESIZE, END), only(Resize, Normalize), True, 1),
     ],
 )
-def test_the_cut(steps: tuple[Step, ...], renders: set[type[Kernel]], beyond: bool, place: int) -> None:
+def test_the_cut(steps: tuple[Step, ...], renders: Renders, beyond: bool, place: int) -> None:
     assert cut(outline(steps), renders, "mine", beyond) == place
 
 
 def test_a_loader_that_cannot_reach_one_size_is_refused_by_the_kernel_it_lacks() -> None:
     line = "^--loader mine cannot render Window, which this recipe needs before all pictures have one size;"
     with pytest.raises(RecipeError, match=line):
-        cut(outline((SHORT, CROP, END)), {Resize}, "mine")
+        cut(outline((SHORT, CROP, END)), only(Resize), "mine")
 
 
-def test_every_kernel_of_a_recipe_has_both_renderers() -> None:
-    used = {kernel for one in STEPS.values() for kernel in one.kernels} - {Normalize}
-    assert used <= set(cpu.KERNELS)
-    assert used <= set(device.KERNELS)
+@pytest.mark.parametrize(
+    ("renders", "steps", "place"),
+    [
+        (dali.can_render, (RESIZE, JITTER, step("random_invert"), END), 2),
+        (cpu.can_render, (RESIZE, JITTER, step("random_invert"), END), 3),
+        (dali.can_render, (SHORT, CROP, step("pad", padding=3, padding_mode="edge"), END), 2),
+        (cpu.can_render, (RESIZE, step("five_crop", size=20), JITTER, END), 1),
+    ],
+)
+def test_what_a_renderer_lacks_ends_its_part(renders: Renders, steps: tuple[Step, ...], place: int) -> None:
+    assert cut(outline(steps), renders, "mine") == place
+
+
+def test_a_refusal_says_what_is_special_about_the_kernel() -> None:
+    steps = step("pad", padding=3, padding_mode="edge"), CROP, END
+    with pytest.raises(RecipeError, match="--loader dali cannot render Window with mode edge, which"):
+        cut(outline(steps), dali.can_render, "dali")
+
+
+@pytest.mark.parametrize(
+    ("kernel", "text"),
+    [
+        (Jpeg(np.zeros(1, np.int32)), "Jpeg"),
+        (Warp(np.eye(3)[None], "nearest", 5), "Warp with interpolation nearest and fill 5"),
+    ],
+)
+def test_described(kernel: Kernel, text: str) -> None:
+    assert described(kernel) == text
+
+
+def test_every_kernel_has_both_renderers() -> None:
+    kinds = set(Kernel.__subclasses__()) - {Normalize, device.Some}
+    assert set(device.KERNELS) == kinds
+    assert set(cpu.KERNELS) == kinds - {Views, Python}
 
 
 later = st.sampled_from(
@@ -67,6 +110,11 @@ later = st.sampled_from(
         TURN,
         step("random_rotation", degrees=[-180, 180], fill=90),
         JITTER,
+        step("random_perspective", p=1, distortion_scale=0.3),
+        step("pad", padding=[3, 0], padding_mode="reflect"),
+        step("gaussian_blur", kernel_size=[3, 5]),
+        step("gaussian_noise", sigma=[0, 0.1]),
+        step("random_erasing"),
     ]
 )
 
@@ -89,6 +137,4 @@ def rendered(sources: list[np.ndarray], kernels: tuple[Kernel, ...], place: int)
     """The pictures by the first `place` kernels on the CPU, and by the rest as the DeviceStage does them."""
     head = Program(kernels[:place])
     x = torch.stack([torch.from_numpy(cpu.render(s, head, i).copy()) for i, s in enumerate(sources)])
-    for kernel, parameters in zip(kernels[place:], upload(kernels[place:], x.device), strict=True):
-        x = device.KERNELS[type(kernel)](x, kernel, parameters)
-    return x
+    return device.render(x, kernels[place:])

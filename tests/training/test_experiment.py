@@ -1,6 +1,7 @@
 import csv
 import re
 import shutil
+import sys
 from contextlib import closing
 from dataclasses import replace
 
@@ -260,7 +261,7 @@ def test_a_size_the_backbone_refuses_is_refused(settings, dataset, tmp_path):
 
 
 def test_a_step_the_loader_cannot_render_is_refused(settings, dataset, monkeypatch):
-    monkeypatch.setattr("fastffdi.loaders.stock.TRANSFORMS", {})
+    monkeypatch.setattr("fastffdi.loaders.stock_transforms.TRANSFORMS", {})
     message = refused(replace(settings, loader="torchvision"), dataset, RecipeError)
     assert message == "--loader torchvision cannot express resize; take another loader"
 
@@ -292,6 +293,54 @@ def test_it_is_found_at_once_where_sizes_are_read_anyway(settings, spoilt, tmp_p
 
 def test_the_demo_models_auc_is_at_least_nine_tenths(demo_run):
     assert demo_run.best.validation["auc"] >= 0.90
+
+
+def with_recipe(settings, train="", evaluation="", mix=""):
+    """The settings with another recipe, which brings pictures to 32 × 32 first and normalises them last."""
+    path = settings.output.parent / "mine.yaml"
+    parts = {"train": train, "eval": evaluation}
+    lists = [f"{part}: [{{resize: {{size: [32, 32]}}}}, {step} normalize]" for part, step in parts.items()]
+    path.write_text("\n".join([*lists, mix]))
+    return replace(settings, pipeline=str(path), epochs=1)
+
+
+def test_mixing_ends_before_the_epochs_that_the_recipe_names(settings, dataset):
+    settings = with_recipe(settings, mix="mix: {mixup: 1, off_epochs: 2}")
+    with prepared(replace(settings, epochs=5), dataset) as experiment:
+        assert experiment.trainer.mixer.until == 3
+
+
+@pytest.mark.parametrize("loader", ["cpu", "dali"])
+def test_five_crops_teach_and_are_averaged_in_prediction(settings, dataset, loader):
+    crop = "{five_crop: {size: [24, 24]}}, horizontal_flip,"
+    settings = with_recipe(settings, crop, "{ten_crop: {size: [24, 24]}},", "mix: {cutmix: 1}")
+    experiment, (result,) = finished(replace(settings, loader=loader), dataset)
+    scores = restore(experiment.settings.output / LAST, loader, "cpu", "off", 1, 8)(dataset.val)
+    assert metrics.summary(dataset.val.labels, scores) == pytest.approx(result.validation, abs=1e-6)
+
+
+def test_a_function_of_ones_own_trains_and_is_told_of_and_is_not_called_in_prediction(
+    settings, dataset, tmp_path, monkeypatch
+):
+    (tmp_path / "own_step.py").write_text(
+        "calls = []\ndef dark(images):\n    calls.append(1)\n    return images // 2\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    settings, said = with_recipe(settings, "{python: 'own_step:dark'},"), []
+    with prepared(settings, dataset, said.append) as experiment:
+        list(experiment.run(lambda pictures, means: None))
+    calls = sys.modules["own_step"].calls
+    assert len(calls) == len(experiment.train)
+    warning = "runs code of yours, own_step:dark: what it does does not follow from the seed"
+    assert said[0] == f"{settings.pipeline} {warning}"
+    restore(settings.output / LAST, "cpu", "cpu", "off", 1, 8)(dataset.val)
+    assert len(calls) == len(experiment.train)
+
+
+def test_a_function_that_is_not_there_ends_the_run_before_it_begins(settings, dataset):
+    settings = with_recipe(settings, "{python: 'no_such_module:dark'},")
+    with pytest.raises(RecipeError, match=r"^python: no_such_module:dark: cannot be imported"):
+        prepare(settings, dataset, lambda line: None)
 
 
 def test_a_run_that_fails_in_its_first_epoch_leaves_a_folder_that_can_be_used_again(settings, dataset):

@@ -1,3 +1,5 @@
+import dataclasses
+
 import numpy as np
 import pytest
 import torch
@@ -8,8 +10,11 @@ from fastffdi.errors import RunError
 from fastffdi.loaders.batch import Batch
 from fastffdi.model import precision
 from fastffdi.recipe.kernels import Normalize, Program
-from fastffdi.render.device import DeviceStage
+from fastffdi.recipe.mix import Mix
+from fastffdi.recipe.plan import Plan
+from fastffdi.render.device.stage import DeviceStage
 from fastffdi.training.loop import PEEK_EVERY, Trainer, mixed_accuracy, soft_cross_entropy
+from fastffdi.training.mix import Mixer
 from fastffdi.training.optimiser import Optimiser
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -119,6 +124,45 @@ def test_placeholders_teach_nothing_and_count_for_nothing():
     (without,) = fitted(trainer_of(whole, updates=2), _First(8, 4))
     assert with_placeholders.train_loss == pytest.approx(without.train_loss)
     assert torch.allclose(spoilt[2].weight, whole[2].weight)
+
+
+class _Twice(Pictures):
+    """Every picture in two views, of its own level and of level 120."""
+
+    def batch(self, rows, epoch):
+        batch = super().batch(rows, epoch)
+        grey = torch.full_like(batch.images, 120)
+        images = torch.stack([batch.images, grey], dim=1).flatten(0, 1)
+        return dataclasses.replace(batch, images=images, views=2)
+
+
+def test_every_view_of_a_picture_teaches_its_label():
+    (result,) = fitted(trainer_of(network(bias=1.0), rate=1e-12), _Twice(rows=5), Pictures(4))
+    # Rows 0, 2 and 4 are real, in both views.
+    expected = -(2 * np.log(1 / (1 + np.exp(-1))) + 3 * np.log(1 / (1 + np.exp(1)))) / 5
+    assert result.train_loss == pytest.approx(expected, rel=1e-5)
+    assert result.train_accuracy == pytest.approx(2 / 5)
+
+
+def test_views_count_as_one_picture_for_progress_and_as_their_mean_for_validation():
+    seen = []
+    (result,) = fitted(trainer_of(network()), _Twice(8), _Twice(8), 1, lambda *step: seen.append(step[0]))
+    assert seen == [4, 4, 4, 4]
+    assert result.validation["auc"] in (0, 1)
+
+
+def test_views_are_mixed_with_views_of_other_pictures():
+    mixer = Mixer(Mix(mixup=1.0), Plan(0))
+    (result,) = fitted(trainer_of(network(bias=20.0), rate=1e-12, mixer=mixer), _Twice(4, 2))
+    # Every picture's neighbour has the other label, so that half the label mass is fake whatever the shares.
+    assert 0 < result.train_accuracy < 1
+    assert result.train_loss == pytest.approx(20 * (1 - result.train_accuracy), rel=1e-4)
+
+
+def test_the_last_epochs_are_not_mixed_where_the_recipe_says_so():
+    mixer = Mixer(Mix(mixup=1.0), Plan(0), until=2)
+    results = fitted(trainer_of(network(bias=20.0), rate=1e-12, mixer=mixer), epochs=3)
+    assert [result.train_accuracy == 0.5 for result in results] == [False, False, True]
 
 
 class _First(Pictures):

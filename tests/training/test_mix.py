@@ -1,5 +1,7 @@
 """Against torchvision, which mixes with the picture before where ours takes the next: hence the flips."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 import torch
@@ -10,8 +12,8 @@ from torchvision.transforms import v2
 
 from fastffdi.loaders.batch import Batch
 from fastffdi.recipe.kernels import Program
+from fastffdi.recipe.mix import Mix
 from fastffdi.recipe.plan import MIX_STREAM, Plan
-from fastffdi.recipe.recipe import Mix
 from fastffdi.training.mix import Mixer, pair
 
 HEIGHT, WIDTH = 12, 20
@@ -19,12 +21,12 @@ MIXUP, CUTMIX, BOTH = Mix(mixup=0.4), Mix(cutmix=1.0), Mix(mixup=0.4, cutmix=1.0
 KINDS = pytest.mark.parametrize("mix", [MIXUP, CUTMIX, BOTH], ids=["mixup", "cutmix", "both"])
 
 
-def batch_of(n, epoch=0, valid=None, first=0):
+def batch_of(n, epoch=0, valid=None, first=0, views=1):
     """A batch of n rows; its own images are of no account here."""
     rows = np.arange(first, first + n)
     valid = np.ones(n, bool) if valid is None else np.array(valid, bool)
     images = torch.zeros(n, 1, 1, 3, dtype=torch.uint8)
-    return Batch(images, rows % 2, rows, np.zeros(n, np.int64), valid, epoch, Program(()), 0)
+    return Batch(images, rows % 2, rows, np.zeros(n, np.int64), valid, epoch, Program(()), 0, views)
 
 
 def pictures_of(n):
@@ -94,6 +96,88 @@ def test_boxes_are_drawn_as_torchvisions(monkeypatch):
         box, share = torchvisions_box(monkeypatch, u[k, 2], centre)
         assert box == (left, top, right, bottom)
         assert share == pytest.approx(found.share[k], abs=1e-12)
+
+
+def of_batch(mix):
+    return dataclasses.replace(mix, per="batch")
+
+
+@KINDS
+def test_one_for_the_batch_is_the_first_pictures_own(mix):
+    own, shared = pairing(mix, batch_of(9, first=40)), pairing(of_batch(mix), batch_of(9, first=40))
+    assert (shared.box == own.box[:1]).all()
+    assert (shared.blend == own.blend[:1]).all()
+    assert (shared.share == own.share[:1]).all()
+    assert shared.partner.tolist() == own.partner.tolist()
+
+
+def test_a_batch_with_one_mixup_is_torchvisions_as_a_whole():
+    batch, images = batch_of(9), pictures_of(9)
+    mix = of_batch(MIXUP)
+    ours, partners, share = mixed(mix, batch)
+    weight = pairing(mix, batch).blend[0]
+    theirs, soft = as_torchvision(v2.MixUp(num_classes=2), images, torch.from_numpy(batch.labels), lam=weight)
+    torch.testing.assert_close(ours, theirs)
+    torch.testing.assert_close(soft_labels(torch.from_numpy(batch.labels), partners, share), soft)
+
+
+def test_a_batch_with_one_cutmix_is_torchvisions_as_a_whole():
+    batch, images = batch_of(9), pictures_of(9)
+    mix = of_batch(CUTMIX)
+    ours, partners, share = mixed(mix, batch)
+    top, left, bottom, right = pairing(mix, batch).box[0].astype(int).tolist()
+    kept = 1 - (bottom - top) * (right - left) / (HEIGHT * WIDTH)
+    box = {"box": (left, top, right, bottom), "lam_adjusted": kept}
+    theirs, soft = as_torchvision(v2.CutMix(num_classes=2), images, torch.from_numpy(batch.labels), **box)
+    assert torch.equal(ours, theirs)
+    torch.testing.assert_close(soft_labels(torch.from_numpy(batch.labels), partners, share), soft)
+
+
+def test_batches_of_one_kind_each_are_of_both_kinds_together():
+    found = [pairing(of_batch(BOTH), batch_of(4, first=4 * k)) for k in range(40)]
+    assert {bool((pairs.blend < 1).all()) for pairs in found} == {True, False}
+
+
+# Several views of each picture.
+
+
+def test_a_view_is_mixed_with_the_same_view_of_the_next_valid_picture():
+    found = pairing(BOTH, batch_of(4, valid=[1, 0, 1, 1], views=2))
+    assert found.partner.tolist() == [4, 5, 2, 3, 6, 7, 0, 1]
+
+
+def test_views_are_mixed_each_in_its_own_way():
+    found = pairing(MIXUP, batch_of(8, views=3))
+    assert len(np.unique(found.blend)) == 24
+    assert np.array_equal(found.blend[::3], pairing(MIXUP, batch_of(8)).blend)
+
+
+def test_views_of_a_placeholder_are_left_as_they_are():
+    found = pairing(MIXUP, batch_of(3, valid=[1, 0, 1], views=2))
+    assert (found.blend < 1).tolist() == [True, True, False, False, True, True]
+
+
+def test_mixed_views_have_the_labels_of_their_pictures():
+    batch, images = batch_of(3, views=2), pictures_of(6)
+    labels = torch.tensor([0, 0, 1, 1, 0, 0])
+    out, partners, share = Mixer(MIXUP, Plan(3))(images, labels, batch)
+    assert partners.tolist() == [1, 1, 0, 0, 0, 0]
+    weight = share[:, None, None, None]
+    torch.testing.assert_close(out, weight * images + (1 - weight) * images[[2, 3, 4, 5, 0, 1]])
+
+
+# The last epochs.
+
+
+@KINDS
+def test_from_a_given_epoch_on_nothing_is_mixed(mix):
+    mixer, labels = Mixer(mix, Plan(0), until=3), torch.tensor([0, 1] * 4)
+    images, partners, share = mixer(pictures_of(8), labels, batch_of(8, epoch=3))
+    assert torch.equal(images, pictures_of(8))
+    assert torch.equal(partners, labels)
+    assert (share == 1).all()
+    before, _, _ = mixer(pictures_of(8), labels, batch_of(8, epoch=2))
+    assert not torch.equal(before, pictures_of(8))
 
 
 @KINDS

@@ -1,16 +1,34 @@
 """All steps by the name a recipe uses. A new step is one class, listed here."""
 
 from fastffdi.recipe.steps.base import Step
-from fastffdi.recipe.steps.colour import ColorJitter, NormalizeStep
+from fastffdi.recipe.steps.colour import ColorJitter, Grayscale, NormalizeStep, RandomGrayscale
+from fastffdi.recipe.steps.combine import PythonStep, RandomApply, RandomChoice, RandomOrder
 from fastffdi.recipe.steps.geometry import (
     CenterCrop,
     HorizontalFlip,
+    Pad,
     RandomCrop,
     RandomResizedCrop,
-    RandomRotation,
     ResizeStep,
     VerticalFlip,
 )
+from fastffdi.recipe.steps.policies import AugMix, AutoAugment, RandAugment, TrivialAugmentWide
+from fastffdi.recipe.steps.texture import (
+    GaussianBlur,
+    GaussianNoise,
+    JpegCompression,
+    RandomAdjustSharpness,
+    RandomErasing,
+)
+from fastffdi.recipe.steps.tone import (
+    RandomAutocontrast,
+    RandomEqualize,
+    RandomInvert,
+    RandomPosterize,
+    RandomSolarize,
+)
+from fastffdi.recipe.steps.views import FiveCrop, TenCrop
+from fastffdi.recipe.steps.warps import RandomAffine, RandomPerspective, RandomRotation
 
 STEPS: dict[str, type[Step]] = {
     step.name(): step
@@ -19,10 +37,35 @@ STEPS: dict[str, type[Step]] = {
         CenterCrop,
         RandomCrop,
         RandomResizedCrop,
+        FiveCrop,
+        TenCrop,
+        Pad,
         HorizontalFlip,
         VerticalFlip,
         RandomRotation,
+        RandomAffine,
+        RandomPerspective,
         ColorJitter,
+        Grayscale,
+        RandomGrayscale,
+        RandomInvert,
+        RandomPosterize,
+        RandomSolarize,
+        RandomEqualize,
+        RandomAutocontrast,
+        GaussianBlur,
+        RandomAdjustSharpness,
+        JpegCompression,
+        GaussianNoise,
+        RandomErasing,
+        AutoAugment,
+        RandAugment,
+        TrivialAugmentWide,
+        AugMix,
+        RandomApply,
+        RandomChoice,
+        RandomOrder,
+        PythonStep,
         NormalizeStep,
     )
 }

@@ -37,10 +37,18 @@ class Step:
     draws       how many uniform numbers each picture needs
     kernels     the kinds of kernel that `lower` gives, in order, whatever the numbers
     needs_size  whether `lower` reads the pictures' sizes
+    views       how many pictures it makes of each
     """
 
-    draws: ClassVar[int] = 0
-    kernels: ClassVar[tuple[type[Kernel], ...]] = ()
+    views: ClassVar[int] = 1
+
+    @property
+    def draws(self) -> int:
+        return 0
+
+    @property
+    def kernels(self) -> tuple[type[Kernel], ...]:
+        return ()
 
     @property
     def needs_size(self) -> bool:
@@ -52,6 +60,10 @@ class Step:
         Raises TooSmall where a picture's size does not allow the step.
         """
         raise NotImplementedError
+
+    def pretend(self, u: np.ndarray) -> np.ndarray:
+        """From even numbers u (N, draws), ones that meet every outcome, however rare."""
+        return u
 
     @classmethod
     def name(cls) -> str:
@@ -224,4 +236,6 @@ def _converted(field: dataclasses.Field, value: Any, step: str) -> Any:
 def _plain(value: Any) -> Any:
     if isinstance(value, Range):
         return [value.low, value.high]
-    return list(value) if isinstance(value, tuple) else value
+    if isinstance(value, Step):
+        return value.to_data()
+    return [_plain(part) for part in value] if isinstance(value, tuple) else value

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from fastffdi.recipe.kernels import Kernel, Matrix, Normalize
-from fastffdi.recipe.steps.base import Range, Step, param, span, three, three_positive
+from fastffdi.recipe.steps.base import Range, Step, param, probability, span, three, three_positive
 
 _LUMA = np.array([0.299, 0.587, 0.114])
 _RGB_TO_YIQ = np.array([_LUMA, [0.595716, -0.274453, -0.321263], [0.211456, -0.522591, 0.311135]])
@@ -40,6 +40,28 @@ class ColorJitter(Step):
 
 
 @dataclass(frozen=True)
+class Grayscale(Step):
+    """Replace colours by their luma, in all three channels. Rounded, where torchvision truncates."""
+
+    kernels = (Matrix,)
+
+    def lower(self, u: np.ndarray, size: np.ndarray) -> list[Kernel]:
+        return [_lumas(len(u))]
+
+
+@dataclass(frozen=True)
+class RandomGrayscale(Step):
+    """Replace colours by their luma with probability `p`. Rounded, where torchvision truncates."""
+
+    p: float = param(probability, 0.1)
+    draws = 1
+    kernels = (Matrix,)
+
+    def lower(self, u: np.ndarray, size: np.ndarray) -> list[Kernel]:
+        return [_lumas(len(u)).only(u[:, 0] < self.p, size)]
+
+
+@dataclass(frozen=True)
 class NormalizeStep(Step):
     """(pixel / 255 − mean) / std per channel; always last."""
 
@@ -67,3 +89,7 @@ def saturation_hue(saturation: np.ndarray, hue: np.ndarray) -> np.ndarray:
     turn[:, 1, 1], turn[:, 1, 2] = cos, sin
     turn[:, 2, 1], turn[:, 2, 2] = -sin, cos
     return np.asarray(_YIQ_TO_RGB @ turn @ _RGB_TO_YIQ)
+
+
+def _lumas(n: int) -> Matrix:
+    return Matrix(np.tile(np.append(_LUMA, 0).astype(np.float32), (n, 3, 1)))

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
-from fastffdi.recipe.kernels import Flip, Kernel, Resize, Warp, Window
+from fastffdi.recipe.kernels import Flip, Kernel, Resize, Window
 from fastffdi.recipe.steps.base import (
+    LARGEST,
     Range,
     Step,
     TooSmall,
@@ -19,10 +21,24 @@ from fastffdi.recipe.steps.base import (
     param,
     probability,
     short_side_or_size,
-    span,
+    shown,
+    whole,
 )
 
 _WHOLE = np.array([0, 0, 1, 1], np.float32)
+_padding_mode = one_of("constant", "edge", "reflect", "symmetric")
+
+
+def margins(value: Any) -> tuple[int, int, int, int]:
+    """Left, top, right, bottom from pixels for all sides, [left and right, top and bottom], or all four."""
+    given = tuple(value) if isinstance(value, list | tuple) else (value,)
+    if len(given) not in (1, 2, 4) or any(not 0 <= whole(side) <= LARGEST for side in given):
+        raise ValueError(
+            f"{shown(value)} is neither pixels for all sides, [left and right, top and bottom], nor "
+            f"[left, top, right, bottom], each from 0 to {LARGEST}"
+        )
+    left, top, right, bottom = given * (4 // len(given))
+    return left, top, right, bottom
 
 
 @dataclass(frozen=True)
@@ -42,7 +58,7 @@ class ResizeStep(Step):
 
     def lower(self, u: np.ndarray, size: np.ndarray) -> list[Kernel]:
         n = len(u)
-        out = _short_side(size, self.size) if isinstance(self.size, int) else _same(self.size, n)
+        out = _short_side(size, self.size) if isinstance(self.size, int) else everywhere(self.size, n)
         return [Resize(np.tile(_WHOLE, (n, 1)), out)]
 
 
@@ -58,7 +74,7 @@ class CenterCrop(Step):
         return True
 
     def lower(self, u: np.ndarray, size: np.ndarray) -> list[Kernel]:
-        out = _same(self.size, len(u))
+        out = everywhere(self.size, len(u))
         spare = size - out
         # torchvision pads the smaller half of a lack to the left, and rounds a surplus half to even.
         start = np.where(spare < 0, -((-spare) // 2), np.round(spare / 2)).astype(np.int32)
@@ -66,12 +82,39 @@ class CenterCrop(Step):
 
 
 @dataclass(frozen=True)
+class Pad(Step):
+    """Add `padding` pixels on the sides: one number, [left and right, top and bottom], or [l, t, r, b].
+
+    `padding_mode` is constant (`fill`), edge, reflect (without the edge) or symmetric (with it).
+    """
+
+    padding: tuple[int, int, int, int] = param(margins)
+    fill: int = param(level, 0)
+    padding_mode: str = param(_padding_mode, "constant")
+    kernels = (Window,)
+
+    @property
+    def needs_size(self) -> bool:
+        return True
+
+    def lower(self, u: np.ndarray, size: np.ndarray) -> list[Kernel]:
+        before, after = _corners(self.padding, size)
+        _refuse_wide(np.maximum(before, after), size, self.padding_mode)
+        return [Window(-before, size + before + after, self.fill, self.padding_mode)]
+
+
+@dataclass(frozen=True)
 class RandomCrop(Step):
-    """Cut `size` out at a random place; `pad_if_needed` pads smaller pictures with `fill`, on both sides."""
+    """Cut `size` out at a random place, after padding; `pad_if_needed` pads more where that is too small.
+
+    `padding`, `fill`, `padding_mode` are those of pad.
+    """
 
     size: tuple[int, int] | str = param(height_width)
+    padding: tuple[int, int, int, int] = param(margins, (0, 0, 0, 0))
     pad_if_needed: bool = param(flag, False)
     fill: int = param(level, 0)
+    padding_mode: str = param(_padding_mode, "constant")
     draws = 2
     kernels = (Window,)
 
@@ -80,20 +123,20 @@ class RandomCrop(Step):
         return True
 
     def lower(self, u: np.ndarray, size: np.ndarray) -> list[Kernel]:
-        out = _same(self.size, len(u))
-        lack = np.maximum(out - size, 0)
-        if not self.pad_if_needed and lack.any():
-            first = int(lack.any(axis=1).argmax())
-            height, width = size[first]
-            raise TooSmall(
-                first,
-                f"{self.size[0]}×{self.size[1]} does not fit a picture of {height}×{width}; "
-                "set pad_if_needed: true, or resize first",
+        out = everywhere(self.size, len(u))
+        before, after = _corners(self.padding, size)
+        lack = np.maximum(out - size - before - after, 0)
+        if not self.pad_if_needed:
+            refuse_any(
+                lack > 0, size, f"{self.size[0]}×{self.size[1]} does not fit", "set pad_if_needed: true"
             )
         # torchvision pads by the whole lack on either side and then draws; so do we.
-        places = np.maximum(size + 2 * lack - out, 0) + 1
-        start = np.floor(u * places).astype(np.int32) - lack.astype(np.int32)
-        return [Window(start, out, self.fill)]
+        before, after = before + lack, after + lack
+        _refuse_wide(np.maximum(before, after), size, self.padding_mode)
+        places = size + before + after - out + 1
+        start = np.floor(u * places).astype(np.int32) - before
+        inside = not self.pad_if_needed and not any(self.padding)
+        return [Window(start, out, self.fill, self.padding_mode, inside)]
 
 
 @dataclass(frozen=True)
@@ -115,7 +158,7 @@ class RandomResizedCrop(Step):
         top_left, extent = window[:, :2], window[:, 2:]
         whole = np.concatenate([size, size], axis=1)
         roi = np.concatenate([top_left, top_left + extent], axis=1) / whole
-        return [Resize(roi.astype(np.float32), _same(self.size, len(u)))]
+        return [Resize(roi.astype(np.float32), everywhere(self.size, len(u)))]
 
     def _attempts(self, u: np.ndarray, size: np.ndarray) -> np.ndarray:
         """The first of ten drawn windows that fits, else the largest central one: (N, 4) y, x, h, w."""
@@ -165,43 +208,33 @@ class VerticalFlip(Step):
         return [Flip(np.zeros_like(chosen), chosen)]
 
 
-@dataclass(frozen=True)
-class RandomRotation(Step):
-    """Rotate by an angle drawn from `degrees` (counter-clockwise) about the middle, keeping the size."""
-
-    degrees: Range = param(span(0, -360, 360))
-    interpolation: str = param(one_of("nearest", "bilinear"), "bilinear")
-    fill: int = param(level, 0)
-    draws = 1
-    kernels = (Warp,)
-
-    @property
-    def needs_size(self) -> bool:
-        return True
-
-    def lower(self, u: np.ndarray, size: np.ndarray) -> list[Kernel]:
-        return [Warp(rotation(self.degrees.at(u[:, 0]), size), self.interpolation, self.fill)]
-
-
-def rotation(degrees: np.ndarray, size: np.ndarray) -> np.ndarray:
-    """(N, 3, 3) output-to-input matrices, pixel centres at integers, turning pictures counter-clockwise.
-
-    degrees (N,), size (N, 2) height, width; the turning point is the middle of the picture.
-    """
-    angle = np.radians(degrees)
-    cos, sin = np.cos(angle), np.sin(angle)
-    y, x = ((size - 1) / 2).T
-    matrix = np.zeros((len(degrees), 3, 3))
-    matrix[:, 0] = np.stack([cos, -sin, x - cos * x + sin * y], axis=1)
-    matrix[:, 1] = np.stack([sin, cos, y - sin * x - cos * y], axis=1)
-    matrix[:, 2, 2] = 1
-    return matrix
-
-
-def _same(size: tuple[int, int] | str, n: int) -> np.ndarray:
+def everywhere(size: tuple[int, int] | str, n: int) -> np.ndarray:
+    """(N, 2) int32: the same height and width for all pictures."""
     if isinstance(size, str):
         raise ValueError(f"size '{size}' has not been resolved")
     return np.tile(np.array(size, np.int32), (n, 1))
+
+
+def refuse_any(bad: np.ndarray, size: np.ndarray, what: str, cure: str) -> None:
+    """Raise TooSmall for the first picture that is `bad` (N, 2) in height or width."""
+    if bad.any():
+        first = int(bad.any(axis=1).argmax())
+        height, width = size[first]
+        raise TooSmall(first, f"{what} a picture of {height}×{width}; {cure}, or resize first")
+
+
+def _corners(padding: tuple[int, int, int, int], size: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """What is added at top and left, and at bottom and right, of every picture: (N, 2) int32 each."""
+    left, top, right, bottom = padding
+    return everywhere((top, left), len(size)), everywhere((bottom, right), len(size))
+
+
+def _refuse_wide(margin: np.ndarray, size: np.ndarray, mode: str) -> None:
+    """As torchvision, mirror only what is there."""
+    if mode in ("reflect", "symmetric"):
+        bad = margin > size - (mode == "reflect")
+        reach = " and ".join(str(pixels) for pixels in margin[bad.any(axis=1).argmax()])
+        refuse_any(bad, size, f"padding_mode {mode} cannot add {reach} pixels to", "take padding_mode: edge")
 
 
 def _short_side(size: np.ndarray, short: int) -> np.ndarray:

@@ -1,41 +1,46 @@
-"""The CPU renderer: one picture at a time, a few calls into C code that release the GIL."""
+"""Kernels that move pixels, on one picture (H, W, 3) uint8 at a time: picture i of a kernel."""
 
 from __future__ import annotations
-
-from collections.abc import Callable
-from typing import Any
 
 import cv2
 import numpy as np
 import torch
 import torch.nn.functional as F
 
-from fastffdi.recipe.kernels import Flip, Kernel, Matrix, Program, Resize, Warp, Window
+from fastffdi.recipe.kernels import Flip, Resize, Warp, Window
 
+_BORDER = {
+    "constant": cv2.BORDER_CONSTANT,
+    "edge": cv2.BORDER_REPLICATE,
+    "reflect": cv2.BORDER_REFLECT_101,
+    "symmetric": cv2.BORDER_REFLECT,
+}
 _INTERPOLATION = {"nearest": cv2.INTER_NEAREST, "bilinear": cv2.INTER_LINEAR}
 
 
-def render(image: np.ndarray, program: Program, i: int) -> np.ndarray:
-    """Picture i of a program: (H, W, 3) uint8 RGB in, (h, w, 3) uint8 out, perhaps a view of `image`."""
-    for kernel in program.kernels:
-        image = KERNELS[type(kernel)](image, kernel, i)
-    return image
-
-
-def _window(image: np.ndarray, kernel: Window, i: int) -> np.ndarray:
+def window(image: np.ndarray, kernel: Window, i: int) -> np.ndarray:
     top, left = kernel.start[i].tolist()
     height, width = kernel.size[i].tolist()
     bottom, right = top + height, left + width
     if top >= 0 and left >= 0 and bottom <= image.shape[0] and right <= image.shape[1]:
         return image[top:bottom, left:right]
-    out = np.full((height, width, 3), kernel.fill, np.uint8)
     inside = image[max(top, 0) : max(bottom, 0), max(left, 0) : max(right, 0)]
-    y, x = max(-top, 0), max(-left, 0)
-    out[y : y + inside.shape[0], x : x + inside.shape[1]] = inside
-    return out
+    if kernel.mode != "constant" or not inside.size:
+        return _window_of_padded(image, (top, left, bottom, right), kernel)
+    margins = max(-top, 0), max(bottom - image.shape[0], 0), max(-left, 0), max(right - image.shape[1], 0)
+    return cv2.copyMakeBorder(inside, *margins, cv2.BORDER_CONSTANT, value=(kernel.fill,) * 3)
 
 
-def _resize(image: np.ndarray, kernel: Resize, i: int) -> np.ndarray:
+def _window_of_padded(image: np.ndarray, box: tuple[int, int, int, int], kernel: Window) -> np.ndarray:
+    """Padded first: what lies outside may come from parts of the picture that the window leaves out."""
+    top, left, bottom, right = box
+    above, before = max(-top, 0), max(-left, 0)
+    margins = above, max(bottom - image.shape[0], 0), before, max(right - image.shape[1], 0)
+    padded = cv2.copyMakeBorder(image, *margins, _BORDER[kernel.mode], value=(kernel.fill,) * 3)
+    return padded[top + above : bottom + above, left + before : right + before]
+
+
+def resize(image: np.ndarray, kernel: Resize, i: int) -> np.ndarray:
     height, width = image.shape[:2]
     top, left, bottom, right = kernel.roi[i].tolist()
     rows = sorted((round(top * height), round(bottom * height)))
@@ -54,7 +59,7 @@ def _antialiased(image: np.ndarray, size: list[int]) -> np.ndarray:
     return np.asarray(out.permute(0, 2, 3, 1)[0].numpy())
 
 
-def _flip(image: np.ndarray, kernel: Flip, i: int) -> np.ndarray:
+def flip(image: np.ndarray, kernel: Flip, i: int) -> np.ndarray:
     return _flipped(image, bool(kernel.horizontal[i]), bool(kernel.vertical[i]))
 
 
@@ -64,21 +69,8 @@ def _flipped(image: np.ndarray, horizontal: bool, vertical: bool) -> np.ndarray:
     return cv2.flip(image, -1 if horizontal and vertical else int(horizontal))
 
 
-def _warp(image: np.ndarray, kernel: Warp, i: int) -> np.ndarray:
+def warp(image: np.ndarray, kernel: Warp, i: int) -> np.ndarray:
     height, width = image.shape[:2]
     flags = cv2.WARP_INVERSE_MAP | _INTERPOLATION[kernel.interpolation]
     fill = (kernel.fill,) * 3
     return cv2.warpPerspective(image, kernel.matrix[i], (width, height), flags=flags, borderValue=fill)
-
-
-def _matrix(image: np.ndarray, kernel: Matrix, i: int) -> np.ndarray:
-    return cv2.transform(image, kernel.matrix[i])
-
-
-KERNELS: dict[type[Kernel], Callable[[np.ndarray, Any, int], np.ndarray]] = {
-    Window: _window,
-    Resize: _resize,
-    Flip: _flip,
-    Warp: _warp,
-    Matrix: _matrix,
-}

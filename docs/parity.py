@@ -1,0 +1,170 @@
+"""Writes docs/parity.md: how far each renderer is from torchvision, step by step. Called by `make parity`.
+
+The cases, and what each of them is in torchvision, are those of the tests.
+"""
+
+# ruff: noqa: E402 - tests/ has to be on the path before its modules are imported
+
+from __future__ import annotations
+
+import os
+import sys
+import tempfile
+import warnings
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import date
+from pathlib import Path
+
+import numpy as np
+
+HERE = Path(__file__).parent
+sys.path.insert(0, str(HERE.parent / "tests"))
+
+from parity import Picture, dali_renders, differences, expected, render_cpu, render_dali, render_device
+from parity_cases import AROUND_ONE, CASES, HUE, Case
+from test_parity import JITTERS
+
+from fastffdi.bench import machine
+from fastffdi.data.demo import demo_folder
+from fastffdi.data.layout import EXTENSIONS
+from fastffdi.loaders.decode import decode_file
+from fastffdi.recipe.steps import ColorJitter
+from fastffdi.recipe.steps.base import Step
+
+COUNT = 20
+#: Height and width in pixels: at most, to save time; and at least, which is what the DeviceStage is given.
+LARGEST, LEAST = (320, 360), (160, 160)
+
+TEXT = """# Parity with torchvision
+
+Made by `make parity`. Each step alone, from the same uint8 pictures, with the parameters that the plan draws,
+against torchvision's own function (`transforms.v2.functional`) with those parameters: mean / greatest
+difference in levels of 255. {pictures}
+
+* **dali**: the graph of the `dali` loader, on the CPU. A dash: not DALI's; the DeviceStage renders it.
+* **cpu**: the `cpu` loader's renderer.
+* **device**: the DeviceStage, run on the CPU; nothing here was computed by a GPU.
+
+{steps}
+
+{own}
+
+## Where a step is meant otherwise
+
+`color_jitter` is one linear transform per picture. Its parts, by the `cpu` renderer, against torchvision's,
+with the factors 1 ± 0.5 and hue ± 0.3:
+
+{jitter}
+
+## Not in the table
+
+* `auto_augment`, `rand_augment`, `trivial_augment_wide`, `aug_mix`: their operations are compared one by one
+  with torchvision's in `tests/recipe/`, and so is what they draw.
+* `random_apply`, `random_choice`, `random_order` use the kernels of the steps inside; `python` is your own
+  function.
+* Chains of steps: a difference of one level can grow in the steps that follow, most in equalize,
+  autocontrast, posterize and solarize.
+
+{setting}
+"""
+
+#: Steps whose reference is not torchvision's function, marked in the table.
+OWN = {
+    "color_jitter": "against its own matrix in double precision; against torchvision's see below.",
+    "gaussian_noise": "against its own hash in Python's integers; torchvision draws other numbers.",
+}
+
+
+def main() -> None:
+    """Usage: parity.py [OUTPUT.md]"""
+    output = Path(sys.argv[1]) if len(sys.argv) > 1 else HERE / "parity.md"
+    warnings.filterwarnings("ignore", category=DeprecationWarning, module="torchvision")
+    images, described = pictures()
+    text = TEXT.format(
+        pictures=described,
+        steps=table(("step", "dali", "cpu", "device"), steps_rows(images)),
+        own="\n".join(f"* `{name}` is {what}" for name, what in OWN.items()),
+        jitter=table(("part", "mean", "greatest"), jitter_rows(images)),
+        setting=setting(),
+    )
+    output.write_text(text, encoding="utf-8")
+
+
+def pictures() -> tuple[list[Picture], str]:
+    """The first 20 pictures that are large enough, and a sentence about them."""
+    named = os.environ.get("FASTFFDI_TEST_DATA")
+    folder = Path(named) / "photos" if named else demo_folder() / "trainset"
+    images: list[Picture] = []
+    for path in sorted(path for path in folder.iterdir() if path.suffix.lower() in EXTENSIONS):
+        image = decode_file(str(path))
+        if image.shape[0] >= LEAST[0] and image.shape[1] >= LEAST[1]:
+            images.append(np.ascontiguousarray(image[: LARGEST[0], : LARGEST[1]]))
+        if len(images) == COUNT:
+            break
+    generated = "generated pictures of the demo set, since `FASTFFDI_TEST_DATA` names no photographs"
+    kind = "photographs" if named else generated
+    return images, f"On {len(images)} {kind}, cut to at most {LARGEST[0]} × {LARGEST[1]} pixels."
+
+
+def steps_rows(images: list[Picture]) -> list[tuple[str, ...]]:
+    cut = [np.ascontiguousarray(image[: LEAST[0], : LEAST[1]]) for image in images]
+    return [
+        (
+            f"{name} (see below)" if name in OWN else name,
+            apart(case, images, by_dali) if dali_renders(case) else "–",
+            apart(case, images, render_cpu),
+            apart(case, cut, render_device),
+        )
+        for name, case in CASES.items()
+    ]
+
+
+def by_dali(images: list[Picture], step: Step) -> list[Picture]:
+    with tempfile.TemporaryDirectory() as folder:
+        return render_dali(images, step, Path(folder))
+
+
+def apart(case: Case, images: list[Picture], render: Callable[[list[Picture], Step], list[Picture]]) -> str:
+    mean, most = measured(case, images, render)
+    return f"{shown(mean)} / {most}"
+
+
+def measured(
+    case: Case, images: list[Picture], render: Callable[[list[Picture], Step], list[Picture]]
+) -> tuple[float, int]:
+    found = differences(render(images, case.step), expected(case, images))
+    return float(np.mean([mean for mean, _ in found])), max(most for _, most in found)
+
+
+def shown(mean: float) -> str:
+    """Three decimals; 0 only where nothing differs."""
+    return "0" if mean == 0 else "<0.001" if mean < 0.001 else f"{mean:.3f}"
+
+
+def jitter_rows(images: list[Picture]) -> list[tuple[str, ...]]:
+    whole = ColorJitter(AROUND_ONE, AROUND_ONE, AROUND_ONE, HUE)
+    rows = []
+    for part, (reference, _) in JITTERS.items():
+        step = replace(ColorJitter(), **{part: getattr(whole, part)})
+        case = Case(step, lambda x, kernel, i, u, reference=reference: reference(x, u), 0)
+        mean, most = measured(case, images, render_cpu)
+        rows.append((part, shown(mean), str(most)))
+    return rows
+
+
+def table(head: tuple[str, ...], rows: list[tuple[str, ...]]) -> str:
+    lines = [head, ("---", *["---:"] * (len(head) - 1)), *rows]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def setting() -> str:
+    """What the figures hang on."""
+    found = machine.versions()
+    names = ("torch", "torchvision", "opencv", "simplejpeg", "pillow", "dali")
+    packages = ", ".join(f"{name} {found[name]}" for name in names)
+    return f"With {packages}; {machine.cpu_model()}; {date.today()}."
+
+
+if __name__ == "__main__":
+    main()

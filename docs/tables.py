@@ -1,0 +1,109 @@
+"""Writes pipelines/README.md: which recipes ship, what steps come down to, and who renders it.
+
+Called by `make tables`; a test compares the file with what this gives.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import sys
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from fastffdi.recipe import catalogue, kernels
+from fastffdi.recipe.kernels import Kernel
+from fastffdi.recipe.steps import STEPS
+from fastffdi.recipe.steps.base import Step
+from fastffdi.recipe.steps.combine import Combined
+from fastffdi.render import dali
+from fastffdi.render.cpu import renderer as cpu
+from fastffdi.render.device import stage as device
+
+PADDING = ("constant", "edge", "reflect", "symmetric")
+README = Path(__file__).parent.parent / "pipelines" / "README.md"
+
+TEXT = """# Recipes
+
+Made by `make tables`, from the recipes and the code. `fastffdi pipelines` lists steps with their parameters,
+`fastffdi preview --pipeline NAME` shows what a recipe does to pictures.
+
+{recipes}
+
+## Steps and their kernels
+
+A step is lowered to kernels, and only kernels are rendered.
+
+{steps}
+
+## Kernels and their renderers
+
+Before all pictures have one size, the loader must render a kernel itself; after that, what it does not render
+is the DeviceStage's, in torch, on the GPU if there is one.
+
+{kernels}
+"""
+
+
+def page() -> str:
+    """The whole file."""
+    return TEXT.format(
+        recipes=_table(("recipe", "when to use it"), _recipes()),
+        steps=_table(("step", "kernels", "what it does"), _steps()),
+        kernels=_table(("kernel", "what it does", "`cpu`", "`dali`", "DeviceStage"), _kernels()),
+    )
+
+
+def _recipes() -> Iterable[Sequence[str]]:
+    return [(f"[`{name}`]({name}.yaml)", use) for name, use in catalogue.recipes().items()]
+
+
+def _steps() -> Iterable[Sequence[str]]:
+    meanings = {entry.name: entry.meaning for entry in catalogue.steps()}
+    return [(f"`{name}`", _kernels_of(step), meanings[name]) for name, step in STEPS.items()]
+
+
+def _kernels_of(step: type[Step]) -> str:
+    """Each kind once, in order; where it depends on parameters, as the defaults have it."""
+    if issubclass(step, Combined):
+        return "those of the steps inside"
+    declared = step.kernels if isinstance(step.kernels, tuple) else step.read({}).kernels
+    return ", ".join(dict.fromkeys(kind.__name__ for kind in declared))
+
+
+def _kernels() -> Iterable[Sequence[str]]:
+    # Normalize is in none of the tables: the DeviceStage does it on its way out.
+    on_device = {*device.KERNELS, kernels.Normalize}
+    for kind in _kinds():
+        by_cpu, by_device = ("yes" if kind in known else "–" for known in (cpu.KERNELS, on_device))
+        yield kind.__name__, (kind.__doc__ or "").partition("\n")[0], by_cpu, _by_dali(kind), by_device
+
+
+def _by_dali(kind: type[Kernel]) -> str:
+    if kind is not kernels.Window:
+        return "yes" if kind in dali.KERNELS else "–"
+    inside = np.zeros((1, 2), np.int32)
+    modes = [mode for mode in PADDING if dali.can_render(kernels.Window(inside, inside, mode=mode))]
+    return "yes" if len(modes) == len(PADDING) else f"padding: {', '.join(modes)}"
+
+
+def _kinds() -> list[type[Kernel]]:
+    """All kernels, in the order of their module."""
+    found = [kind for kind in vars(kernels).values() if isinstance(kind, type) and issubclass(kind, Kernel)]
+    return [kind for kind in found if kind is not Kernel and dataclasses.is_dataclass(kind)]
+
+
+def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    lines = [head, ["---"] * len(head), *rows]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def main() -> None:
+    """Usage: tables.py [OUTPUT.md]"""
+    output = Path(sys.argv[1]) if len(sys.argv) > 1 else README
+    output.write_text(page(), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

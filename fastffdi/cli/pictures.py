@@ -1,0 +1,30 @@
+"""What `--data` means to commands that only look at pictures."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from fastffdi.data.manifest import Manifest
+
+
+def training_pictures(data: Path | None, screen: Console) -> tuple[Manifest, str]:
+    """The training pictures of a data set, or all of any folder, and one line about them.
+
+    Without `data` they are the built-in demo pictures, and `screen` is told so.
+    """
+    from fastffdi.data.layout import find_dataset, has_splits, plain_folder
+
+    if data is None:
+        from fastffdi.cli.demo_data import builtin_folder
+
+        manifest = find_dataset(builtin_folder(screen)).train
+        return manifest, f"demo: {len(manifest)} training pictures"
+    if has_splits(data):
+        manifest = find_dataset(data).train
+        return manifest, f"{data.name}: {len(manifest)} training pictures"
+    manifest = plain_folder(data)
+    return manifest, f"{data.name}: {len(manifest)} pictures, without labels"

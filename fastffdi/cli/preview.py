@@ -1,0 +1,90 @@
+"""fastffdi preview"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from fastffdi.errors import SettingError
+
+_FILE = click.Path(path_type=Path)
+_FORMATS = {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG"}
+
+
+@click.command()
+@click.option(
+    "--data", type=_FILE, help="Folder as for train, or any folder with pictures.  [default: demo pictures]"
+)
+@click.option(
+    "--pipeline", help="A shipped recipe's name, or a file.  [default: standard; demo for the demo pictures]"
+)
+@click.option(
+    "--backbone", default="efficientnet_b0", show_default=True, help="Whose size the recipe may ask for."
+)
+@click.option(
+    "-o", "--output", type=_FILE, default="sheet.png", show_default=True, help="PNG or JPEG file to write."
+)
+@click.option("--pictures", type=click.IntRange(min=1), default=6, show_default=True, help="Rows.")
+@click.option(
+    "--draws", type=click.IntRange(min=1), default=6, show_default=True, help="Columns: one for each epoch."
+)
+@click.option(
+    "--epoch", type=click.IntRange(min=1), default=1, show_default=True, help="The first, as train counts."
+)
+@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True)
+@click.option("--steps", "stepwise", is_flag=True, help="Show the pictures after every step.  [default: off]")
+@click.option(
+    "--eval", "evaluation", is_flag=True, help="Show the recipe's part for evaluation.  [default: off]"
+)
+def preview(
+    data: Path | None,
+    pipeline: str | None,
+    backbone: str,
+    output: Path,
+    pictures: int,
+    draws: int,
+    epoch: int,
+    seed: int,
+    stepwise: bool,
+    evaluation: bool,
+) -> None:
+    """Draw what a recipe makes of pictures: what the model is given with that seed, epoch by epoch.
+
+    Pictures are the first that training comes to. A recipe that mixes pictures gets a second table, with the
+    pairs that it mixes first and their soft labels.
+    """
+    _check_output(output)
+    from fastffdi.cli.pictures import training_pictures
+    from fastffdi.cli.screen import console
+    from fastffdi.files import atomic
+    from fastffdi.inference.preview import Preview
+    from fastffdi.inference.sheet import sheet
+    from fastffdi.model.backbone import preprocessing
+    from fastffdi.recipe import recipe as recipes
+    from fastffdi.recipe.plan import Plan
+    from fastffdi.training.mix import Mixer
+
+    name = pipeline or ("demo" if data is None else "standard")
+    loaded, own = recipes.load(name), preprocessing(backbone)
+    recipe = loaded.resolve(own.size, own.mean, own.std)  # type: ignore[arg-type]  # means of 3 channels
+    manifest, described = training_pictures(data, console())
+    steps = recipe.eval if evaluation else recipe.train
+    view = Preview(manifest, steps, seed, epoch - 1, pictures)
+    tables = [view.by_step() if stepwise else view.by_epoch(1 if evaluation else draws)]
+    if recipe.mix is not None and not evaluation:
+        tables.append(view.mixed(Mixer(recipe.mix, Plan(seed))))
+    part = "evaluation" if evaluation else "training"
+    paper = sheet(f"{Path(name).name} · {part}", f"{described} · seed {seed}", tables)
+    with atomic(output) as file:
+        paper.save(file, format=_FORMATS[output.suffix.lower()], quality=90)
+    click.echo(f"sheet: {output} ({paper.width} × {paper.height})")
+
+
+def _check_output(output: Path) -> None:
+    if output.suffix.lower() not in _FORMATS:
+        raise SettingError(
+            f"--output {output}: is no picture; name a file that ends in {', '.join(_FORMATS)}"
+        )
+    if not output.resolve().parent.is_dir():
+        raise SettingError(f"--output {output}: there is no folder {output.parent}; make it first")

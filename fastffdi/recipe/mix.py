@@ -1,0 +1,60 @@
+"""The mix block of a recipe: MixUp and CutMix on the batch, in training only."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from fastffdi.errors import RecipeError, did_you_mean
+from fastffdi.recipe.steps.base import one_of, param, probability, real, shown, whole
+
+PICTURE, BATCH = "picture", "batch"
+
+
+def alpha(value: Any) -> float:
+    if real(value) < 0:
+        raise ValueError(f"{value} is negative; 0 turns it off")
+    return float(value)
+
+
+def count(value: Any) -> int:
+    if whole(value) < 0:
+        raise ValueError(f"{value} is negative; 0 mixes to the end")
+    return int(value)
+
+
+@dataclass(frozen=True)
+class Mix:
+    """MixUp and CutMix on the batch.
+
+    mixup, cutmix  the α of each one's Beta(α, α); 0 turns it off
+    p              how often a picture is mixed at all
+    switch         where both are on, how often CutMix is taken
+    per            "picture": each has its own share, box and kind; "batch": all have the first one's
+    off_epochs     how many of the last epochs are not mixed
+    """
+
+    mixup: float = param(alpha, 0.0)
+    cutmix: float = param(alpha, 0.0)
+    p: float = param(probability, 1.0)
+    switch: float = param(probability, 0.5)
+    per: str = param(one_of(PICTURE, BATCH), PICTURE)
+    off_epochs: int = param(count, 0)
+
+
+def read_mix(data: Any, source: str) -> Mix:
+    """The block from plain data; `source` names it in errors. Raises RecipeError."""
+    fields = {field.name: field for field in dataclasses.fields(Mix)}
+    if not isinstance(data, Mapping):
+        raise RecipeError(f"{source}: {shown(data)} is no mapping; write mix: {{mixup: 0.2, cutmix: 1.0}}")
+    values = {}
+    for name, value in data.items():
+        if name not in fields:
+            raise RecipeError(f"{source}: unknown parameter '{name}'{did_you_mean(str(name), fields)}")
+        try:
+            values[name] = fields[name].metadata["convert"](value)
+        except ValueError as error:
+            raise RecipeError(f"{source}: {name}: {error}") from None
+    return Mix(**values)

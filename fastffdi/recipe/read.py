@@ -1,0 +1,58 @@
+"""Lists of steps from plain data, at any depth."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from fastffdi.errors import RecipeError, did_you_mean
+from fastffdi.recipe.steps import STEPS
+from fastffdi.recipe.steps.base import Step, shown
+from fastffdi.recipe.steps.combine import Combined, PythonStep, barred
+
+#: Steps inside one step, and steps in steps in steps: YAML's aliases can make more of them endless.
+_WIDEST, _DEEPEST = 16, 3
+
+
+def read_steps(entries: Any, source: str, depth: int = 0) -> tuple[Step, ...]:
+    """The steps of a list; `source` names it in errors. Raises RecipeError: where, what, and the cure."""
+    if not isinstance(entries, list) or not entries:
+        raise RecipeError(
+            f"{source}: must be a list of steps, for example [resize: {{size: 256}}, normalize]"
+        )
+    if depth > _DEEPEST or (depth and len(entries) > _WIDEST):
+        raise RecipeError(
+            f"{source}: at most {_WIDEST} steps may stand inside another, and at most {_DEEPEST} deep"
+        )
+    return tuple(_step(entry, f"{source}[{k}]", depth) for k, entry in enumerate(entries))
+
+
+def _step(entry: Any, source: str, depth: int) -> Step:
+    if isinstance(entry, str):
+        entry = {entry: {}}
+    if not isinstance(entry, Mapping) or len(entry) != 1:
+        raise RecipeError(f"{source}: {shown(entry)} is not one step; write name: {{parameter: value}}")
+    name, parameters = next(iter(entry.items()))
+    if name not in STEPS:
+        raise RecipeError(f"{source}: unknown step '{name}'{did_you_mean(str(name), STEPS)}")
+    parameters = _parameters(name, parameters, source, depth)
+    try:
+        step = STEPS[name].read(parameters)
+    except ValueError as error:
+        raise RecipeError(f"{source}: {error}") from None
+    if depth and (reason := barred(step)):
+        raise RecipeError(f"{source}: {name}: {reason}")
+    return step
+
+
+def _parameters(name: str, given: Any, source: str, depth: int) -> Mapping[str, Any]:
+    """The parameters as a mapping, with any inner steps read."""
+    if STEPS[name] is PythonStep and isinstance(given, str):
+        return {"function": given}
+    if not isinstance(given or {}, Mapping):
+        raise RecipeError(
+            f"{source}: {name}: {shown(given)} are no parameters; write {name}: {{parameter: value}}"
+        )
+    if issubclass(STEPS[name], Combined) and "transforms" in (given or {}):
+        return {**given, "transforms": read_steps(given["transforms"], f"{source}.{name}", depth + 1)}
+    return given or {}

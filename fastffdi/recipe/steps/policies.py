@@ -1,0 +1,233 @@
+"""The automatic policies: steps that choose operations by themselves, as torchvision's of the same names.
+
+The operations are torchvision's on uint8 tensors, except that we round where it cuts off, that saturation
+takes its floored grey on average only, and that with a `fill` other than 0 bilinear edges blend into that
+level, where torchvision's are darkened on the way.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from fastffdi.recipe.kernels import Blend, Kernel, Program
+from fastffdi.recipe.steps.base import Step, flag, level, one_of, param, real, shown, whole
+from fastffdi.recipe.steps.operations import (
+    KINDS,
+    MIXED,
+    MIXED_PARTLY,
+    NAMES,
+    STANDARD,
+    WIDE,
+    Space,
+    lowered,
+    signed,
+)
+from fastffdi.recipe.steps.subpolicies import SUBPOLICIES
+
+#: Magnitudes that AutoAugment's policies and AugMix's severity count in.
+_TEN = 10
+
+_interpolation = one_of("nearest", "bilinear")
+
+
+def count(least: int, most: int) -> Callable[[Any], int]:
+    """Reads a whole number from `least` to `most`."""
+
+    def read(value: Any) -> int:
+        if not least <= whole(value) <= most:
+            raise ValueError(f"{shown(value)} is not from {least} to {most}")
+        return int(value)
+
+    return read
+
+
+def depth(value: Any) -> int:
+    """A number of operations, or −1."""
+    if whole(value) != -1 and not 1 <= value <= 16:
+        raise ValueError(f"{shown(value)} is neither from 1 to 16 nor -1 for 1 to 3 at random")
+    return int(value)
+
+
+def positive(value: Any) -> float:
+    if real(value) <= 0:
+        raise ValueError(f"{value} is not above 0")
+    return float(value)
+
+
+@dataclass(frozen=True)
+class AutoAugment(Step):
+    """Do one of the 25 pairs of operations of a learned `policy`: imagenet, cifar10 or svhn.
+
+    Each operation of a pair is done with its own chance. Cubuk et al., arXiv 1805.09501.
+    """
+
+    policy: str = param(one_of(*SUBPOLICIES), "imagenet")
+    interpolation: str = param(_interpolation, "nearest")
+    fill: int = param(level, 0)
+    draws = 5
+    kernels = KINDS * 2
+
+    @property
+    def needs_size(self) -> bool:
+        return True
+
+    def lower(self, u: np.ndarray, size: np.ndarray) -> list[Kernel]:
+        operations, chances, places = _policy(self.policy)
+        pair = np.floor(u[:, 0] * len(operations)).astype(np.int64)
+        # The first operation is the identity.
+        chosen = np.where(u[:, 1:3] < chances[pair], operations[pair], 0).T
+        size_of = STANDARD.magnitude(chosen, places[pair].T, _TEN, size)
+        slots = lowered(chosen, signed(chosen, size_of, u[:, 3:5].T), size, self.interpolation, self.fill)
+        return [kernel for slot in slots for kernel in slot]
+
+
+@dataclass(frozen=True)
+class RandAugment(Step):
+    """Do `num_ops` random operations in turn, all of strength `magnitude` out of `num_magnitude_bins`.
+
+    Cubuk et al., arXiv 1909.13719.
+    """
+
+    num_ops: int = param(count(0, 16), 2)
+    magnitude: int = param(count(0, 999), 9)
+    num_magnitude_bins: int = param(count(2, 1000), 31)
+    interpolation: str = param(_interpolation, "nearest")
+    fill: int = param(level, 0)
+
+    def __post_init__(self) -> None:
+        if self.magnitude >= self.num_magnitude_bins:
+            raise ValueError(
+                f"rand_augment: magnitude: {self.magnitude} is not from 0 to {self.num_magnitude_bins - 1}, "
+                "one less than num_magnitude_bins"
+            )
+
+    @property
+    def draws(self) -> int:
+        return 2 * self.num_ops
+
+    @property
+    def kernels(self) -> tuple[type[Kernel], ...]:
+        return KINDS * self.num_ops
+
+    @property
+    def needs_size(self) -> bool:
+        return True
+
+    def lower(self, u: np.ndarray, size: np.ndarray) -> list[Kernel]:
+        chosen = STANDARD.choose(u[:, : self.num_ops].T)
+        place = np.full(chosen.shape, self.magnitude)
+        size_of = STANDARD.magnitude(chosen, place, self.num_magnitude_bins, size)
+        magnitude = signed(chosen, size_of, u[:, self.num_ops :].T)
+        slots = lowered(chosen, magnitude, size, self.interpolation, self.fill)
+        return [kernel for slot in slots for kernel in slot]
+
+
+@dataclass(frozen=True)
+class TrivialAugmentWide(Step):
+    """Do one random operation of random strength, up to very strong, in `num_magnitude_bins` steps.
+
+    Müller and Hutter, arXiv 2103.10158.
+    """
+
+    num_magnitude_bins: int = param(count(2, 1000), 31)
+    interpolation: str = param(_interpolation, "nearest")
+    fill: int = param(level, 0)
+    draws = 3
+    kernels = KINDS
+
+    @property
+    def needs_size(self) -> bool:
+        return True
+
+    def lower(self, u: np.ndarray, size: np.ndarray) -> list[Kernel]:
+        chosen, magnitude = _drawn(WIDE, u.T[None], self.num_magnitude_bins, self.num_magnitude_bins, size)
+        return lowered(chosen, magnitude, size, self.interpolation, self.fill)[0]
+
+
+@dataclass(frozen=True)
+class AugMix(Step):
+    """Mix the picture with `mixture_width` chains of `chain_depth` (−1: 1 to 3) random operations on it.
+
+    `severity` 1 … 10 is the strongest operation, `alpha` shapes the weights (large: even), and `all_ops`
+    brings in brightness, colour, contrast and sharpness. Hendrycks et al., arXiv 1912.02781.
+    """
+
+    severity: int = param(count(1, _TEN), 3)
+    mixture_width: int = param(count(1, 16), 3)
+    chain_depth: int = param(depth, -1)
+    alpha: float = param(positive, 1.0)
+    all_ops: bool = param(flag, True)
+    interpolation: str = param(_interpolation, "bilinear")
+    fill: int = param(level, 0)
+    kernels = (Blend,)
+
+    @property
+    def draws(self) -> int:
+        # The picture's own weight, each chain's weight and depth, and three for each operation.
+        return 1 + self.mixture_width * (2 + 3 * self._slots)
+
+    @property
+    def needs_size(self) -> bool:
+        return True
+
+    @property
+    def _slots(self) -> int:
+        """Operations of the longest chain."""
+        return 3 if self.chain_depth < 0 else self.chain_depth
+
+    def lower(self, u: np.ndarray, size: np.ndarray) -> list[Kernel]:
+        width = self.mixture_width
+        space = MIXED if self.all_ops else MIXED_PARTLY
+        draws = u[:, 1 + 2 * width :].T.reshape(width * self._slots, 3, len(u))
+        chosen, magnitude = _drawn(space, draws, self.severity, _TEN, size)
+        chosen = np.where(self._within(u[:, 1 + width : 1 + 2 * width].T), chosen, 0)
+        slots = lowered(chosen, magnitude, size, self.interpolation, self.fill)
+        return [Blend(self._chains(slots), mixing_weights(self.alpha, u[:, 0], u[:, 1 : 1 + width]))]
+
+    def _within(self, u: np.ndarray) -> np.ndarray:
+        """Whether each slot is within its chain's depth, from u (chains, N): (S, N) bool."""
+        deep = 1 + np.floor(3 * u) if self.chain_depth < 0 else np.full(u.shape, self.chain_depth)
+        return np.asarray(np.arange(self._slots)[:, None] < deep[:, None]).reshape(-1, u.shape[1])
+
+    def _chains(self, slots: list[list[Kernel]]) -> tuple[Program, ...]:
+        firsts = range(0, len(slots), self._slots)
+        chains = (slots[first : first + self._slots] for first in firsts)
+        return tuple(Program(tuple(kernel for slot in chain for kernel in slot)) for chain in chains)
+
+
+def mixing_weights(alpha: float, u_own: np.ndarray, u_chains: np.ndarray) -> np.ndarray:
+    """AugMix's weights (N, 1 + chains) float32, from numbers (N,) and (N, chains); they sum to 1.
+
+    The picture's own is distributed as Beta(α, α); the chains share the rest as Dirichlet(α, …) does, whose
+    parts are Gamma(α) numbers over their sum.
+    """
+    # Here, since it takes longer to import than everything else that reads recipes.
+    from scipy.special import betaincinv, gammaincinv
+
+    own = betaincinv(alpha, alpha, u_own)[:, None]
+    # With a tiny α every part can come out as 0; then they are even.
+    parts = np.maximum(gammaincinv(alpha, u_chains), np.finfo(float).tiny)
+    shares = parts / parts.sum(axis=1, keepdims=True)
+    return np.concatenate([own, (1 - own) * shares], axis=1).astype(np.float32)
+
+
+def _drawn(
+    space: Space, u: np.ndarray, places: int, bins: int, size: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Operations, and magnitudes from the weakest `places` of `bins`, both (S, N), from u (S, 3, N)."""
+    chosen = space.choose(u[:, 0])
+    place = np.floor(u[:, 1] * places).astype(np.int64)
+    return chosen, signed(chosen, space.magnitude(chosen, place, bins, size), u[:, 2])
+
+
+def _policy(name: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """A policy's operations, how often they are done, and places of their magnitudes: (25, 2) each."""
+    names, chances, places = zip(*(part for pair in SUBPOLICIES[name] for part in pair), strict=True)
+    operations = [NAMES.index(operation) for operation in names]
+    columns = np.array(operations), np.array(chances), np.array([place or 0 for place in places])
+    operation, chance, place = (column.reshape(-1, 2) for column in columns)
+    return operation, chance, place

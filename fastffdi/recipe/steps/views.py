@@ -1,0 +1,79 @@
+"""Steps that make several views of each picture; the meaning is torchvision.transforms.v2's.
+
+From such a step on there are N · views pictures, picture 0's views first. It comes once in a recipe, after
+all pictures have one size.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from fastffdi.recipe.kernels import Flip, Kernel, Views, Window
+from fastffdi.recipe.steps.base import Step, flag, height_width, param
+from fastffdi.recipe.steps.geometry import everywhere, refuse_any
+
+_CORNERS = np.array([[0, 0], [0, 1], [1, 0], [1, 1]])
+
+
+@dataclass(frozen=True)
+class FiveCrop(Step):
+    """Make five views: `size` cut out at the four corners and in the middle. Once, after sizing."""
+
+    size: tuple[int, int] | str = param(height_width)
+    kernels = (Views, Window)
+    views = 5
+
+    @property
+    def needs_size(self) -> bool:
+        return True
+
+    def lower(self, u: np.ndarray, size: np.ndarray) -> list[Kernel]:
+        out, spare = _spare(self.size, size)
+        return [Views(5), _windows(_five(spare), out)]
+
+
+@dataclass(frozen=True)
+class TenCrop(Step):
+    """Make ten views: those of five_crop, then those of the mirrored picture. Once, after sizing.
+
+    `vertical_flip` mirrors upside down instead of left-right.
+    """
+
+    size: tuple[int, int] | str = param(height_width)
+    vertical_flip: bool = param(flag, False)
+    kernels = (Views, Window, Flip)
+    views = 10
+
+    @property
+    def needs_size(self) -> bool:
+        return True
+
+    def lower(self, u: np.ndarray, size: np.ndarray) -> list[Kernel]:
+        out, spare = _spare(self.size, size)
+        start = _five(spare)
+        mirrored, axis = start.copy(), 0 if self.vertical_flip else 1
+        # Cut first and mirrored afterwards, which is less to mirror: what is left and right changes places.
+        mirrored[:, :, axis] = spare[:, None, axis] - start[:, :, axis]
+        flipped = np.tile(np.repeat([False, True], 5), len(size))
+        stays = np.zeros_like(flipped)
+        flip = Flip(stays, flipped) if self.vertical_flip else Flip(flipped, stays)
+        return [Views(10), _windows(np.concatenate([start, mirrored], axis=1), out), flip]
+
+
+def _spare(size: tuple[int, int] | str, given: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The size to cut out, and what that leaves of each picture: (N, 2) each."""
+    out = everywhere(size, len(given))
+    refuse_any(given < out, given, f"{size[0]}×{size[1]} does not fit", "cut out less")
+    return out, given - out
+
+
+def _five(spare: np.ndarray) -> np.ndarray:
+    """Top and left of the views: (N, 5, 2) int32, the corners row by row, then the middle."""
+    middle = np.round(spare / 2).astype(np.int32)
+    return np.concatenate([_CORNERS * spare[:, None], middle[:, None]], axis=1).astype(np.int32)
+
+
+def _windows(start: np.ndarray, out: np.ndarray) -> Window:
+    return Window(start.reshape(-1, 2), np.repeat(out, start.shape[1], axis=0))

@@ -1,0 +1,50 @@
+"""The CPU renderer: one picture at a time, a few calls into C code that release the GIL."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import cv2
+import numpy as np
+
+from fastffdi.recipe import kernels as k
+from fastffdi.render.cpu import geometry, texture, tone
+
+
+def render(image: np.ndarray, program: k.Program, i: int) -> np.ndarray:
+    """Picture i of a program: (H, W, 3) uint8 RGB in, (h, w, 3) uint8 out, perhaps a view of `image`."""
+    for kernel in program.kernels:
+        if not kernel.idle[i]:
+            image = KERNELS[type(kernel)](image, kernel, i)
+    return image
+
+
+def can_render(kernel: k.Kernel) -> bool:
+    """Whether this renderer has a kernel of an outline."""
+    return type(kernel) in KERNELS
+
+
+def _blend(image: np.ndarray, kernel: k.Blend, i: int) -> np.ndarray:
+    own, *weights = kernel.weights[i].tolist()
+    mixed = np.multiply(image, np.float32(own), dtype=np.float32)
+    for branch, weight in zip(kernel.branches, weights, strict=True):
+        cv2.scaleAdd(render(image, branch, i).astype(np.float32), weight, mixed, dst=mixed)
+    return mixed.astype(np.uint8)
+
+
+KERNELS: dict[type[k.Kernel], Callable[[np.ndarray, Any, int], np.ndarray]] = {
+    k.Window: geometry.window,
+    k.Resize: geometry.resize,
+    k.Flip: geometry.flip,
+    k.Warp: geometry.warp,
+    k.Matrix: tone.matrix,
+    k.Table: tone.table,
+    k.Stretch: tone.stretch,
+    k.Blur: texture.blur,
+    k.Sharpen: texture.sharpen,
+    k.Jpeg: texture.jpeg,
+    k.Noise: texture.noise,
+    k.Erase: texture.erase,
+    k.Blend: _blend,
+}

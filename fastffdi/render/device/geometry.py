@@ -1,0 +1,87 @@
+"""Kernels that move pixels, on a batch: x (N, H, W, 3) uint8 in, (N, h, w, 3) uint8 out."""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+
+from fastffdi.recipe.kernels import Flip, Resize, Views, Warp, Window
+from fastffdi.render.device.tensors import Parameters, levels, mirrored, separable
+
+
+def window(x: torch.Tensor, kernel: Window, p: Parameters) -> torch.Tensor:
+    height, width = (int(side) for side in kernel.size[0])
+    ys = p["start"][:, :1] + torch.arange(height, device=x.device)
+    xs = p["start"][:, 1:] + torch.arange(width, device=x.device)
+    out = _gathered(x, _inside(ys, x.shape[1], kernel.mode), _inside(xs, x.shape[2], kernel.mode))
+    if kernel.mode != "constant":
+        return out
+    within = _within(ys, x.shape[1])[:, :, None] & _within(xs, x.shape[2])[:, None, :]
+    return out.masked_fill(~within[..., None], kernel.fill)
+
+
+def flip(x: torch.Tensor, kernel: Flip, p: Parameters) -> torch.Tensor:
+    return _gathered(x, _turned(p["vertical"], x.shape[1]), _turned(p["horizontal"], x.shape[2]))
+
+
+def resize(x: torch.Tensor, kernel: Resize, p: Parameters) -> torch.Tensor:
+    """Separable: one weight matrix per picture and axis, so that any regions make two matrix products."""
+    height, width = (int(side) for side in kernel.size[0])
+    roi = p["roi"]
+    rows = _triangle(roi[:, 0], roi[:, 2], x.shape[1], height)
+    columns = _triangle(roi[:, 1], roi[:, 3], x.shape[2], width)
+    return separable(x, rows, columns)
+
+
+def warp(x: torch.Tensor, kernel: Warp, p: Parameters) -> torch.Tensor:
+    n, height, width, _ = x.shape
+    ys, xs = torch.meshgrid(*(torch.arange(s, device=x.device) for s in (height, width)), indexing="ij")
+    points = torch.stack([xs, ys, torch.ones_like(xs)], dim=-1).float().view(-1, 3)
+    source = points @ p["matrix"].transpose(1, 2)
+    scale = torch.stack([torch.full_like(xs[0, 0], s) for s in (width, height)])
+    grid = (2 * source[..., :2] / source[..., 2:] + 1) / scale - 1
+    # Shifted so that the fill is 0, which is what grid_sample puts outside.
+    image = x.permute(0, 3, 1, 2).float() - kernel.fill
+    out = F.grid_sample(image, grid.view(n, height, width, 2), kernel.interpolation, "zeros", False)
+    return levels(out.permute(0, 2, 3, 1) + kernel.fill)
+
+
+def views(x: torch.Tensor, kernel: Views, p: Parameters) -> torch.Tensor:
+    return x[:, None].expand(-1, kernel.count, -1, -1, -1).flatten(0, 1)
+
+
+def _triangle(start: torch.Tensor, end: torch.Tensor, length: int, out: int) -> torch.Tensor:
+    """Antialiased bilinear weights (N, out, length) for the regions start … end, fractions of the length.
+
+    A triangle as wide as the reduction, cut off at the region's edges and scaled to sum 1, as in Pillow.
+    """
+    first, last = (start * length)[:, None, None], (end * length)[:, None, None]
+    step = (last - first) / out
+    centre = first + step * (torch.arange(out, device=start.device)[:, None] + 0.5)
+    at = torch.arange(length, device=start.device) + 0.5
+    weights = (1 - (at - centre).abs() / step.abs().clamp(min=1)).clamp(min=0)
+    inside = (at > torch.minimum(first, last)) & (at < torch.maximum(first, last))
+    weights = weights * inside
+    return weights / weights.sum(dim=2, keepdim=True)
+
+
+def _inside(index: torch.Tensor, length: int, mode: str) -> torch.Tensor:
+    """For places along an axis, also outside the picture, the place in it that they show."""
+    if mode in ("constant", "edge"):
+        return index.clamp(0, length - 1)
+    return mirrored(index, length, mode == "symmetric")
+
+
+def _within(index: torch.Tensor, length: int) -> torch.Tensor:
+    return (index >= 0) & (index < length)
+
+
+def _gathered(x: torch.Tensor, ys: torch.Tensor, xs: torch.Tensor) -> torch.Tensor:
+    """Pixels at rows ys (N, h) and columns xs (N, w): (N, h, w, 3)."""
+    pictures = torch.arange(len(x), device=x.device)[:, None, None]
+    return x[pictures, ys[:, :, None], xs[:, None, :]]
+
+
+def _turned(chosen: torch.Tensor, length: int) -> torch.Tensor:
+    forward = torch.arange(length, device=chosen.device)
+    return torch.where(chosen[:, None], forward.flip(0), forward)

@@ -1,0 +1,97 @@
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+Run = Callable[..., Any]
+
+
+@pytest.fixture
+def preview(fastffdi: Run, tiny: Path, tmp_path: Path) -> Run:
+    """preview("--draws", 2): of the tiny data by its recipe, to sheet.png."""
+    given = ("--data", tiny, "--pipeline", tiny / "recipe.yaml", "-o", tmp_path / "sheet.png")
+    return lambda *words: fastffdi("preview", *given, *words)
+
+
+def size(out: str) -> tuple[int, int]:
+    """Width and height that the command says."""
+    width, height = out.split("(")[1].split(")")[0].split(" × ")
+    return int(width), int(height)
+
+
+def test_a_sheet_is_written_and_measured(preview: Run, tmp_path: Path):
+    code, out, err = preview("--pictures", 3, "--draws", 2)
+    assert (code, err) == (0, "")
+    with Image.open(tmp_path / "sheet.png") as sheet:
+        assert (sheet.format, sheet.mode, sheet.size) == ("PNG", "RGB", size(out))
+    assert out == f"sheet: {tmp_path / 'sheet.png'} ({sheet.width} × {sheet.height})\n"
+
+
+def test_more_pictures_are_more_rows_and_more_draws_more_columns(preview: Run):
+    width, height = size(preview("--pictures", 2, "--draws", 2).out)
+    wider, taller = size(preview("--pictures", 4, "--draws", 4).out)
+    assert wider > width
+    assert taller > height
+
+
+def test_the_same_command_draws_the_same_sheet_and_another_epoch_another(preview: Run, tmp_path: Path):
+    def drawn(*words: object) -> np.ndarray:
+        assert preview("--pictures", 4, "--draws", 1, *words).code == 0
+        return np.asarray(Image.open(tmp_path / "sheet.png"))
+
+    assert np.array_equal(drawn(), drawn())
+    assert np.array_equal(drawn(), drawn("--epoch", 1))
+    assert not np.array_equal(drawn(), drawn("--epoch", 2))
+    assert not np.array_equal(drawn(), drawn("--seed", 1))
+
+
+def test_steps_make_a_column_each(preview: Run):
+    # file, resize, horizontal_flip
+    assert size(preview("--steps").out)[0] > size(preview("--draws", 1).out)[0]
+
+
+def test_mixing_adds_a_table(fastffdi: Run, tiny: Path, tmp_path: Path):
+    mine = tmp_path / "mine.yaml"
+    mine.write_text((tiny / "recipe.yaml").read_text() + "mix: {mixup: 0.4}\n")
+    words = ("preview", "--data", tiny, "--pictures", 2, "-o", tmp_path / "sheet.png", "--pipeline")
+    _, mixed = size(fastffdi(*words, mine).out)
+    _, plain = size(fastffdi(*words, tiny / "recipe.yaml").out)
+    _, evaluated = size(fastffdi(*words, mine, "--eval").out)
+    assert mixed > plain == evaluated
+
+
+def test_any_folder_of_pictures_will_do(fastffdi: Run, tiny: Path, tmp_path: Path):
+    words = ("--pipeline", tiny / "recipe.yaml", "--pictures", 2, "-o", tmp_path / "sheet.png")
+    assert fastffdi("preview", "--data", tiny / "valset", *words).code == 0
+
+
+def test_without_data_it_says_that_it_shows_demo_pictures(
+    fastffdi: Run, tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    # The demo set itself takes half a minute to make.
+    monkeypatch.setattr("fastffdi.data.demo.demo_folder", lambda progress: tiny)
+    code, _, err = fastffdi("preview", "--pictures", 2, "--draws", 1, "-o", tmp_path / "sheet.png")
+    assert code == 0
+    assert "using the built-in demo pictures" in err
+
+
+@pytest.mark.parametrize(
+    ("words", "line"),
+    [
+        (
+            ("-o", "sheet.gif"),
+            "--output sheet.gif: is no picture; name a file that ends in .png, .jpg, .jpeg",
+        ),
+        (("-o", "absent/sheet.png"), "--output absent/sheet.png: there is no folder absent; make it first"),
+        (("--pipeline", "standart"), "--pipeline standart: neither a shipped recipe"),
+        (("--backbone", "resnet"), "unknown backbone 'resnet', did you mean"),
+    ],
+)
+def test_mistakes_are_one_line_and_code_2(preview: Run, words: tuple[str, ...], line: str):
+    code, out, err = preview(*words)
+    assert (code, out) == (2, "")
+    assert err.startswith(f"fastffdi: {line}")
+    assert err.count("\n") == 1

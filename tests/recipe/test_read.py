@@ -1,0 +1,101 @@
+"""Steps inside steps; those of a plain list are in test_recipe.py."""
+
+import pytest
+import yaml
+
+from fastffdi.errors import RecipeError
+from fastffdi.recipe.read import read_steps
+from fastffdi.recipe.recipe import parse
+from fastffdi.recipe.steps import STEPS
+
+GOOD = [{"resize": {"size": [8, 8]}}, {"normalize": {"mean": [0, 0, 0], "std": [1, 1, 1]}}]
+
+INNER_WRONG = [
+    (
+        "{random_apply: {transforms: [{blurr: {}}]}}",
+        "train[1].random_apply[0]: unknown step 'blurr'; allowed: ",
+    ),
+    (
+        "{random_choice: {transforms: [grayscale, {random_order: {transforms: [{vertical_flip: {p: 2}}]}}]}}",
+        "train[1].random_choice[1].random_order[0]: vertical_flip: p: 2 is not a probability between 0 and 1",
+    ),
+    (
+        "{random_apply: {transforms: [vertical_flip, normalize]}}",
+        "train[1].random_apply[1]: normalize: cannot stand inside another step; it is the last of the recipe",
+    ),
+    (
+        "{random_order: {transforms: [{five_crop: {size: 4}}]}}",
+        "train[1].random_order[0]: five_crop: cannot stand inside another step, since it makes several "
+        "pictures of each",
+    ),
+    (
+        "{random_apply: {transforms: []}}",
+        "train[1].random_apply: must be a list of steps, for example [resize: {size: 256}, normalize]",
+    ),
+    (
+        "{random_apply: {p: 1}}",
+        "train[1]: random_apply: parameter 'transforms' is missing; write random_apply: {transforms: …}",
+    ),
+    (
+        "{random_choice: {transforms: [vertical_flip], p: [1, 2]}}",
+        "train[1]: random_choice: p: 2 weights for 1 steps; give one each",
+    ),
+    (
+        "{random_choice: {transforms: [vertical_flip], p: [0]}}",
+        "train[1]: random_choice: p: [0] is not a list of weights, each at least 0 and not all 0",
+    ),
+    (
+        f"{{random_order: {{transforms: [{', '.join(['vertical_flip'] * 5)}]}}}}",
+        "train[1]: random_order: transforms: 5 steps are too many; give at most 4, since every step is "
+        "prepared in every place",
+    ),
+    (
+        f"{{random_apply: {{transforms: [{', '.join(['vertical_flip'] * 17)}]}}}}",
+        "train[1].random_apply: at most 16 steps may stand inside another, and at most 3 deep",
+    ),
+    (
+        "&a {random_apply: {transforms: [*a]}}",
+        "train[1]"
+        + ".random_apply[0]" * 3
+        + ".random_apply: at most 16 steps may stand inside another, and at "
+        "most 3 deep",
+    ),
+    ("{python: sqrt}", "train[1]: python: function: 'sqrt' is not module:function"),
+    ("{python: {function: 'a b:c'}}", "train[1]: python: function: 'a b:c' is not module:function"),
+]
+
+
+@pytest.mark.parametrize(("step", "line"), INNER_WRONG)
+def test_a_wrong_step_inside_another_is_refused_by_its_place(step: str, line: str) -> None:
+    with pytest.raises(RecipeError) as error:
+        read_steps(yaml.safe_load(f"[{{resize: {{size: [8, 8]}}}}, {step}, normalize]"), "train")
+    assert str(error.value).removesuffix(", ".join(sorted(STEPS))) == line
+
+
+NESTED = {
+    "random_apply": {
+        "transforms": [
+            {
+                "random_choice": {
+                    "transforms": [{"center_crop": {"size": "backbone"}}, "grayscale"],
+                    "p": [1, 2],
+                }
+            },
+            {"random_order": {"transforms": ["horizontal_flip", {"color_jitter": {"hue": 0.1}}]}},
+        ],
+        "p": 0.3,
+    }
+}
+
+
+def test_steps_inside_steps_survive_being_stored() -> None:
+    recipe = parse({"train": [NESTED, *GOOD], "eval": GOOD}, "")
+    assert parse(yaml.safe_load(yaml.safe_dump(recipe.to_data())), "") == recipe
+    choice, order = recipe.train[0].transforms
+    assert (choice.p, recipe.train[0].p) == ((1, 2), 0.3)
+    assert [step.name() for step in order.transforms] == ["horizontal_flip", "color_jitter"]
+
+
+def test_words_inside_steps_are_resolved() -> None:
+    resolved = parse({"train": [NESTED, *GOOD], "eval": GOOD}, "").resolve((3, 2), (0.5,) * 3, (0.25,) * 3)
+    assert resolved.train[0].transforms[0].transforms[0].size == (3, 2)

@@ -1,0 +1,43 @@
+"""pipelines/README.md is what `make tables` writes."""
+
+import importlib.util
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+
+
+@pytest.fixture(scope="module")
+def tables() -> ModuleType:
+    found = importlib.util.spec_from_file_location("tables", ROOT / "docs" / "tables.py")
+    assert found is not None
+    assert found.loader is not None
+    module = importlib.util.module_from_spec(found)
+    found.loader.exec_module(module)
+    return module
+
+
+def test_the_page_about_recipes_is_up_to_date(tables: ModuleType):
+    written = (ROOT / "pipelines" / "README.md").read_text(encoding="utf-8")
+    assert written == tables.page(), "run `make tables`"
+
+
+def test_the_page_names_kernels_and_their_renderers(tables: ModuleType):
+    page = tables.page()
+    assert "| `ten_crop` | Views, Window, Flip |" in page
+    assert "| `random_choice` | those of the steps inside |" in page
+    rows = {
+        line.split(" | ")[0][2:]: line.split(" | ")[-3:] for line in page.splitlines() if line[:2] == "| "
+    }
+    assert rows["Window"] == ["yes", "padding: constant", "yes |"]
+    assert rows["Warp"] == ["yes", "yes", "yes |"]
+    assert rows["Table"] == ["yes", "–", "yes |"]
+    assert rows["Views"] == rows["Normalize"] == ["–", "–", "yes |"]
+
+
+def test_the_page_names_every_shipped_recipe(tables: ModuleType):
+    files = {path.stem for path in (ROOT / "pipelines").glob("*.yaml")}
+    assert len(files) >= 6
+    assert all(f"[`{name}`]({name}.yaml)" in tables.page() for name in files)
