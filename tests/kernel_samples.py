@@ -79,7 +79,8 @@ def _jpeg(rng: np.random.Generator, n: int) -> k.Kernel:
 def _noise(rng: np.random.Generator, n: int) -> k.Kernel:
     keys = rng.integers(0, 2**32, n)
     keys[-1] = 2**32 - 1
-    return k.Noise(rng.uniform(0, 60, n).astype(np.float32), keys)
+    offset = rng.integers(-40, 41, n).astype(np.int32)
+    return k.Noise(rng.uniform(0, 60, n).astype(np.float32), keys, offset)
 
 
 def _erase(rng: np.random.Generator, n: int) -> k.Kernel:

@@ -67,7 +67,7 @@ PARAMETERS = {
     "gaussian_blur": {"kernel_size": odd},
     "random_adjust_sharpness": {"sharpness_factor": st.sampled_from([0, 0.5, 2]), "p": chance},
     "jpeg_compression": {"quality": st.sampled_from([[30, 90], [75, 75]])},
-    "gaussian_noise": {},
+    "gaussian_noise": {"mean": st.sampled_from([0, 0.1])},
     "random_erasing": {"p": chance},
     "auto_augment": {
         "policy": st.sampled_from(["imagenet", "cifar10", "svhn"]),
@@ -195,3 +195,37 @@ def test_the_sizing_point_is_reached_in_every_recipe_tried() -> None:
     check()
     assert None not in found
     assert np.ptp(found) > 0
+
+
+#: Steps without thresholds, nearest pixels or statistics: along them a difference of one level stays small.
+SMOOTH = {
+    "horizontal_flip": st.just({}),
+    "random_rotation": st.just({"degrees": 30}),
+    "random_affine": st.just({"degrees": 20, "shear": 10}),
+    "random_perspective": st.just({"p": 1}),
+    "color_jitter": st.just({"brightness": 0.3, "contrast": 0.3, "saturation": 0.3, "hue": 0.1}),
+    "gaussian_blur": st.just({"kernel_size": 3}),
+}
+chains = st.lists(
+    st.sampled_from(sorted(SMOOTH)).flatmap(lambda name: SMOOTH[name].map(lambda p: {name: p})), max_size=5
+)
+
+
+def levels(loader: CpuLoader | DaliLoader) -> torch.Tensor:
+    """What the model is given, in levels, in the order of the rows."""
+    stage, found = DeviceStage(CPU, torch.float32), {}
+    with closing(loader):
+        for batch in loader.epoch(1):
+            images = stage(batch.images, batch.program, batch.done)
+            found.update(zip(batch.rows.tolist(), images * (0.25 * 255), strict=True))
+    return torch.stack([found[row] for row in sorted(found)])
+
+
+@repeatable
+@given(chain=chains)
+def test_along_smooth_chains_all_renderers_stay_within_a_level(few: Manifest, chain: list) -> None:
+    entries = [{"resize": {"size": [48, 40]}}, *chain, END]
+    feed_ = feed(few, parse({"train": entries, "eval": entries}, "x").train, 4)
+    ours = levels(CpuLoader(feed_, 1))
+    for theirs in (CpuLoader(feed_, 1, beyond=False), DaliLoader(feed_, 1, CPU)):
+        assert (ours - levels(theirs)).abs().mean() <= 1

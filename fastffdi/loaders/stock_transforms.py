@@ -108,7 +108,7 @@ def _gaussian_noise(step: texture.GaussianNoise) -> Any:
             "--loader torchvision cannot express gaussian_noise with a range: its own has one sigma for all "
             "pictures; give one number, or take another loader"
         )
-    return v2.GaussianNoise(sigma=step.sigma.low)
+    return v2.GaussianNoise(step.mean, step.sigma.low)
 
 
 def _random_erasing(step: texture.RandomErasing) -> Any:

@@ -196,13 +196,17 @@ class Jpeg(Kernel):
 
 @dataclass(frozen=True)
 class Noise(Kernel):
-    """Add noise of deviation `sigma` (N,) float32 levels, hashed from `key` (N,) int64 and the pixel."""
+    """Add `offset` (N,) int32 levels and noise of deviation `sigma` (N,) float32 levels about it.
+
+    The noise is hashed from `key` (N,) int64 and the pixel.
+    """
 
     sigma: np.ndarray
     key: np.ndarray
+    offset: np.ndarray
 
     def neutral(self, size: np.ndarray) -> dict[str, np.ndarray]:
-        return {"sigma": np.zeros(1, np.float32), "key": self.key}
+        return {"sigma": np.zeros(1, np.float32), "key": self.key, "offset": np.zeros(1, np.int32)}
 
 
 @dataclass(frozen=True)

@@ -50,7 +50,7 @@ GIVEN: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
     "gaussian_blur": ({"kernel_size": [3, 5], "sigma": 2}, {"kernel_size": [3, 5], "sigma": (2, 2)}),
     "random_adjust_sharpness": ({"sharpness_factor": 2, "p": 0.2}, {"sharpness_factor": 2, "p": 0.2}),
     "jpeg_compression": ({"quality": [30, 90]}, {"quality": (30, 90)}),
-    "gaussian_noise": ({"sigma": 0.05}, {"mean": 0, "sigma": 0.05, "clip": True}),
+    "gaussian_noise": ({"mean": 0.1, "sigma": 0.05}, {"mean": 0.1, "sigma": 0.05, "clip": True}),
     "random_erasing": (
         {"p": 0.2, "scale": [0.1, 0.2], "value": 9},
         {"p": 0.2, "scale": (0.1, 0.2), "ratio": (0.3, 3.3), "value": [9, 9, 9]},

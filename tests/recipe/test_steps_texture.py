@@ -53,7 +53,7 @@ WRONG = [
     (ERASING, {"scale": [0.5, 1.5]}, "scale: [0.5, 1.5] does not give a range within 0 … 1"),
     (ERASING, {"ratio": 2}, "ratio: 2 is not [low, high]"),
     ("gaussian_noise", {"sigma": 20}, "sigma: [20.0, 20.0] does not give a range within 0 … 1"),
-    ("gaussian_noise", {"mean": 0}, "unknown parameter 'mean'; allowed: sigma"),
+    ("gaussian_noise", {"mean": 2}, "mean: 2 is not between -1 and 1"),
 ]
 
 

@@ -107,9 +107,19 @@ def test_jpeg_takes_pictures_that_are_no_copies(paint) -> None:
     assert np.array_equal(round_trip(image[3:, 5:], 60), round_trip(image[3:, 5:].copy(), 60))
 
 
+def noise(sigma: float, key: int, offset: int = 0) -> k.Noise:
+    return k.Noise(one(sigma), one(key, dtype=np.int64), one(offset, dtype=np.int32))
+
+
+def test_noise_is_about_its_mean(paint) -> None:
+    image = paint(60, 70, 4) // 2 + 40
+    shifted = done(image, noise(9, 5, 20)).astype(int) - done(image, noise(9, 5))
+    assert (shifted == 20).all()
+
+
 def test_noise_is_nearly_normal_of_its_deviation() -> None:
     image = np.full((200, 200, 3), 128, np.uint8)
-    added = done(image, k.Noise(one(10), one(5, dtype=np.int64))).astype(float) - 128
+    added = done(image, noise(10, 5)).astype(float) - 128
     assert added.mean() == pytest.approx(0, abs=0.1)
     assert added.std() == pytest.approx(10, rel=0.01)
     assert (np.abs(added) <= 10).mean() == pytest.approx(0.69, abs=0.03)
@@ -118,14 +128,14 @@ def test_noise_is_nearly_normal_of_its_deviation() -> None:
 
 def test_noise_is_as_strong_as_torchvisions(paint) -> None:
     image = paint(200, 200, 4)
-    ours = done(image, k.Noise(one(0.08 * 255), one(5, dtype=np.int64))).astype(float) - image
+    ours = done(image, noise(0.08 * 255, 5)).astype(float) - image
     theirs = by_torchvision(image, F.gaussian_noise, 0.0, 0.08).astype(float) - image
-    assert ours.std() == pytest.approx(theirs.std(), rel=0.03)
+    assert ours.std() == pytest.approx(theirs.std(), rel=0.05)
 
 
 def test_noise_neither_repeats_nor_follows_the_picture() -> None:
     image = np.full((64, 64, 3), 128, np.uint8)
-    fields = [done(image, k.Noise(one(20), one(key, dtype=np.int64))).ravel() - 128.0 for key in (1, 2)]
+    fields = [done(image, noise(20, key)).ravel() - 128.0 for key in (1, 2)]
     neighbours = [(fields[0], fields[1]), (fields[0][:-1], fields[0][1:]), (fields[0][:-3], fields[0][3:])]
     assert all(abs(np.corrcoef(a, b)[0, 1]) < 0.03 for a, b in neighbours)
 
@@ -154,7 +164,7 @@ def test_new_kernels_never_write_to_the_picture(paint) -> None:
         k.Blur(weights, weights),
         k.Sharpen(one(2)),
         k.Jpeg(one(50, dtype=np.int32)),
-        k.Noise(one(9), one(1, dtype=np.int64)),
+        noise(9, 1),
         k.Erase(box),
     ):
         assert not np.array_equal(done(image, kernel), image)

@@ -48,6 +48,14 @@ def factor(value: Any) -> float:
     return number
 
 
+def shift(value: Any) -> float:
+    """A number from -1 to 1."""
+    number = real(value)
+    if not -1 <= number <= 1:
+        raise ValueError(f"{value} is not between -1 and 1")
+    return number
+
+
 def qualities(value: Any) -> Range:
     """A JPEG quality 1..100, or [low, high]."""
     pair = tuple(value) if isinstance(value, list | tuple) else (value, value)
@@ -154,12 +162,13 @@ class RandomErasing(Step):
 
 @dataclass(frozen=True)
 class GaussianNoise(Step):
-    """Add noise of deviation `sigma`, a fraction of the brightest level (a number, or [low, high]).
+    """Add noise of `mean` and deviation `sigma` (or [low, high]), fractions of the brightest level.
 
-    Nearly normal, within 3.4 deviations: the sum of four hashed bytes. Rounded, where torchvision truncates,
-    and always clipped; torchvision's `mean` is not offered.
+    Nearly normal, within 3.4 deviations: the sum of four hashed bytes. The mean is rounded to whole levels,
+    the sum too, where torchvision truncates; it is always clipped.
     """
 
+    mean: float = param(shift, 0.0)
     sigma: Range = param(one_or_range(0, 1), Range(0.1, 0.1))
     draws = 2
     kernels = (Noise,)
@@ -167,7 +176,8 @@ class GaussianNoise(Step):
     def lower(self, u: np.ndarray, size: np.ndarray) -> list[Kernel]:
         # Keys that are whole in float32 too.
         key = np.floor(u[:, 1] * 2**24).astype(np.int64)
-        return [Noise((255 * self.sigma.at(u[:, 0])).astype(np.float32), key)]
+        offset = np.full(len(u), round(255 * self.mean), np.int32)
+        return [Noise((255 * self.sigma.at(u[:, 0])).astype(np.float32), key, offset)]
 
 
 def gaussian(width: int, sigma: np.ndarray) -> np.ndarray:

@@ -43,7 +43,7 @@ def round_trip(image: np.ndarray, quality: int) -> np.ndarray:
 def noise(image: np.ndarray, kernel: Noise, i: int) -> np.ndarray:
     bell = _bell(image.size, int(kernel.key[i]))
     added = (bell * noise_factor(kernel.sigma[i : i + 1])[0] + (1 << 15)) >> 16
-    return (image + added.reshape(image.shape)).clip(0, 255).astype(np.uint8)
+    return (image + (added + kernel.offset[i]).reshape(image.shape)).clip(0, 255).astype(np.uint8)
 
 
 def noise_factor(sigma: np.ndarray) -> np.ndarray:

@@ -54,7 +54,8 @@ def noise(x: torch.Tensor, kernel: Noise, p: Parameters) -> torch.Tensor:
     """To the last bit what the CPU renderer adds."""
     bell = _bell(x[0].numel(), p["key"]).view(x.shape)
     factor = (p["sigma"].double() * ONE_LEVEL).round().int().view(-1, 1, 1, 1)
-    return (x + ((bell * factor + (1 << 15)) >> 16)).clamp_(0, 255).to(torch.uint8)
+    offset = p["offset"].int().view(-1, 1, 1, 1)
+    return (x + offset + ((bell * factor + (1 << 15)) >> 16)).clamp_(0, 255).to(torch.uint8)
 
 
 def _bell(count: int, key: torch.Tensor) -> torch.Tensor:
