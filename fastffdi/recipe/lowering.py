@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
 
-from fastffdi.recipe.kernels import Flip, Kernel, Program, Resize, Warp, Window
+from fastffdi.recipe.kernels import Flip, Kernel, Program, Resize, Table, Warp, Window
 from fastffdi.recipe.plan import VIEW_STREAMS, Plan
 from fastffdi.recipe.steps.base import Step, TooSmall
 from fastffdi.recipe.steps.combine import Combined
@@ -155,6 +155,8 @@ def _fused(first: Kernel, then: Kernel) -> Kernel | None:
             return dataclasses.replace(first, start=first.start + then.start, size=then.size)
         case Flip(), Flip():
             return Flip(first.horizontal ^ then.horizontal, first.vertical ^ then.vertical)
+        case Table(), Table():
+            return Table(np.take_along_axis(then.table, first.table.astype(np.intp), axis=1))
         case Warp(), Warp() if (first.interpolation, first.fill) == (then.interpolation, then.fill):
             # Consecutive warps are defined as one interpolation.
             projective = first.projective or then.projective

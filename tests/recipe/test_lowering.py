@@ -1,7 +1,18 @@
 import numpy as np
 import pytest
 
-from fastffdi.recipe.kernels import Flip, Kernel, Matrix, Normalize, Program, Resize, Views, Warp, Window
+from fastffdi.recipe.kernels import (
+    Flip,
+    Kernel,
+    Matrix,
+    Normalize,
+    Program,
+    Resize,
+    Table,
+    Views,
+    Warp,
+    Window,
+)
 from fastffdi.recipe.lowering import lower, needs_sizes, outline, picture_size, sizing_point
 from fastffdi.recipe.plan import Plan
 from fastffdi.recipe.steps import STEPS
@@ -61,6 +72,7 @@ def kinds(program: Program) -> list[type[Kernel]]:
         ((step("pad", padding=9, padding_mode="reflect"), RANDOM_CROP, *FLIPS), [Window, Flip]),
         ((CROP, step("random_crop", size=40, pad_if_needed=True)), [Window, Window]),
         ((FLIPS[0], RESIZE, FLIPS[1]), [Flip, Resize]),
+        ((step("random_solarize", threshold=90), step("random_posterize", bits=3)), [Table]),
     ],
 )
 def test_fusing_changes_no_pixel(steps: tuple[Step, ...], fused: list, paint) -> None:
