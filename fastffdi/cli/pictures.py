@@ -22,9 +22,9 @@ def training_pictures(data: Path | None, screen: Console) -> tuple[Manifest, str
         from fastffdi.cli.demo_data import builtin_folder
 
         manifest = find_dataset(builtin_folder(screen)).train
-        return manifest, f"demo: {len(manifest)} training pictures"
+        return manifest, f"{len(manifest)} training pictures of the demo set"
     if has_splits(data):
         manifest = find_dataset(data).train
-        return manifest, f"{data.name}: {len(manifest)} training pictures"
+        return manifest, f"{len(manifest)} training pictures of {data.name}"
     manifest = plain_folder(data)
-    return manifest, f"{data.name}: {len(manifest)} pictures, without labels"
+    return manifest, f"{len(manifest)} pictures of {data.name}, without labels"

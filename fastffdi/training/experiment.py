@@ -122,7 +122,7 @@ def prepare(settings: Settings, dataset: Dataset, say: Callable[[str], None]) ->
     for function in functions(recipe.train):
         imported(function)
         say(f"{settings.pipeline} runs code of yours, {function}: what it does does not follow from the seed")
-    say(f"{settings.backbone} on {device} in {numbers.name} ({numbers.reason}), loader {kind}")
+    say(f"{settings.backbone} on {device}, loader {kind}, {numbers.reason}")
     threads = choose_threads(settings.threads)
     feeds = _feeds(settings, dataset, recipe, threads)
     train, val = (loaders.build(kind, feed, threads, device) for feed in feeds)

@@ -100,7 +100,7 @@ def test_the_command_writes_figures_that_agree(pictures: Manifest, tmp_path: Pat
     assert "Measured on" in out
     record = json.loads(file.read_text())
     assert set(record) == {"machine", "settings", "results"}
-    assert record["settings"]["data"] == f"{Path(pictures.root).name}: 23 pictures, without labels"
+    assert record["settings"]["data"] == f"23 pictures of {Path(pictures.root).name}, without labels"
     assert record["settings"]["dtype"] == "float32"
     assert [(row["pipeline"], row["loader"]) for row in record["results"]] == [
         (table, loader)

@@ -39,7 +39,7 @@ def test_a_run_says_what_it_did(train, tiny, output):
     assert data == (
         f"data: {tiny}: training 40 pictures (20 real, 20 fake), validation 16 pictures (8 real, 8 fake)"
     )
-    assert model == "test_efficientnet on cpu in off (float32, as asked for), loader cpu"
+    assert model == "test_efficientnet on cpu, loader cpu, float32, as asked for"
     assert re.fullmatch(
         r"epoch 1/1  train loss \d\.\d{4}  val loss \d\.\d{4}  accuracy [01]\.\d{4}  AUC [01]\.\d{4}  "
         r"\d+ img/s  waiting for data \d+%",

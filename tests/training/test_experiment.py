@@ -176,7 +176,7 @@ def test_what_is_worth_telling_is_told(settings, dataset):
     said = []
     with prepared(settings, dataset, said.append):
         pass
-    assert said == ["test_efficientnet on cpu in off (float32, as asked for), loader cpu"]
+    assert said == ["test_efficientnet on cpu, loader cpu, float32, as asked for"]
 
 
 def test_the_seed_decides_the_first_weights(settings, dataset):
