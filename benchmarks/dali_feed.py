@@ -26,7 +26,7 @@ from fastffdi.loaders.feed import Feed
 from fastffdi.recipe import recipe
 from fastffdi.recipe.lowering import outline
 from fastffdi.recipe.plan import Plan
-from fastffdi.render.dali import KERNELS, Arrays, arguments, path_matrix
+from fastffdi.render.dali import Arrays, arguments, can_render, path_matrix
 from fastffdi.render.split import cut
 
 _ROWS = 10_000
@@ -37,7 +37,7 @@ def main() -> None:
     options = _options()
     feed = _feed(options.pipeline, options.batch_size)
     fixed = outline(feed.steps)
-    count = cut(fixed, KERNELS, "dali")
+    count = cut(fixed, can_render, "dali")
     rows, repeats = (part[: options.batch_size] for part in feed.order.epoch(0))
     work = feed.work(0, rows, repeats)
 
