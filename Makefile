@@ -39,7 +39,8 @@ tables: .venv/installed
 	$(BIN)/python docs/tables.py
 
 picture: demo/data
-	$(BIN)/fastffdi preview --pipeline tutorial_strong --data demo/data --pictures 3 --draws 4 -o docs/preview.jpg
+	$(BIN)/fastffdi preview --pipeline tutorial_strong --data demo/data --pictures 3 --draws 3 --seed 2 \
+		-o docs/preview.jpg
 	rm -rf demo/run
 	$(BIN)/python docs/terminal.py docs/terminal.svg \
 		"fastffdi train --data demo/data --pipeline demo --backbone resnet10t --no-pretrained --epochs 6 --batch-size 32 --lr 0.002 -o demo/run" \

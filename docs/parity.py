@@ -66,8 +66,6 @@ with the factors 1 ± 0.5 and hue ± 0.3:
   with torchvision's in `tests/recipe/`, and so is what they draw.
 * `random_apply`, `random_choice`, `random_order` use the kernels of the steps inside; `python` is your own
   function.
-* Chains of steps: a difference of one level can grow in the steps that follow, most in equalize,
-  autocontrast, posterize and solarize.
 
 {setting}
 """
