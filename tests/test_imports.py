@@ -1,4 +1,4 @@
-"""DESIGN: cli → bench → training, inference → model, loaders → render → recipe, data → errors, files."""
+"""Imports point one way, as CONTRIBUTING.md has it; parts of one layer never import each other in a circle."""
 
 import ast
 from collections.abc import Iterator
