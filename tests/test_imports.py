@@ -1,4 +1,4 @@
-"""Imports point one way, as CONTRIBUTING.md has it; parts of one layer never import each other in a circle."""
+"""Imports point one way, as CONTRIBUTING.md has it; parts of one layer never import in a circle."""
 
 import ast
 from collections.abc import Iterator
