@@ -19,6 +19,7 @@ from fastffdi.data.manifest import Manifest
 from fastffdi.files import cache_folder
 from fastffdi.loaders import choose
 from fastffdi.loaders.feed import Feed
+from fastffdi.loaders.settings import LoaderSettings
 from fastffdi.model import precision
 from fastffdi.model.device import choose_device, usable_cores
 from fastffdi.recipe import recipe
@@ -78,7 +79,7 @@ def _first_batch(name: str, device: torch.device) -> float:
         began = time.perf_counter()
         steps = recipe.load("jitter").resolve(*BACKBONE).train
         manifest = Manifest(folder, np.array(["picture.jpg"], object))
-        loader = choose.build(name, Feed.over(manifest, steps, 1, 1), 1, device)
+        loader = choose.build(name, Feed.over(manifest, steps, 1, 1), LoaderSettings(1), device)
         try:
             batch = next(iter(loader.epoch(0)))
             DeviceStage(device, torch.float32)(batch.images, batch.program, batch.done).cpu()

@@ -27,6 +27,7 @@ from fastffdi.errors import RecipeError, SettingError, did_you_mean
 from fastffdi.loaders import choose
 from fastffdi.loaders.batch import Batch, Loader
 from fastffdi.loaders.feed import Feed
+from fastffdi.loaders.settings import LoaderSettings
 from fastffdi.recipe.steps.base import Step
 from fastffdi.recipe.steps.colour import ColorJitter
 from fastffdi.render.device.stage import DeviceStage
@@ -152,7 +153,7 @@ class _Runner:
         # What may lie ready when a turn begins: the DataLoader makes two batches ahead for each worker.
         self._ahead = 2 * settings.threads + 2
         try:
-            self._loader = choose.build(name, feed, settings.threads, settings.device)
+            self._loader = choose.build(name, feed, LoaderSettings(settings.threads), settings.device)
         except RecipeError as error:
             self.problem = str(error).removeprefix(f"--loader {name} ").partition(";")[0]
         else:

@@ -14,6 +14,7 @@ from fastffdi.files import atomic
 from fastffdi.inference.scoring import Scorer
 from fastffdi.loaders import choose as loaders
 from fastffdi.loaders.feed import Feed
+from fastffdi.loaders.settings import LoaderSettings
 from fastffdi.model import checkpoint, precision
 from fastffdi.model.device import choose_device, choose_threads
 from fastffdi.recipe.recipe import parse
@@ -33,7 +34,8 @@ class Predictor:
     def __call__(self, manifest: Manifest, progress: Callable[[int], None] | None = None) -> np.ndarray:
         """(N,) float64 P(fake) in the manifest's order. Raises UndecodablePicture."""
         feed = Feed.over(manifest, self.steps, self.batch_size, self.threads)
-        with closing(loaders.build(self.loader, feed, self.threads, self.scorer.stage.device)) as loader:
+        settings, device = LoaderSettings(self.threads), self.scorer.stage.device
+        with closing(loaders.build(self.loader, feed, settings, device)) as loader:
             return self.scorer(loader, len(manifest), progress)
 
 

@@ -9,6 +9,7 @@ import torch
 from fastffdi.errors import SettingError, did_you_mean
 from fastffdi.loaders.batch import Loader
 from fastffdi.loaders.feed import Feed
+from fastffdi.loaders.settings import LoaderSettings
 
 NAMES = ("auto", "dali", "cpu", "torchvision")
 
@@ -30,26 +31,23 @@ def choose(name: str, device: torch.device) -> str:
     return name
 
 
-def build(name: str, feed: Feed, threads: int, device: torch.device, deterministic: bool = False) -> Loader:
+def build(name: str, feed: Feed, settings: LoaderSettings, device: torch.device) -> Loader:
     """The loader that `choose` named, for batches that go to `device`.
-
-    threads        decoding threads; worker processes for torchvision
-    deterministic  on a GPU, dali keeps out the decoder whose result depends on how pictures are batched
 
     Raises RecipeError where the loader cannot render the feed's steps.
     """
     if name == "dali":
         from fastffdi.loaders.dali import DaliLoader
 
-        return DaliLoader(feed, threads, device, deterministic)
+        return DaliLoader(feed, settings.threads, device, settings.prefetch, settings.hw_decoder_load)
     if name == "torchvision":
         from fastffdi.loaders.stock import StockLoader
 
-        return StockLoader(feed, threads, device)
+        return StockLoader(feed, settings.threads, device)
     from fastffdi.loaders.cpu import CpuLoader
 
     on_cpu = device.type == "cpu"
-    return CpuLoader(feed, threads, beyond=on_cpu, pinned=not on_cpu)
+    return CpuLoader(feed, settings.threads, beyond=on_cpu, pinned=not on_cpu, ahead=settings.prefetch)
 
 
 def dali_problem() -> str:

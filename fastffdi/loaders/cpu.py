@@ -8,11 +8,12 @@ from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 
 import cv2
+import numpy as np
 import torch
 
 from fastffdi.loaders.batch import Batch
-from fastffdi.loaders.decode import decode_file
 from fastffdi.loaders.feed import Feed, Work
+from fastffdi.loaders.source import Source
 from fastffdi.recipe.kernels import Program
 from fastffdi.recipe.lowering import outline, picture_size
 from fastffdi.render.cpu.renderer import can_render, render
@@ -67,10 +68,13 @@ class CpuLoader:
     def _begin(self, work: Work) -> _Rendering:
         n = len(work.rows)
         images = torch.empty((n, *self._size, 3), dtype=torch.uint8, pin_memory=self._pinned)
-        paths = self.feed.manifest.paths(work.rows)
         program = Program(work.program.kernels[: self._cut])
-        spans = [range(first, min(first + _SPAN, n)) for first in range(0, n, _SPAN)]
-        futures = [self._pool.submit(_render_span, paths, program, span, images) for span in spans]
+        rows, paths = work.rows.tolist(), self.feed.manifest.paths(work.rows)
+        spans = [slice(first, first + _SPAN) for first in range(0, n, _SPAN)]
+        futures = [
+            self._pool.submit(_render_span, self.feed.source, rows, paths, program, span, images.numpy())
+            for span in spans
+        ]
         return _Rendering(work, images, futures)
 
     def _finish(self, rendering: _Rendering) -> Batch:
@@ -93,10 +97,11 @@ class _Rendering:
             future.cancel()
 
 
-def _render_span(paths: list[str], program: Program, span: range, images: torch.Tensor) -> None:
-    out = images.numpy()
-    for i in span:
-        out[i] = render(decode_file(paths[i]), program, i)
+def _render_span(
+    source: Source, rows: list[int], paths: list[str], program: Program, span: slice, images: np.ndarray
+) -> None:
+    for i in range(*span.indices(len(rows))):
+        images[i] = render(source(rows[i], paths[i], program, i), program, i)
 
 
 def _use_one_core(everyone: int) -> None:

@@ -24,11 +24,11 @@ from fastffdi.render.split import cut
 class DaliLoader:
     """Decodes and renders in a DALI pipeline, `depth` batches ahead. One epoch at a time.
 
-    feed           the batches
-    threads        DALI's CPU threads; on a GPU they read files and share in decoding
-    device         where the images are to be: cpu, or a CUDA device
-    deterministic  on a GPU, decode in a way that does not depend on how pictures are batched
-    depth          batches under way at once; each holds its decoded pictures in memory
+    feed             the batches
+    threads          DALI's CPU threads; on a GPU they read files and share in decoding
+    device           where the images are to be: cpu, or a CUDA device
+    depth            batches under way at once; each holds its decoded pictures in memory
+    hw_decoder_load  see LoaderSettings
     """
 
     def __init__(
@@ -36,13 +36,13 @@ class DaliLoader:
         feed: Feed,
         threads: int,
         device: torch.device,
-        deterministic: bool = False,
         depth: int = 2,
+        hw_decoder_load: float | None = None,
     ) -> None:
         self.feed = feed
         self._outline = outline(feed.steps)
         self._cut = cut(self._outline, can_render, "dali")
-        self._device, self._deterministic = device, deterministic
+        self._device, self._hw_decoder_load = device, hw_decoder_load
         self._threads, self._depth = threads, depth
         self._works: Iterator[Work] = iter(())
         self._waiting: deque[Work] = deque()  # handed to the pipeline, not yet taken out
@@ -78,7 +78,7 @@ class DaliLoader:
         )
         with pipeline:
             device = "gpu" if gpu else "cpu"
-            images = graph(self._outline, self._cut, device, self._source, self._deterministic)
+            images = graph(self._outline, self._cut, device, self._source, self._hw_decoder_load)
             pipeline.set_outputs(images)
         pipeline.build()
         return pipeline

@@ -12,6 +12,7 @@ from fastffdi.data.manifest import Manifest
 from fastffdi.data.order import Order
 from fastffdi.errors import DataError
 from fastffdi.loaders.batch import Batch
+from fastffdi.loaders.source import FILES, Source
 from fastffdi.recipe.kernels import Program
 from fastffdi.recipe.lowering import check_sizes, lower, needs_sizes
 from fastffdi.recipe.plan import Plan
@@ -30,13 +31,17 @@ class Work:
 
 @dataclass(frozen=True)
 class Feed:
-    """The batches of every epoch, before rendering; a pure function of its fields."""
+    """The batches of every epoch, before rendering; a pure function of its fields.
+
+    source  where the cpu loader takes pictures from; the others read the files
+    """
 
     manifest: Manifest
     order: Order
     plan: Plan
     steps: tuple[Step, ...]
     batch_size: int
+    source: Source = FILES
 
     @classmethod
     def over(

@@ -28,17 +28,17 @@ def graph(
     count: int,
     device: str,
     source: Callable[[], Arrays],
-    deterministic: bool = False,
+    hw_decoder_load: float | None = None,
 ) -> DataNode:
     """The pictures of a batch, (N, h, w, 3) uint8 on `device`: read, decoded, `count` kernels rendered.
 
-    outline        the program of any pictures; only what holds for all of them is read from it
-    device         "cpu", or "gpu" with mixed decoding
-    source         gives (path_matrix(paths), *arguments(program, outline, count)) of the next batch
-    deterministic  keep the hardware decoder out, whose share of a batch depends on the batch
+    outline          the program of any pictures; only what holds for all of them is read from it
+    device           "cpu", or "gpu" with mixed decoding
+    source           gives (path_matrix(paths), *arguments(program, outline, count)) of the next batch
+    hw_decoder_load  the GPU's hardware decoder's share of a batch, 0 to 1; None leaves it to DALI
     """
     files, *inputs = _inputs(source, (path_matrix(["/"]), *arguments(outline, outline, count)))
-    images = _decoded(fn.io.file.read(files, dont_use_mmap=True), device, deterministic)
+    images = _decoded(fn.io.file.read(files, dont_use_mmap=True), device, hw_decoder_load)
     return _rendered(images, outline, count, inputs)
 
 
@@ -71,7 +71,7 @@ def _inputs(source: Callable[[], Any], examples: Arrays) -> list[DataNode]:
     return list(fn.external_source(source, num_outputs=count, batch=True, dtype=dtypes, ndim=dimensions))
 
 
-def _decoded(files: DataNode, device: str, deterministic: bool) -> DataNode:
+def _decoded(files: DataNode, device: str, hw_decoder_load: float | None) -> DataNode:
     if device == "cpu":
         return fn.decoders.image(files, device="cpu", output_type=types.RGB)
     return fn.decoders.image(
@@ -80,7 +80,7 @@ def _decoded(files: DataNode, device: str, deterministic: bool) -> DataNode:
         output_type=types.RGB,
         # What libjpeg-turbo does, and with it every CPU decoder here.
         jpeg_fancy_upsampling=True,
-        hw_decoder_load=0.0 if deterministic else None,
+        hw_decoder_load=hw_decoder_load,
     )
 
 

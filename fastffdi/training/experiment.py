@@ -15,6 +15,7 @@ from fastffdi.errors import DataError, SettingError
 from fastffdi.loaders import choose as loaders
 from fastffdi.loaders.batch import Loader
 from fastffdi.loaders.feed import Feed
+from fastffdi.loaders.settings import LoaderSettings
 from fastffdi.model import backbone, checkpoint, precision
 from fastffdi.model.device import choose_device, choose_threads
 from fastffdi.recipe import recipe as recipes
@@ -125,7 +126,7 @@ def prepare(settings: Settings, dataset: Dataset, say: Callable[[str], None]) ->
     say(f"{settings.backbone} on {device}, loader {kind}, {numbers.reason}")
     threads = choose_threads(settings.threads)
     feeds = _feeds(settings, dataset, recipe, threads)
-    train, val = (loaders.build(kind, feed, threads, device) for feed in feeds)
+    train, val = (loaders.build(kind, feed, LoaderSettings(threads), device) for feed in feeds)
     trainer = _trainer(settings, recipe, model, numbers, device, len(train))
     pictures = sum(len(feed.order) for feed in feeds)
     return Experiment(settings, dataset, recipe, trainer, train, val, pictures)

@@ -8,6 +8,7 @@ from fastffdi.errors import SettingError
 from fastffdi.loaders import choose
 from fastffdi.loaders.cpu import CpuLoader
 from fastffdi.loaders.feed import Feed
+from fastffdi.loaders.settings import LoaderSettings
 from fastffdi.loaders.stock import StockLoader
 from fastffdi.recipe.steps import STEPS
 
@@ -51,6 +52,6 @@ def test_names_build_their_loaders(pictures: Manifest):
 
     feed = Feed.over(pictures, STEPS_HERE, 8, 1)
     for name, kind in {"cpu": CpuLoader, "dali": DaliLoader, "torchvision": StockLoader}.items():
-        loader = choose.build(name, feed, 1, CPU)
+        loader = choose.build(name, feed, LoaderSettings(1), CPU)
         assert type(loader) is kind
         loader.close()

@@ -56,7 +56,7 @@ def build(pictures: Manifest) -> Iterator[Build]:
     ) -> DaliLoader:
         order = Order(len(manifest), 1, rank=share[0], world=share[1])
         feed = Feed(manifest, order, Plan(1), steps, batch_size)
-        loaders.append(DaliLoader(feed, threads, device, deterministic=True, depth=depth))
+        loaders.append(DaliLoader(feed, threads, device, depth, hw_decoder_load=0.0))
         return loaders[-1]
 
     yield make
