@@ -32,6 +32,13 @@ _FORMATS = {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG"}
 @click.option(
     "--epoch", type=click.IntRange(min=1), default=1, show_default=True, help="The first, as train counts."
 )
+@click.option(
+    "--epochs",
+    type=click.IntRange(min=1),
+    default=5,
+    show_default=True,
+    help="As for train: a recipe may leave the last unmixed.",
+)
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True)
 @click.option("--steps", "stepwise", is_flag=True, help="Show the pictures after every step.  [default: off]")
 @click.option(
@@ -45,14 +52,15 @@ def preview(
     pictures: int,
     draws: int,
     epoch: int,
+    epochs: int,
     seed: int,
     stepwise: bool,
     evaluation: bool,
 ) -> None:
     """Draw what a recipe makes of pictures: what the model is given with that seed, epoch by epoch.
 
-    Pictures are the first that training comes to. A recipe that mixes pictures gets a second table, with the
-    pairs that it mixes first and their soft labels.
+    Pictures are the first that training comes to. Where the recipe mixes pictures in that epoch there is a
+    second table, with the pairs that it mixes first and their soft labels.
     """
     _check_output(output)
     from fastffdi.cli.pictures import training_pictures
@@ -62,7 +70,6 @@ def preview(
     from fastffdi.inference.sheet import sheet
     from fastffdi.model.backbone import preprocessing
     from fastffdi.recipe import recipe as recipes
-    from fastffdi.recipe.plan import Plan
     from fastffdi.training.mix import Mixer
 
     name = pipeline or ("demo" if data is None else "standard")
@@ -72,8 +79,9 @@ def preview(
     steps = recipe.eval if evaluation else recipe.train
     view = Preview(manifest, steps, seed, epoch - 1, pictures)
     tables = [view.by_step() if stepwise else view.by_epoch(1 if evaluation else draws)]
-    if recipe.mix is not None and not evaluation:
-        tables.append(view.mixed(Mixer(recipe.mix, Plan(seed))))
+    mixer = Mixer.of_run(recipe.mix, seed, epochs)
+    if mixer is not None and not evaluation and epoch - 1 < mixer.until:
+        tables.append(view.mixed(mixer))
     part = "evaluation" if evaluation else "training"
     paper = sheet(f"{Path(name).name} · {part}", f"{described} · seed {seed}", tables)
     with atomic(output) as file:

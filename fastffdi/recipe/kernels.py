@@ -62,7 +62,8 @@ class Window(Kernel):
     """Cut out a window; what lies outside the picture comes from `mode`, as in torchvision's pad.
 
     "constant" is `fill`, "edge" the nearest pixel, "reflect" mirrors without and "symmetric" with the edge.
-    `inside` says that no window reaches outside, whatever the picture.
+    `inside` says that no window reaches outside, whatever the picture. Mirrored afterwards, left-right where
+    `horizontal` (N,) bool, upside down where `vertical` (N,) bool; None where nothing mirrors any picture.
     """
 
     start: np.ndarray  # (N, 2) int32 top, left in pixels; may be negative
@@ -70,12 +71,15 @@ class Window(Kernel):
     fill: int = 0
     mode: str = "constant"
     inside: bool = False
+    horizontal: np.ndarray | None = None
+    vertical: np.ndarray | None = None
 
     def out_size(self, size: np.ndarray) -> np.ndarray:
         return self.size
 
     def neutral(self, size: np.ndarray) -> dict[str, np.ndarray]:
-        return {"start": np.zeros((1, 2), np.int32), "size": size}
+        still = np.zeros(1, bool)
+        return {"start": np.zeros((1, 2), np.int32), "size": size, "horizontal": still, "vertical": still}
 
 
 @dataclass(frozen=True)

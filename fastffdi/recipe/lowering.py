@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
 
-from fastffdi.recipe.kernels import Flip, Kernel, Program, Resize, Table, Warp, Window
+from fastffdi.recipe.fusion import joined
+from fastffdi.recipe.kernels import Kernel, Program
 from fastffdi.recipe.plan import VIEW_STREAMS, Plan
 from fastffdi.recipe.steps.base import Step, TooSmall
 from fastffdi.recipe.steps.combine import Combined
@@ -125,6 +125,7 @@ def _numbers(
 
 def _lowered(steps: Sequence[Step], numbers: Iterable[np.ndarray], size: np.ndarray) -> Program:
     kernels: list[Kernel] = []
+    begun = size
     for step, u in zip(steps, numbers, strict=True):
         try:
             lowered = step.lower(u, size)
@@ -133,44 +134,6 @@ def _lowered(steps: Sequence[Step], numbers: Iterable[np.ndarray], size: np.ndar
         except ValueError as error:
             raise ValueError(f"{step.name()}: {error}") from None
         for kernel in lowered:
+            kernels.append(kernel)
             size = kernel.out_size(size)
-            _append(kernels, kernel)
-    return Program(tuple(kernels))
-
-
-def _append(kernels: list[Kernel], kernel: Kernel) -> None:
-    fused = _fused(kernels[-1], kernel) if kernels else None
-    if fused is None:
-        kernels.append(kernel)
-    else:
-        kernels[-1] = fused
-
-
-def _fused(first: Kernel, then: Kernel) -> Kernel | None:
-    """One kernel that does both, where that changes no pixel or is what two mean by definition."""
-    match first, then:
-        case Resize(), Flip():
-            return dataclasses.replace(first, roi=_turned(first.roi, then))
-        case Window(), Window() if then.inside:
-            return dataclasses.replace(first, start=first.start + then.start, size=then.size)
-        case Flip(), Flip():
-            return Flip(first.horizontal ^ then.horizontal, first.vertical ^ then.vertical)
-        case Table(), Table():
-            return Table(np.take_along_axis(then.table, first.table.astype(np.intp), axis=1))
-        case Warp(), Warp() if (first.interpolation, first.fill) == (then.interpolation, then.fill):
-            # Consecutive warps are defined as one interpolation.
-            projective = first.projective or then.projective
-            return dataclasses.replace(first, matrix=first.matrix @ then.matrix, projective=projective)
-    return None
-
-
-def _turned(roi: np.ndarray, flip: Flip) -> np.ndarray:
-    """The regions with their ends swapped where the result is to be flipped."""
-    top, left, bottom, right = roi.T
-    columns = [
-        np.where(flip.vertical, bottom, top),
-        np.where(flip.horizontal, right, left),
-        np.where(flip.vertical, top, bottom),
-        np.where(flip.horizontal, left, right),
-    ]
-    return np.stack(columns, axis=1)
+    return Program(joined(kernels, begun))

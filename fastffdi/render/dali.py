@@ -111,11 +111,14 @@ def _resize(images: DataNode, fixed: Resize, start: DataNode, end: DataNode, *si
 
 
 def _window_arrays(kernel: Window, fixed: Window) -> Arrays:
-    return (kernel.start,) if _one_size(fixed) else (kernel.start, kernel.size)
+    size = () if _one_size(fixed) else (kernel.size,)
+    flips = () if kernel.horizontal is None else (kernel.horizontal, kernel.vertical)
+    return (kernel.start, *flips, *size)
 
 
-def _window(images: DataNode, fixed: Window, start: DataNode, *size: DataNode) -> DataNode:
-    return fn.slice(
+def _window(images: DataNode, fixed: Window, start: DataNode, *more: DataNode) -> DataNode:
+    flips, size = (more[:2], more[2:]) if fixed.horizontal is not None else ((), more)
+    out = fn.slice(
         images,
         start=start,
         shape=size[0] if size else fixed.size[0].tolist(),
@@ -123,6 +126,7 @@ def _window(images: DataNode, fixed: Window, start: DataNode, *size: DataNode) -
         out_of_bounds_policy="pad",
         fill_values=fixed.fill,
     )
+    return fn.flip(out, horizontal=flips[0], vertical=flips[1]) if flips else out
 
 
 def _flip_arrays(kernel: Flip, fixed: Flip) -> Arrays:

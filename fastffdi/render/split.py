@@ -35,6 +35,6 @@ def described(kernel: Kernel) -> str:
     special = [
         f"{field.name} {getattr(kernel, field.name)}"
         for field in dataclasses.fields(kernel)
-        if field.default is not dataclasses.MISSING and getattr(kernel, field.name) != field.default
+        if field.default not in (dataclasses.MISSING, None) and getattr(kernel, field.name) != field.default
     ]
     return type(kernel).__name__ + (" with " + " and ".join(special) if special else "")

@@ -45,6 +45,13 @@ class Mixer:
     plan: Plan
     until: float = math.inf
 
+    @classmethod
+    def of_run(cls, mix: Mix | None, seed: int, epochs: int) -> Mixer | None:
+        """The mixer of a run of so many epochs, the last of which `mix` may leave out; None without `mix`."""
+        if mix is None:
+            return None
+        return cls(mix, Plan(seed), epochs - mix.off_epochs if mix.off_epochs else math.inf)
+
     def __call__(self, images: torch.Tensor, labels: torch.Tensor, batch: Batch) -> tuple[torch.Tensor, ...]:
         """Mixed images (N, C, H, W), the partners' labels (N,), and the share (N,) of a picture's own label.
 

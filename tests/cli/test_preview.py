@@ -63,6 +63,18 @@ def test_mixing_adds_a_table(fastffdi: Run, tiny: Path, tmp_path: Path):
     assert mixed > plain == evaluated
 
 
+def test_no_pairs_are_shown_in_an_epoch_left_unmixed(fastffdi: Run, tiny: Path, tmp_path: Path):
+    mine = tmp_path / "mine.yaml"
+    mine.write_text((tiny / "recipe.yaml").read_text() + "mix: {mixup: 0.4, off_epochs: 2}\n")
+    words = ("preview", "--data", tiny, "--pictures", 2, "--epochs", 4, "-o", tmp_path / "sheet.png")
+    for epoch in range(1, 5):
+        mixed, plain = (
+            size(fastffdi(*words, "--epoch", epoch, "--pipeline", recipe).out)[1]
+            for recipe in (mine, tiny / "recipe.yaml")
+        )
+        assert (mixed > plain) == (epoch <= 2)
+
+
 def test_any_folder_of_pictures_will_do(fastffdi: Run, tiny: Path, tmp_path: Path):
     words = ("--pipeline", tiny / "recipe.yaml", "--pictures", 2, "-o", tmp_path / "sheet.png")
     assert fastffdi("preview", "--data", tiny / "valset", *words).code == 0

@@ -53,6 +53,7 @@ SURFACE = {
         "--pictures": 6,
         "--draws": 6,
         "--epoch": 1,
+        "--epochs": 5,
         "--seed": 0,
         "--steps": False,
         "--eval": False,

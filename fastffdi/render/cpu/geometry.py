@@ -19,6 +19,13 @@ _INTERPOLATION = {"nearest": cv2.INTER_NEAREST, "bilinear": cv2.INTER_LINEAR}
 
 
 def window(image: np.ndarray, kernel: Window, i: int) -> np.ndarray:
+    out = _cut(image, kernel, i)
+    if kernel.horizontal is None or kernel.vertical is None:
+        return out
+    return _flipped(out, bool(kernel.horizontal[i]), bool(kernel.vertical[i]))
+
+
+def _cut(image: np.ndarray, kernel: Window, i: int) -> np.ndarray:
     top, left = kernel.start[i].tolist()
     height, width = kernel.size[i].tolist()
     bottom, right = top + height, left + width

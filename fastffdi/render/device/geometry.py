@@ -11,8 +11,10 @@ from fastffdi.render.device.tensors import Parameters, levels, mirrored, separab
 
 def window(x: torch.Tensor, kernel: Window, p: Parameters) -> torch.Tensor:
     height, width = (int(side) for side in kernel.size[0])
-    ys = p["start"][:, :1] + torch.arange(height, device=x.device)
-    xs = p["start"][:, 1:] + torch.arange(width, device=x.device)
+    down, across = (torch.arange(side, device=x.device)[None] for side in (height, width))
+    if kernel.horizontal is not None:
+        down, across = _turned(p["vertical"], height), _turned(p["horizontal"], width)
+    ys, xs = p["start"][:, :1] + down, p["start"][:, 1:] + across
     out = _gathered(x, _inside(ys, x.shape[1], kernel.mode), _inside(xs, x.shape[2], kernel.mode))
     if kernel.mode != "constant":
         return out

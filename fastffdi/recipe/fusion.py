@@ -1,0 +1,109 @@
+"""Fusion: two kernels in a row as one, where no rounding lies between them.
+
+Window and Flip are maps of indices: they fuse with each other and into the region of a Resize without
+changing a pixel, but that to resize a mirrored picture may round otherwise than to mirror a resized one.
+Tables fuse exactly. Consecutive warps are defined as one interpolation. A Matrix fuses with nothing, not even
+with Normalize: every kernel before Normalize rounds and clamps to uint8, which one product would not do.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterable
+
+import numpy as np
+
+from fastffdi.recipe.kernels import Flip, Kernel, Resize, Table, Warp, Window
+
+
+def joined(kernels: Iterable[Kernel], size: np.ndarray) -> tuple[Kernel, ...]:
+    """The kernels for pictures of height, width `size` (N, 2), each fused with the next where they can be."""
+    whole: list[Kernel] = []
+    before: list[np.ndarray] = []  # the size in front of each
+    for kernel in kernels:
+        both = fused(whole[-1], kernel, before[-1]) if whole else None
+        if both is None:
+            whole.append(kernel)
+            before.append(size)
+        else:
+            whole[-1] = both
+        size = kernel.out_size(size)
+    return tuple(whole)
+
+
+def fused(first: Kernel, then: Kernel, size: np.ndarray) -> Kernel | None:
+    """One kernel that does both to pictures of height, width `size` (N, 2), or None.
+
+    Which kernels fuse does not depend on the parameters of single pictures.
+    """
+    match first, then:
+        case Flip(), Flip():
+            return Flip(first.horizontal ^ then.horizontal, first.vertical ^ then.vertical)
+        case Flip(), Window():
+            return _flipped(dataclasses.replace(then, start=_mirrored(then, first, size)), first)
+        case Window(), Flip():
+            return _flipped(first, then)
+        case Window(), Window() if then.inside:
+            start = first.start + _mirrored(then, _flip_of(first), first.size)
+            cut = dataclasses.replace(first, start=start, size=then.size)
+            return cut if then.horizontal is None else _flipped(cut, _flip_of(then))
+        case Window(), Resize() if first.inside:
+            region = _region(first, size)
+            return dataclasses.replace(then, roi=_within(region, then.roi))
+        case Flip(), Resize():
+            whole = np.tile(np.array([[0, 0, 1, 1]], np.float32), (len(then.roi), 1))
+            return dataclasses.replace(then, roi=_within(_turned(whole, first), then.roi))
+        case Resize(), Flip():
+            return dataclasses.replace(first, roi=_turned(first.roi, then))
+        case Table(), Table():
+            return Table(np.take_along_axis(then.table, first.table.astype(np.intp), axis=1))
+        case Warp(), Warp() if (first.interpolation, first.fill) == (then.interpolation, then.fill):
+            projective = first.projective or then.projective
+            return dataclasses.replace(first, matrix=first.matrix @ then.matrix, projective=projective)
+    return None
+
+
+def _flip_of(window: Window) -> Flip:
+    """The flip that a window ends with; one that does nothing where it has none."""
+    still = np.zeros(len(window.start), bool)
+    return Flip(
+        still if window.horizontal is None else window.horizontal,
+        still if window.vertical is None else window.vertical,
+    )
+
+
+def _flipped(window: Window, flip: Flip) -> Window:
+    own = _flip_of(window)
+    return dataclasses.replace(
+        window, horizontal=own.horizontal ^ flip.horizontal, vertical=own.vertical ^ flip.vertical
+    )
+
+
+def _mirrored(window: Window, flip: Flip, size: np.ndarray) -> np.ndarray:
+    """Where the window begins (N, 2) in pictures of `size` that are not flipped yet."""
+    turned = np.stack([flip.vertical, flip.horizontal], axis=1)
+    return np.where(turned, size - window.start - window.size, window.start).astype(np.int32)
+
+
+def _region(window: Window, size: np.ndarray) -> np.ndarray:
+    """The window as a region (N, 4) float64, fractions of the picture, with its ends swapped for flips."""
+    ends = np.concatenate([window.start, window.start + window.size], axis=1) / np.tile(size, (1, 2))
+    return _turned(ends, _flip_of(window))
+
+
+def _within(outer: np.ndarray, inner: np.ndarray) -> np.ndarray:
+    """The region (N, 4) float32 that is `inner` in the picture that `outer` is in a larger one."""
+    start, extent = outer[:, :2], outer[:, 2:] - outer[:, :2]
+    return (np.tile(start, (1, 2)) + inner * np.tile(extent, (1, 2))).astype(np.float32)
+
+
+def _turned(roi: np.ndarray, flip: Flip) -> np.ndarray:
+    """The regions with their ends swapped where the result is to be flipped."""
+    top, left, bottom, right = roi.T
+    columns = [
+        np.where(flip.vertical, bottom, top),
+        np.where(flip.horizontal, right, left),
+        np.where(flip.vertical, top, bottom),
+        np.where(flip.horizontal, left, right),
+    ]
+    return np.stack(columns, axis=1)

@@ -1,0 +1,177 @@
+"""Fused programs against the composition of their kernels in float64, in which nothing is rounded."""
+
+import math
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from fastffdi.recipe.fusion import joined
+from fastffdi.recipe.kernels import Flip, Kernel, Matrix, Normalize, Program, Resize, Table, Warp, Window
+from fastffdi.render.cpu import renderer
+from fastffdi.render.device import stage
+
+H, W = 40, 52
+SIZE = np.array([[H, W]], np.int32)
+
+
+@pytest.fixture(scope="module")
+def image(paint) -> np.ndarray:
+    return paint(H, W, 3)
+
+
+def on_cpu(image: np.ndarray, kernels: tuple[Kernel, ...]) -> np.ndarray:
+    return renderer.render(image, Program(kernels), 0)
+
+
+def on_device(image: np.ndarray, kernels: tuple[Kernel, ...]) -> np.ndarray:
+    return stage.render(torch.from_numpy(image.copy())[None], kernels)[0].numpy()
+
+
+both = pytest.mark.parametrize("render", [on_cpu, on_device])
+
+# The composition: float64 (H, W, 3) pictures, kernel by kernel as they stand.
+
+
+def composed(image: np.ndarray, kernels: list[Kernel]) -> np.ndarray:
+    out = image.astype(float)
+    while kernels:
+        count = next((k for k, kernel in enumerate(kernels) if not isinstance(kernel, Warp)), len(kernels))
+        # Consecutive warps are one interpolation by definition.
+        out = warped(out, kernels[:count]) if count else ALONE[type(kernels[0])](out, kernels[0])
+        kernels = kernels[max(count, 1) :]
+    return out
+
+
+def windowed(x: np.ndarray, kernel: Window) -> np.ndarray:
+    (top, left), (height, width) = kernel.start[0], kernel.size[0]
+    margins = ((H + W, H + W), (H + W, H + W), (0, 0))
+    fill = {"constant_values": kernel.fill} if kernel.mode == "constant" else {}
+    return np.pad(x, margins, kernel.mode, **fill)[top + H + W :, left + H + W :][:height, :width]
+
+
+def flipped(x: np.ndarray, kernel: Flip) -> np.ndarray:
+    return x[:: -1 if kernel.vertical[0] else 1, :: -1 if kernel.horizontal[0] else 1]
+
+
+def resized(x: np.ndarray, kernel: Resize) -> np.ndarray:
+    height, width = kernel.size[0]
+    return np.einsum("hg,wv,gvc->hwc", triangles(len(x), height), triangles(x.shape[1], width), x)
+
+
+def triangles(length: int, out: int) -> np.ndarray:
+    """Pillow's antialiased bilinear weights (out, length)."""
+    step = length / out
+    centre, at = step * (np.arange(out)[:, None] + 0.5), np.arange(length) + 0.5
+    weights = np.maximum(1 - np.abs(at - centre) / max(step, 1), 0)
+    return weights / weights.sum(axis=1, keepdims=True)
+
+
+def looked_up(x: np.ndarray, kernel: Table) -> np.ndarray:
+    return kernel.table[0][x.astype(int)].astype(float)
+
+
+def warped(x: np.ndarray, kernels: list[Warp]) -> np.ndarray:
+    ys, xs = np.mgrid[: x.shape[0], : x.shape[1]].astype(float)
+    for kernel in reversed(kernels):
+        xs, ys, scale = np.einsum("ij,jhw->ihw", kernel.matrix[0], np.stack([xs, ys, np.ones_like(xs)]))
+        xs, ys = xs / scale, ys / scale
+    return bilinear(x, ys, xs, kernels[0].fill)
+
+
+def bilinear(x: np.ndarray, ys: np.ndarray, xs: np.ndarray, fill: int) -> np.ndarray:
+    around = np.pad(x, ((2, 2), (2, 2), (0, 0)), constant_values=fill)
+    ys, xs = ys.clip(-2, x.shape[0]) + 2, xs.clip(-2, x.shape[1]) + 2
+    top, left = np.floor(ys).astype(int), np.floor(xs).astype(int)
+    down, right = (ys - top)[..., None], (xs - left)[..., None]
+    upper = around[top, left] * (1 - right) + around[top, left + 1] * right
+    lower = around[top + 1, left] * (1 - right) + around[top + 1, left + 1] * right
+    return upper * (1 - down) + lower * down
+
+
+ALONE = {Window: windowed, Flip: flipped, Resize: resized, Table: looked_up}
+
+# Chains of kernels for one picture.
+
+
+def one(*values: object, dtype: type = np.int32) -> np.ndarray:
+    return np.array([values], dtype)
+
+
+flips = st.builds(lambda h, v: Flip(np.array([h]), np.array([v])), st.booleans(), st.booleans())
+
+
+@st.composite
+def index_maps(draw: st.DrawFn, padded: bool) -> list[Kernel]:
+    """One to six windows and flips; the windows may reach outside the picture where `padded`."""
+    kernels: list[Kernel] = []
+    height, width = H, W
+    for _ in range(draw(st.integers(1, 6))):
+        if draw(st.booleans()):
+            kernels.append(draw(flips))
+            continue
+        inside = not padded or draw(st.booleans())
+        top, left = (draw(st.integers(0 if inside else -5, side // 4)) for side in (height, width))
+        lower, right = (draw(st.integers(0 if inside else -5, side // 4)) for side in (height, width))
+        height, width = height - top - lower, width - left - right
+        mode = draw(st.sampled_from(["constant", "edge", "reflect", "symmetric"]))
+        kernels.append(Window(one(top, left), one(height, width), 9, mode, inside))
+    return kernels
+
+
+@both
+@given(kernels=index_maps(padded=True))
+def test_windows_and_flips_are_one_map_of_indices(render, image: np.ndarray, kernels: list[Kernel]) -> None:
+    fused = joined(kernels, SIZE)
+    paddings = sum(isinstance(kernel, Window) and not kernel.inside for kernel in kernels)
+    assert len(fused) <= 1 + paddings
+    assert np.array_equal(render(image, fused), composed(image, kernels))
+
+
+@both
+@given(kernels=index_maps(padded=False), size=st.tuples(st.integers(4, 60), st.integers(4, 60)), after=flips)
+def test_windows_and_flips_are_the_region_of_a_resize(
+    render, image: np.ndarray, kernels: list[Kernel], size: tuple[int, int], after: Flip
+) -> None:
+    chain = [*kernels, Resize(one(0, 0, 1, 1, dtype=np.float32), one(*size)), after]
+    fused = joined(chain, SIZE)
+    assert [type(kernel) for kernel in fused] == [Resize]
+    difference = np.abs(render(image, fused) - composed(image, chain))
+    assert difference.max() <= 1.01  # half a level of rounding, and torch's weights of 8 bits
+    assert difference.mean() <= 0.35
+
+
+@both
+@given(seeds=st.lists(st.integers(0, 99), min_size=2, max_size=5))
+def test_tables_are_one_table(render, image: np.ndarray, seeds: list[int]) -> None:
+    chain = [Table(np.random.default_rng(seed).integers(0, 256, (1, 256)).astype(np.uint8)) for seed in seeds]
+    fused = joined(chain, SIZE)
+    assert len(fused) == 1
+    assert np.array_equal(render(image, fused), composed(image, list(chain)))
+
+
+def turn(angle: float, scale: float, shift: float) -> Warp:
+    cosine, sine = scale * math.cos(angle), scale * math.sin(angle)
+    matrix = [[cosine, -sine, shift + W / 3 * sine], [sine, cosine, -W / 3 * sine], [0, 0, 1]]
+    return Warp(np.array([matrix]), "bilinear", 70)
+
+
+turns = st.builds(turn, st.floats(-1, 1), st.floats(0.8, 1.25), st.floats(-4, 4))
+
+
+@both
+@given(chain=st.lists(turns, min_size=2, max_size=4))
+def test_warps_are_one_interpolation(render, image: np.ndarray, chain: list[Warp]) -> None:
+    fused = joined(chain, SIZE)
+    assert len(fused) == 1
+    difference = np.abs(render(image, fused) - composed(image, list(chain)))
+    assert difference.mean() <= 0.6  # OpenCV's coordinates are multiples of 1/32 of a pixel
+    assert np.quantile(difference, 0.99) <= 5
+
+
+def test_colours_and_normalisation_stay_apart() -> None:
+    colour = Matrix(np.eye(3, 4, dtype=np.float32)[None])
+    kernels = (colour, colour, Table(np.arange(256, dtype=np.uint8)[None]), Normalize((0,) * 3, (1,) * 3))
+    assert joined(kernels, SIZE) == kernels
