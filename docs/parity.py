@@ -28,11 +28,15 @@ from test_parity import JITTERS
 from fastffdi.bench import machine
 from fastffdi.data.demo import demo_folder
 from fastffdi.data.layout import EXTENSIONS
-from fastffdi.loaders.decode import decode_file
+from fastffdi.loaders.decode import Region, decode_file
+from fastffdi.recipe.kernels import Resize
 from fastffdi.recipe.steps import ColorJitter
 from fastffdi.recipe.steps.base import Step
+from fastffdi.render.cpu.geometry import resize
 
 COUNT = 20
+#: Pixels a side that the pictures of reduced size are resized to.
+TARGET = 256
 #: Height and width in pixels: at most, to save time; and at least, which is what the DeviceStage is given.
 LARGEST, LEAST = (320, 360), (160, 160)
 
@@ -56,6 +60,13 @@ difference in levels of 255. {pictures}
 with the factors 1 ± 0.5 and hue ± 0.3:
 
 {jitter}
+
+## Decoding at a reduced size
+
+`decode: {{scaled: true}}` lets the `cpu` loader decode a JPEG at 1/2, 1/4 or 1/8 where that is still as large
+as the resize asks. {large} against the same resize to {target} × {target} of the picture decoded whole:
+
+{scaled}
 
 ## Not in the table
 
@@ -82,11 +93,15 @@ def main() -> None:
     output = Path(sys.argv[1]) if len(sys.argv) > 1 else HERE / "parity.md"
     warnings.filterwarnings("ignore", category=DeprecationWarning, module="torchvision")
     images, described = pictures()
+    paths, large = large_pictures()
     text = TEXT.format(
         pictures=described,
         steps=table(("step", "dali", "cpu", "device"), steps_rows(images)),
         own="\n".join(f"* `{name}` is {what}" for name, what in OWN.items()),
         jitter=table(("part", "mean", "greatest"), jitter_rows(images)),
+        large=large,
+        target=TARGET,
+        scaled=table(("decoded at", "pictures", "mean", "mean of the worst", "greatest"), scaled_rows(paths)),
         setting=setting(),
     )
     output.write_text(text, encoding="utf-8")
@@ -106,6 +121,42 @@ def pictures() -> tuple[list[Picture], str]:
     generated = "generated pictures of the demo set, since `FASTFFDI_TEST_DATA` names no photographs"
     kind = "photographs" if named else generated
     return images, f"On {len(images)} {kind}, cut to at most {LARGEST[0]} × {LARGEST[1]} pixels."
+
+
+def large_pictures() -> tuple[list[Path], str]:
+    """Pictures much larger than TARGET, and words for them."""
+    named = os.environ.get("FASTFFDI_TEST_DATA")
+    folder, kind = (
+        (Path(named) / "large", "camera pictures")
+        if named
+        else (demo_folder() / "trainset", "generated pictures of the demo set")
+    )
+    paths = sorted(path for path in folder.iterdir() if path.suffix.lower() in EXTENSIONS)[:COUNT]
+    return paths, f"{len(paths)} {kind}"
+
+
+def scaled_rows(paths: list[Path]) -> list[tuple[str, ...]]:
+    """Differences by how far a picture could be reduced."""
+    whole = Region(1, 1, TARGET, TARGET)
+    step = Resize(np.array([[0, 0, 1, 1]], np.float32), np.array([[TARGET, TARGET]], np.int32))
+    found: dict[int, list[tuple[float, int]]] = {}
+    for path in map(str, paths):
+        image = decode_file(path)
+        small, large = (resize(x, step, 0).astype(int) for x in (decode_file(path, whole), image))
+        apart = np.abs(small - large)
+        found.setdefault(whole.reduction(*image.shape[:2]), []).append(
+            (float(apart.mean()), int(apart.max()))
+        )
+    return [
+        (
+            f"1/{factor}" if factor > 1 else "full size",
+            str(len(some)),
+            shown(float(np.mean([mean for mean, _ in some]))),
+            shown(max(mean for mean, _ in some)),
+            str(max(most for _, most in some)),
+        )
+        for factor, some in sorted(found.items())
+    ]
 
 
 def steps_rows(images: list[Picture]) -> list[tuple[str, ...]]:

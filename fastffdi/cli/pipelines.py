@@ -34,7 +34,8 @@ def pipelines(name: str | None) -> None:
     for entry in catalogue.steps():
         _show(entry)
     click.echo("\nBeside train and eval")
-    _show(catalogue.mix())
+    for entry in catalogue.blocks():
+        _show(entry)
 
 
 def _show(entry: Entry) -> None:

@@ -68,6 +68,7 @@ def preview(
     from fastffdi.files import atomic
     from fastffdi.inference.preview import Preview
     from fastffdi.inference.sheet import sheet
+    from fastffdi.loaders.source import Files
     from fastffdi.model.backbone import preprocessing
     from fastffdi.recipe import recipe as recipes
     from fastffdi.training.mix import Mixer
@@ -77,7 +78,7 @@ def preview(
     recipe = loaded.resolve(own.size, own.mean, own.std)  # type: ignore[arg-type]  # means of 3 channels
     manifest, described = training_pictures(data, console())
     steps = recipe.eval if evaluation else recipe.train
-    view = Preview(manifest, steps, seed, epoch - 1, pictures)
+    view = Preview(manifest, steps, seed, epoch - 1, pictures, Files(recipe.decode.scaled))
     tables = [view.by_step() if stepwise else view.by_epoch(1 if evaluation else draws)]
     mixer = Mixer.of_run(recipe.mix, seed, epochs)
     if mixer is not None and not evaluation and epoch - 1 < mixer.until:

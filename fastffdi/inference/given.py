@@ -13,6 +13,7 @@ from fastffdi.data.order import Order
 from fastffdi.errors import DataError
 from fastffdi.loaders.batch import Batch
 from fastffdi.loaders.decode import decode_file
+from fastffdi.loaders.source import FILES, Source
 from fastffdi.recipe.kernels import Normalize, Program
 from fastffdi.recipe.lowering import lower
 from fastffdi.recipe.plan import Plan
@@ -37,7 +38,8 @@ class Pictures:
     names   as the user wrote them
     paths   their files
     labels  (N,) int64: 0 real, 1 fake, −1 unknown
-    images  as decoded, each of its own size
+    images  as decoded whole, each of its own size
+    source  where the loader takes them from
     """
 
     rows: np.ndarray
@@ -45,14 +47,16 @@ class Pictures:
     paths: list[str]
     labels: np.ndarray
     images: list[Picture]
+    source: Source = FILES
 
     @classmethod
-    def first(cls, manifest: Manifest, seed: int, epoch: int, count: int) -> Pictures:
+    def first(cls, manifest: Manifest, seed: int, epoch: int, count: int, source: Source = FILES) -> Pictures:
         """The first that training comes to in an epoch. Raises UndecodablePicture."""
         rows = Order(len(manifest), seed).epoch(epoch)[0][:count]
         labels = np.full(len(rows), -1) if manifest.labels is None else manifest.labels[rows]
         paths = manifest.paths(rows)
-        return cls(rows, manifest.names[rows].tolist(), paths, labels, [decode_file(path) for path in paths])
+        images = [decode_file(path) for path in paths]
+        return cls(rows, manifest.names[rows].tolist(), paths, labels, images, source)
 
     def head(self, count: int) -> Pictures:
         """The first `count` of them."""
@@ -62,6 +66,7 @@ class Pictures:
             self.paths[:count],
             self.labels[:count],
             self.images[:count],
+            self.source,
         )
 
     def program(self, steps: Sequence[Step], plan: Plan, epoch: int) -> Program:
@@ -71,6 +76,13 @@ class Pictures:
             return lower(steps, plan, epoch, self.rows, np.zeros_like(self.rows), sizes)
         except TooSmall as error:
             raise DataError(f"{self.paths[error.picture]}: {error}") from None
+
+    def levels(self, program: Program) -> list[Picture]:
+        """What their program makes of them, but for normalising."""
+        if self.source == FILES:
+            return _levels(self.images, program)
+        rows = enumerate(zip(self.rows.tolist(), self.paths, strict=True))
+        return _levels([self.source(row, path, program, i) for i, (row, path) in rows], program)
 
 
 @dataclass(frozen=True)
@@ -88,7 +100,7 @@ def draw(pictures: Pictures, steps: Sequence[Step], plan: Plan, epoch: int) -> l
     Steps are resolved; a Normalize at the end is left out, for pictures to look at.
     """
     program = pictures.program(steps, plan, epoch)
-    out = _levels(pictures.images, _without_normalize(program))
+    out = pictures.levels(program)
     views = program.views
     return [out[first : first + views] for first in range(0, len(out), views)]
 
@@ -101,7 +113,7 @@ def mixed(pictures: Pictures, steps: Sequence[Step], plan: Plan, epoch: int, mix
     program = pictures.program(steps, plan, epoch)
     normalize = program.kernels[-1]
     assert isinstance(normalize, Normalize), "recipes end with it"
-    levels = np.stack(_levels(pictures.images, _without_normalize(program)))
+    levels = np.stack(pictures.levels(program))
     images = DeviceStage(torch.device("cpu"), torch.float32)(
         torch.from_numpy(levels), program, len(program) - 1
     )
@@ -117,13 +129,9 @@ def mixed(pictures: Pictures, steps: Sequence[Step], plan: Plan, epoch: int, mix
     ]
 
 
-def _without_normalize(program: Program) -> Program:
-    return Program(tuple(kernel for kernel in program.kernels if not isinstance(kernel, Normalize)))
-
-
 def _levels(images: Sequence[Picture], program: Program) -> list[Picture]:
     """As in training on a CPU: the cpu renderer as far as it goes, the DeviceStage for the rest."""
-    kernels = program.kernels
+    kernels = tuple(kernel for kernel in program.kernels if not isinstance(kernel, Normalize))
     place = next((k for k, kernel in enumerate(kernels) if not can_render(kernel)), len(kernels))
     before = Program(kernels[:place])
     ready = [render(image, before, i) for i, image in enumerate(images)]

@@ -9,6 +9,7 @@ from functools import cached_property
 from fastffdi.data.manifest import LABELS, Manifest
 from fastffdi.inference.given import Mixer, Picture, Pictures, draw, mixed
 from fastffdi.inference.sheet import LARGEST, Cell, Row, Section, shortened
+from fastffdi.loaders.source import FILES, Source
 from fastffdi.recipe.plan import Plan
 from fastffdi.recipe.steps.base import Step
 from fastffdi.recipe.steps.colour import NormalizeStep
@@ -26,6 +27,7 @@ class Preview:
     seed: int
     epoch: int
     count: int
+    source: Source = FILES
 
     def by_epoch(self, draws: int) -> Section:
         """Each picture as its file has it, and as the model is given it in `draws` epochs from `epoch` on."""
@@ -70,7 +72,7 @@ class Preview:
     @cached_property
     def _known(self) -> Pictures:
         # One more than is shown: the last is mixed with the next.
-        return Pictures.first(self.manifest, self.seed, self.epoch, self.count + 1)
+        return Pictures.first(self.manifest, self.seed, self.epoch, self.count + 1, self.source)
 
 
 def _table(heading: str, pictures: Pictures, columns: dict[str, list[list[Picture]]]) -> Section:

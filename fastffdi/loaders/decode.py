@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from dataclasses import dataclass
 
 import cv2
 import numpy as np
@@ -16,15 +17,33 @@ from fastffdi.errors import UndecodablePicture
 MOST_PIXELS = 2 * 89_478_485
 
 
-def decode_file(path: str) -> np.ndarray:
-    """(H, W, 3) uint8 RGB. Raises UndecodablePicture with the path and the reason."""
+@dataclass(frozen=True)
+class Region:
+    """What is wanted of a picture: the fractions `down` × `across` of it, in `height` × `width` pixels."""
+
+    down: float
+    across: float
+    height: int
+    width: int
+
+    def reduction(self, height: int, width: int) -> int:
+        """8, 4, 2 or 1: by how much a picture of that size can be reduced and still has the pixels wanted."""
+        spare = min(height * self.down / self.height, width * self.across / self.width)
+        return next(factor for factor in (8, 4, 2, 1) if factor <= max(spare, 1))
+
+
+def decode_file(path: str, region: Region | None = None) -> np.ndarray:
+    """(H, W, 3) uint8 RGB; with a region, of a JPEG perhaps 1/2, 1/4 or 1/8 of that.
+
+    Raises UndecodablePicture with the path and the reason.
+    """
     try:
         with open(path, "rb", buffering=0) as file:
             data = file.read()
     except OSError as error:
         raise UndecodablePicture(path, error.strerror or "cannot be read") from None
     try:
-        return decode(data)
+        return decode(data, region)
     except UnidentifiedImageError:
         raise UndecodablePicture(path, "not a picture") from None
     except Exception as error:  # decoders raise whatever they like
@@ -32,11 +51,12 @@ def decode_file(path: str) -> np.ndarray:
         raise UndecodablePicture(path, reason) from None
 
 
-def decode(data: bytes) -> np.ndarray:
-    """(H, W, 3) uint8 RGB from a file's bytes. Raises what the decoder raises."""
+def decode(data: bytes, region: Region | None = None) -> np.ndarray:
+    """As `decode_file`, from a file's bytes. Raises what the decoder raises."""
     if data[:2] == b"\xff\xd8":
         try:
-            return upright(_decode_jpeg(data), orientation(data))
+            turned = orientation(data)
+            return upright(_decode_jpeg(data, region, turned >= 5), turned)
         except ValueError:
             pass  # what the strict fast path refuses (CMYK, stray bytes), Pillow may know how to read
     return _decode_with_pillow(data)
@@ -50,13 +70,25 @@ def upright(image: np.ndarray, turned: int) -> np.ndarray:
     return image if flip is None else cv2.flip(image, flip)
 
 
-def _decode_jpeg(data: bytes) -> np.ndarray:
+def _decode_jpeg(data: bytes, region: Region | None, sideways: bool) -> np.ndarray:
     height, width, colours, _ = simplejpeg.decode_jpeg_header(data)
     if colours in ("CMYK", "YCCK"):
         raise ValueError(f"{colours} is converted otherwise than by Pillow")
     if height * width > MOST_PIXELS:
         raise ValueError(f"{height}×{width} pixels are more than {MOST_PIXELS}")
-    return np.asarray(simplejpeg.decode_jpeg(data, "RGB", fastdct=False, fastupsample=False))
+    factor = 1 if region is None else region.reduction(*((width, height) if sideways else (height, width)))
+    return np.asarray(
+        simplejpeg.decode_jpeg(
+            data,
+            "RGB",
+            fastdct=False,
+            fastupsample=False,
+            # The smallest that is as large as this: exactly 1/factor, done in the DCT domain.
+            min_height=-(-height // factor),
+            min_width=-(-width // factor),
+            min_factor=factor,
+        )
+    )
 
 
 def _decode_with_pillow(data: bytes) -> np.ndarray:

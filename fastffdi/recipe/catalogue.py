@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from fastffdi.errors import RecipeError, did_you_mean
+from fastffdi.recipe.decode import Decode
 from fastffdi.recipe.mix import Mix
 from fastffdi.recipe.recipe import shipped, shipped_folder
 from fastffdi.recipe.steps import STEPS
@@ -37,9 +38,9 @@ def steps() -> list[Entry]:
     return [_entry(name, step) for name, step in STEPS.items()]
 
 
-def mix() -> Entry:
-    """The block that mixes pictures."""
-    return _entry("mix", Mix)
+def blocks() -> list[Entry]:
+    """What stands in a recipe beside its steps."""
+    return [_entry("mix", Mix), _entry("decode", Decode)]
 
 
 def recipes() -> dict[str, str]:

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import dataclasses
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from fastffdi.errors import RecipeError, did_you_mean
-from fastffdi.recipe.steps.base import one_of, param, probability, real, shown, whole
+from fastffdi.recipe.block import read_block
+from fastffdi.recipe.steps.base import one_of, param, probability, real, whole
 
 PICTURE, BATCH = "picture", "batch"
 
@@ -46,15 +44,4 @@ class Mix:
 
 def read_mix(data: Any, source: str) -> Mix:
     """The block from plain data; `source` names it in errors. Raises RecipeError."""
-    fields = {field.name: field for field in dataclasses.fields(Mix)}
-    if not isinstance(data, Mapping):
-        raise RecipeError(f"{source}: {shown(data)} is no mapping; write mix: {{mixup: 0.2, cutmix: 1.0}}")
-    values = {}
-    for name, value in data.items():
-        if name not in fields:
-            raise RecipeError(f"{source}: unknown parameter '{name}'{did_you_mean(str(name), fields)}")
-        try:
-            values[name] = fields[name].metadata["convert"](value)
-        except ValueError as error:
-            raise RecipeError(f"{source}: {name}: {error}") from None
-    return Mix(**values)
+    return read_block(Mix, data, source, "mix: {mixup: 0.2, cutmix: 1.0}")

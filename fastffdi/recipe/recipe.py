@@ -13,21 +13,28 @@ import yaml
 
 from fastffdi.errors import RecipeError, did_you_mean
 from fastffdi.recipe.checks import check
+from fastffdi.recipe.decode import Decode, check_decode, read_decode
 from fastffdi.recipe.mix import Mix, read_mix
 from fastffdi.recipe.read import read_steps
 from fastffdi.recipe.steps.base import SYMBOLS, Step
 from fastffdi.recipe.steps.combine import Combined, functions
+
+_PARTS = ("train", "eval", "mix", "decode")
+
+#: Every pixel of every file.
+DECODE = Decode()
 
 _IMAGENET = {"size": (224, 224), "mean": (0.485, 0.456, 0.406), "std": (0.229, 0.224, 0.225)}
 
 
 @dataclass(frozen=True)
 class Recipe:
-    """Steps for training pictures, steps for evaluation pictures, and mixing (training only)."""
+    """Steps for training pictures, steps for evaluation pictures, mixing (training only), and decoding."""
 
     train: tuple[Step, ...]
     eval: tuple[Step, ...]
     mix: Mix | None = None
+    decode: Decode = DECODE
 
     def resolve(
         self,
@@ -38,14 +45,20 @@ class Recipe:
         """The recipe with every `backbone` replaced by these values and every `imagenet` by ImageNet's."""
         backbone = {"size": size, "mean": mean, "std": std}
         train = tuple(_resolved(step, backbone) for step in self.train)
-        return Recipe(train, tuple(_resolved(step, backbone) for step in self.eval), self.mix)
+        return dataclasses.replace(
+            self, train=train, eval=tuple(_resolved(step, backbone) for step in self.eval)
+        )
 
     def to_data(self) -> dict[str, Any]:
         """Plain lists and dicts; `parse` reads them back to an equal recipe."""
         data: dict[str, Any] = {
             part: [step.to_data() for step in getattr(self, part)] for part in ("train", "eval")
         }
-        return data if self.mix is None else {**data, "mix": dataclasses.asdict(self.mix)}
+        if self.mix is not None:
+            data["mix"] = dataclasses.asdict(self.mix)
+        if self.decode != DECODE:
+            data["decode"] = dataclasses.asdict(self.decode)
+        return data
 
 
 def shipped() -> list[str]:
@@ -80,18 +93,18 @@ def parse(data: Any, source: str, code: bool = False) -> Recipe:
             f"{source}: a recipe is a mapping with 'train' and 'eval'; this is {type(data).__name__}"
         )
     for key in data:
-        if key not in ("train", "eval", "mix"):
-            raise RecipeError(
-                f"{source}: unknown part '{key}'{did_you_mean(str(key), ('train', 'eval', 'mix'))}"
-            )
+        if key not in _PARTS:
+            raise RecipeError(f"{source}: unknown part '{key}'{did_you_mean(str(key), _PARTS)}")
     recipe = Recipe(
         read_steps(data.get("train"), f"{source}: train"),
         read_steps(data.get("eval"), f"{source}: eval"),
         read_mix(data["mix"], f"{source}: mix") if data.get("mix") is not None else None,
+        read_decode(data["decode"], f"{source}: decode") if data.get("decode") is not None else DECODE,
     )
     for part in ("train", "eval"):
         stand_in = tuple(_resolved(step, _IMAGENET) for step in getattr(recipe, part))
         check(stand_in, f"{source}: {part}")
+        check_decode(recipe.decode, stand_in, f"{source}: {part}")
     _check_code(recipe, source, code)
     return recipe
 

@@ -19,7 +19,7 @@ def test_recipes_and_steps_are_listed(fastffdi: Run):
     code, out, err = fastffdi("pipelines")
     assert (code, err) == (0, "")
     begun = [line.split()[0].rstrip(":") for line in out.splitlines() if line[:2] == "  " and line[2] != " "]
-    assert begun == [*shipped(), *STEPS, "mix"]
+    assert begun == [*shipped(), *STEPS, "mix", "decode"]
     assert "\n  horizontal_flip: {p: 0.5}\n      Mirror left-right with probability `p`.\n" in out
     assert max(map(len, out.splitlines())) <= 80
 

@@ -10,7 +10,7 @@ from PIL import Image, ImageOps
 
 from fastffdi.data.probe import picture_size
 from fastffdi.errors import UndecodablePicture
-from fastffdi.loaders.decode import MOST_PIXELS, decode, decode_file, upright
+from fastffdi.loaders.decode import MOST_PIXELS, Region, decode, decode_file, upright
 
 SIZE = (37, 53)
 MODES = {
@@ -78,6 +78,44 @@ def test_orientations_are_pillows(form: str, mode: str, turned: int, picture: Im
     data = saved(picture.convert(mode), form, exif=exif)
     assert decode(data).shape[:2] == (SIZE[::-1] if turned in (5, 6, 7, 8) else SIZE)
     assert np.array_equal(decode(data), by_pillow(data))
+
+
+@pytest.mark.parametrize(
+    ("region", "factor"),
+    [
+        (Region(1, 1, 37, 53), 1),
+        (Region(1, 1, 18, 26), 2),
+        (Region(1, 1, 19, 26), 1),  # 37 rows are not twice 19
+        (Region(1, 1, 9, 13), 4),
+        (Region(0.5, 1, 9, 13), 2),
+        (Region(1, 0.25, 9, 13), 1),
+        (Region(1, 1, 4, 6), 8),
+        (Region(1, 1, 1, 1), 8),
+        (Region(1, 1, 80, 80), 1),
+    ],
+)
+def test_a_jpeg_is_reduced_as_far_as_the_region_allows(region: Region, factor: int, picture) -> None:
+    data = saved(picture, "jpeg")
+    assert region.reduction(*SIZE) == factor
+    with Image.open(io.BytesIO(data)) as image:
+        image.draft("RGB", (SIZE[1] // factor, SIZE[0] // factor))
+        assert image.size == (-(-SIZE[1] // factor), -(-SIZE[0] // factor))
+        assert np.array_equal(decode(data, region), np.asarray(image))
+
+
+@pytest.mark.parametrize("turned", range(1, 9))
+def test_a_reduced_jpeg_is_turned_as_the_whole_one(turned: int, picture: Image.Image) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = turned
+    data = saved(picture, "jpeg", exif=exif)
+    height, width = decode(data).shape[:2]
+    reduced = decode(data, Region(1, 1, height // 2, width // 2))
+    assert reduced.shape[:2] == (-(-height // 2), -(-width // 2))
+    assert decode(data, Region(1, 1, height // 2 + 1, 1)).shape[:2] == (height, width)
+
+
+def test_what_is_no_jpeg_is_decoded_whole(picture: Image.Image) -> None:
+    assert decode(saved(picture, "png"), Region(1, 1, 4, 4)).shape[:2] == SIZE
 
 
 def test_upright_turns_as_the_standard_says() -> None:

@@ -236,6 +236,30 @@ def test_a_wrong_mix_is_refused_in_one_line(mix: object, line: str) -> None:
         parse({"train": GOOD, "eval": GOOD, "mix": mix}, "x")
 
 
+DECODES_WRONG = [
+    (True, "x: decode: True is no mapping; write decode: {scaled: true}"),
+    ({"scale": True}, "x: decode: unknown parameter 'scale', did you mean 'scaled'?"),
+    ({"scaled": 8}, "x: decode: scaled: 8 is neither true nor false"),
+]
+
+
+@pytest.mark.parametrize(("decode", "line"), DECODES_WRONG)
+def test_a_wrong_decode_is_refused_in_one_line(decode: object, line: str) -> None:
+    with pytest.raises(RecipeError, match=f"^{re.escape(line)}$"):
+        parse({"train": GOOD, "eval": GOOD, "decode": decode}, "x")
+
+
+def test_scaled_decoding_must_be_told_how_large_a_picture_has_to_be() -> None:
+    data = {"train": GOOD, "eval": [{"center_crop": {"size": 9}}, *GOOD], "decode": {"scaled": True}}
+    line = "x: eval[0]: center_crop: decode: {scaled: true} must be told by the first step how"
+    with pytest.raises(RecipeError, match=f"^{re.escape(line)}"):
+        parse(data, "x")
+    begun = parse({**data, "eval": [{"random_resized_crop": {"size": 9}}, *GOOD]}, "x")
+    assert begun.decode.scaled
+    assert parse(begun.to_data(), "x") == begun
+    assert not parse({"train": GOOD, "eval": GOOD}, "x").decode.scaled
+
+
 def test_an_unknown_shipped_name_is_answered_with_a_near_one() -> None:
     line = "--pipeline tutorail: neither a shipped recipe nor a path that ends in .yaml, did you mean "
     with pytest.raises(RecipeError, match=f"^{re.escape(line)}'tutorial'\\?$"):

@@ -1,3 +1,4 @@
+import kernel_samples
 import numpy as np
 import pytest
 import torch
@@ -6,7 +7,7 @@ from hypothesis import strategies as st
 from torchvision.transforms.v2 import functional as F
 
 from fastffdi.recipe.kernels import Flip, Kernel, Matrix, Program, Resize, Warp, Window
-from fastffdi.render.cpu.renderer import render
+from fastffdi.render.cpu.renderer import render, render_into
 
 WHOLE = [0.0, 0.0, 1.0, 1.0]
 IDENTITY = np.eye(3)
@@ -138,3 +139,21 @@ def test_the_picture_given_is_never_written_to(paint) -> None:
     for kernel in (window(-2, 0, 5, 5), flip(True, True), Warp(IDENTITY[None] * 1.1), matrix):
         done(image, kernel)
     assert np.array_equal(image, before)
+
+
+@pytest.mark.parametrize("name", kernel_samples.SAMPLES)
+def test_rendering_into_given_memory_is_rendering(name: str, paint) -> None:
+    image = paint(kernel_samples.H, kernel_samples.W, 6)
+    program = Program((kernel_samples.sample(name, 7),))
+    for i in range(7):
+        expected = render(image, program, i)
+        batch = np.full((3, *expected.shape), 99, np.uint8)
+        render_into(batch[1], image, program, i)
+        assert np.array_equal(batch[1], expected)
+        assert (batch[[0, 2]] == 99).all()
+
+
+def test_a_program_that_does_nothing_copies(paint) -> None:
+    image, out = paint(9, 11, 7), np.zeros((9, 11, 3), np.uint8)
+    render_into(out, image, Program((flip(False, False),)), 0)
+    assert np.array_equal(out, image)

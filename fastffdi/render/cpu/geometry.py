@@ -1,4 +1,7 @@
-"""Kernels that move pixels, on one picture (H, W, 3) uint8 at a time: picture i of a kernel."""
+"""Kernels that move pixels, on one picture (H, W, 3) uint8 at a time: picture i of a kernel.
+
+`out` is memory of the result's shape, into which a kernel may write it; it did if that is what it returns.
+"""
 
 from __future__ import annotations
 
@@ -9,6 +12,8 @@ import torch.nn.functional as F
 
 from fastffdi.recipe.kernels import Flip, Resize, Warp, Window
 
+Out = np.ndarray | None
+
 _BORDER = {
     "constant": cv2.BORDER_CONSTANT,
     "edge": cv2.BORDER_REPLICATE,
@@ -18,11 +23,11 @@ _BORDER = {
 _INTERPOLATION = {"nearest": cv2.INTER_NEAREST, "bilinear": cv2.INTER_LINEAR}
 
 
-def window(image: np.ndarray, kernel: Window, i: int) -> np.ndarray:
-    out = _cut(image, kernel, i)
+def window(image: np.ndarray, kernel: Window, i: int, out: Out = None) -> np.ndarray:
+    part = _cut(image, kernel, i)
     if kernel.horizontal is None or kernel.vertical is None:
-        return out
-    return _flipped(out, bool(kernel.horizontal[i]), bool(kernel.vertical[i]))
+        return part
+    return _flipped(part, bool(kernel.horizontal[i]), bool(kernel.vertical[i]), out)
 
 
 def _cut(image: np.ndarray, kernel: Window, i: int) -> np.ndarray:
@@ -47,14 +52,14 @@ def _window_of_padded(image: np.ndarray, box: tuple[int, int, int, int], kernel:
     return padded[top + above : bottom + above, left + before : right + before]
 
 
-def resize(image: np.ndarray, kernel: Resize, i: int) -> np.ndarray:
+def resize(image: np.ndarray, kernel: Resize, i: int, out: Out = None) -> np.ndarray:
     height, width = image.shape[:2]
     top, left, bottom, right = kernel.roi[i].tolist()
     rows = sorted((round(top * height), round(bottom * height)))
     columns = sorted((round(left * width), round(right * width)))
     region = image[rows[0] : rows[1], columns[0] : columns[1]]
-    out = _antialiased(region, kernel.size[i].tolist())
-    return _flipped(out, left > right, top > bottom)
+    resized = _antialiased(region, kernel.size[i].tolist())
+    return _flipped(resized, left > right, top > bottom, out)
 
 
 def _antialiased(image: np.ndarray, size: list[int]) -> np.ndarray:
@@ -66,18 +71,18 @@ def _antialiased(image: np.ndarray, size: list[int]) -> np.ndarray:
     return np.asarray(out.permute(0, 2, 3, 1)[0].numpy())
 
 
-def flip(image: np.ndarray, kernel: Flip, i: int) -> np.ndarray:
-    return _flipped(image, bool(kernel.horizontal[i]), bool(kernel.vertical[i]))
+def flip(image: np.ndarray, kernel: Flip, i: int, out: Out = None) -> np.ndarray:
+    return _flipped(image, bool(kernel.horizontal[i]), bool(kernel.vertical[i]), out)
 
 
-def _flipped(image: np.ndarray, horizontal: bool, vertical: bool) -> np.ndarray:
+def _flipped(image: np.ndarray, horizontal: bool, vertical: bool, out: Out) -> np.ndarray:
     if not (horizontal or vertical):
         return image
-    return cv2.flip(image, -1 if horizontal and vertical else int(horizontal))
+    return cv2.flip(image, -1 if horizontal and vertical else int(horizontal), dst=out)
 
 
-def warp(image: np.ndarray, kernel: Warp, i: int) -> np.ndarray:
+def warp(image: np.ndarray, kernel: Warp, i: int, out: Out = None) -> np.ndarray:
     height, width = image.shape[:2]
     flags = cv2.WARP_INVERSE_MAP | _INTERPOLATION[kernel.interpolation]
     fill = (kernel.fill,) * 3
-    return cv2.warpPerspective(image, kernel.matrix[i], (width, height), flags=flags, borderValue=fill)
+    return cv2.warpPerspective(image, kernel.matrix[i], (width, height), out, flags=flags, borderValue=fill)

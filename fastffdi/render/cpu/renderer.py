@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 import cv2
 import numpy as np
@@ -20,12 +19,23 @@ def render(image: np.ndarray, program: k.Program, i: int) -> np.ndarray:
     return image
 
 
+def render_into(out: np.ndarray, image: np.ndarray, program: k.Program, i: int) -> None:
+    """As `render`, with the result in `out` (h, w, 3) uint8, contiguous and no part of `image`."""
+    busy = [kernel for kernel in program.kernels if not kernel.idle[i]]
+    for kernel in busy[:-1]:
+        image = KERNELS[type(kernel)](image, kernel, i)
+    for kernel in busy[-1:]:
+        image = KERNELS[type(kernel)](image, kernel, i, out)
+    if image is not out:
+        np.copyto(out, image)
+
+
 def can_render(kernel: k.Kernel) -> bool:
     """Whether this renderer has a kernel of an outline."""
     return type(kernel) in KERNELS
 
 
-def _blend(image: np.ndarray, kernel: k.Blend, i: int) -> np.ndarray:
+def _blend(image: np.ndarray, kernel: k.Blend, i: int, out: geometry.Out = None) -> np.ndarray:
     own, *weights = kernel.weights[i].tolist()
     mixed = np.multiply(image, np.float32(own), dtype=np.float32)
     for branch, weight in zip(kernel.branches, weights, strict=True):
@@ -33,7 +43,8 @@ def _blend(image: np.ndarray, kernel: k.Blend, i: int) -> np.ndarray:
     return mixed.astype(np.uint8)
 
 
-KERNELS: dict[type[k.Kernel], Callable[[np.ndarray, Any, int], np.ndarray]] = {
+#: Each called with a picture, the kernel, which picture it is, and perhaps memory for the result.
+KERNELS: dict[type[k.Kernel], Callable[..., np.ndarray]] = {
     k.Window: geometry.window,
     k.Resize: geometry.resize,
     k.Flip: geometry.flip,

@@ -7,6 +7,7 @@ import numpy as np
 import simplejpeg
 
 from fastffdi.recipe.kernels import Blur, Erase, Jpeg, Noise, Sharpen
+from fastffdi.render.cpu.geometry import Out
 
 #: A deviation of one level as a factor on four summed bytes, in 1/65536.
 ONE_LEVEL = 65536 / np.sqrt(4 * (256**2 - 1) / 12)
@@ -14,21 +15,21 @@ ONE_LEVEL = 65536 / np.sqrt(4 * (256**2 - 1) / 12)
 _SMOOTH = np.array([[1, 1, 1], [1, 5, 1], [1, 1, 1]], np.float32) / 13
 
 
-def blur(image: np.ndarray, kernel: Blur, i: int) -> np.ndarray:
+def blur(image: np.ndarray, kernel: Blur, i: int, out: Out = None) -> np.ndarray:
     # In floating point: on uint8, OpenCV rounds the weights to 1/256.
     smooth = cv2.sepFilter2D(image, cv2.CV_32F, kernel.columns[i], kernel.rows[i])
-    return cv2.convertScaleAbs(smooth)
+    return cv2.convertScaleAbs(smooth, dst=out)
 
 
-def sharpen(image: np.ndarray, kernel: Sharpen, i: int) -> np.ndarray:
+def sharpen(image: np.ndarray, kernel: Sharpen, i: int, out: Out = None) -> np.ndarray:
     amount = float(kernel.amount[i])
-    out = cv2.addWeighted(image, amount, cv2.filter2D(image, -1, _SMOOTH), 1 - amount, 0)
-    out[[0, -1]] = image[[0, -1]]
-    out[:, [0, -1]] = image[:, [0, -1]]
-    return out
+    sharp = cv2.addWeighted(image, amount, cv2.filter2D(image, -1, _SMOOTH), 1 - amount, 0, dst=out)
+    sharp[[0, -1]] = image[[0, -1]]
+    sharp[:, [0, -1]] = image[:, [0, -1]]
+    return sharp
 
 
-def jpeg(image: np.ndarray, kernel: Jpeg, i: int) -> np.ndarray:
+def jpeg(image: np.ndarray, kernel: Jpeg, i: int, out: Out = None) -> np.ndarray:
     return round_trip(image, int(kernel.quality[i]))
 
 
@@ -40,7 +41,7 @@ def round_trip(image: np.ndarray, quality: int) -> np.ndarray:
     return np.asarray(simplejpeg.decode_jpeg(data, "RGB", fastdct=False, fastupsample=False))
 
 
-def noise(image: np.ndarray, kernel: Noise, i: int) -> np.ndarray:
+def noise(image: np.ndarray, kernel: Noise, i: int, out: Out = None) -> np.ndarray:
     bell = _bell(image.size, int(kernel.key[i]))
     added = (bell * noise_factor(kernel.sigma[i : i + 1])[0] + (1 << 15)) >> 16
     return (image + (added + kernel.offset[i]).reshape(image.shape)).clip(0, 255).astype(np.uint8)
@@ -64,8 +65,8 @@ def _bell(count: int, key: int) -> np.ndarray:
     return word.view(np.uint8).reshape(count, 4).sum(axis=1, dtype=np.int32) - 510
 
 
-def erase(image: np.ndarray, kernel: Erase, i: int) -> np.ndarray:
+def erase(image: np.ndarray, kernel: Erase, i: int, out: Out = None) -> np.ndarray:
     top, left, bottom, right = kernel.box[i].tolist()
-    out = image.copy()
-    out[top:bottom, left:right] = kernel.fill
-    return out
+    erased = image.copy()
+    erased[top:bottom, left:right] = kernel.fill
+    return erased

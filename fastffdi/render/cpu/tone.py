@@ -6,29 +6,30 @@ import cv2
 import numpy as np
 
 from fastffdi.recipe.kernels import CONTRAST, EQUALIZE, NOTHING, Matrix, Stretch, Table
+from fastffdi.render.cpu.geometry import Out
 
 #: Weights of the grey that torchvision's contrast is about.
 _GREY = np.array([[0.2989, 0.587, 0.114]], np.float32)
 _LEVELS = np.arange(256)
 
 
-def matrix(image: np.ndarray, kernel: Matrix, i: int) -> np.ndarray:
-    return cv2.transform(image, kernel.matrix[i])
+def matrix(image: np.ndarray, kernel: Matrix, i: int, out: Out = None) -> np.ndarray:
+    return cv2.transform(image, kernel.matrix[i], dst=out)
 
 
-def table(image: np.ndarray, kernel: Table, i: int) -> np.ndarray:
-    return cv2.LUT(image, kernel.table[i])
+def table(image: np.ndarray, kernel: Table, i: int, out: Out = None) -> np.ndarray:
+    return cv2.LUT(image, kernel.table[i], dst=out)
 
 
-def stretch(image: np.ndarray, kernel: Stretch, i: int) -> np.ndarray:
+def stretch(image: np.ndarray, kernel: Stretch, i: int, out: Out = None) -> np.ndarray:
     how = int(kernel.how[i])
     if how == NOTHING:
         return image
     if how == CONTRAST:
-        return cv2.LUT(image, contrast(mean_grey(image), float(kernel.amount[i])))
+        return cv2.LUT(image, contrast(mean_grey(image), float(kernel.amount[i])), dst=out)
     channels = cv2.split(image)
     make = equalized if how == EQUALIZE else widened
-    return cv2.merge([cv2.LUT(channel, make(channel)) for channel in channels])
+    return cv2.merge([cv2.LUT(channel, make(channel)) for channel in channels], dst=out)
 
 
 def equalized(channel: np.ndarray) -> np.ndarray:

@@ -1,0 +1,37 @@
+"""The decode block of a recipe: how picture files become pixels."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from fastffdi.errors import RecipeError
+from fastffdi.recipe.block import read_block
+from fastffdi.recipe.kernels import Resize
+from fastffdi.recipe.lowering import outline
+from fastffdi.recipe.steps.base import Step, flag, param
+
+
+@dataclass(frozen=True)
+class Decode:
+    """How picture files become pixels, in training and evaluation.
+
+    scaled  the cpu loader may decode JPEGs at 1/2, 1/4 or 1/8 of their size where that still is at least what
+            the resize asks for: several times faster for camera pictures, and other pixels (docs/parity.md)
+    """
+
+    scaled: bool = param(flag, False)
+
+
+def read_decode(data: Any, source: str) -> Decode:
+    """The block from plain data; `source` names it in errors. Raises RecipeError."""
+    return read_block(Decode, data, source, "decode: {scaled: true}")
+
+
+def check_decode(decode: Decode, steps: tuple[Step, ...], source: str) -> None:
+    """Raise RecipeError where resolved steps, named by `source`, do not say how large a picture must be."""
+    if decode.scaled and not isinstance(outline(steps).kernels[0], Resize):
+        raise RecipeError(
+            f"{source}[0]: {steps[0].name()}: decode: {{scaled: true}} must be told by the first step how "
+            "large a picture has to be; begin with resize or random_resized_crop, or take the block out"
+        )
