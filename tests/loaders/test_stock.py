@@ -46,7 +46,8 @@ def make() -> Iterator[Make]:
 
 def test_pictures_are_those_of_the_cpu_loader_through_the_device_stage(make: Make, pictures: Manifest):
     stock, stage = make(pictures), DeviceStage(CPU, torch.float32)
-    rendered = list(stock.epoch(1))  # first: to fork workers while other threads are busy is to invite a crash
+    # First: to fork workers while other threads are busy is to invite a crash.
+    rendered = list(stock.epoch(1))
     cpu = CpuLoader(stock.feed, 1)
     for ours, theirs in zip(cpu.epoch(1), rendered, strict=True):
         assert theirs.images.dtype == torch.float32
