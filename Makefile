@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN = .venv/bin
 TEST_DATA ?= $(wildcard ../shared/data)
 
-.PHONY: demo test check test-slow test-gpu bench parity tables picture clean
+.PHONY: demo test check test-slow test-gpu bench bench-peers parity tables picture clean
 
 demo: .venv/installed demo/data
 	$(BIN)/fastffdi train --data demo/data --pipeline demo --backbone resnet10t --no-pretrained \
@@ -31,6 +31,11 @@ test-gpu: .venv/installed
 bench: .venv/installed
 	$(BIN)/fastffdi bench-loader $(if $(TEST_DATA),--data $(TEST_DATA)/photos)
 
+# Other projects' loaders beside ours; what cannot be installed is a row that says why.
+bench-peers: .venv/installed
+	$(BIN)/python benchmarks/peers/install.py
+	$(BIN)/python benchmarks/peers/compare.py $(or $(PHOTOS),$(TEST_DATA:%=%/photos))
+
 # The pages that are made from the code: docs/parity.md, and the tables in pipelines/README.md.
 parity: .venv/installed
 	FASTFFDI_TEST_DATA=$(TEST_DATA) $(BIN)/python docs/parity.py
@@ -53,4 +58,4 @@ picture: demo/data
 	touch $@
 
 clean:
-	rm -rf .venv demo runs build dist *.egg-info
+	rm -rf .venv .venv-peers demo runs build dist *.egg-info

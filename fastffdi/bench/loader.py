@@ -1,33 +1,31 @@
-"""Loaders against each other: images/s to the normalised batch on the device.
+"""Loaders against each other and against ceilings: images/s to the batch on the device.
 
 The method: all loaders show the same pictures, by the same recipe, with the same number of threads or
 workers, on the same cores. Each runs one endless epoch. They take turns; a turn is `seconds` long at least,
 and begins with batches that are not counted. While one runs the others have nothing left to do. A loader's
-figure is the median of its turns; its ratio to the baseline is the median of the ratios of each round, so
-that a machine that slows down slows both.
+figure is the median of its turns; its ratio to the baseline, and to a ceiling, is the median of the ratios
+of each round, so that a machine that slows down slows both.
 """
 
 from __future__ import annotations
 
-import contextlib
-import itertools
 import statistics
-import time
-from collections.abc import Callable, Generator, Iterator, Sequence
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
-import numpy as np
 import torch
 
 from fastffdi.bench.machine import only_cores
-from fastffdi.bench.stopwatch import Quartiles, timed_pass
+from fastffdi.bench.stopwatch import Quartiles
+from fastffdi.bench.stream import Runner, Stream, arrivals, endless
 from fastffdi.data.manifest import Manifest
-from fastffdi.errors import RecipeError, SettingError, did_you_mean
+from fastffdi.errors import SettingError, did_you_mean
 from fastffdi.loaders import choose
-from fastffdi.loaders.batch import Batch, Loader
 from fastffdi.loaders.feed import Feed
 from fastffdi.loaders.settings import LoaderSettings
+from fastffdi.loaders.source import Files
 from fastffdi.recipe.steps.base import Step
 from fastffdi.recipe.steps.colour import ColorJitter
 from fastffdi.render.device.stage import DeviceStage
@@ -46,20 +44,32 @@ EPOCH = 1_000_000
 class Settings:
     """What is the same for all loaders.
 
-    device      where the batches go
-    dtype       theirs: what the model would compute in
-    threads     decoding threads, or worker processes for the baseline; all share as many cores
-    seconds     shortest time counted in a turn
-    repeats     turns of each loader
+    device           where the batches go
+    dtype            theirs: what the model would compute in
+    threads          decoding threads, or worker processes for the baseline; all share as many cores
+    seconds          shortest time counted in a turn
+    repeats          turns of each loader
+    to               normalised: count batches that are ready for the model. uint8: as the loader gives them
+    scaled           the recipe's decode: {scaled: …}
+    prefetch         see LoaderSettings
+    hw_decoder_load  see LoaderSettings
     """
 
     device: torch.device
     dtype: torch.dtype
     threads: int
     batch_size: int = 64
-    seconds: float = 5.0
+    seconds: float = 3.0
     repeats: int = 5
     seed: int = 0
+    to: str = "normalised"
+    scaled: bool = False
+    prefetch: int = LoaderSettings.prefetch
+    hw_decoder_load: float | None = None
+
+    @property
+    def loader(self) -> LoaderSettings:
+        return LoaderSettings(self.threads, self.prefetch, hw_decoder_load=self.hw_decoder_load)
 
     def to_data(self) -> dict[str, Any]:
         """Plain data, for the record."""
@@ -68,26 +78,39 @@ class Settings:
 
 @dataclass(frozen=True)
 class Result:
-    """A loader's figures: `rates` img/s of each turn, empty where `problem` says why there are none."""
+    """The figures of a loader or of a ceiling.
+
+    rates                 img/s of each turn; empty where `problem` says why there are none
+    cpu_seconds_per_1000  of each turn: CPU time, children's included, per 1000 pictures; empty if not known
+    ratio                 to the baseline
+    shares                of each ceiling that a loader reaches, by the ceiling's name
+    """
 
     pipeline: str
-    loader: str
+    name: str
     settings: Settings
+    ceiling: bool = False
     rates: tuple[float, ...] = ()
+    cpu_seconds_per_1000: tuple[float, ...] = ()
     ratio: float | None = None
+    shares: dict[str, float] = field(default_factory=dict)
     problem: str | None = None
 
     def to_data(self) -> dict[str, Any]:
-        """Plain data; `ratio_to_baseline` and `images_per_second` are None where there is none."""
-        data = {
+        """Plain data; figures are None where there are none."""
+        cpu = self.cpu_seconds_per_1000
+        data: dict[str, Any] = {
             "pipeline": self.pipeline,
-            "loader": self.loader,
+            "ceiling" if self.ceiling else "loader": self.name,
             "device": str(self.settings.device),
             "threads": self.settings.threads,
             "images_per_second": Quartiles.of(self.rates).to_data() if self.rates else None,
             "images_per_second_each": [round(rate, 1) for rate in self.rates],
-            "ratio_to_baseline": None if self.ratio is None else round(self.ratio, 3),
+            "cpu_seconds_per_1000_images": Quartiles.of(cpu).to_data(3) if cpu else None,
         }
+        if not self.ceiling:
+            data["ratio_to_baseline"] = None if self.ratio is None else round(self.ratio, 3)
+            data["ratio_to_ceilings"] = {name: round(share, 3) for name, share in self.shares.items()}
         return data if self.problem is None else {**data, "problem": self.problem}
 
 
@@ -123,98 +146,69 @@ def measure(
     manifest: Manifest,
     loaders: Sequence[str],
     settings: Settings,
-    progress: Callable[[str], None] = lambda loader: None,
+    progress: Callable[[str], None] = lambda name: None,
+    ceilings: Sequence[Stream] = (),
 ) -> list[Result]:
-    """The loaders' figures on one recipe. `progress` gets a loader's name after each of its turns.
+    """The figures of the loaders, then of the ceilings, on one recipe.
 
-    Each has `repeats` turns and, before them, one of at most a second that is not counted.
-    Raises UndecodablePicture.
+    Each has `repeats` turns and, before them, one of at most a second that is not counted. `progress` gets
+    its name after each. Raises UndecodablePicture.
     """
     threads = settings.threads
-    with only_cores(threads), contextlib.ExitStack() as stack:
-        feed = _endless(Feed.over(manifest, steps, settings.batch_size, threads, settings.seed, shuffle=True))
-        runners = [stack.enter_context(_Runner(name, feed, settings)) for name in loaders]
+    with only_cores(threads), ExitStack() as stack:
+        feed = endless(feed_over(manifest, steps, settings), EPOCH)
+        streams = [*(_stream(name, feed, settings) for name in loaders), *ceilings]
+        runners = [Runner(stream, stack) for stream in streams]
         for number in range(settings.repeats + 1):
             for runner in runners:
                 runner.turn(counted=number > 0)
-                progress(runner.name)
-    baseline = next((runner.rates for runner in runners if runner.name == BASELINE), [])
-    return [runner.result(pipeline, baseline) for runner in runners]
+                progress(runner.stream.name)
+    return [_result(pipeline, settings, runner, runners) for runner in runners]
 
 
-class _Runner:
-    """One loader, running or waiting for its turn."""
+def feed_over(manifest: Manifest, steps: tuple[Step, ...], settings: Settings) -> Feed:
+    """The manifest's pictures, shuffled, as the settings have it. Raises as Feed.over."""
+    size, threads, source = settings.batch_size, settings.threads, Files(settings.scaled)
+    return Feed.over(manifest, steps, size, threads, settings.seed, shuffle=True, source=source)
 
-    def __init__(self, name: str, feed: Feed, settings: Settings) -> None:
-        self.name, self.settings = name, settings
-        self.rates: list[float] = []
-        self.problem: str | None = None
-        self._loader: Loader | None = None
-        # What may lie ready when a turn begins: the DataLoader makes two batches ahead for each worker.
-        self._ahead = 2 * settings.threads + 2
+
+def _stream(name: str, feed: Feed, settings: Settings) -> Stream:
+    uint8 = settings.to == "uint8"
+
+    @contextmanager
+    def running() -> Iterator[Iterator[int]]:
+        loader = choose.build(name, feed, settings.loader, settings.device)
+        stream = arrivals(loader, None if uint8 else DeviceStage(settings.device, settings.dtype))
         try:
-            self._loader = choose.build(name, feed, LoaderSettings(settings.threads), settings.device)
-        except RecipeError as error:
-            self.problem = str(error).removeprefix(f"--loader {name} ").partition(";")[0]
-        else:
-            self._arrivals = arrivals(self._loader, DeviceStage(settings.device, settings.dtype))
+            yield stream
+        finally:
+            stream.close()
+            loader.close()
 
-    def turn(self, counted: bool) -> None:
-        if self._loader is None:
-            return
-        seconds = self.settings.seconds if counted else min(self.settings.seconds, 1.0)
-        rate = timed_pass(self._arrivals, seconds, self._ahead, self.settings.threads)
-        if counted:
-            self.rates.append(rate)
-        # The batches it is still making would take time from the next loader.
-        time.sleep(self._ahead * self.settings.batch_size / rate)
-
-    def result(self, pipeline: str, baseline: list[float]) -> Result:
-        ratios = [own / base for own, base in zip(self.rates, baseline, strict=False)]
-        ratio = statistics.median(ratios) if ratios else None
-        return Result(pipeline, self.name, self.settings, tuple(self.rates), ratio, self.problem)
-
-    def __enter__(self) -> _Runner:
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        if self._loader is not None:
-            self._arrivals.close()
-            self._loader.close()
+    # What may lie ready when a turn begins: the DataLoader makes two batches ahead for each worker.
+    ahead = max(2 * settings.threads, settings.prefetch) + 2
+    problem = "no uint8 batches" if uint8 and name == BASELINE else None
+    return Stream(name, running, ahead, settings.threads, settings.seconds, problem=problem)
 
 
-def arrivals(loader: Loader, stage: DeviceStage) -> Generator[int, None, None]:
-    """The pictures of each batch, told when the normalised batch is on the device; epoch after epoch.
-
-    On CUDA one batch is under way while the one before is waited for.
-    """
-    under_way: tuple[torch.cuda.Event | None, int] | None = None
-    for batch in _batches(loader):
-        images = stage(batch.images, batch.program, batch.done)
-        before, under_way = under_way, (_event(images.device), len(batch))
-        if before is not None:
-            event, pictures = before
-            if event is not None:
-                event.synchronize()
-            yield pictures
-
-
-def _batches(loader: Loader) -> Iterator[Batch]:
-    for epoch in itertools.count():
-        yield from loader.epoch(epoch)
+def _result(pipeline: str, settings: Settings, runner: Runner, runners: Sequence[Runner]) -> Result:
+    ceiling = runner.stream.ceiling
+    cpu = [timed.cpu_seconds_per_1000 for timed in runner.passes]
+    others = [] if ceiling or not runner.passes else [other for other in runners if other.passes]
+    ratios = {other.stream.name: _ratio(runner, other) for other in others}
+    return Result(
+        pipeline,
+        runner.stream.name,
+        settings,
+        ceiling,
+        tuple(timed.rate for timed in runner.passes),
+        tuple(seconds for seconds in cpu if seconds is not None),
+        ratios.get(BASELINE),
+        {other.stream.name: ratios[other.stream.name] for other in others if other.stream.ceiling},
+        runner.problem,
+    )
 
 
-def _event(device: torch.device) -> torch.cuda.Event | None:
-    if device.type != "cuda":
-        return None
-    event: torch.cuda.Event = torch.cuda.Event()  # type: ignore[no-untyped-call]
-    event.record(torch.cuda.current_stream(device))
-    return event
-
-
-def _endless(feed: Feed) -> Feed:
-    """The feed over its pictures again and again, in whole batches, until an epoch is long."""
-    size = feed.batch_size
-    times = -(-EPOCH // len(feed.manifest))
-    rows = np.tile(np.arange(len(feed.manifest)), times)[: times * len(feed.manifest) // size * size]
-    return replace(feed, manifest=feed.manifest.take(rows), order=replace(feed.order, rows=len(rows)))
+def _ratio(own: Runner, other: Runner) -> float:
+    pairs = zip(own.passes, other.passes, strict=True)
+    return statistics.median(ours.rate / theirs.rate for ours, theirs in pairs)

@@ -8,6 +8,8 @@ from dataclasses import asdict, dataclass
 
 import numpy as np
 
+from fastffdi.bench.processes import cpu_seconds
+
 
 @dataclass(frozen=True)
 class Quartiles:
@@ -23,13 +25,36 @@ class Quartiles:
         q25, median, q75 = np.percentile(np.asarray(values, float), [25, 50, 75]).tolist()
         return cls(median, q25, q75)
 
-    def to_data(self) -> dict[str, float]:
-        """Rounded to a tenth."""
-        return {name: round(value, 1) for name, value in asdict(self).items()}
+    def to_data(self, digits: int = 1) -> dict[str, float]:
+        """Rounded to so many decimals."""
+        return {name: round(value, digits) for name, value in asdict(self).items()}
 
 
-def timed_pass(arrivals: Iterator[int], seconds: float, warmup: int, group: int) -> float:
-    """Pictures per second of a stream that tells the pictures of each batch when the batch is there.
+@dataclass(frozen=True)
+class Pass:
+    """What was counted of a stream, in how many seconds.
+
+    cpu_seconds  user and system time of this process and those it has started; None where not known
+    """
+
+    pictures: int
+    batches: int
+    seconds: float
+    cpu_seconds: float | None
+
+    @property
+    def rate(self) -> float:
+        """img/s"""
+        return self.pictures / self.seconds
+
+    @property
+    def cpu_seconds_per_1000(self) -> float | None:
+        """CPU seconds per 1000 pictures."""
+        return None if self.cpu_seconds is None else 1000 * self.cpu_seconds / self.pictures
+
+
+def timed_pass(arrivals: Iterator[int], seconds: float, warmup: int, group: int) -> Pass:
+    """Time a stream that tells the pictures of each batch when the batch is there.
 
     seconds  the pass lasts at least so long
     warmup   batches not counted: what lay ready, and what it takes to be in full swing again
@@ -38,10 +63,13 @@ def timed_pass(arrivals: Iterator[int], seconds: float, warmup: int, group: int)
     """
     for _ in range(warmup):
         next(arrivals)
+    used = cpu_seconds()
     began = now = time.perf_counter()
     pictures = batches = 0
     while now - began < seconds or batches % group:
         pictures += next(arrivals)
         batches += 1
         now = time.perf_counter()
-    return pictures / (now - began)
+    until = cpu_seconds()
+    cpu = None if used is None or until is None else until - used
+    return Pass(pictures, batches, now - began, cpu)

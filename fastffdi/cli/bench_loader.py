@@ -3,30 +3,35 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from fastffdi.cli.loader_settings import loader_settings
 from fastffdi.errors import SettingError
 
 if TYPE_CHECKING:
-    from rich.console import Console
-    from rich.table import Table
+    from fastffdi.bench.loader import Settings
+    from fastffdi.bench.report import Report
+    from fastffdi.loaders.settings import Tuned
 
-    from fastffdi.bench.loader import Result, Settings
+_FILE = click.Path(path_type=Path, dir_okay=False)
 
-_METHOD = (
-    "images/s to the normalised {dtype} batch on {device}, batches of {batch_size}; median and quartiles "
-    "of {repeats} turns of at least {seconds:g} s each, loaders taking turns, warm-up not counted; ratio: "
-    "median of the turns' ratios to torchvision's."
-)
-_JITTER = (
-    "torchvision's color_jitter does more arithmetic than ours (hue by way of HSV, a pass over the picture "
-    "for each part, against one matrix); the second table compares without it."
-)
+
+class _Counts(click.ParamType):
+    """Whole numbers from 1 on, with commas."""
+
+    name = "integers"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> tuple[int, ...]:
+        words = [word.strip() for word in str(value).split(",")]
+        if not all(word.isdecimal() and int(word) for word in words):
+            self.fail(f"'{value}' is not one or more whole numbers from 1 on, with commas.", param, ctx)
+        return tuple(sorted({int(word) for word in words}))
 
 
 @click.command("bench-loader")
@@ -46,14 +51,23 @@ _JITTER = (
 )
 @click.option(
     "--threads",
-    type=click.IntRange(min=1),
-    help="Threads or worker processes, and cores to use.  [default: the usable cores]",
+    type=_Counts(),
+    help="Threads or worker processes, and cores to use; with commas, each in turn.  "
+    "[default: the usable cores]",
 )
 @click.option("--batch-size", type=click.IntRange(min=1), default=64, show_default=True)
+@loader_settings
+@click.option(
+    "--to",
+    type=click.Choice(["normalised", "uint8"]),
+    default="normalised",
+    show_default=True,
+    help="The batches counted: ready for the model, or as loaders give them.",
+)
 @click.option(
     "--seconds",
     type=click.FloatRange(min=0, min_open=True),
-    default=5.0,
+    default=3.0,
     show_default=True,
     help="Least length of a turn.",
 )
@@ -67,107 +81,102 @@ _JITTER = (
     "--amp", default="auto", show_default=True, help="Their precision: auto (as train), bf16, fp16 or off."
 )
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True)
-@click.option(
-    "--json",
-    "file",
-    type=click.Path(path_type=Path, dir_okay=False),
-    help="Also write the figures to this file.",
-)
+@click.option("--json", "file", type=_FILE, help="Also write the figures to this file.")
+@click.option("--plot", type=_FILE, help="Also draw them, to a file that ends in .png or .html.")
 def bench_loader(
-    data: Path | None, pipeline: str, loaders: str, device: str, amp: str, file: Path | None, **options: Any
+    data: Path | None,
+    pipeline: str,
+    loaders: str,
+    threads: tuple[int, ...] | None,
+    loader_settings: Tuned,
+    device: str,
+    amp: str,
+    file: Path | None,
+    plot: Path | None,
+    **options: Any,
 ) -> None:
-    """Measure picture loaders in images/s, against torchvision's DataLoader.
+    """Measure picture loaders: speed, CPU time, memory and time to the first batch.
 
-    All show the same pictures by the same recipe, on the same cores, to the normalised batch on the device.
+    Against torchvision's DataLoader, and against what reading, decoding and copying alone allow. All show the
+    same pictures by the same recipe, on the same cores. At the end: what limits, and what to change.
     """
-    _check_file(file)
+    _check_files(file, plot)
     from fastffdi.bench import loader as bench
     from fastffdi.bench import machine
+    from fastffdi.bench.report import Subject, report
     from fastffdi.cli.pictures import training_pictures
     from fastffdi.cli.screen import console
+    from fastffdi.cli.turns import turns
     from fastffdi.recipe import recipe
 
-    settings, names = _settings(device, amp, options), bench.available(loaders)
-    tables = bench.tables(pipeline, recipe.load(pipeline).resolve(*bench.BACKBONE).train)
-    screen, facts = console(), machine.facts()
+    found = recipe.load(pipeline).resolve(*bench.BACKBONE)
+    settings = _settings(device, amp, threads, loader_settings, {**options, "scaled": found.decode.scaled})
+    names, screen, facts = bench.available(loaders), console(), machine.facts()
     manifest, described = training_pictures(data, screen)
     screen.print(f"data: {described}")
-    results: list[Result] = []
-    with _progress(len(tables) * len(names) * (settings.repeats + 1), screen) as advance:
-        for title, steps in tables.items():
-            results += bench.measure(title, steps, manifest, names, settings, advance)
-    _show(results, settings, machine.sentence(facts, settings.threads))
+    subject = Subject(pipeline, found.train, manifest, names, settings)
+    with turns(subject.turns, screen) as bar:
+        taken = report(subject, bar.done)
+    _show(taken, machine.sentence(facts, settings[-1].threads))
     if file is not None:
-        _write(file, facts, {"data": described, "pipeline": pipeline, **settings.to_data()}, results)
+        _write(file, described, facts, taken)
+    if plot is not None:
+        _draw(plot, described, machine.sentence(facts, settings[-1].threads), taken)
+    click.echo(taken.verdict)
 
 
-def _check_file(file: Path | None) -> None:
+def _check_files(file: Path | None, plot: Path | None) -> None:
     if file is not None and not file.resolve().parent.is_dir():
         raise SettingError(f"--json {file}: the folder does not exist; make it first")
+    if plot is not None:
+        from fastffdi.bench.plot import check
+
+        check(plot)
 
 
-def _settings(device: str, amp: str, options: dict[str, Any]) -> Settings:
+def _settings(
+    device: str, amp: str, threads: tuple[int, ...] | None, tuned: Tuned, options: dict[str, Any]
+) -> list[Settings]:
+    """One for each number of threads."""
     from fastffdi.bench.loader import Settings
     from fastffdi.model import precision
     from fastffdi.model.device import choose_device, usable_cores
 
     place = choose_device(device)
-    options["threads"] = options["threads"] or usable_cores()
-    return Settings(place, precision.choose(amp, place).dtype, **options)
+    first, *more = threads or (usable_cores(),)
+    how = tuned.settings(first)
+    options |= {"prefetch": how.prefetch, "hw_decoder_load": how.hw_decoder_load}
+    settings = Settings(place, precision.choose(amp, place).dtype, first, **options)
+    return [settings, *(replace(settings, threads=count) for count in more)]
 
 
-@contextmanager
-def _progress(turns: int, on: Console) -> Iterator[Callable[[str], None]]:
-    """A bar over all turns; nothing where `on` is no terminal."""
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(24),
-        MofNCompleteColumn(),
-        TimeRemainingColumn(),
-    )
-    with Progress(*columns, console=on, transient=True, disable=not on.is_terminal) as progress:
-        task = progress.add_task("measuring", total=turns)
-        yield lambda loader: progress.update(task, advance=1)
-
-
-def _show(results: Sequence[Result], settings: Settings, sentence: str) -> None:
+def _show(taken: Report, machine: str) -> None:
     from rich.console import Console
 
+    from fastffdi.cli.bench_tables import sentences, tables
+
     screen = Console(highlight=False, soft_wrap=True)
-    titles = list(dict.fromkeys(result.pipeline for result in results))
-    for title in titles:
-        screen.print(_table(title, [result for result in results if result.pipeline == title]))
-    screen.print(_METHOD.format_map(settings.to_data()))
-    if len(titles) > 1:
-        screen.print(_JITTER)
-    screen.print(sentence)
+    for table in tables(taken):
+        screen.print(table)
+    for sentence in (*sentences(taken), machine):
+        screen.print(sentence)
 
 
-def _table(title: str, results: Sequence[Result]) -> Table:
-    from rich.table import Table
-
-    from fastffdi.bench.stopwatch import Quartiles
-
-    table = Table(title=title, title_justify="left")
-    table.add_column("loader")
-    for column in ("images/s", "quartiles", "× torchvision"):
-        table.add_column(column, justify="right")
-    for result in results:
-        if result.problem is not None:
-            table.add_row(result.loader, "–", result.problem, "–")
-            continue
-        speed = Quartiles.of(result.rates)
-        ratio = "–" if result.ratio is None else f"{result.ratio:.2f}"
-        table.add_row(result.loader, f"{speed.median:.0f}", f"{speed.q25:.0f} … {speed.q75:.0f}", ratio)
-    return table
-
-
-def _write(file: Path, machine: dict[str, Any], settings: dict[str, Any], results: Sequence[Result]) -> None:
+def _write(file: Path, described: str, machine: dict[str, Any], taken: Report) -> None:
     from fastffdi.files import atomic
 
-    record = {"machine": machine, "settings": settings, "results": [result.to_data() for result in results]}
+    figures = taken.to_data()
+    settings = {"data": described, **figures.pop("settings")}
     with atomic(file) as part:
+        record = {"machine": machine, "settings": settings, **figures}
         part.write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
     click.echo(f"figures: {file}")
+
+
+def _draw(file: Path, described: str, machine: str, taken: Report) -> None:
+    from fastffdi.bench.plot import plot
+    from fastffdi.cli.bench_tables import panels, sentences
+
+    title = f"{described}: images/s to the {taken.subject.settings[0].to} batch"
+    plot(file, title, panels(taken), [taken.verdict, next(sentences(taken)), machine])
+    click.echo(f"chart: {file}")

@@ -14,9 +14,12 @@ from fastffdi.errors import FastffdiError
 COMMANDS = {
     "train": ("train", "Train a real/fake classifier."),
     "predict": ("predict", "Write P(fake) for pictures to a CSV file."),
+    "cache": ("cache", "Keep on disk what every epoch would decode again."),
     "preview": ("preview", "Draw what training would see of the pictures."),
     "pipelines": ("pipelines", "List the shipped recipes and all steps; print a recipe."),
     "bench-loader": ("bench_loader", "Measure picture loaders in images/s against torchvision's."),
+    "bench-train": ("bench_train", "Measure training in images/s, and what a step waits for."),
+    "tune": ("tune", "Find the loader's best settings, and write them to a file."),
     "demo-data": ("demo_data", "Write the demo pictures, in the challenge's layout."),
     "doctor": ("doctor", "Say what works on this machine, and why the rest does not."),
 }

@@ -7,10 +7,12 @@ from typing import TYPE_CHECKING
 
 import click
 
+from fastffdi.cli.loader_settings import loader_settings as loader_settings_option
 from fastffdi.errors import SettingError
 
 if TYPE_CHECKING:
     from fastffdi.data.manifest import Manifest
+    from fastffdi.loaders.settings import Tuned
 
 _FILE = click.Path(path_type=Path)
 
@@ -31,6 +33,14 @@ _FILE = click.Path(path_type=Path)
 @click.option(
     "--threads", type=click.IntRange(min=1), help="Decoding threads.  [default: the usable cores, at most 16]"
 )
+@click.option(
+    "--loader-process/--no-loader-process",
+    "process",
+    default=None,
+    help="Keep the cpu loader's threads in a process of their own.  [default: where the model is on CUDA]",
+)
+@click.option("--cache", type=_FILE, help="Keep decoded pictures in this folder, for the next time.")
+@loader_settings_option
 @click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda or cuda:N.")
 @click.option("--amp", default="auto", show_default=True, help="auto, bf16, fp16 or off.")
 def predict(
@@ -43,6 +53,9 @@ def predict(
     batch_size: int,
     loader: str,
     threads: int | None,
+    process: bool | None,
+    cache: Path | None,
+    loader_settings: Tuned,
     device: str,
     amp: str,
 ) -> None:
@@ -60,7 +73,7 @@ def predict(
         raise SettingError(f"--output {output}: there is no folder {output.parent}; make it first")
     from fastffdi.inference.predict import restore, write_csv
 
-    predictor = restore(checkpoint, loader, device, amp, threads, batch_size)
+    predictor = restore(checkpoint, loader, device, amp, threads, batch_size, loader_settings, cache, process)
     with bar(len(manifest), "predicting", console()) as progress:
         scores = predictor(manifest, progress.advance)
     write_csv(output, manifest.names, scores)

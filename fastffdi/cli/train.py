@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from fastffdi.cli.loader_settings import loader_settings
 from fastffdi.errors import SettingError
 
 if TYPE_CHECKING:
@@ -64,6 +65,14 @@ _FILE = click.Path(path_type=Path)
 @click.option(
     "--threads", type=click.IntRange(min=1), help="Decoding threads.  [default: the usable cores, at most 16]"
 )
+@click.option(
+    "--loader-process/--no-loader-process",
+    "process",
+    default=None,
+    help="Keep the cpu loader's threads in a process of their own.  [default: where the model is on CUDA]",
+)
+@click.option("--cache", type=_FILE, help="Keep in this folder what every epoch would decode again.")
+@loader_settings
 @click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda or cuda:N.")
 @click.option("--amp", default="auto", show_default=True, help="auto, bf16, fp16 or off.")
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True)
@@ -132,6 +141,7 @@ def _settings(options: dict[str, Any], builtin: bool) -> Any:
 
     now = datetime.now()
     options["learning_rate"] = options.pop("lr")
+    options["tuned"] = options.pop("loader_settings")
     options["pipeline"] = options["pipeline"] or ("demo" if builtin else "standard")
     options["output"] = options["output"] or Path("runs") / f"{options['backbone']}-{now:%Y%m%d-%H%M%S}"
     if options["pretrained"] is None:

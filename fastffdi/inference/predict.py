@@ -13,11 +13,13 @@ from fastffdi.data.manifest import Manifest
 from fastffdi.files import atomic
 from fastffdi.inference.scoring import Scorer
 from fastffdi.loaders import choose as loaders
+from fastffdi.loaders.cache_plan import cached, loader_for
 from fastffdi.loaders.feed import Feed
-from fastffdi.loaders.settings import LoaderSettings
+from fastffdi.loaders.settings import UNTUNED, LoaderSettings, Tuned
+from fastffdi.loaders.source import Files
 from fastffdi.model import checkpoint, precision
 from fastffdi.model.device import choose_device, choose_threads
-from fastffdi.recipe.recipe import parse
+from fastffdi.recipe.recipe import Recipe, parse
 from fastffdi.render.device.stage import DeviceStage
 
 
@@ -26,21 +28,33 @@ class Predictor:
     """A trained model and its own preprocessing, ready for pictures."""
 
     scorer: Scorer
-    steps: tuple
+    recipe: Recipe
     loader: str
-    threads: int
+    settings: LoaderSettings
     batch_size: int
+    cache: Path | None = None
 
     def __call__(self, manifest: Manifest, progress: Callable[[int], None] | None = None) -> np.ndarray:
         """(N,) float64 P(fake) in the manifest's order. Raises UndecodablePicture."""
-        feed = Feed.over(manifest, self.steps, self.batch_size, self.threads)
-        settings, device = LoaderSettings(self.threads), self.scorer.stage.device
-        with closing(loaders.build(self.loader, feed, settings, device)) as loader:
+        source = Files(self.recipe.decode.scaled)
+        feed = Feed.over(manifest, self.recipe.eval, self.batch_size, self.settings.threads, source=source)
+        if self.cache is not None:
+            (feed,) = cached([feed], self.cache, self.settings.threads)
+        device = self.scorer.stage.device
+        with closing(loaders.build(self.loader, feed, self.settings, device)) as loader:
             return self.scorer(loader, len(manifest), progress)
 
 
 def restore(
-    path: Path, loader: str, device: str, amp: str, threads: int | None, batch_size: int
+    path: Path,
+    loader: str,
+    device: str,
+    amp: str,
+    threads: int | None,
+    batch_size: int,
+    tuned: Tuned = UNTUNED,
+    cache: Path | None = None,
+    process: bool | None = None,
 ) -> Predictor:
     """The predictor of a checkpoint; the options mean what they mean in `fastffdi predict --help`.
 
@@ -48,12 +62,13 @@ def restore(
     """
     place = choose_device(device)
     numbers = precision.choose(amp, place)
-    kind = loaders.choose(loader, place)
+    kind = loaders.choose(loader if cache is None else loader_for(loader), place, process)
     described, model = checkpoint.restore(path)
     # Its steps for training may name functions; they are not run here.
     recipe = parse(described.recipe, str(path), code=True)
     scorer = Scorer(model.to(place), DeviceStage(place, numbers.dtype), numbers)
-    return Predictor(scorer, recipe.eval, kind, choose_threads(threads), batch_size)
+    settings = tuned.settings(choose_threads(threads), process)
+    return Predictor(scorer, recipe, kind, settings, batch_size, cache)
 
 
 def write_csv(path: Path, names: np.ndarray, scores: np.ndarray) -> None:

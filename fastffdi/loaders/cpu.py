@@ -4,19 +4,20 @@ from __future__ import annotations
 
 import threading
 from collections import deque
-from collections.abc import Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Callable, Generator
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 
 import cv2
 import numpy as np
 import torch
 
+from fastffdi.errors import FastffdiError, RunError
 from fastffdi.loaders.batch import Batch
 from fastffdi.loaders.feed import Feed, Work
 from fastffdi.loaders.source import Source
 from fastffdi.recipe.kernels import Program
-from fastffdi.recipe.lowering import outline, picture_size
-from fastffdi.render.cpu.renderer import can_render, render
+from fastffdi.recipe.lowering import picture_size
+from fastffdi.render.cpu.renderer import can_render, render_into
 from fastffdi.render.split import cut
 
 #: Pictures a thread takes at a time: few enough to share out a batch evenly, enough to hide the hand-over.
@@ -26,21 +27,29 @@ _SPAN = 8
 class CpuLoader:
     """Decodes and renders in threads, a few batches ahead.
 
-    feed     the batches
-    threads  how many pictures are worked on at once
-    beyond   render past the sizing point (right when the model is on the CPU as well)
-    pinned   give images in page-locked memory, for asynchronous copies to CUDA
-    ahead    batches rendered before they are asked for
+    feed      the batches
+    threads   how many pictures are worked on at once
+    beyond    render past the sizing point (right when the model is on the CPU as well)
+    pinned    give images in page-locked memory, for asynchronous copies to CUDA
+    ahead     batches rendered before they are asked for
+    allocate  gives memory (n, H, W, 3) uint8 for n pictures, batch by batch in their order. None: memory that
+              no other batch has
     """
 
     def __init__(
-        self, feed: Feed, threads: int, beyond: bool = True, pinned: bool = False, ahead: int = 2
+        self,
+        feed: Feed,
+        threads: int,
+        beyond: bool = True,
+        pinned: bool = False,
+        ahead: int = 2,
+        allocate: Callable[[int], torch.Tensor] | None = None,
     ) -> None:
         self.feed = feed
-        self._outline = outline(feed.steps)
-        self._cut = cut(self._outline, can_render, "cpu", beyond)
-        self._size = picture_size(Program(self._outline.kernels[: self._cut]))
+        self._cut, self._size = reach(feed, beyond)
+        self._begun = feed.begun
         self._pinned, self._ahead = pinned, ahead
+        self._allocate = allocate
         cv2.setNumThreads(0)
         everyone = torch.get_num_threads()
         self._pool = ThreadPoolExecutor(threads, "fastffdi-cpu", _use_one_core, (everyone,))
@@ -48,8 +57,8 @@ class CpuLoader:
     def __len__(self) -> int:
         return len(self.feed)
 
-    def epoch(self, epoch: int, start: int = 0) -> Iterator[Batch]:
-        """See Loader.epoch."""
+    def epoch(self, epoch: int, start: int = 0) -> Generator[Batch, None, None]:
+        """See Loader.epoch. When an epoch is given up, or fails, no thread is at work on it any more."""
         ahead: deque[_Rendering] = deque()
         try:
             for work in self.feed.epoch(epoch, start):
@@ -67,22 +76,26 @@ class CpuLoader:
 
     def _begin(self, work: Work) -> _Rendering:
         n = len(work.rows)
-        images = torch.empty((n, *self._size, 3), dtype=torch.uint8, pin_memory=self._pinned)
+        images = self._empty(n) if self._allocate is None else self._allocate(n)
         program = Program(work.program.kernels[: self._cut])
-        rows, paths = work.rows.tolist(), self.feed.manifest.paths(work.rows)
+        source, rows, paths = self.feed.source, work.rows.tolist(), self.feed.manifest.paths(work.rows)
         spans = [slice(first, first + _SPAN) for first in range(0, n, _SPAN)]
         futures = [
-            self._pool.submit(_render_span, self.feed.source, rows, paths, program, span, images.numpy())
+            self._pool.submit(_render_span, source, rows, paths, program, self._begun, span, images.numpy())
             for span in spans
         ]
         return _Rendering(work, images, futures)
+
+    def _empty(self, pictures: int) -> torch.Tensor:
+        return torch.empty((pictures, *self._size, 3), dtype=torch.uint8, pin_memory=self._pinned)
 
     def _finish(self, rendering: _Rendering) -> Batch:
         try:
             for future in rendering.futures:
                 future.result()
-        finally:
+        except BaseException:
             rendering.cancel()
+            raise
         return self.feed.batch(rendering.work, rendering.images, self._cut)
 
 
@@ -93,15 +106,38 @@ class _Rendering:
         self.work, self.images, self.futures = work, images, futures
 
     def cancel(self) -> None:
-        for future in self.futures:
-            future.cancel()
+        """Give up what has not begun, and wait for what has: its memory may have another use."""
+        wait([future for future in self.futures if not future.cancel()])
+
+
+def reach(feed: Feed, beyond: bool) -> tuple[int, tuple[int, int]]:
+    """How many kernels of a feed's programs the cpu loader renders, and its pictures' height and width then.
+
+    `beyond` is CpuLoader's. Raises RecipeError where it cannot bring all pictures to one size.
+    """
+    program = feed.outline
+    done = max(feed.begun, cut(program, can_render, "cpu", beyond))
+    return done, picture_size(Program(program.kernels[:done]))
 
 
 def _render_span(
-    source: Source, rows: list[int], paths: list[str], program: Program, span: slice, images: np.ndarray
+    source: Source,
+    rows: list[int],
+    paths: list[str],
+    program: Program,
+    begun: int,
+    span: slice,
+    images: np.ndarray,
 ) -> None:
+    rest = Program(program.kernels[begun:])
     for i in range(*span.indices(len(rows))):
-        images[i] = render(source(rows[i], paths[i], program, i), program, i)
+        try:
+            render_into(images[i], source(rows[i], paths[i], program, i), rest, i)
+        except FastffdiError:
+            raise
+        except Exception as error:
+            reason = " ".join(f"{type(error).__name__}: {error}".split())
+            raise RunError(f"{paths[i]}: cannot be rendered ({reason}); take it off the list") from error
 
 
 def _use_one_core(everyone: int) -> None:

@@ -14,7 +14,7 @@ from fastffdi.errors import DataError
 from fastffdi.loaders.batch import Batch
 from fastffdi.loaders.source import FILES, Source
 from fastffdi.recipe.kernels import Program
-from fastffdi.recipe.lowering import check_sizes, lower, needs_sizes
+from fastffdi.recipe.lowering import check_sizes, lower, needs_sizes, outline
 from fastffdi.recipe.plan import Plan
 from fastffdi.recipe.steps.base import Step, TooSmall
 
@@ -34,6 +34,7 @@ class Feed:
     """The batches of every epoch, before rendering; a pure function of its fields.
 
     source  where the cpu loader takes pictures from; the others read the files
+    skip    how many of the steps the source's pictures have behind them
     """
 
     manifest: Manifest
@@ -42,6 +43,7 @@ class Feed:
     steps: tuple[Step, ...]
     batch_size: int
     source: Source = FILES
+    skip: int = 0
 
     @classmethod
     def over(
@@ -53,6 +55,7 @@ class Feed:
         seed: int = 0,
         shuffle: bool = False,
         balance: bool = False,
+        source: Source = FILES,
     ) -> Feed:
         """The feed over a whole manifest; sizes are probed by `threads` threads if the steps need them.
 
@@ -62,10 +65,20 @@ class Feed:
             manifest = manifest.with_sizes(threads)
             _check_sizes(manifest, steps)
         order = Order(len(manifest), seed, shuffle, manifest.labels if balance else None)
-        return cls(manifest, order, Plan(seed), steps, batch_size)
+        return cls(manifest, order, Plan(seed), steps, batch_size, source)
 
     def __len__(self) -> int:
         return -(-len(self.order) // self.batch_size)
+
+    @property
+    def outline(self) -> Program:
+        """The program of pretend pictures, whose kernels are those of every batch's."""
+        return outline(self.steps, self.skip)
+
+    @property
+    def begun(self) -> int:
+        """How many of the program's kernels the source's pictures have behind them."""
+        return len(outline(self.steps[: self.skip]))
 
     def epoch(self, epoch: int, start: int = 0) -> Iterator[Work]:
         """The epoch's work from batch number `start` on; the last batch may be short."""
@@ -77,7 +90,9 @@ class Feed:
     def work(self, epoch: int, rows: np.ndarray, repeats: np.ndarray) -> Work:
         """The work of any pictures of an epoch."""
         sizes = None if self.manifest.sizes is None else self.manifest.sizes[rows]
-        return Work(epoch, rows, repeats, lower(self.steps, self.plan, epoch, rows, repeats, sizes))
+        return Work(
+            epoch, rows, repeats, lower(self.steps, self.plan, epoch, rows, repeats, sizes, self.skip)
+        )
 
     def batch(self, work: Work, images: torch.Tensor, done: int) -> Batch:
         """The rendered batch of a work."""

@@ -8,26 +8,37 @@ with Normalize: every kernel before Normalize rounds and clamps to uint8, which 
 
 from __future__ import annotations
 
+import bisect
 import dataclasses
-from collections.abc import Iterable
+from collections.abc import Sequence
 
 import numpy as np
 
 from fastffdi.recipe.kernels import Flip, Kernel, Resize, Table, Warp, Window
 
 
-def joined(kernels: Iterable[Kernel], size: np.ndarray) -> tuple[Kernel, ...]:
-    """The kernels for pictures of height, width `size` (N, 2), each fused with the next where they can be."""
+def joined(kernels: Sequence[Kernel], size: np.ndarray, apart: int = 0) -> tuple[Kernel, ...]:
+    """The kernels for pictures of height, width `size` (N, 2), each fused with the next where they can be.
+
+    The first `apart` of them stay by themselves: what would be fused across that place is left in two, and
+    everything else as it is without, so that no pixel depends on it.
+    """
     whole: list[Kernel] = []
-    before: list[np.ndarray] = []  # the size in front of each
-    for kernel in kernels:
-        both = fused(whole[-1], kernel, before[-1]) if whole else None
+    begins: list[int] = []  # the first kernel in each
+    sizes = [size]  # in front of each kernel
+    for place, kernel in enumerate(kernels):
+        both = fused(whole[-1], kernel, sizes[begins[-1]]) if whole else None
         if both is None:
             whole.append(kernel)
-            before.append(size)
+            begins.append(place)
         else:
             whole[-1] = both
-        size = kernel.out_size(size)
+        sizes.append(kernel.out_size(sizes[-1]))
+    if 0 < apart < len(kernels) and apart not in begins:
+        one = bisect.bisect(begins, apart) - 1
+        begin, end = [*begins, len(kernels)][one : one + 2]
+        parts = joined(kernels[begin:apart], sizes[begin]), joined(kernels[apart:end], sizes[apart])
+        whole[one : one + 1] = [*parts[0], *parts[1]]
     return tuple(whole)
 
 

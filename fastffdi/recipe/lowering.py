@@ -28,14 +28,17 @@ def lower(
     rows: np.ndarray,
     repeats: np.ndarray,
     sizes: np.ndarray | None,
+    apart: int = 0,
 ) -> Program:
     """The program for the pictures (rows, repeats), both (N,), of an epoch.
 
-    `sizes` (N, 2) height, width may be None where `needs_sizes(steps)` is False.
+    `sizes` (N, 2) height, width may be None where `needs_sizes(steps)` is False. Kernels of the first `apart`
+    steps are not fused with those of the others; that changes no pixel.
     Raises TooSmall, naming the step, where a picture's size does not allow it.
     """
     numbers = _numbers(steps, plan, epoch, rows, repeats)
-    return _lowered(steps, numbers, np.full((len(rows), 2), -1, np.int32) if sizes is None else sizes)
+    unknown = np.full((len(rows), 2), -1, np.int32)
+    return _lowered(steps, numbers, unknown if sizes is None else sizes, apart)
 
 
 def check_sizes(steps: Sequence[Step], sizes: np.ndarray) -> None:
@@ -48,9 +51,9 @@ def check_sizes(steps: Sequence[Step], sizes: np.ndarray) -> None:
         raise TooSmall(int(first[error.picture % len(distinct)]), str(error)) from None
 
 
-def outline(steps: Sequence[Step]) -> Program:
+def outline(steps: Sequence[Step], apart: int = 0) -> Program:
     """The program of pretend pictures: the kernels and fixed parameters that hold for all pictures."""
-    return _lowered(steps, _pretended(steps, _COUNT), _PRETEND)
+    return _lowered(steps, _pretended(steps, _COUNT), _PRETEND, apart)
 
 
 def needs_sizes(steps: Sequence[Step]) -> bool:
@@ -123,7 +126,9 @@ def _numbers(
     return numbers
 
 
-def _lowered(steps: Sequence[Step], numbers: Iterable[np.ndarray], size: np.ndarray) -> Program:
+def _lowered(
+    steps: Sequence[Step], numbers: Iterable[np.ndarray], size: np.ndarray, apart: int = 0
+) -> Program:
     kernels: list[Kernel] = []
     begun = size
     for step, u in zip(steps, numbers, strict=True):
@@ -136,4 +141,5 @@ def _lowered(steps: Sequence[Step], numbers: Iterable[np.ndarray], size: np.ndar
         for kernel in lowered:
             kernels.append(kernel)
             size = kernel.out_size(size)
-    return Program(joined(kernels, begun))
+    alone = sum(len(step.kernels) for step in steps[:apart])
+    return Program(joined(kernels, begun, alone))

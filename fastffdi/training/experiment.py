@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -14,14 +14,15 @@ from fastffdi.data.layout import Dataset
 from fastffdi.errors import DataError, SettingError
 from fastffdi.loaders import choose as loaders
 from fastffdi.loaders.batch import Loader
+from fastffdi.loaders.cache_plan import cached, loader_for
 from fastffdi.loaders.feed import Feed
-from fastffdi.loaders.settings import LoaderSettings
+from fastffdi.loaders.settings import UNTUNED, Tuned
+from fastffdi.loaders.source import Files
 from fastffdi.model import backbone, checkpoint, precision
 from fastffdi.model.device import choose_device, choose_threads
 from fastffdi.recipe import recipe as recipes
 from fastffdi.recipe.kernels import Normalize
 from fastffdi.recipe.lowering import outline, picture_size
-from fastffdi.recipe.plan import Plan
 from fastffdi.recipe.recipe import Recipe
 from fastffdi.recipe.steps.combine import functions
 from fastffdi.render.device.python import imported
@@ -53,6 +54,9 @@ class Settings:
     balance: bool = False
     seed: int = 0
     threads: int | None = None
+    tuned: Tuned = UNTUNED
+    cache: Path | None = None
+    process: bool | None = None
 
 
 @dataclass
@@ -105,14 +109,16 @@ class Experiment:
 
 
 def prepare(settings: Settings, dataset: Dataset, say: Callable[[str], None]) -> Experiment:
-    """Check everything and build everything; nothing is written. `say` gets lines worth telling the user.
+    """Check everything and build everything; nothing is written but an empty cache.
 
-    Raises UsageError where the settings, the recipe and the data do not go together.
+    `say` gets lines worth telling the user. Raises UsageError where the settings, the recipe and the data do
+    not go together.
     """
     recipe = recipes.load(settings.pipeline)
     device = choose_device(settings.device)
     numbers = precision.choose(settings.amp, device)
-    kind = loaders.choose(settings.loader, device)
+    loader = settings.loader if settings.cache is None else loader_for(settings.loader)
+    kind = loaders.choose(loader, device, settings.process)
     _refuse_old_run(settings)
     own = backbone.preprocessing(settings.backbone)
     recipe = recipe.resolve(own.size, own.mean, own.std)  # type: ignore[arg-type]  # means of 3 channels
@@ -124,9 +130,14 @@ def prepare(settings: Settings, dataset: Dataset, say: Callable[[str], None]) ->
         imported(function)
         say(f"{settings.pipeline} runs code of yours, {function}: what it does does not follow from the seed")
     say(f"{settings.backbone} on {device}, loader {kind}, {numbers.reason}")
-    threads = choose_threads(settings.threads)
-    feeds = _feeds(settings, dataset, recipe, threads)
-    train, val = (loaders.build(kind, feed, LoaderSettings(threads), device) for feed in feeds)
+    how = settings.tuned.settings(choose_threads(settings.threads), settings.process)
+    if settings.tuned != UNTUNED:
+        loading = f"threads {how.threads}, prefetch {how.prefetch}, batch size {settings.batch_size}"
+        say(f"loader settings: {loading}")
+    feeds: Sequence[Feed] = _feeds(settings, dataset, recipe, how.threads)
+    if settings.cache is not None:
+        feeds = cached(feeds, settings.cache, how.threads, say)
+    train, val = (loaders.build(kind, feed, how, device) for feed in feeds)
     trainer = _trainer(settings, recipe, model, numbers, device, len(train))
     pictures = sum(len(feed.order) for feed in feeds)
     return Experiment(settings, dataset, recipe, trainer, train, val, pictures)
@@ -142,16 +153,15 @@ def _trainer(
 ) -> Trainer:
     model = model.to(device)
     optimiser = Optimiser(model, settings.learning_rate, settings.epochs * batches, numbers.scaler())
-    mixer = None
-    if recipe.mix is not None:
-        mixer = Mixer(recipe.mix, Plan(settings.seed), settings.epochs - recipe.mix.off_epochs)
+    mixer = Mixer.of_run(recipe.mix, settings.seed, settings.epochs)
     return Trainer(model, DeviceStage(device, numbers.dtype), numbers, optimiser, mixer)
 
 
 def _feeds(settings: Settings, dataset: Dataset, recipe: Recipe, threads: int) -> tuple[Feed, Feed]:
     size, seed = settings.batch_size, settings.seed
-    train = Feed.over(dataset.train, recipe.train, size, threads, seed, True, settings.balance)
-    val = Feed.over(dataset.val, recipe.eval, size, threads, seed)
+    source = Files(recipe.decode.scaled)
+    train = Feed.over(dataset.train, recipe.train, size, threads, seed, True, settings.balance, source)
+    val = Feed.over(dataset.val, recipe.eval, size, threads, seed, source=source)
     return train, val
 
 

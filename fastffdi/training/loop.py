@@ -66,7 +66,7 @@ class Trainer:
         self, train: Loader, val: Loader, labels: np.ndarray, epoch: int, progress: Progress
     ) -> EpochResult:
         rate = self.optimiser.learning_rate
-        means, speed, wait_share = self._train(train, epoch, progress)
+        means, speed, wait_share = self.train_epoch(train, epoch, progress)
         scorer = Scorer(self.model, self.stage, self.precision)
         scores = scorer(val, len(labels), lambda pictures: progress(pictures, None))
         if not np.isfinite(scores).all():
@@ -74,8 +74,13 @@ class Trainer:
         figures = metrics.summary(labels, scores)
         return EpochResult(epoch, means["loss"], means["accuracy"], speed, wait_share, rate, figures)
 
-    def _train(self, loader: Loader, epoch: int, progress: Progress) -> tuple[dict[str, float], float, float]:
-        """One pass over the training pictures: mean loss and accuracy, images/s, share of time waiting."""
+    def train_epoch(
+        self, loader: Loader, epoch: int, progress: Progress
+    ) -> tuple[dict[str, float], float, float]:
+        """One pass over the training pictures: mean loss and accuracy, images/s, share of time waiting.
+
+        Raises RunError where the mean loss is no finite number.
+        """
         self.model.train()
         tally, clock = Tally(("loss", "accuracy"), self.stage.device), WaitClock(self.stage.device)
         pictures, batches = 0, loader.epoch(epoch)

@@ -32,7 +32,7 @@ class Tally:
             self._snapshot.copy_(self._sums, non_blocking=True)
             if self._device.type == "cuda":
                 self._copied = torch.cuda.Event()  # type: ignore[no-untyped-call]
-                self._copied.record()
+                self._copied.record(torch.cuda.current_stream(self._sums.device))
         return seen
 
     def means(self) -> dict[str, float]:
@@ -48,7 +48,7 @@ class WaitClock:
     """Time spent waiting for data: on the CPU by the clock, on CUDA by events on the model's stream."""
 
     def __init__(self, device: torch.device) -> None:
-        self._cuda = device.type == "cuda"
+        self._device, self._cuda = device, device.type == "cuda"
         self._seconds = 0.0
         self._events: list[tuple[torch.cuda.Event, torch.cuda.Event]] = []
         self._began = time.perf_counter()
@@ -58,9 +58,10 @@ class WaitClock:
         """Counts what happens inside as waiting."""
         if self._cuda:
             before, after = (torch.cuda.Event(enable_timing=True) for _ in "ab")  # type: ignore[no-untyped-call]
-            before.record()
+            stream = torch.cuda.current_stream(self._device)
+            before.record(stream)
             yield
-            after.record()
+            after.record(stream)
             self._events.append((before, after))
         else:
             began = time.perf_counter()
@@ -70,7 +71,7 @@ class WaitClock:
     def stop(self) -> tuple[float, float]:
         """Seconds since the clock was made, and the share of them spent waiting; waits for the device."""
         if self._cuda:
-            torch.cuda.synchronize()
+            torch.cuda.synchronize(self._device)
         seconds = time.perf_counter() - self._began
         waited = self._seconds + sum(a.elapsed_time(b) for a, b in self._events) / 1000
         return seconds, waited / seconds

@@ -1,16 +1,14 @@
-import json
 import statistics
-from dataclasses import dataclass
-from pathlib import Path
+from dataclasses import dataclass, replace
 
 import pytest
 import torch
-from click.testing import CliRunner
 
+from fastffdi.bench import ceilings
 from fastffdi.bench import loader as bench
-from fastffdi.cli.main import cli
 from fastffdi.data.manifest import Manifest
-from fastffdi.errors import RecipeError, SettingError, UndecodablePicture
+from fastffdi.errors import SettingError
+from fastffdi.loaders.settings import LoaderSettings
 from fastffdi.recipe import recipe
 from fastffdi.recipe.steps import STEPS
 
@@ -26,17 +24,32 @@ def _short_epochs(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(bench, "EPOCH", 100)
 
 
+def middle_ratio(own: bench.Result, other: bench.Result) -> float:
+    return statistics.median(a / b for a, b in zip(own.rates, other.rates, strict=True))
+
+
 def test_every_loader_has_its_turns_and_a_ratio_to_the_baseline(pictures: Manifest):
     turns: list[str] = []
     results = bench.measure("tiny", TINY, pictures, bench.NAMES, SETTINGS, turns.append)
     assert turns == list(bench.NAMES) * 3
-    assert [result.loader for result in results] == list(bench.NAMES)
+    assert [result.name for result in results] == list(bench.NAMES)
     for result in results:
-        assert len(result.rates) == 2
+        assert len(result.rates) == len(result.cpu_seconds_per_1000) == 2
         assert min(result.rates) > 0
-        ratios = [own / base for own, base in zip(result.rates, results[0].rates, strict=True)]
-        assert result.ratio == statistics.median(ratios)
+        assert min(result.cpu_seconds_per_1000) >= 0
+        assert (result.ratio, result.shares) == (middle_ratio(result, results[0]), {})
     assert results[0].ratio == 1
+
+
+def test_ceilings_take_turns_with_the_loaders(pictures: Manifest):
+    above = ceilings.ceilings(ceilings.sample(pictures, 2, 0), pictures, TINY, SETTINGS)
+    turns: list[str] = []
+    cpu, *results = bench.measure("tiny", TINY, pictures, ["cpu"], SETTINGS, turns.append, above)
+    assert turns == ["cpu", "file read", "JPEG decode", "memory copy"] * 3
+    assert cpu.shares == {result.name: middle_ratio(cpu, result) for result in results}
+    assert all((result.ceiling, result.ratio, result.shares) == (True, None, {}) for result in results)
+    assert "ratio_to_baseline" not in results[0].to_data()
+    assert results[0].to_data()["ceiling"] == "file read"
 
 
 def test_without_the_baseline_there_is_no_ratio(pictures: Manifest):
@@ -44,11 +57,21 @@ def test_without_the_baseline_there_is_no_ratio(pictures: Manifest):
     assert result.to_data()["ratio_to_baseline"] is None
 
 
-def test_a_loader_that_cannot_express_the_recipe_says_so(pictures: Manifest):
-    @dataclass(frozen=True)
-    class Swirl(type(STEPS["horizontal_flip"]())):
-        pass
+def test_uint8_batches_are_counted_as_loaders_give_them(pictures: Manifest, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(bench, "DeviceStage", None)  # it would fail where it was called
+    baseline, cpu = bench.measure(
+        "tiny", TINY, pictures, ["torchvision", "cpu"], replace(SETTINGS, to="uint8")
+    )
+    assert (baseline.problem, baseline.rates, cpu.ratio) == ("no uint8 batches", (), None)
+    assert len(cpu.rates) == 2
 
+
+@dataclass(frozen=True)
+class Swirl(type(STEPS["horizontal_flip"]())):
+    pass
+
+
+def test_a_loader_that_cannot_express_the_recipe_says_so(pictures: Manifest):
     baseline, cpu = bench.measure(
         "swirl", (TINY[0], Swirl(), TINY[1]), pictures, ["torchvision", "cpu"], SETTINGS
     )
@@ -75,54 +98,8 @@ def test_loaders_are_chosen_by_name():
         bench.available("cpus")
 
 
-def run(*arguments: str) -> str:
-    options = [
-        "--seconds",
-        "0.05",
-        "--repeats",
-        "2",
-        "--batch-size",
-        "4",
-        "--threads",
-        "2",
-        "--device",
-        "cpu",
-    ]
-    words = ["bench-loader", *options, *arguments]
-    return CliRunner().invoke(cli, words, catch_exceptions=False).output
-
-
-def test_the_command_writes_figures_that_agree(pictures: Manifest, tmp_path: Path):
-    file = tmp_path / "figures.json"
-    out = run("--data", pictures.root, "--loaders", "torchvision,cpu", "--amp", "off", "--json", str(file))
-    assert "without color_jitter" in out
-    assert "does more arithmetic than ours" in out
-    assert "Measured on" in out
-    record = json.loads(file.read_text())
-    assert set(record) == {"machine", "settings", "results"}
-    assert record["settings"]["data"] == f"23 pictures of {Path(pictures.root).name}, without labels"
-    assert record["settings"]["dtype"] == "float32"
-    assert [(row["pipeline"], row["loader"]) for row in record["results"]] == [
-        (table, loader)
-        for table in ("jitter", "jitter without color_jitter")
-        for loader in ("torchvision", "cpu")
-    ]
-    for row in record["results"]:
-        speed = row["images_per_second"]
-        assert 0 < speed["q25"] <= speed["median"] <= speed["q75"]
-        assert (row["device"], row["threads"], len(row["images_per_second_each"])) == ("cpu", 2, 2)
-        assert (row["ratio_to_baseline"] == 1) or row["loader"] != "torchvision"
-
-
-def test_an_undecodable_picture_stops_the_command(pictures: Manifest, tmp_path: Path):
-    (tmp_path / "bad.jpg").write_bytes(b"no picture")
-    for loader in ("torchvision", "cpu"):
-        with pytest.raises(UndecodablePicture, match=r"bad\.jpg"):
-            run("--data", str(tmp_path), "--pipeline", "tutorial", "--loaders", loader)
-
-
-def test_what_is_wrong_is_said_before_anything_is_measured(pictures: Manifest, tmp_path: Path):
-    with pytest.raises(SettingError, match="the folder does not exist"):
-        run("--data", pictures.root, "--json", str(tmp_path / "absent" / "figures.json"))
-    with pytest.raises(RecipeError, match="did you mean 'jitter'"):
-        run("--data", pictures.root, "--pipeline", "jiter")
+def test_settings_say_how_loaders_work_and_where_pictures_come_from(pictures: Manifest):
+    settings = replace(SETTINGS, prefetch=5, hw_decoder_load=0.3, scaled=True)
+    assert settings.loader == LoaderSettings(2, 5, hw_decoder_load=0.3)
+    assert bench.feed_over(pictures, TINY, settings).source == bench.Files(scaled=True)
+    assert settings.to_data()["dtype"] == "float32"

@@ -3,19 +3,21 @@ import itertools
 import pytest
 
 from fastffdi.bench import stopwatch
-from fastffdi.bench.stopwatch import Quartiles, timed_pass
+from fastffdi.bench.stopwatch import Pass, Quartiles, timed_pass
 
 
 def test_quartiles_interpolate():
     assert Quartiles.of([4.0, 1.0, 2.0, 3.0]) == Quartiles(2.5, 1.75, 3.25)
     assert Quartiles.of([10 / 3]).to_data() == {"median": 3.3, "q25": 3.3, "q75": 3.3}
+    assert Quartiles.of([10 / 3]).to_data(3)["median"] == 3.333
 
 
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
-    """The time, in seconds, that the stopwatch reads."""
+    """The time, in seconds, that the stopwatch reads; of the CPU, it is twice that."""
     now = [0.0]
     monkeypatch.setattr(stopwatch.time, "perf_counter", lambda: now[0])
+    monkeypatch.setattr(stopwatch, "cpu_seconds", lambda: 2 * now[0])
     return now
 
 
@@ -25,8 +27,9 @@ def test_a_pass_counts_after_the_warm_up_until_the_seconds_are_over(clock: list[
             clock[0] += 9.0 if k < 3 else 0.5
             yield 10
 
-    stream = batches()
-    assert timed_pass(stream, seconds=2.0, warmup=3, group=1) == 20.0
+    timed = timed_pass(batches(), seconds=2.0, warmup=3, group=1)
+    assert timed == Pass(pictures=40, batches=4, seconds=2.0, cpu_seconds=4.0)
+    assert (timed.rate, timed.cpu_seconds_per_1000) == (20.0, 100.0)
     assert clock[0] == 29.0
 
 
@@ -36,4 +39,9 @@ def test_a_pass_ends_with_a_whole_burst(clock: list[float]):
             clock[0] += 3.0
             yield from (4, 4, 4)
 
-    assert timed_pass(bursts(), seconds=0.1, warmup=3, group=3) == 4.0
+    assert timed_pass(bursts(), seconds=0.1, warmup=3, group=3).rate == 4.0
+
+
+def test_where_cpu_time_is_not_known_there_is_none(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(stopwatch, "cpu_seconds", lambda: None)
+    assert timed_pass(itertools.repeat(1), 0.001, 0, 1).cpu_seconds_per_1000 is None

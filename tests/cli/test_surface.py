@@ -26,6 +26,9 @@ SURFACE = {
         "--balance": False,
         "--loader": "auto",
         "--threads": None,
+        "--loader-process/--no-loader-process": None,
+        "--cache": None,
+        "--loader-settings": None,
         "--device": "auto",
         "--amp": "auto",
         "--seed": 0,
@@ -42,8 +45,19 @@ SURFACE = {
         "--batch-size": 64,
         "--loader": "auto",
         "--threads": None,
+        "--loader-process/--no-loader-process": None,
+        "--cache": None,
+        "--loader-settings": None,
         "--device": "auto",
         "--amp": "auto",
+    },
+    "cache": {
+        "--cache": None,
+        "--data": None,
+        "--pipeline": None,
+        "--backbone": "efficientnet_b0",
+        "--threads": None,
+        "--clear": False,
     },
     "preview": {
         "--data": None,
@@ -71,6 +85,36 @@ SURFACE = {
         "--amp": "auto",
         "--seed": 0,
         "--json": None,
+    },
+    "bench-train": {
+        "--data": None,
+        "--pipeline": "standard",
+        "--backbone": "efficientnet_b0",
+        "--batch-size": 64,
+        "--loader": "auto",
+        "--threads": None,
+        "--loader-settings": None,
+        "--device": "auto",
+        "--amp": "auto",
+        "--seconds": 5.0,
+        "--repeats": 5,
+        "--baseline": False,
+        "--seed": 0,
+        "--json": None,
+    },
+    "tune": {
+        "--data": None,
+        "--pipeline": "standard",
+        "--backbone": "efficientnet_b0",
+        "--loader": "auto",
+        "--threads": None,
+        "--batch-size": None,
+        "--memory-cap": None,
+        "--device": "auto",
+        "--amp": "auto",
+        "--seconds": 1.0,
+        "--repeats": 5,
+        "-o --output": "loader.yaml",
     },
     "demo-data": {"FOLDER": None, "--train": 600, "--val": 200, "--seed": 0},
     "doctor": {},
@@ -114,10 +158,16 @@ def test_help_works_and_names_every_option(fastffdi, name):
 
 
 #: Options whose absence is no choice of a value, but one thing less to do.
-WITHOUT_DEFAULT = {
-    ("train", name)
-    for name in ("--train-labels", "--train-images", "--val-labels", "--val-images", "--weights")
-} | {("predict", "--data"), ("predict", "--labels"), ("bench-loader", "--json")}
+WITHOUT_DEFAULT = (
+    {
+        ("train", name)
+        for name in ("--train-labels", "--train-images", "--val-labels", "--val-images", "--weights")
+    }
+    | {("predict", "--data"), ("predict", "--labels")}
+    | {(name, "--cache") for name in ("train", "predict", "cache")}
+    | {(name, "--loader-settings") for name in ("train", "predict", "bench-loader", "bench-train")}
+    | {("bench-loader", "--json"), ("bench-loader", "--plot"), ("bench-train", "--json")}
+)
 
 OPTIONS = [(name, p) for name in COMMANDS for p in parameters(name) if isinstance(p, click.Option)]
 

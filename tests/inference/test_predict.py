@@ -85,7 +85,8 @@ def test_labels_are_not_needed(best, tiny, expected):
 
 def test_the_recipe_is_the_checkpoints_own(best, tiny):
     predictor = restore(best, "cpu", "cpu", "off", 1, 8)
-    assert predictor.steps == load(str(tiny / "recipe.yaml")).resolve((1, 1), (0.0,) * 3, (1.0,) * 3).eval
+    recipe = load(str(tiny / "recipe.yaml")).resolve((1, 1), (0.0,) * 3, (1.0,) * 3)
+    assert predictor.recipe.eval == recipe.eval
 
 
 def test_progress_counts_every_picture(best, val):

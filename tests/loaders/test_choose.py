@@ -1,4 +1,5 @@
 import sys
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -8,6 +9,7 @@ from fastffdi.errors import SettingError
 from fastffdi.loaders import choose
 from fastffdi.loaders.cpu import CpuLoader
 from fastffdi.loaders.feed import Feed
+from fastffdi.loaders.process import ProcessLoader
 from fastffdi.loaders.settings import LoaderSettings
 from fastffdi.loaders.stock import StockLoader
 from fastffdi.recipe.steps import STEPS
@@ -19,6 +21,13 @@ STEPS_HERE = (STEPS["resize"]((16, 16)), STEPS["normalize"]((0.5,) * 3, (0.5,) *
 @pytest.fixture
 def without_dali(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "nvidia.dali", None)
+
+
+def test_a_process_of_its_own_is_the_cpu_loaders():
+    assert choose.choose("auto", torch.device("cuda"), process=True) == "cpu"
+    assert choose.choose("cpu", CPU, process=True) == "cpu"
+    with pytest.raises(SettingError, match="--loader-process: goes with --loader cpu, not with torchvision"):
+        choose.choose("torchvision", CPU, process=True)
 
 
 def test_auto_is_dali_on_cuda_and_cpu_on_the_cpu():
@@ -55,3 +64,34 @@ def test_names_build_their_loaders(pictures: Manifest):
         loader = choose.build(name, feed, LoaderSettings(1), CPU)
         assert type(loader) is kind
         loader.close()
+
+
+@pytest.mark.parametrize(
+    ("process", "device", "kind"),
+    [
+        (None, CPU, CpuLoader),
+        (True, CPU, ProcessLoader),
+        (None, CUDA, ProcessLoader),
+        (False, CUDA, CpuLoader),
+    ],
+)
+def test_the_cpu_loader_has_its_own_process_where_asked_or_on_cuda(
+    process: bool | None,
+    device: torch.device,
+    kind: type,
+    pictures: Manifest,
+    monkeypatch: pytest.MonkeyPatch,
+):
+    monkeypatch.setattr(CpuLoader, "__init__", lambda self, *given, **more: vars(self).update(more))
+    monkeypatch.setattr(ProcessLoader, "__init__", lambda self, *given, **more: vars(self).update(more))
+    feed = Feed.over(pictures, STEPS_HERE, 8, 1)
+    loader = choose.build("cpu", feed, LoaderSettings(3, prefetch=5, process=process), device)
+    assert type(loader) is kind
+    assert (vars(loader)["ahead"], vars(loader)["beyond"]) == (5, device == CPU)
+
+
+def test_where_no_process_can_be_had_asking_for_one_is_refused(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(choose, "os", SimpleNamespace(name="nt"))
+    assert not choose._in_process(None, CUDA)
+    with pytest.raises(SettingError, match="--loader-process: not on this system"):
+        choose._in_process(True, CPU)

@@ -89,3 +89,33 @@ def test_a_picture_too_small_is_refused_by_its_path_before_anything_runs(picture
     line = f"^{known.paths()[3]}: random_crop: 120×100 does not fit a picture of 90×90; set pad_if_needed"
     with pytest.raises(DataError, match=line):
         Feed.over(known, steps, 2, 1)
+
+
+RRC, CROP = STEPS["random_resized_crop"]((8, 8)), STEPS["random_crop"]((6, 6))
+
+
+@pytest.mark.parametrize(
+    ("steps", "together", "apart"),
+    [
+        ((RESIZE, FLIP), ["Resize"], ["Resize", "Flip"]),
+        ((RESIZE, FLIP, RRC), ["Resize", "Resize"], ["Resize", "Flip", "Resize"]),
+        ((RESIZE, FLIP, CROP, FLIP), ["Resize", "Window"], ["Resize", "Flip", "Window"]),
+        ((STEPS["center_crop"]((50, 50)), FLIP, RRC), ["Window", "Resize"], ["Window", "Flip", "Resize"]),
+    ],
+)
+def test_kernels_of_skipped_steps_stay_by_themselves_and_no_other_fusion_changes(
+    steps: tuple[Step, ...], together: list[str], apart: list[str], pictures: Manifest
+) -> None:
+    feed = feed_of(pictures, *steps)
+    for one, expected in ((feed, together), (replace(feed, skip=1), apart)):
+        for program in (one.outline, next(one.epoch(0)).program):
+            assert [type(kernel).__name__ for kernel in program.kernels] == [*expected, "Normalize"]
+        assert one.begun == one.skip
+
+
+def test_skipping_steps_leaves_the_random_numbers_of_the_others(pictures: Manifest) -> None:
+    feed, rows = feed_of(pictures, RESIZE, CROP), np.arange(23)
+    starts = [
+        replace(feed, skip=skip).work(2, rows, rows * 0).program.kernels[1].start.tolist() for skip in (0, 1)
+    ]
+    assert starts[0] == starts[1]

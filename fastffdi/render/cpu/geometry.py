@@ -78,7 +78,11 @@ def flip(image: np.ndarray, kernel: Flip, i: int, out: Out = None) -> np.ndarray
 def _flipped(image: np.ndarray, horizontal: bool, vertical: bool, out: Out) -> np.ndarray:
     if not (horizontal or vertical):
         return image
-    return cv2.flip(image, -1 if horizontal and vertical else int(horizontal), dst=out)
+    code = -1 if horizontal and vertical else int(horizontal)
+    if out is None:
+        return cv2.flip(image, code)
+    np.copyto(out, image)  # and mirrored in the cache: OpenCV is slow at mirroring into memory
+    return cv2.flip(out, code, dst=out)
 
 
 def warp(image: np.ndarray, kernel: Warp, i: int, out: Out = None) -> np.ndarray:

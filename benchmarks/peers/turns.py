@@ -1,0 +1,81 @@
+"""A loader's side of the comparison: a turn whenever it is asked for one.
+
+Every `with_*.py` is a process of its own, run by `compare.py` with the Python that has the library:
+
+    python with_spdl.py FOLDER --recipe resize --threads 2 --batch-size 64
+
+A line on standard input asks for a turn and says how many seconds it takes at least; a line of JSON on
+standard output answers: {"images": …, "seconds": …}. Then the process waits for the next, doing nothing. At
+the end of its input it ends.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import time
+from collections.abc import Iterable, Sized
+from pathlib import Path
+
+from fastffdi.bench.processes import cpu_seconds
+from fastffdi.bench.stopwatch import timed_pass
+
+#: Side of the batches' pictures in pixels; ImageNet's mean and standard deviation of colours in 0 to 1.
+SIZE = 256
+MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+
+#: Pictures in an epoch: the folder's come again and again, so that hardly a turn meets an epoch's end.
+EPOCH = 1_000_000
+
+#: CPU seconds in a quarter of a second that are still rest: two ticks of the system's clock.
+_REST_S = 0.021
+
+_SUFFIXES = (".jpg", ".jpeg")
+
+
+def parser(description: str | None, recipes: Iterable[str]) -> argparse.ArgumentParser:
+    """What every script is told: folder, recipe, threads, batch_size."""
+    options = argparse.ArgumentParser(
+        description=description, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    options.add_argument("folder", type=Path)
+    options.add_argument("--recipe", choices=list(recipes), default="resize")
+    options.add_argument("--threads", type=int, default=2)
+    options.add_argument("--batch-size", type=int, default=64)
+    return options
+
+
+def pictures(folder: Path) -> list[str]:
+    """Paths of the JPEG files below `folder`, sorted."""
+    return sorted(str(path) for path in folder.rglob("*") if path.suffix.lower() in _SUFFIXES)
+
+
+def again(paths: list[str]) -> list[str]:
+    """The paths over and over, an EPOCH long."""
+    return (paths * (-(-EPOCH // len(paths))))[:EPOCH]
+
+
+def serve(batches: Iterable[Sized], options: argparse.Namespace, ahead: int) -> None:
+    """Turns of an endless stream of batches, as many as are asked for.
+
+    ahead  batches that may lie ready, wholly or in part, when a turn begins; they are not counted
+    """
+    arrivals = (len(batch) for batch in batches)
+    for seconds in sys.stdin:
+        turn = timed_pass(arrivals, float(seconds), ahead, options.threads)
+        come_to_rest(ahead * turn.seconds / turn.batches)
+        print(json.dumps({"images": turn.pictures, "seconds": turn.seconds}), flush=True)
+
+
+def come_to_rest(seconds: float) -> None:
+    """Wait until this process and those it has started use no more CPU time; where not known, some seconds.
+
+    The batches they are still making would take time from the next process.
+    """
+    before, now = None, cpu_seconds()
+    if now is None:
+        time.sleep(seconds)
+    while now is not None and (before is None or now - before > _REST_S):
+        time.sleep(0.25)
+        before, now = now, cpu_seconds()

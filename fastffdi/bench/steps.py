@@ -1,0 +1,76 @@
+"""Some steps of a trainer, and what time their phases take."""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+from collections.abc import Callable, Generator, Iterator
+from dataclasses import dataclass, replace
+
+from fastffdi.bench.laps import Laps
+from fastffdi.loaders.batch import Batch, Loader
+from fastffdi.render.device.stage import DeviceStage
+from fastffdi.training.loop import Trainer
+
+#: Trains so many steps, tells the laps of their phases, and returns images/s.
+Train = Callable[[int, Laps], float]
+
+
+def train(trainer: Trainer, batches: Iterator[Batch], steps: int, laps: Laps) -> float:
+    """Images/s of so many steps of the trainer, by its own clock; `laps` is told of their phases."""
+    with watched(trainer, laps):
+        _, rate, _ = trainer.train_epoch(_Some(batches, steps, laps), 0, lambda pictures, means: None)
+    return rate
+
+
+@contextlib.contextmanager
+def watched(trainer: Trainer, laps: Laps) -> Iterator[None]:
+    """Tell `laps` of the trainer's phases after data, by torch's own hooks: the training is as without."""
+    optimiser = trainer.optimiser.adamw
+    hooks = [
+        trainer.model.register_forward_pre_hook(lambda *_: laps.end("copy")),
+        trainer.model.register_forward_hook(lambda *_: laps.end("forward")),
+        optimiser.register_step_pre_hook(lambda *_: laps.end("backward")),
+        optimiser.register_step_post_hook(lambda *_: laps.end("optimiser")),
+    ]
+    try:
+        yield
+    finally:
+        for hook in hooks:
+            hook.remove()
+
+
+@dataclass(frozen=True)
+class _Some:
+    """So many batches of a stream as a loader's epoch; the stream goes on after them."""
+
+    batches: Iterator[Batch]
+    count: int
+    laps: Laps
+
+    def __len__(self) -> int:
+        return self.count
+
+    def epoch(self, epoch: int, start: int = 0) -> Iterator[Batch]:
+        """See Loader.epoch."""
+        self.laps.begin()
+        for _ in range(self.count):
+            batch = next(self.batches)
+            self.laps.end("data")
+            yield batch
+            self.laps.end("optimiser")  # what the trainer does between its optimiser and the next batch
+
+    def close(self) -> None:
+        """See Loader.close."""
+
+
+def stream(loader: Loader) -> Generator[Batch, None, None]:
+    """A loader's batches, epoch after epoch."""
+    for epoch in itertools.count():
+        yield from loader.epoch(epoch)
+
+
+def kept(batch: Batch, stage: DeviceStage) -> Batch:
+    """The batch with nothing left to do: on the device, normalised."""
+    images = stage(batch.images, batch.program, batch.done)
+    return replace(batch, images=images.permute(0, 2, 3, 1), done=len(batch.program))

@@ -1,0 +1,102 @@
+"""What limits a loader, and what to change: one sentence from its figures."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from fastffdi.bench.ceilings import COPY, DECODE, DECODER, READ, TRANSFER
+
+#: Share of a ceiling from which on it is what limits: so much of the time goes there.
+_LIMITS = 0.5
+
+#: Share of the cores' time below which a loader on the CPU is said to wait.
+_BUSY = 0.6
+
+#: Decoding pictures smaller pays where they are so many times the target on both sides, at least.
+_LARGE = 2
+
+
+@dataclass(frozen=True)
+class Facts:
+    """The figures of the fastest loader on the recipe as it is given, and what may be changed about both.
+
+    device   "cpu" or "cuda"
+    shares   of each ceiling that it reaches, by name
+    busy     share of the cores' time that it uses; None where not known
+    picture  height, width in pixels of the picture in the middle by area
+    target   height, width the recipe makes of it
+    scaled   whether the recipe has decode: {scaled: true}
+    prefix   the recipe's first steps that are the same in every epoch, by name
+    others   loaders that were not measured, best first
+    """
+
+    loader: str
+    cores: int
+    device: str
+    shares: Mapping[str, float]
+    busy: float | None
+    picture: tuple[int, int]
+    target: tuple[int, int]
+    scaled: bool = False
+    prefix: tuple[str, ...] = ()
+    others: tuple[str, ...] = ()
+
+
+def verdict(facts: Facts) -> str:
+    """One sentence: what limits, how near the loader is to that, and what would help."""
+    # Pictures that are decoded smaller are not bound by what decoding whole ones takes.
+    shares = {name: share for name, share in facts.shares.items() if name != DECODE or not facts.scaled}
+    nearest = max(shares, key=lambda name: shares[name], default=None)
+    if facts.loader == "torchvision" and facts.others:
+        return _sentence("Pillow and Python limit", facts, nearest, [f"--loader {facts.others[0]}"])
+    if nearest is not None and shares[nearest] >= _LIMITS:
+        what, _, cures = _CEILINGS[nearest]
+        return _sentence(what, facts, nearest, cures(facts))
+    if facts.device == "cpu" and facts.busy is not None and facts.busy < _BUSY:
+        waits = (
+            f"Waiting for files or other programs limits (the cores are busy {facts.busy:.0%} of the time)"
+        )
+        return _sentence(waits, facts, nearest, ["an idle machine", "a faster disk", *_caching(facts)])
+    what = "Rendering the recipe limits" if DECODE in shares else "Decoding and rendering limit"
+    return _sentence(what, facts, nearest, [*_caching(facts), "lighter steps", "more cores"])
+
+
+def _sentence(what: str, facts: Facts, ceiling: str | None, cures: list[str]) -> str:
+    on = f"on {facts.cores} core{'s' * (facts.cores != 1)}"
+    near = f" reaches {facts.shares[ceiling]:.2f} of what {_CEILINGS[ceiling][1]} allows" if ceiling else ""
+    *most, last = cures
+    help_ = f"{', '.join(most)} or {last}" if most else last
+    return f"{what}: the {facts.loader} loader{near} {on}; {help_} would help."
+
+
+def _decoding(facts: Facts) -> list[str]:
+    on_gpu = facts.device == "cuda" and "dali" in facts.others
+    return [
+        *(["--loader dali, which decodes on the GPU"] if on_gpu else []),
+        *_scaling(facts),
+        *_caching(facts),
+        "more cores",
+    ]
+
+
+def _scaling(facts: Facts) -> list[str]:
+    (height, width), (high, wide) = facts.picture, facts.target
+    if facts.scaled or height < _LARGE * high or width < _LARGE * wide:
+        return []
+    size = f"{height * width / 1e6:.1f} MP, {height * width / (high * wide):.0f} times the target"
+    return [f"decode: {{scaled: true}} in the recipe (pictures have {size})"]
+
+
+def _caching(facts: Facts) -> list[str]:
+    return [f"train --cache (which keeps what {', '.join(facts.prefix)} makes)"] if facts.prefix else []
+
+
+#: Of each ceiling what it means that it is the nearest, what it is, and what would help.
+_CEILINGS: dict[str, tuple[str, str, Callable[[Facts], list[str]]]] = {
+    READ: ("Reading files limits", "reading alone", lambda f: [*_caching(f), "a faster disk"]),
+    DECODE: ("JPEG decoding limits", "bare decoding", _decoding),
+    COPY: ("Memory limits", "copying batches alone", lambda f: ["smaller pictures", "--amp bf16"]),
+    DECODER: ("The GPU's decoder limits", "its decoder alone", lambda f: [*_caching(f), "fastffdi tune"]),
+    TRANSFER: ("The way to the GPU limits", "copying there alone", lambda f: ["smaller pictures"]),
+}

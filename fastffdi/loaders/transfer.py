@@ -1,0 +1,93 @@
+"""Out of the ring: a batch is copied to where its consumer wants it, then its slot can be filled again."""
+
+from __future__ import annotations
+
+import contextlib
+from collections import deque
+from collections.abc import Callable
+from typing import Protocol
+
+import torch
+
+
+class Event(Protocol):
+    """What tells that a copy has completed; torch.cuda.Event is one."""
+
+    def query(self) -> bool: ...
+
+    def synchronize(self) -> None: ...
+
+
+#: Starts to copy images: the copy, which may be worked with on the current stream, and its completion.
+Copy = Callable[[torch.Tensor], tuple[torch.Tensor, Event]]
+
+
+def copying(device: torch.device) -> Copy:
+    """How images in host memory are copied for a model on `device`."""
+    return ToCuda(device) if device.type == "cuda" else to_cpu
+
+
+class _Completed:
+    def query(self) -> bool:
+        return True
+
+    def synchronize(self) -> None:
+        pass
+
+
+def to_cpu(images: torch.Tensor) -> tuple[torch.Tensor, Event]:
+    """A copy, there when this returns."""
+    # By numpy: torch would share it out, and its threads spin on cores that the loading process wants.
+    return torch.from_numpy(images.numpy().copy()), _Completed()
+
+
+class ToCuda:
+    """Copies on a stream of its own; the current stream waits for the copy, the host does not."""
+
+    def __init__(self, device: torch.device) -> None:
+        self._device = device
+        self._stream = torch.cuda.Stream(device)  # type: ignore[no-untyped-call]
+
+    def __call__(self, images: torch.Tensor) -> tuple[torch.Tensor, Event]:
+        with torch.cuda.stream(self._stream):
+            copy = images.to(self._device, non_blocking=True)
+            event = self._stream.record_event()
+        current = torch.cuda.current_stream(self._device)
+        current.wait_event(event)
+        # Its memory is the side stream's, which must not reuse it before the current stream is through.
+        copy.record_stream(current)
+        return copy, event
+
+
+class Transfer:
+    """Slots that are being copied out of; a slot is let go of only when its copy has completed."""
+
+    def __init__(self, copy: Copy) -> None:
+        self._copy = copy
+        self._under_way: deque[tuple[int, Event]] = deque()
+
+    def take(self, slot: int, images: torch.Tensor) -> torch.Tensor:
+        """A copy of the slot's images, begun."""
+        copy, event = self._copy(images)
+        self._under_way.append((slot, event))
+        return copy
+
+    def completed(self) -> list[int]:
+        """Slots that may be filled again, each told once; without a wait."""
+        slots = []
+        while self._under_way and self._under_way[0][1].query():
+            slots.append(self._under_way.popleft()[0])
+        return slots
+
+    def all_but_one(self) -> list[int]:
+        """The same, after a wait until at most one copy is under way."""
+        for _, event in list(self._under_way)[:-1]:
+            event.synchronize()
+        return self.completed()
+
+    def close(self) -> None:
+        """Wait for the copies under way."""
+        # A device that has failed says so at every call; it is not for this one to tell.
+        with contextlib.suppress(RuntimeError):
+            while self._under_way:
+                self._under_way.popleft()[1].synchronize()

@@ -1,0 +1,60 @@
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+
+from fastffdi.bench import processes
+
+pytestmark = pytest.mark.skipif(not processes._PROC.is_dir(), reason="this system has no /proc")
+
+MIB = 1 << 20
+#: Uses half a second of CPU time, or holds 64 MiB, and then waits for its end.
+BUSY = "import time\nwhile time.process_time() < 0.5: pass\nprint(flush=True)\ninput()"
+LARGE = "held = b'1' * (64 << 20)\nprint(flush=True)\ninput()"
+
+
+def child(program: str) -> subprocess.Popen:
+    started = subprocess.Popen(
+        [sys.executable, "-c", program],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+    )
+    assert started.stdout is not None
+    started.stdout.readline()
+    return started
+
+
+def test_cpu_time_is_that_of_this_process():
+    used, began = processes.cpu_seconds(), time.process_time()
+    while time.process_time() - began < 0.3:
+        pass
+    assert processes.cpu_seconds() - used == pytest.approx(0.3, abs=0.15)
+
+
+def test_cpu_time_of_a_child_counts_while_it_lives_and_once_it_has_ended():
+    used = processes.cpu_seconds()
+    started = child(BUSY)
+    alive = processes.cpu_seconds()
+    started.communicate(b"\n")
+    assert alive - used >= 0.45
+    assert processes.cpu_seconds() >= alive
+
+
+def test_memory_is_that_of_this_process_and_its_children():
+    before = processes.memory_mib()
+    held = np.ones(32 * MIB, np.uint8)
+    more = processes.memory_mib()
+    assert more - before == pytest.approx(32, abs=4)
+    started = child(LARGE)
+    assert processes.memory_mib() - more > 60
+    started.communicate(b"\n")
+    assert held[0] == 1
+
+
+def test_without_proc_nothing_is_known(monkeypatch: pytest.MonkeyPatch, tmp_path):
+    monkeypatch.setattr(processes, "_PROC", tmp_path / "absent")
+    assert processes.cpu_seconds() is None
+    assert processes.memory_mib() is None

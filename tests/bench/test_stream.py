@@ -1,0 +1,92 @@
+import itertools
+from contextlib import ExitStack, contextmanager
+
+import pytest
+import torch
+
+from fastffdi.bench import stream as module
+from fastffdi.bench.stopwatch import Pass
+from fastffdi.bench.stream import Runner, Stream, arrivals, endless, landed, refusal
+from fastffdi.data.manifest import Manifest
+from fastffdi.errors import RecipeError
+from fastffdi.loaders.cpu import CpuLoader
+from fastffdi.loaders.feed import Feed
+from fastffdi.recipe.steps import STEPS
+from fastffdi.render.device.stage import DeviceStage
+
+TINY = (STEPS["resize"]((16, 16)), STEPS["normalize"]((0.5,) * 3, (0.5,) * 3))
+
+
+def test_a_number_is_told_once_the_next_batch_is_under_way():
+    asked = []
+
+    def batches():
+        for k in itertools.count():
+            asked.append(k)
+            yield torch.zeros(1), k
+
+    told = landed(batches())
+    assert (next(told), asked) == (0, [0, 1])
+    assert (next(told), asked) == (1, [0, 1, 2])
+
+
+@pytest.mark.parametrize("stage", [None, DeviceStage(torch.device("cpu"), torch.float32)])
+def test_batches_arrive_epoch_after_epoch(pictures: Manifest, stage):
+    loader = CpuLoader(Feed.over(pictures, TINY, 10, 1), 1)
+    told = arrivals(loader, stage)
+    assert [next(told) for _ in range(5)] == [10, 10, 3, 10, 10]
+    told.close()
+    loader.close()
+
+
+def test_an_endless_feed_shows_every_picture_again_and_again_in_whole_batches(pictures: Manifest):
+    feed = endless(Feed.over(pictures, TINY, 10, 1), 100)
+    assert len(feed.manifest) == len(feed.order) == 110  # 5 × 23 = 115
+    assert feed.manifest.names[:46].tolist() == 2 * pictures.names.tolist()
+
+
+def test_an_endless_feed_has_at_least_a_batch(pictures: Manifest):
+    assert len(endless(Feed.over(pictures, TINY, 64, 1), 10).manifest) == 64
+
+
+def stream(**fields) -> Stream:
+    @contextmanager
+    def opened():
+        yield itertools.repeat(10)
+
+    return Stream(**{"name": "tens", "open": opened, "ahead": 2, "group": 1, "seconds": 5.0, **fields})
+
+
+@pytest.fixture
+def timed(monkeypatch: pytest.MonkeyPatch) -> list[tuple]:
+    """What turns ask of the stopwatch, which then says 30 pictures in 6 s; and how long they pause."""
+    asked: list[tuple] = []
+    monkeypatch.setattr(module, "timed_pass", lambda *how: asked.append(how[1:]) or Pass(30, 3, 6.0, None))
+    monkeypatch.setattr(module.time, "sleep", lambda seconds: asked.append((seconds,)))
+    return asked
+
+
+def test_the_first_turn_is_short_and_not_counted_and_a_pause_lets_the_rest_be_made(timed: list[tuple]):
+    with ExitStack() as stack:
+        runner = Runner(stream(), stack)
+        runner.turn(counted=False)
+        assert (runner.passes, timed) == ([], [(1.0, 2, 1), (4.0,)])
+        runner.turn(counted=True)
+    assert runner.passes == [Pass(30, 3, 6.0, None)]
+    assert timed[2] == (5.0, 2, 1)
+
+
+def test_what_has_a_problem_is_neither_opened_nor_timed(timed: list[tuple]):
+    with ExitStack() as stack:
+        runner = Runner(stream(problem="broken", open=None), stack)
+        runner.turn(counted=True)
+    assert (runner.passes, timed) == ([], [])
+
+
+def test_a_recipe_that_is_refused_is_a_problem():
+    def refused():
+        raise RecipeError("--loader tens cannot render Swirl; take another")
+
+    with ExitStack() as stack:
+        assert Runner(stream(open=refused), stack).problem == "cannot render Swirl"
+    assert refusal("cpu", RecipeError("elsewhere: no")) == "elsewhere: no"

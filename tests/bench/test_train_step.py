@@ -1,0 +1,147 @@
+import statistics
+from contextlib import closing
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from fastffdi.bench import train_step
+from fastffdi.bench.laps import PHASES, Laps
+from fastffdi.bench.train_step import REAL, SYNTHETIC, TUTORIAL, Result, Turns, endless, measure, verdict
+from fastffdi.data.manifest import Manifest
+from fastffdi.loaders.settings import Tuned
+from fastffdi.training.experiment import Settings
+
+pytestmark = pytest.mark.usefixtures("one_thread")
+
+NO_LABELS = Manifest("/root", np.array(["a", "b", "c"], object))
+
+
+@pytest.fixture(autouse=True)
+def _short_epochs(monkeypatch):
+    """So that turns also meet the end of an epoch."""
+    monkeypatch.setattr(train_step, "EPOCH", 16)
+
+
+@pytest.fixture
+def settings(tiny):
+    return Settings(
+        "test_efficientnet", str(tiny / "recipe.yaml"), 1, 4, 1e-3, Path(), "cpu", "cpu", "off", False,
+        overwrite=True, threads=1, tuned=Tuned(prefetch=1),
+    )  # fmt: skip
+
+
+@pytest.fixture
+def ready(settings, pictures):
+    with closing(train_step.prepare(settings, pictures, lambda line: None)) as found:
+        yield found
+
+
+def test_an_epoch_is_long_and_of_whole_batches():
+    rows = endless(NO_LABELS, 5)
+    assert len(rows) == 15
+    assert rows.names.tolist() == ["a", "b", "c"] * 5
+    assert len(endless(NO_LABELS, 40)) == 40
+
+
+def test_pictures_without_labels_count_as_real(settings, pictures):
+    with closing(train_step.prepare(settings, replace(pictures, labels=None), print)) as ready:
+        labels = ready.dataset.train.labels
+        assert labels is not None
+        assert set(labels.tolist()) == {0}
+
+
+def test_a_recipe_that_stops_mixing_is_measured_while_it_mixes(settings, pictures, tiny, tmp_path):
+    recipe = tmp_path / "mix.yaml"
+    recipe.write_text((tiny / "recipe.yaml").read_text() + "mix: {mixup: 1.0, off_epochs: 3}\n")
+    settings = replace(settings, pipeline=str(recipe))
+    with closing(train_step.prepare(settings, pictures, lambda line: None)) as ready:
+        assert ready.trainer.mixer.until == 1
+
+
+def test_all_kinds_have_their_turns(ready):
+    turns = []
+    results = measure(ready, Turns(0.01, 2, baseline=True), turns.append)
+    assert turns == [REAL, SYNTHETIC, TUTORIAL] * 3
+    for result in results:
+        assert len(result.rates) == len(result.steps) == 2
+        assert min(result.rates) > 0
+        assert all(tuple(step) == PHASES for step in result.steps)
+        assert all(min(step["forward"], step["backward"], step["optimiser"]) > 0 for step in result.steps)
+
+
+def test_phases_are_parts_of_the_step(ready):
+    for result in measure(ready, Turns(0.1, 1)):
+        step_seconds = 4 / result.rates[0]
+        assert 0.5 * step_seconds < sum(result.steps[0].values()) <= step_seconds
+
+
+def test_a_turn_is_as_long_as_asked_and_never_shorter_than_three_steps():
+    trained = []
+
+    def train(steps, laps):
+        trained.append(steps)
+        laps.begin()
+        laps._laps = [("forward", 0.0, 0.5 * steps)]
+        return 2.0
+
+    runner = train_step._Runner("", train, ahead=2, group=4)
+    for seconds, counted in ((9.0, False), (9.0, True), (0.1, True)):
+        runner.turn(Laps(torch.device("cpu")), seconds, counted)
+    assert trained == [2, 3, 2, 20, 2, 4]
+    assert runner.rates == [2.0, 2.0]
+    assert runner.steps[0] == {**dict.fromkeys(PHASES, 0.0), "forward": 0.5}
+
+
+def result(rates, steps, cuda=False):
+    whole = tuple({**dict.fromkeys(PHASES, 0.0), **step} for step in steps)
+    return Result("", 10, cuda, rates, whole)
+
+
+def test_ratios_are_taken_round_by_round():
+    own, other = result((10.0, 30.0, 50.0), []), result((10.0, 10.0, 100.0), [])
+    assert own.ratio(other) == statistics.median([1.0, 3.0, 0.5])
+
+
+def test_figures_are_medians_over_turns():
+    steps = [{"data": 0.1, "forward": 0.1}, {"data": 0.3, "forward": 0.1}, {"data": 0.1, "forward": 0.3}]
+    data = result((10.0, 20.0, 40.0), steps).to_data()
+    assert data["images_per_second"] == {"median": 20.0, "q25": 15.0, "q75": 30.0}
+    assert data["step_ms"] == {**dict.fromkeys(PHASES, 0.0), "data": 100.0, "forward": 100.0}
+    assert data["data_share"] == 0.5
+    assert data["gpu_busy_share"] is None
+
+
+def test_a_gpu_is_busy_where_it_does_not_wait_for_data():
+    steps = [{"data": 0.2, "copy": 0.1, "backward": 0.5}]
+    assert result((10.0,), steps, cuda=True).busy == pytest.approx(0.6)  # 10 pictures a step: 1 s
+
+
+@pytest.mark.parametrize(
+    ("real", "limit"),
+    [
+        ({"forward": 1.02}, "Limit: the model."),
+        ({"data": 3.0, "forward": 1.5}, "Limit: the loader;"),
+        ({"data": 0.1, "copy": 0.4, "forward": 1.0}, "Limit: the way to the device"),
+        ({"data": 0.1, "copy": 0.1, "forward": 1.2, "backward": 0.3}, "Limit: the cores,"),
+    ],
+)
+def test_the_verdict_names_what_real_data_make_longest(real, limit):
+    synthetic = result((10.0,), [{"forward": 1.0}])
+    line = verdict(result((10.0 / sum(real.values()),), [real]), synthetic)
+    assert line.startswith(limit)
+    assert f"waits for pictures {real.get('data', 0) / sum(real.values()):.0%} of the time" in line
+    assert f"real data reach {1 / sum(real.values()):.2f} of the synthetic speed" in line
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+def test_on_a_gpu_phases_are_timed_by_events(settings, pictures):
+    settings = replace(settings, device="cuda", amp="auto")
+    with closing(train_step.prepare(settings, pictures, lambda line: None)) as ready:
+        results = measure(ready, Turns(0.2, 1, baseline=True))
+    assert [result.cuda for result in results] == [True] * 3
+    assert all(0 < result.busy <= 1.01 for result in results)
+    assert results[1].share("data") < 0.5

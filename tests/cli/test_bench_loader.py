@@ -1,0 +1,140 @@
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from fastffdi.bench import footprint
+from fastffdi.bench import loader as bench
+from fastffdi.bench import report as reports
+from fastffdi.data.manifest import Manifest
+from fastffdi.model.device import usable_cores
+
+QUICK = ("--seconds", 0.05, "--repeats", 2, "--batch-size", 4, "--threads", 2, "--device", "cpu")
+
+
+@pytest.fixture(autouse=True)
+def _short(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Short epochs, and footprints that take no time."""
+    monkeypatch.setattr(bench, "EPOCH", 100)
+    monkeypatch.setattr(footprint, "_in_a_fresh_process", lambda *job: (0.25, 12.0))
+
+
+@pytest.fixture
+def settings(fastffdi, pictures: Manifest, monkeypatch: pytest.MonkeyPatch) -> Callable[..., list]:
+    """settings("--threads", 2): what would be measured with."""
+    seen: list[list[bench.Settings]] = []
+
+    class Enough(Exception):
+        pass
+
+    def report(subject: reports.Subject, progress) -> None:
+        seen.append(list(subject.settings))
+        raise Enough
+
+    monkeypatch.setattr(reports, "report", report)
+
+    def run(*words: object) -> list[bench.Settings]:
+        with pytest.raises(Enough):
+            fastffdi("bench-loader", "--data", pictures.root, *words)
+        return seen[-1]
+
+    return run
+
+
+def test_figures_are_shown_and_written_and_the_last_line_says_what_limits(
+    fastffdi, pictures: Manifest, tmp_path: Path
+):
+    file = tmp_path / "figures.json"
+    words = ("--data", pictures.root, "--loaders", "torchvision,cpu", "--amp", "off", "--json", file)
+    code, out, err = fastffdi("bench-loader", *QUICK, *words)
+    assert (code, err) == (0, f"data: 23 pictures of {Path(pictures.root).name}, without labels\n")
+    for said in ("jitter without color_jitter, 2 threads", "does more arithmetic than ours", "Measured on"):
+        assert said in out
+    record = json.loads(file.read_text())
+    assert list(record) == [
+        "machine", "settings", "results", "ceilings", "decoded", "footprint", "scaling", "verdict",
+    ]  # fmt: skip
+    assert "Of torchvision's time to the first batch: cpu 1.00." in out
+    assert out.splitlines()[-1] == record["verdict"]
+    assert record["settings"]["data"] == f"23 pictures of {Path(pictures.root).name}, without labels"
+    assert (record["settings"]["dtype"], record["settings"]["threads"]) == ("float32", [2])
+    assert [(row["pipeline"], row["loader"]) for row in record["results"]] == [
+        (table, loader)
+        for table in ("jitter", "jitter without color_jitter")
+        for loader in ("torchvision", "cpu")
+    ]
+    for row in record["results"]:
+        speed = row["images_per_second"]
+        assert 0 < speed["q25"] <= speed["median"] <= speed["q75"]
+        assert (row["device"], row["threads"], len(row["images_per_second_each"])) == ("cpu", 2, 2)
+        assert (row["ratio_to_baseline"] == 1) or row["loader"] != "torchvision"
+        assert list(row["ratio_to_ceilings"]) == ["file read", "JPEG decode", "memory copy"]
+
+
+def test_each_number_of_threads_has_its_tables_and_charts(fastffdi, pictures: Manifest, tmp_path: Path):
+    file = tmp_path / "chart.html"
+    words = ("--data", pictures.root, "--pipeline", "tutorial", "--loaders", "cpu", "--threads", "2,1")
+    code, out, _ = fastffdi("bench-loader", *QUICK, *words, "--to", "uint8", "--plot", file)
+    assert code == 0
+    assert out.index("tutorial, 1 thread\n") < out.index("tutorial, 2 threads\n")
+    assert "images/s to the uint8 batch as each loader gives it for cpu" in out
+    assert "From 1 to 2 threads: cpu ×" in out
+    page = file.read_text(encoding="utf-8")
+    assert page.count("<rect") == 2
+    assert ">tutorial, 1 thread<" in page
+
+
+def test_costs_stand_beside_speeds(fastffdi, pictures: Manifest):
+    words = ("--data", pictures.root, "--pipeline", "tutorial", "--loaders", "cpu")
+    _, out, _ = fastffdi("bench-loader", *QUICK, *words)
+    (row,) = [line.split() for line in out.splitlines() if line.startswith(" cpu ") and "…" in line]
+    assert row[-2:] == ["0.25", "12"]
+    assert row[5] == "–"  # without torchvision, no ratio to it
+
+
+def test_a_file_of_loader_settings_gives_way_to_options(settings, tmp_path: Path):
+    file = tmp_path / "loader.yaml"
+    file.write_text("threads: 3\nprefetch: 4\nbatch_size: 8\nhw_decoder_load: 0.3\n")
+    (found,) = settings("--loader-settings", file)
+    assert (found.threads, found.prefetch, found.batch_size, found.hw_decoder_load) == (3, 4, 8, 0.3)
+    found, more = settings("--loader-settings", file, "--threads", "2, 1", "--batch-size", 16)
+    assert (found.threads, more.threads, found.prefetch, found.batch_size) == (1, 2, 4, 16)
+
+
+def test_defaults_are_the_usable_cores_and_the_normalised_batch(settings):
+    (found,) = settings()
+    assert (found.threads, found.prefetch, found.to) == (usable_cores(), 2, "normalised")
+
+
+def test_the_recipe_says_how_pictures_are_decoded(settings, tmp_path: Path):
+    file = tmp_path / "scaled.yaml"
+    steps = "[resize: {size: [32, 32]}, normalize: {mean: imagenet, std: imagenet}]"
+    file.write_text(f"train: {steps}\neval: {steps}\ndecode: {{scaled: true}}\n")
+    assert settings("--pipeline", file)[0].scaled
+    assert not settings("--pipeline", "tutorial")[0].scaled
+
+
+def test_an_undecodable_picture_stops_the_command(fastffdi, tmp_path: Path):
+    (tmp_path / "bad.jpg").write_bytes(b"no picture")
+    for loader in ("torchvision", "cpu"):
+        code, _, err = fastffdi("bench-loader", *QUICK, "--data", tmp_path, "--loaders", loader)
+        assert (code, "bad.jpg: cannot be decoded" in err) == (1, True)
+
+
+@pytest.mark.parametrize(
+    ("words", "problem"),
+    [
+        (("--json", "absent/figures.json"), "--json absent/figures.json: the folder does not exist"),
+        (("--plot", "chart.svg"), "--plot chart.svg: is neither .png nor .html"),
+        (("--pipeline", "jiter"), "did you mean 'jitter'"),
+        (("--threads", "1,x"), "'1,x' is not one or more whole numbers from 1 on, with commas"),
+        (("--threads", "0"), "'0' is not one or more whole numbers from 1 on, with commas"),
+        (("--to", "float"), "'float' is not one of 'normalised', 'uint8'"),
+        (("--loaders", "cpus"), "did you mean 'cpu'"),
+    ],
+)
+def test_what_is_wrong_is_said_before_anything_is_measured(fastffdi, pictures: Manifest, words, problem):
+    code, out, err = fastffdi("bench-loader", "--data", pictures.root, *words)
+    assert (code, out) == (2, "")
+    assert problem in err

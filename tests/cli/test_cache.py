@@ -1,0 +1,83 @@
+import shutil
+from collections import namedtuple
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from fastffdi.cli import main
+from fastffdi.data.cache import Store
+from fastffdi.data.cache_folder import stores
+
+Disk = namedtuple("Disk", "total used free")
+
+
+@pytest.fixture(autouse=True)
+def _known(monkeypatch):
+    monkeypatch.setitem(main.COMMANDS, "cache", ("cache", ""))
+
+
+@pytest.fixture
+def words(tiny: Path, tmp_path: Path) -> list[object]:
+    """`fastffdi cache` for the tiny pictures."""
+    recipe = ["--pipeline", tiny / "recipe.yaml", "--backbone", "test_efficientnet"]
+    return ["cache", "--data", tiny, *recipe, "--cache", tmp_path / "kept", "--threads", 2]
+
+
+def test_it_says_how_much_and_stores_all_pictures(fastffdi, words, tiny, tmp_path):
+    code, out, err = fastffdi(*words)
+    assert (code, err.splitlines()[1:]) == (0, ["cache: 0.2 MB for 56 pictures of 32×32, 0 there"])
+    kept = tmp_path / "kept"
+    assert out == f"56 pictures in {kept}; next: fastffdi train … --cache {kept}\n"
+    assert sorted(Store(store).stored for store in stores(kept)) == [16, 40]
+
+
+def test_a_second_time_there_is_nothing_to_do(fastffdi, words, monkeypatch):
+    fastffdi(*words)
+    monkeypatch.setattr("fastffdi.loaders.source.decode_file", None)
+    code, _, err = fastffdi(*words)
+    assert code == 0
+    assert "56 there" in err
+
+
+def test_a_disk_without_room_is_refused_after_the_estimate(fastffdi, words, tmp_path, monkeypatch):
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: Disk(10**12, 0, 10))
+    code, out, err = fastffdi(*words)
+    _, estimate, error = err.splitlines()
+    assert (code, out) == (2, "")
+    assert estimate.startswith("cache: 0.2 MB for 56 pictures")
+    assert error.startswith(f"fastffdi: --cache {tmp_path / 'kept'}: needs 0.2 MB for 56 pictures of 32×32, ")
+    assert not (tmp_path / "kept").exists()
+
+
+def test_pictures_that_have_outgrown_their_place_are_counted(fastffdi, words, tiny, tmp_path):
+    data, recipe = tmp_path / "data", tmp_path / "recipe.yaml"
+    shutil.copytree(tiny, data)
+    recipe.write_text((tiny / "recipe.yaml").read_text().replace("resize", "random_resized_crop"))
+    words[2], words[4] = data, recipe
+    fastffdi(*words)
+    shutil.copy(data / "trainset" / "00.jpg", tmp_path / "small.jpg")
+    Image.open(tmp_path / "small.jpg").resize((200, 200)).save(data / "trainset" / "00.jpg")
+    code, _, err = fastffdi(*words)
+    assert code == 0
+    assert "no place for 1 of them, whose files have grown" in err
+
+
+def test_clearing_removes_the_stores_and_says_how_much(fastffdi, words, tmp_path):
+    fastffdi(*words)
+    (tmp_path / "kept" / "mine.txt").touch()
+    code, out, err = fastffdi("cache", "--cache", tmp_path / "kept", "--clear")
+    assert (code, err) == (0, "")
+    assert out.startswith(f"2 stores removed from {tmp_path / 'kept'}, 0.")
+    assert [path.name for path in (tmp_path / "kept").iterdir()] == ["mine.txt"]
+
+
+def test_clearing_nothing_is_no_error(fastffdi, tmp_path):
+    code, out, _ = fastffdi("cache", "--cache", tmp_path / "nowhere", "--clear")
+    assert (code, out) == (0, f"0 stores removed from {tmp_path / 'nowhere'}, 0.0 MB\n")
+
+
+def test_the_folder_must_be_named(fastffdi):
+    code, _, err = fastffdi("cache")
+    assert code == 2
+    assert "--cache" in err
