@@ -13,6 +13,7 @@ import statistics
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass, field
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -23,6 +24,9 @@ from fastffdi.bench.stream import Runner, Stream, arrivals, endless
 from fastffdi.data.manifest import Manifest
 from fastffdi.errors import SettingError, did_you_mean
 from fastffdi.loaders import choose
+from fastffdi.loaders.batch import Loader
+from fastffdi.loaders.cache_plan import cached
+from fastffdi.loaders.cached import fill
 from fastffdi.loaders.feed import Feed
 from fastffdi.loaders.settings import LoaderSettings
 from fastffdi.loaders.source import Files
@@ -31,7 +35,9 @@ from fastffdi.recipe.steps.colour import ColorJitter
 from fastffdi.render.device.stage import DeviceStage
 
 BASELINE = "torchvision"
-NAMES = (BASELINE, "cpu", "dali")
+#: The cpu loader with its pictures from a full cache.
+CACHED = "cached"
+NAMES = (BASELINE, "cpu", CACHED, "dali")
 
 #: What `backbone` means in a recipe where there is no model: size, mean, std.
 BACKBONE = ((256, 256), (0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
@@ -51,6 +57,7 @@ class Settings:
     repeats          turns of each loader
     to               normalised: count batches that are ready for the model. uint8: as the loader gives them
     scaled           the recipe's decode: {scaled: …}
+    cache            folder in which `cached` finds its pictures, and puts them before it is measured
     prefetch         see LoaderSettings
     hw_decoder_load  see LoaderSettings
     """
@@ -64,6 +71,7 @@ class Settings:
     seed: int = 0
     to: str = "normalised"
     scaled: bool = False
+    cache: Path | None = None
     prefetch: int = LoaderSettings.prefetch
     hw_decoder_load: float | None = None
 
@@ -73,7 +81,8 @@ class Settings:
 
     def to_data(self) -> dict[str, Any]:
         """Plain data, for the record."""
-        return {**asdict(self), "device": str(self.device), "dtype": str(self.dtype).removeprefix("torch.")}
+        words = {"device": str(self.device), "dtype": str(self.dtype).removeprefix("torch.")}
+        return {**asdict(self), **words, "cache": self.cache is not None}
 
 
 @dataclass(frozen=True)
@@ -114,18 +123,22 @@ class Result:
         return data if self.problem is None else {**data, "problem": self.problem}
 
 
-def available(names: str) -> tuple[str, ...]:
+def available(names: str, cache: Path | None = None) -> tuple[str, ...]:
     """The loaders in a list with commas; `all` is every one that can be imported here.
 
-    Raises SettingError for an unknown name, and for DALI that is asked for but absent.
+    `cached` is there where `cache` names a folder. Raises SettingError for an unknown name, for `cached`
+    without a folder, and for DALI that is asked for but absent.
     """
     if names == "all":
-        return tuple(name for name in NAMES if name != "dali" or not choose.dali_problem())
+        absent = {"dali"} if choose.dali_problem() else set()
+        return tuple(name for name in NAMES if name not in absent and (name != CACHED or cache))
     asked = [name.strip() for name in names.split(",")]
     for name in asked:
         if name not in NAMES:
             raise SettingError(f"--loaders {names}: unknown loader '{name}'{did_you_mean(name, NAMES)}")
-        choose.choose(name, torch.device("cpu"))
+        if name == CACHED and cache is None:
+            raise SettingError(f"--loaders {names}: {CACHED} needs a folder for pictures; add --cache DIR")
+        choose.choose("cpu" if name == CACHED else name, torch.device("cpu"))
     return tuple(name for name in NAMES if name in asked)
 
 
@@ -177,7 +190,7 @@ def _stream(name: str, feed: Feed, settings: Settings) -> Stream:
 
     @contextmanager
     def running() -> Iterator[Iterator[int]]:
-        loader = choose.build(name, feed, settings.loader, settings.device)
+        loader = _built(name, feed, settings)
         stream = arrivals(loader, None if uint8 else DeviceStage(settings.device, settings.dtype))
         try:
             yield stream
@@ -189,6 +202,15 @@ def _stream(name: str, feed: Feed, settings: Settings) -> Stream:
     ahead = max(2 * settings.threads, settings.prefetch) + 2
     problem = "no uint8 batches" if uint8 and name == BASELINE else None
     return Stream(name, running, ahead, settings.threads, settings.seconds, problem=problem)
+
+
+def _built(name: str, feed: Feed, settings: Settings) -> Loader:
+    if name != CACHED:
+        return choose.build(name, feed, settings.loader, settings.device)
+    assert settings.cache is not None, "refused by `available`"
+    (kept,) = cached([feed], settings.cache, settings.threads)
+    fill(kept, settings.threads, lambda pictures: None)
+    return choose.build("cpu", kept, settings.loader, settings.device)
 
 
 def _result(pipeline: str, settings: Settings, runner: Runner, runners: Sequence[Runner]) -> Result:

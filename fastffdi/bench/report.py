@@ -9,7 +9,7 @@ from typing import Any
 from fastffdi.bench import ceilings, footprint
 from fastffdi.bench.ceilings import Sample
 from fastffdi.bench.footprint import Footprint
-from fastffdi.bench.loader import BASELINE, NAMES, Result, Settings, measure, tables
+from fastffdi.bench.loader import BASELINE, CACHED, NAMES, Result, Settings, measure, tables
 from fastffdi.bench.stopwatch import Quartiles
 from fastffdi.bench.verdict import Facts, verdict
 from fastffdi.data.manifest import Manifest
@@ -34,13 +34,18 @@ class Subject:
     settings: Sequence[Settings]
 
     @property
+    def from_files(self) -> list[str]:
+        """The loaders that need nothing but the files: what they take at the start can be compared."""
+        return [name for name in self.loaders if name != CACHED]
+
+    @property
     def turns(self) -> int:
         """How often `report` calls `progress`."""
         first = self.settings[0]
         streams = len(self.loaders) + len(ceilings.names(first.device))
         recipes = len(tables(self.pipeline, self.steps))
         speeds = recipes * streams * (first.repeats + 1)
-        return len(self.settings) * (speeds + footprint.REPEATS * len(self.loaders))
+        return len(self.settings) * (speeds + footprint.REPEATS * len(self.from_files))
 
 
 @dataclass(frozen=True, eq=False)
@@ -97,19 +102,19 @@ def report(subject: Subject, progress: Callable[[str], None] = lambda name: None
     drawn = ceilings.sample(subject.manifest, first.threads, first.seed)
     results: list[Result] = []
     footprints: list[Footprint] = []
-    what = subject.manifest, subject.loaders
+    recipe = subject.pipeline, subject.steps, subject.manifest
     for settings in subject.settings:
         for title, steps in tables(subject.pipeline, subject.steps).items():
             above = ceilings.ceilings(drawn, subject.manifest, steps, settings)
-            results += measure(title, steps, *what, settings, progress, above)
-        footprints += footprint.footprints(subject.pipeline, subject.steps, *what, settings, progress)
+            results += measure(title, steps, subject.manifest, subject.loaders, settings, progress, above)
+        footprints += footprint.footprints(*recipe, subject.from_files, settings, progress)
     return Report(subject, drawn, tuple(results), tuple(footprints), _verdict(subject, drawn, results))
 
 
 def _verdict(subject: Subject, drawn: Sample, results: Sequence[Result]) -> str:
     most = max(settings.threads for settings in subject.settings)
     here = [r for r in results if r.pipeline == subject.pipeline and r.settings.threads == most]
-    able = [result for result in here if result.rates and not result.ceiling]
+    able = [result for result in here if result.rates and not result.ceiling and result.name != CACHED]
     if not able:
         return "No loader was measured, so that nothing can be said of what limits."
     fastest = max(able, key=lambda result: Quartiles.of(result.rates).median)
@@ -139,5 +144,5 @@ def _busy(result: Result, cores: int) -> float | None:
 
 def _others(subject: Subject) -> tuple[str, ...]:
     best = choose.choose("auto", subject.settings[0].device)
-    names = sorted(set(NAMES) - {BASELINE, *subject.loaders}, key=lambda name: name != best)
+    names = sorted(set(NAMES) - {BASELINE, CACHED, *subject.loaders}, key=lambda name: name != best)
     return tuple(name for name in names if name != "dali" or not choose.dali_problem())

@@ -47,7 +47,11 @@ class _Counts(click.ParamType):
     help="A shipped recipe's name, or a file; its training part.",
 )
 @click.option(
-    "--loaders", "--loader", default="all", show_default=True, help="With commas: torchvision, cpu, dali."
+    "--loaders",
+    "--loader",
+    default="all",
+    show_default=True,
+    help="With commas: torchvision, cpu, cached, dali.",
 )
 @click.option(
     "--threads",
@@ -56,6 +60,11 @@ class _Counts(click.ParamType):
     "[default: the usable cores]",
 )
 @click.option("--batch-size", type=click.IntRange(min=1), default=64, show_default=True)
+@click.option(
+    "--cache",
+    type=click.Path(path_type=Path),
+    help="Measure the cpu loader also as `cached`: with its pictures from this folder, filled first.",
+)
 @loader_settings
 @click.option(
     "--to",
@@ -88,6 +97,7 @@ def bench_loader(
     pipeline: str,
     loaders: str,
     threads: tuple[int, ...] | None,
+    cache: Path | None,
     loader_settings: Tuned,
     device: str,
     amp: str,
@@ -110,8 +120,9 @@ def bench_loader(
     from fastffdi.recipe import recipe
 
     found = recipe.load(pipeline).resolve(*bench.BACKBONE)
-    settings = _settings(device, amp, threads, loader_settings, {**options, "scaled": found.decode.scaled})
-    names, screen, facts = bench.available(loaders), console(), machine.facts()
+    more = {**options, "scaled": found.decode.scaled, "cache": cache}
+    settings = _settings(device, amp, threads, loader_settings, more)
+    names, screen, facts = bench.available(loaders, cache), console(), machine.facts()
     manifest, described = training_pictures(data, screen)
     screen.print(f"data: {described}")
     subject = Subject(pipeline, found.train, manifest, names, settings)

@@ -1,5 +1,6 @@
 import statistics
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 import pytest
 import torch
@@ -8,6 +9,7 @@ from fastffdi.bench import ceilings
 from fastffdi.bench import loader as bench
 from fastffdi.data.manifest import Manifest
 from fastffdi.errors import SettingError
+from fastffdi.loaders.cache_plan import Planned
 from fastffdi.loaders.settings import LoaderSettings
 from fastffdi.recipe import recipe
 from fastffdi.recipe.steps import STEPS
@@ -28,9 +30,10 @@ def middle_ratio(own: bench.Result, other: bench.Result) -> float:
     return statistics.median(a / b for a, b in zip(own.rates, other.rates, strict=True))
 
 
-def test_every_loader_has_its_turns_and_a_ratio_to_the_baseline(pictures: Manifest):
+def test_every_loader_has_its_turns_and_a_ratio_to_the_baseline(pictures: Manifest, tmp_path: Path):
     turns: list[str] = []
-    results = bench.measure("tiny", TINY, pictures, bench.NAMES, SETTINGS, turns.append)
+    settings = replace(SETTINGS, cache=tmp_path)
+    results = bench.measure("tiny", TINY, pictures, bench.NAMES, settings, turns.append)
     assert turns == list(bench.NAMES) * 3
     assert [result.name for result in results] == list(bench.NAMES)
     for result in results:
@@ -93,9 +96,19 @@ def test_the_recipe_is_also_measured_without_color_jitter():
 
 def test_loaders_are_chosen_by_name():
     assert bench.available("all") == ("torchvision", "cpu", "dali")
+    assert bench.available("all", Path("kept")) == ("torchvision", "cpu", "cached", "dali")
     assert bench.available("cpu, torchvision") == ("torchvision", "cpu")
     with pytest.raises(SettingError, match="unknown loader 'cpus', did you mean 'cpu'"):
         bench.available("cpus")
+    with pytest.raises(SettingError, match="cached needs a folder for pictures; add --cache DIR"):
+        bench.available("cpu,cached")
+
+
+def test_a_cache_is_full_before_it_is_measured(pictures: Manifest, tmp_path: Path):
+    (result,) = bench.measure("tiny", TINY, pictures, ["cached"], replace(SETTINGS, cache=tmp_path))
+    plan = Planned.of(bench.feed_over(pictures, TINY, SETTINGS), tmp_path, 1)
+    assert (plan.there, plan.skip) == (len(pictures), 1)
+    assert len(result.rates) == 2
 
 
 def test_settings_say_how_loaders_work_and_where_pictures_come_from(pictures: Manifest):

@@ -79,12 +79,16 @@ SURFACE = {
         "--loaders --loader": "all",
         "--threads": None,
         "--batch-size": 64,
-        "--seconds": 5.0,
+        "--cache": None,
+        "--loader-settings": None,
+        "--to": "normalised",
+        "--seconds": 3.0,
         "--repeats": 5,
         "--device": "auto",
         "--amp": "auto",
         "--seed": 0,
         "--json": None,
+        "--plot": None,
     },
     "bench-train": {
         "--data": None,
@@ -164,7 +168,7 @@ WITHOUT_DEFAULT = (
         for name in ("--train-labels", "--train-images", "--val-labels", "--val-images", "--weights")
     }
     | {("predict", "--data"), ("predict", "--labels")}
-    | {(name, "--cache") for name in ("train", "predict", "cache")}
+    | {(name, "--cache") for name in ("train", "predict", "cache", "bench-loader")}
     | {(name, "--loader-settings") for name in ("train", "predict", "bench-loader", "bench-train")}
     | {("bench-loader", "--json"), ("bench-loader", "--plot"), ("bench-train", "--json")}
 )
