@@ -88,11 +88,17 @@ class Feed:
             yield self.work(epoch, rows[span], repeats[span])
 
     def work(self, epoch: int, rows: np.ndarray, repeats: np.ndarray) -> Work:
-        """The work of any pictures of an epoch."""
+        """The work of any pictures of an epoch.
+
+        Raises DataError where one is too small for what its numbers ask; `over` has looked for such, but may
+        miss what steps inside steps do together in a rare draw.
+        """
         sizes = None if self.manifest.sizes is None else self.manifest.sizes[rows]
-        return Work(
-            epoch, rows, repeats, lower(self.steps, self.plan, epoch, rows, repeats, sizes, self.skip)
-        )
+        try:
+            program = lower(self.steps, self.plan, epoch, rows, repeats, sizes, self.skip)
+        except TooSmall as error:
+            raise _refusal(self.manifest, int(rows[error.picture]), error) from None
+        return Work(epoch, rows, repeats, program)
 
     def batch(self, work: Work, images: torch.Tensor, done: int) -> Batch:
         """The rendered batch of a work."""
@@ -108,4 +114,8 @@ def _check_sizes(manifest: Manifest, steps: tuple[Step, ...]) -> None:
     try:
         check_sizes(steps, manifest.sizes)
     except TooSmall as error:
-        raise DataError(f"{manifest.paths(slice(error.picture, error.picture + 1))[0]}: {error}") from None
+        raise _refusal(manifest, error.picture, error) from None
+
+
+def _refusal(manifest: Manifest, row: int, error: TooSmall) -> DataError:
+    return DataError(f"{manifest.paths(slice(row, row + 1))[0]}: {error}")

@@ -56,6 +56,13 @@ def test_repeats_of_a_row_differ_in_parameters(pictures: Manifest) -> None:
     assert len(np.unique(work.program.kernels[0].roi, axis=0)) == 2
 
 
+def test_a_picture_too_small_for_what_is_drawn_is_refused_by_its_name(pictures: Manifest) -> None:
+    feed = feed_of(pictures, STEPS["random_crop"].read({"size": 90}))
+    small = int(np.argmin(pictures.sizes.min(axis=1)))
+    with pytest.raises(DataError, match=rf"/{small:02d}\.jpg: random_crop: 90×90 does not fit a picture"):
+        feed.work(0, np.array([np.argmax(pictures.sizes.min(axis=1)), small]), np.zeros(2, np.int64))
+
+
 def test_steps_see_the_sizes_of_their_rows(pictures: Manifest) -> None:
     work = feed_of(pictures, STEPS["resize"](24), STEPS["center_crop"]((24, 24))).work(
         0, np.array([4, 2]), np.zeros(2, np.int64)
