@@ -1,8 +1,14 @@
 """The scripts in benchmarks/ run; what they measure is not judged here."""
 
+import json
 import runpy
+import subprocess
 import sys
 from pathlib import Path
+
+import pytest
+
+from fastffdi.data.manifest import Manifest
 
 BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
 
@@ -13,3 +19,20 @@ def test_the_cost_of_feeding_dali_is_told_for_every_part(monkeypatch, capsys):
     first, *parts = capsys.readouterr().out.splitlines()
     assert first == "jitter, batches of 8, 4 arrays; ms per batch"
     assert [part.split()[0] for part in parts] == ["lower", "arrays", "run", "feed", "all"]
+
+
+@pytest.mark.slow
+def test_scaling_is_measured_and_its_page_says_so(pictures: Manifest, tmp_path: Path):
+    few = "--rounds", "1", "--seconds", "0.2", "--rows", "100,1000", "--million", "2000"
+    figures = tmp_path / "figures.json"
+    subprocess.run(
+        [sys.executable, BENCHMARKS / "scaling.py", pictures.root, "--json", figures, *few], check=True
+    )
+    record = json.loads(figures.read_text())
+    assert [row["rows"] for row in record["rows"]] == [100, 1000]
+    assert (record["pictures"], record["start"]["rows"], record["rows"][0]["ratio"]) == (23, 2000, 1)
+    words = [sys.executable, BENCHMARKS / "scaling_page.py", figures]
+    page = subprocess.run(words, check=True, capture_output=True, text=True).stdout
+    assert f"| 1,000 | {record['rows'][1]['images_per_second']['median']:.0f} (" in page
+    assert "2,000 names in one folder" in page
+    assert "{" not in page.replace("decode: {scaled", "")
