@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from fastffdi.cli.loader_settings import loader_settings
+from fastffdi.cli.loading import loader_settings
 from fastffdi.errors import SettingError
 
 if TYPE_CHECKING:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from fastffdi.cli.loader_settings import loader_settings as loader_settings_option
+from fastffdi.cli.loading import loading
 from fastffdi.errors import SettingError
 
 if TYPE_CHECKING:
@@ -29,20 +29,7 @@ _FILE = click.Path(path_type=Path)
     "-o", "--output", type=_FILE, default="submit.csv", show_default=True, help="CSV file to write."
 )
 @click.option("--batch-size", type=click.IntRange(min=1), default=64, show_default=True)
-@click.option("--loader", default="auto", show_default=True, help="auto, dali, cpu or torchvision.")
-@click.option(
-    "--threads", type=click.IntRange(min=1), help="Decoding threads.  [default: the usable cores, at most 16]"
-)
-@click.option(
-    "--loader-process/--no-loader-process",
-    "process",
-    default=None,
-    help="Keep the cpu loader's threads in a process of their own.  [default: where the model is on CUDA]",
-)
-@click.option("--cache", type=_FILE, help="Keep decoded pictures in this folder, for the next time.")
-@loader_settings_option
-@click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda or cuda:N.")
-@click.option("--amp", default="auto", show_default=True, help="auto, bf16, fp16 or off.")
+@loading
 def predict(
     checkpoint: Path,
     pictures: tuple[str, ...],

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from fastffdi.cli.loader_settings import loader_settings
+from fastffdi.cli.loading import loading
 from fastffdi.errors import SettingError
 
 if TYPE_CHECKING:
@@ -61,20 +61,7 @@ _FILE = click.Path(path_type=Path)
     is_flag=True,
     help="Repeat pictures of the smaller class until classes are equal.  [default: off]",
 )
-@click.option("--loader", default="auto", show_default=True, help="auto, dali, cpu or torchvision.")
-@click.option(
-    "--threads", type=click.IntRange(min=1), help="Decoding threads.  [default: the usable cores, at most 16]"
-)
-@click.option(
-    "--loader-process/--no-loader-process",
-    "process",
-    default=None,
-    help="Keep the cpu loader's threads in a process of their own.  [default: where the model is on CUDA]",
-)
-@click.option("--cache", type=_FILE, help="Keep in this folder what every epoch would decode again.")
-@loader_settings
-@click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda or cuda:N.")
-@click.option("--amp", default="auto", show_default=True, help="auto, bf16, fp16 or off.")
+@loading
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True)
 @click.option(
     "-o",

@@ -4,7 +4,7 @@ import click
 import pytest
 from click.testing import CliRunner
 
-from fastffdi.cli.loader_settings import loader_settings
+from fastffdi.cli.loading import loader_settings
 from fastffdi.errors import SettingError
 from fastffdi.loaders.settings import Tuned
 
