@@ -142,7 +142,7 @@ def _turn(
         if batches is None:
             time.sleep((1 - SHARE) * batch_seconds)
             return 0
-        return len(next(batches))  # type: ignore[call-overload]
+        return len(next(batches))
 
     for _ in range(4):  # what lay ready
         take()

@@ -12,6 +12,7 @@ import numpy as np
 import torch
 
 from fastffdi.bench.stopwatch import Pass, timed_pass
+from fastffdi.data.manifest import Manifest
 from fastffdi.errors import RecipeError
 from fastffdi.loaders.batch import Batch, Loader
 from fastffdi.loaders.feed import Feed
@@ -99,10 +100,15 @@ def landed(batches: Iterable[tuple[torch.Tensor, int]]) -> Generator[int, None, 
 
 def endless(feed: Feed, pictures: int) -> Feed:
     """The feed over its pictures again and again, in whole batches, until an epoch has about `pictures`."""
-    size = feed.batch_size
-    times = -(-max(pictures, size) // len(feed.manifest))
-    rows = np.tile(np.arange(len(feed.manifest)), times)[: times * len(feed.manifest) // size * size]
-    return replace(feed, manifest=feed.manifest.take(rows), order=replace(feed.order, rows=len(rows)))
+    manifest = repeated(feed.manifest, feed.batch_size, pictures)
+    return replace(feed, manifest=manifest, order=replace(feed.order, rows=len(manifest)))
+
+
+def repeated(manifest: Manifest, batch_size: int, pictures: int) -> Manifest:
+    """The rows again and again, in whole batches, until there are about `pictures`."""
+    times = -(-max(pictures, batch_size) // len(manifest))
+    rows = np.tile(np.arange(len(manifest)), times)
+    return manifest.take(rows[: len(rows) // batch_size * batch_size])
 
 
 def _batches(loader: Loader) -> Iterator[Batch]:

@@ -18,6 +18,7 @@ from fastffdi.bench import baseline
 from fastffdi.bench.laps import PHASES, Laps
 from fastffdi.bench.steps import Train, kept, stream, train
 from fastffdi.bench.stopwatch import Quartiles
+from fastffdi.bench.stream import repeated
 from fastffdi.data.layout import Dataset
 from fastffdi.data.manifest import Manifest
 from fastffdi.errors import RecipeError
@@ -114,20 +115,14 @@ def prepare(settings: experiment.Settings, manifest: Manifest, say: Callable[[st
     Pictures without labels count as real. Raises UsageError as training.experiment.prepare does.
     """
     own = preprocessing(settings.backbone)
-    recipe = recipes.load(settings.pipeline).resolve(own.size, own.mean, own.std)  # type: ignore[arg-type]
+    recipe = recipes.load(settings.pipeline).resolve(own.size, own.mean, own.std)
     if needs_sizes(recipe.train):
         manifest = manifest.with_sizes(choose_threads(settings.threads))
     if manifest.labels is None:
         manifest = replace(manifest, labels=np.zeros(len(manifest), np.int64))
-    dataset = Dataset(endless(manifest, settings.batch_size), manifest.take(slice(1)), "")
+    dataset = Dataset(repeated(manifest, settings.batch_size, EPOCH), manifest.take(slice(1)), "")
     unmixed = 0 if recipe.mix is None else recipe.mix.off_epochs  # what is measured is the epoch before these
     return experiment.prepare(replace(settings, epochs=1 + unmixed), dataset, say)
-
-
-def endless(manifest: Manifest, batch_size: int) -> Manifest:
-    """The rows again and again, in whole batches, until an epoch is long."""
-    rows = np.tile(np.arange(len(manifest)), -(-max(EPOCH, batch_size) // len(manifest)))
-    return manifest.take(rows[: len(rows) // batch_size * batch_size])
 
 
 def described(ready: Experiment, how: Turns) -> dict[str, Any]:

@@ -67,7 +67,7 @@ def _plans(
 
     name = pipeline or ("demo" if data is None else "standard")
     loaded, own = recipes.load(name), preprocessing(backbone)
-    recipe = loaded.resolve(own.size, own.mean, own.std)  # type: ignore[arg-type]  # means of 3 channels
+    recipe = loaded.resolve(own.size, own.mean, own.std)
     if data is None:
         from fastffdi.cli.demo_data import builtin_folder
 

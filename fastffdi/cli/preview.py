@@ -75,7 +75,7 @@ def preview(
 
     name = pipeline or ("demo" if data is None else "standard")
     loaded, own = recipes.load(name), preprocessing(backbone)
-    recipe = loaded.resolve(own.size, own.mean, own.std)  # type: ignore[arg-type]  # means of 3 channels
+    recipe = loaded.resolve(own.size, own.mean, own.std)
     manifest, described = training_pictures(data, console())
     steps = recipe.eval if evaluation else recipe.train
     view = Preview(manifest, steps, seed, epoch - 1, pictures, Files(recipe.decode.scaled))

@@ -117,7 +117,7 @@ def _recipe(pipeline: str, backbone: str) -> Recipe:
     from fastffdi.recipe import recipe
 
     own = preprocessing(backbone)
-    return recipe.load(pipeline).resolve(own.size, own.mean, own.std)  # type: ignore[arg-type]  # 3 channels
+    return recipe.load(pipeline).resolve(own.size, own.mean, own.std)
 
 
 def _task(manifest: Manifest, recipe: Recipe, options: dict[str, Any]) -> tuple[Task, np.ndarray]:

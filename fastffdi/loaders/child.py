@@ -40,7 +40,7 @@ def main(pipe_number: int, memory_number: int, job_number: int, slots: int) -> N
         with open(memory_number, "r+b") as memory:
             worker = Worker(job, memory, orders, pipe.send)
         worker.run()
-    except Exception as error:
+    except Exception as error:  # whatever it is, only the parent can tell of it
         with contextlib.suppress(OSError):
             pipe.send(Answer(0, error=told(error)))
 

@@ -135,7 +135,7 @@ def _render_span(
             render_into(images[i], source(rows[i], paths[i], program, i), rest, i)
         except FastffdiError:
             raise
-        except Exception as error:
+        except Exception as error:  # torch and OpenCV raise what they like, and name no file
             reason = " ".join(f"{type(error).__name__}: {error}".split())
             raise RunError(f"{paths[i]}: cannot be rendered ({reason}); take it off the list") from error
 

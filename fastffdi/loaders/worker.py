@@ -78,7 +78,7 @@ class Worker:
                     self._answer(begun, slot=self._taken.popleft())
         except GivenUp:
             pass
-        except Exception as error:
+        except Exception as error:  # whatever it is, only the parent can tell of it
             self._answer(begun, error=told(error))
         finally:
             self._orders.give_back(self._taken)  # no thread is at work on them: the epoch is closed

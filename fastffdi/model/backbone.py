@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -28,8 +28,8 @@ class Preprocessing:
     """What a backbone was trained on: `size` (height, width) in pixels, `mean` and `std` of RGB in [0, 1]."""
 
     size: tuple[int, int]
-    mean: tuple[float, ...]
-    std: tuple[float, ...]
+    mean: tuple[float, float, float]
+    std: tuple[float, float, float]
 
 
 def preprocessing(name: str) -> Preprocessing:
@@ -41,7 +41,12 @@ def preprocessing(name: str) -> Preprocessing:
 
     config = resolve_data_config(pretrained_cfg=_published(name))
     _, height, width = config["input_size"]
-    return Preprocessing((height, width), tuple(config["mean"]), tuple(config["std"]))
+    return Preprocessing((height, width), _rgb(config["mean"]), _rgb(config["std"]))
+
+
+def _rgb(values: Sequence[float]) -> tuple[float, float, float]:
+    red, green, blue = values
+    return red, green, blue
 
 
 def build(

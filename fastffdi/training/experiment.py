@@ -121,7 +121,7 @@ def prepare(settings: Settings, dataset: Dataset, say: Callable[[str], None]) ->
     kind = loaders.choose(loader, device, settings.process)
     _refuse_old_run(settings)
     own = backbone.preprocessing(settings.backbone)
-    recipe = recipe.resolve(own.size, own.mean, own.std)  # type: ignore[arg-type]  # means of 3 channels
+    recipe = recipe.resolve(own.size, own.mean, own.std)
     torch.manual_seed(settings.seed)
     model = backbone.build(settings.backbone, settings.pretrained, settings.weights, say)
     for steps in (recipe.train, recipe.eval):

@@ -1,12 +1,13 @@
 import itertools
 from contextlib import ExitStack, contextmanager
 
+import numpy as np
 import pytest
 import torch
 
 from fastffdi.bench import stream as module
 from fastffdi.bench.stopwatch import Pass
-from fastffdi.bench.stream import Runner, Stream, arrivals, endless, landed, refusal
+from fastffdi.bench.stream import Runner, Stream, arrivals, endless, landed, refusal, repeated
 from fastffdi.data.manifest import Manifest
 from fastffdi.errors import RecipeError
 from fastffdi.loaders.cpu import CpuLoader
@@ -90,3 +91,11 @@ def test_a_recipe_that_is_refused_is_a_problem():
     with ExitStack() as stack:
         assert Runner(stream(open=refused), stack).problem == "cannot render Swirl"
     assert refusal("cpu", RecipeError("elsewhere: no")) == "elsewhere: no"
+
+
+def test_rows_are_repeated_in_whole_batches():
+    manifest = Manifest("/root", np.array(["a", "b", "c"], object))
+    rows = repeated(manifest, 5, 16)
+    assert len(rows) == 15
+    assert rows.names.tolist() == ["a", "b", "c"] * 5
+    assert len(repeated(manifest, 40, 16)) == 40

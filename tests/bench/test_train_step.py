@@ -3,20 +3,16 @@ from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
 import pytest
 import torch
 
 from fastffdi.bench import train_step
 from fastffdi.bench.laps import PHASES, Laps
-from fastffdi.bench.train_step import REAL, SYNTHETIC, TUTORIAL, Result, Turns, endless, measure, verdict
-from fastffdi.data.manifest import Manifest
+from fastffdi.bench.train_step import REAL, SYNTHETIC, TUTORIAL, Result, Turns, measure, verdict
 from fastffdi.loaders.settings import Tuned
 from fastffdi.training.experiment import Settings
 
 pytestmark = pytest.mark.usefixtures("one_thread")
-
-NO_LABELS = Manifest("/root", np.array(["a", "b", "c"], object))
 
 
 @pytest.fixture(autouse=True)
@@ -37,13 +33,6 @@ def settings(tiny):
 def ready(settings, pictures):
     with closing(train_step.prepare(settings, pictures, lambda line: None)) as found:
         yield found
-
-
-def test_an_epoch_is_long_and_of_whole_batches():
-    rows = endless(NO_LABELS, 5)
-    assert len(rows) == 15
-    assert rows.names.tolist() == ["a", "b", "c"] * 5
-    assert len(endless(NO_LABELS, 40)) == 40
 
 
 def test_pictures_without_labels_count_as_real(settings, pictures):
