@@ -1,4 +1,4 @@
-"""What each stage of the cpu loader costs: µs per picture, in one thread.
+"""What each stage of the cpu loader costs: µs per image, in one thread.
 
     python benchmarks/cpu_stages.py FOLDER [--pipeline jitter] [--repeats 7]
 
@@ -23,10 +23,10 @@ from fastffdi.bench import machine
 from fastffdi.bench.loader import BACKBONE
 from fastffdi.bench.stopwatch import Quartiles
 from fastffdi.data.layout import plain_folder
-from fastffdi.loaders.decode import decode
-from fastffdi.loaders.feed import Feed
+from fastffdi.loaders.planner import BatchPlanner
 from fastffdi.model import precision
 from fastffdi.recipe import recipe
+from fastffdi.render.cpu.decode import decode
 from fastffdi.render.cpu.renderer import KERNELS
 from fastffdi.render.device.stage import DeviceStage
 
@@ -39,32 +39,32 @@ BATCH = 64
 @click.option("--pipeline", default="jitter", show_default=True)
 @click.option("--repeats", default=7, show_default=True)
 def main(folder: Path, pipeline: str, repeats: int) -> None:
-    """Print what each stage of the cpu loader costs on the pictures below FOLDER."""
+    """Print what each stage of the cpu loader costs on the images below FOLDER."""
     torch.set_num_threads(1)
     cv2.setNumThreads(0)
     steps = recipe.load(pipeline).resolve(*BACKBONE).train
-    feed = Feed.over(plain_folder(folder), steps, BATCH, 1, shuffle=True)
+    planner = BatchPlanner.over(plain_folder(folder), steps, BATCH, 1, shuffle=True)
     stage = DeviceStage(CPU, precision.choose("auto", CPU).dtype)
-    _, *runs = [once(feed, stage) for _ in range(repeats + 1)]
+    _, *runs = [once(planner, stage) for _ in range(repeats + 1)]
     costs = {name: [run[name] for run in runs] for name in runs[0]}
-    show(f"{pipeline}, {len(feed.manifest)} pictures", costs)
+    show(f"{pipeline}, {len(planner.manifest)} images", costs)
 
 
-def once(feed: Feed, stage: DeviceStage) -> dict[str, float]:
-    """Stage → µs per picture, over an epoch; each picture goes through them in turn, as in the loader."""
+def once(planner: BatchPlanner, stage: DeviceStage) -> dict[str, float]:
+    """Stage → µs per image, over an epoch; each image goes through them in turn, as in the loader."""
     clock = Clock()
-    works = iter(feed.epoch(0))
-    for _ in range(len(feed)):
+    works = iter(planner.epoch(0))
+    for _ in range(len(planner)):
         work = clock("plan", lambda: next(works))
         kernels = work.program.kernels[:-1]
         images = torch.empty((len(work.rows), *BACKBONE[0], 3), dtype=torch.uint8)
-        for i, path in enumerate(feed.manifest.paths(work.rows)):
+        for i, path in enumerate(planner.manifest.paths(work.rows)):
             image = clock("decode", decode, clock("read", read, path))
             for kernel in kernels:
                 image = clock(type(kernel).__name__.lower(), KERNELS[type(kernel)], image, kernel, i)
             clock("copy", images.numpy().__setitem__, i, image)
         clock("normalise", stage, images, work.program, len(kernels))
-    return {name: seconds / len(feed.manifest) * 1e6 for name, seconds in clock.seconds.items()}
+    return {name: seconds / len(planner.manifest) * 1e6 for name, seconds in clock.seconds.items()}
 
 
 class Clock:
@@ -88,7 +88,7 @@ def read(path: str) -> bytes:
 def show(title: str, costs: dict[str, list[float]]) -> None:
     """The table, with the sum and what it allows on one core."""
     table = Table("stage", title=title, title_justify="left")
-    for column in ("µs per picture", "quartiles"):
+    for column in ("µs per image", "quartiles"):
         table.add_column(column, justify="right")
     whole = [sum(runs) for runs in zip(*costs.values(), strict=True)]
     for name, runs in {**costs, "sum": whole}.items():

@@ -21,11 +21,11 @@ import numpy as np
 from nvidia.dali import Pipeline, fn, types
 
 from fastffdi.data.manifest import Manifest
-from fastffdi.data.order import Order
-from fastffdi.loaders.feed import Feed
+from fastffdi.data.sampler import Sampler
+from fastffdi.loaders.planner import BatchPlanner
 from fastffdi.recipe import recipe
-from fastffdi.recipe.lowering import outline
-from fastffdi.recipe.plan import Plan
+from fastffdi.recipe.lowering import template
+from fastffdi.recipe.rng import CounterRNG
 from fastffdi.render.dali import Arrays, arguments, can_render, path_matrix
 from fastffdi.render.split import cut
 
@@ -35,23 +35,23 @@ _DTYPES = {"uint8": types.UINT8, "int32": types.INT32, "float32": types.FLOAT}
 
 def main() -> None:
     options = _options()
-    feed = _feed(options.pipeline, options.batch_size)
-    fixed = outline(feed.steps)
+    planner = _feed(options.pipeline, options.batch_size)
+    fixed = template(planner.steps)
     count = cut(fixed, can_render, "dali")
-    rows, repeats = (part[: options.batch_size] for part in feed.order.epoch(0))
-    work = feed.work(0, rows, repeats)
+    rows, repeats = (part[: options.batch_size] for part in planner.sampler.epoch(0))
+    work = planner.work(0, rows, repeats)
 
     def arrays() -> Arrays:
-        return path_matrix(feed.manifest.paths(rows)), *arguments(work.program, fixed, count)
+        return path_matrix(planner.manifest.paths(rows)), *arguments(work.program, fixed, count)
 
     def everything() -> Arrays:
-        lowered = feed.work(0, rows, repeats)
-        return path_matrix(feed.manifest.paths(rows)), *arguments(lowered.program, fixed, count)
+        lowered = planner.work(0, rows, repeats)
+        return path_matrix(planner.manifest.paths(rows)), *arguments(lowered.program, fixed, count)
 
     ready = arrays()
     print(f"{options.pipeline}, batches of {options.batch_size}, {len(ready)} arrays; ms per batch")
     measured = {
-        "lower": lambda: feed.work(0, rows, repeats),
+        "lower": lambda: planner.work(0, rows, repeats),
         "arrays": arrays,
         "run": _taking(lambda: ready, ready),
         "feed": _taking(arrays, ready),
@@ -70,13 +70,13 @@ def _options() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def _feed(pipeline: str, batch_size: int) -> Feed:
-    """A feed of pictures that are not there: no file is opened."""
+def _feed(pipeline: str, batch_size: int) -> BatchPlanner:
+    """A feed of images that are not there: no file is opened."""
     names = np.array([f"trainset/{k:08d}.jpg" for k in range(_ROWS)], object)
     sizes = np.random.default_rng(0).integers(200, 701, (_ROWS, 2)).astype(np.int32)
     manifest = Manifest("/data/faces", names, sizes=sizes)
     steps = recipe.load(pipeline).resolve((256, 256), (0.5, 0.5, 0.5), (0.5, 0.5, 0.5)).train
-    return Feed(manifest, Order(_ROWS), Plan(0), steps, batch_size)
+    return BatchPlanner(manifest, Sampler(_ROWS), CounterRNG(0), steps, batch_size)
 
 
 def _taking(source: Callable[[], Arrays], examples: Arrays) -> Callable[[], object]:

@@ -31,9 +31,9 @@ from fastffdi.bench import machine
 from fastffdi.bench.loader import BACKBONE
 from fastffdi.bench.stopwatch import Quartiles
 from fastffdi.data.layout import plain_folder
-from fastffdi.loaders import choose
+from fastffdi.loaders import factory
 from fastffdi.loaders.batch import Loader
-from fastffdi.loaders.feed import Feed
+from fastffdi.loaders.planner import BatchPlanner
 from fastffdi.loaders.settings import LoaderSettings
 from fastffdi.model.device import choose_device, usable_cores
 from fastffdi.recipe import recipe
@@ -43,7 +43,7 @@ ALONE, THREADS, PROCESS = "alone", "in-process", "own process"
 #: Of the time in which a batch is made, how much the launches would take alone.
 SHARE = 0.5
 
-#: Pictures in an epoch, at least: a turn is not to meet its end, where a loader has less to do.
+#: Images in an epoch, at least: a turn is not to meet its end, where a loader has less to do.
 EPOCH = 1_000_000
 
 
@@ -82,16 +82,16 @@ def main(
     seconds: float,
     file: Path | None,
 ) -> None:
-    """Print how fast a thread launches operations beside the cpu loader on the pictures below FOLDER."""
+    """Print how fast a thread launches operations beside the cpu loader on the images below FOLDER."""
     place = choose_device(device)
     threads = threads or max(1, usable_cores() - 1)
     torch.set_num_threads(1)
     facts = machine.facts()
-    feed = _feed(folder, pipeline, batch_size)
+    planner = _feed(folder, pipeline, batch_size)
     one, other = (LoaderSettings(threads, process=process) for process in (False, True))
     with (
-        closing(choose.build("cpu", feed, one, place)) as in_process,
-        closing(choose.build("cpu", feed, other, place)) as own_process,
+        closing(factory.build_loader("cpu", planner, one, place)) as in_process,
+        closing(factory.build_loader("cpu", planner, other, place)) as own_process,
     ):
         results = measure({THREADS: in_process, PROCESS: own_process}, place, turns, seconds)
     settings = {"pipeline": pipeline, "device": str(place), "threads": threads, "batch_size": batch_size}
@@ -146,11 +146,11 @@ def _turn(
 
     for _ in range(4):  # what lay ready
         take()
-    launching, without_core, taking, pictures, count = 0.0, 0.0, 0.0, 0, 0
+    launching, without_core, taking, images, count = 0.0, 0.0, 0.0, 0, 0
     began = time.perf_counter()
     while time.perf_counter() - began < seconds:
         used = time.thread_time()
-        pictures += take()
+        images += take()
         taking += time.thread_time() - used
         at, waited = time.perf_counter(), _waited_seconds()
         launch(launches)
@@ -158,7 +158,7 @@ def _turn(
         without_core += _waited_seconds() - waited
         count += 1
     elapsed, done = time.perf_counter() - began, count * launches
-    return Turn(done / launching, done / (launching - without_core), pictures / elapsed, 1e3 * taking / count)
+    return Turn(done / launching, done / (launching - without_core), images / elapsed, 1e3 * taking / count)
 
 
 def _waited_seconds() -> float:
@@ -187,12 +187,14 @@ def _batch_seconds(batches: Iterator[object], count: int = 16) -> float:
     return seconds
 
 
-def _feed(folder: Path, pipeline: str, batch_size: int) -> Feed:
-    """A feed over the folder's pictures again and again."""
+def _feed(folder: Path, pipeline: str, batch_size: int) -> BatchPlanner:
+    """A feed over the folder's images again and again."""
     steps = recipe.load(pipeline).resolve(*BACKBONE).train
-    feed = Feed.over(plain_folder(folder), steps, batch_size, usable_cores(), shuffle=True)
-    rows = np.tile(np.arange(len(feed.manifest)), -(-EPOCH // len(feed.manifest)))
-    return replace(feed, manifest=feed.manifest.take(rows), order=replace(feed.order, rows=len(rows)))
+    planner = BatchPlanner.over(plain_folder(folder), steps, batch_size, usable_cores(), shuffle=True)
+    rows = np.tile(np.arange(len(planner.manifest)), -(-EPOCH // len(planner.manifest)))
+    return replace(
+        planner, manifest=planner.manifest.take(rows), sampler=replace(planner.sampler, rows=len(rows))
+    )
 
 
 def show(title: str, results: dict[str, list[Turn]]) -> None:

@@ -3,11 +3,11 @@
     python benchmarks/scaling.py FOLDER --json FILE
     python benchmarks/scaling_page.py FILE > benchmarks/scaling.md
 
-FOLDER holds some hundred pictures. Rates are of the `jitter` recipe to the normalised batch. All row counts,
+FOLDER holds some hundred images. Rates are of the `jitter` recipe to the normalised batch. All row counts,
 and all numbers of threads, take turns in one run; a figure is the median of the turns, a ratio the median of
 each round's ratios.
 
-A million rows are a million names in one folder, hard links to the pictures, and a label file that lists
+A million rows are a million names in one folder, hard links to the images, and a label file that lists
 them. They are read in a process of its own, five times; memory is what it has at the most beyond its imports.
 """
 
@@ -39,7 +39,7 @@ from fastffdi.data.layout import plain_folder
 from fastffdi.data.manifest import Manifest
 from fastffdi.files import atomic
 from fastffdi.loaders.cpu import CpuLoader
-from fastffdi.loaders.feed import Feed
+from fastffdi.loaders.planner import BatchPlanner
 from fastffdi.model import precision
 from fastffdi.recipe import recipe
 from fastffdi.render.device.stage import DeviceStage
@@ -59,13 +59,13 @@ STEPS = recipe.load("jitter").resolve(*BACKBONE).train
 @click.option("--rows", default=",".join(map(str, ROWS)), show_default=True, help="Row counts to compare.")
 @click.option("--million", default=MILLION, show_default=True, help="Rows of the label file that is started.")
 def main(folder: Path, output: Path, rounds: int, seconds: float, rows: str, million: int) -> None:
-    """Measure all of it on the pictures below FOLDER."""
+    """Measure all of it on the images below FOLDER."""
     facts, manifest = machine.facts(), plain_folder(folder)
     counts = [int(count) for count in rows.split(",")]
     record = {
         "machine": facts,
         "settings": {"pipeline": "jitter", "batch_size": BATCH, "seconds": seconds, "rounds": rounds},
-        "pictures": len(manifest),
+        "images": len(manifest),
         "jpeg_bytes": statistics.mean(os.path.getsize(path) for path in manifest.paths()),
         "rows": by_rows(manifest, counts, rounds, seconds),
         "threads": by_threads(manifest, rounds, seconds),
@@ -124,10 +124,10 @@ def table(name: str, rates: dict[int, list[float]]) -> list[dict[str, Any]]:
 
 
 def stream(manifest: Manifest, threads: int) -> Iterator[int]:
-    """The pictures of each normalised batch, epoch after epoch."""
-    feed = Feed.over(manifest, STEPS, BATCH, threads, shuffle=True)
+    """The images of each normalised batch, epoch after epoch."""
+    planner = BatchPlanner.over(manifest, STEPS, BATCH, threads, shuffle=True)
     stage = DeviceStage(CPU, precision.choose("auto", CPU).dtype)
-    with closing(CpuLoader(feed, threads)) as loader:
+    with closing(CpuLoader(planner, threads)) as loader:
         epoch = 0
         while True:
             for batch in loader.epoch(epoch):
@@ -141,11 +141,11 @@ def repeated(manifest: Manifest, count: int) -> Manifest:
 
 
 def by_stage(manifest: Manifest) -> dict[str, float]:
-    """Processor µs per picture of every stage, in one thread."""
+    """Processor µs per image of every stage, in one thread."""
     torch.set_num_threads(1)
-    feed = Feed.over(manifest, STEPS, BATCH, 1, shuffle=True)
+    planner = BatchPlanner.over(manifest, STEPS, BATCH, 1, shuffle=True)
     stage = DeviceStage(CPU, precision.choose("auto", CPU).dtype)
-    _, *runs = [once(feed, stage) for _ in range(6)]
+    _, *runs = [once(planner, stage) for _ in range(6)]
     return {name: round(statistics.median(run[name] for run in runs), 1) for name in runs[0]}
 
 
@@ -159,7 +159,7 @@ def by_start(manifest: Manifest, count: int) -> dict[str, Any]:
 
 
 def write_labels(manifest: Manifest, folder: Path, count: int) -> None:
-    """`count` names in the challenge's style, 32 hexadecimal digits, each a hard link to a picture."""
+    """`count` names in the challenge's style, 32 hexadecimal digits, each a hard link to an image."""
     (folder / "set").mkdir()
     originals = [
         shutil.copy(path, folder / f"{k}{Path(path).suffix}") for k, path in enumerate(manifest.paths())
@@ -177,11 +177,11 @@ def start(folder: Path) -> None:
     clock, memory = [time.perf_counter()], resident("VmRSS")
     manifest = read_labels(folder / "labels.txt", folder / "set", targets="required", duplicates=False)
     clock.append(time.perf_counter())
-    feed = Feed.over(manifest, STEPS, BATCH, 2, shuffle=True)
-    works = feed.epoch(0)
+    planner = BatchPlanner.over(manifest, STEPS, BATCH, 2, shuffle=True)
+    works = planner.epoch(0)
     next(works)
     clock.append(time.perf_counter())
-    with closing(CpuLoader(feed, 2)) as loader, closing(loader.epoch(0)) as batches:
+    with closing(CpuLoader(planner, 2)) as loader, closing(loader.epoch(0)) as batches:
         next(batches)
         clock.append(time.perf_counter())
     named = ("read_seconds", "shuffle_and_plan_seconds", "first_batch_seconds")

@@ -13,8 +13,8 @@ from typing import Any
 
 from fastffdi.bench import machine
 
-#: Height and width of the pictures a model is given, and how many there are in a large set.
-SIDE, PICTURES = 256, 500_000
+#: Height and width of the images a model is given, and how many there are in a large set.
+SIDE, IMAGES = 256, 500_000
 
 #: Bytes a second of PCIe 4.0 and 5.0 with 16 lanes, one way, as specified.
 PCIE = {"4.0": 31.5e9, "5.0": 63.0e9}
@@ -22,16 +22,16 @@ PCIE = {"4.0": 31.5e9, "5.0": 63.0e9}
 #: Seconds of a batch of 256 in DALI's decoder on a GPU, median, as reported in NVIDIA/DALI pull request 6366.
 GPU_DECODER = 15.6e-3 / 256
 
-#: µs that DALI's file reader takes per picture, warm, on one thread: measured, see the page.
+#: µs that DALI's file reader takes per image, warm, on one thread: measured, see the page.
 DALI_READ = 29.0
 
-#: µs per picture of batches of 256: the arrays, the external source, and planning, on the thread that trains.
+#: µs per image of batches of 256: the arrays, the external source, and planning, on the thread that trains.
 DALI_FEED = (450 + 190) / 256
 
 
 @dataclass(frozen=True)
 class Model:
-    """A model and how many pictures a second one GPU trains it on."""
+    """A model and how many images a second one GPU trains it on."""
 
     name: str
     rate: float
@@ -47,12 +47,12 @@ Made by `python benchmarks/scaling.py PHOTOS --json FILE` and `python benchmarks
 
 ## Measured
 
-{machine} {pictures} photographs of {jpeg} kB on average, the `jitter` recipe, batches of {batch}, to the
+{machine} {images} photographs of {jpeg} kB on average, the `jitter` recipe, batches of {batch}, to the
 normalised batch; medians of {rounds} turns of {seconds:g} s that alternate, with quartiles.
 
 ### Rows
 
-The `cpu` loader, a shuffled epoch over so many rows (the same pictures again and again):
+The `cpu` loader, a shuffled epoch over so many rows (the same images again and again):
 
 {rows}
 
@@ -71,7 +71,7 @@ of a shuffled epoch (which shuffles again), {total:.2f} s in all. Memory at the 
 
 ### Stages
 
-Processor time per picture on one core, µs:
+Processor time per image on one core, µs:
 
 {stages}
 
@@ -81,22 +81,22 @@ Nothing below was run on a GPU. Each line says what it assumes.
 
 ### Cores per GPU
 
-| model on one A100 | pictures/s | cores, `cpu` loader | cores, `dali` |
+| model on one A100 | images/s | cores, `cpu` loader | cores, `dali` |
 | --- | ---: | ---: | ---: |
 {cores}
 
-* Pictures per second: NVIDIA's published figures for one A100 in mixed precision (DeepLearningExamples,
+* Images per second: NVIDIA's published figures for one A100 in mixed precision (DeepLearningExamples,
   PyTorch EfficientNet). A faster GPU needs more cores in proportion.
 * `cpu` loader: the stages up to the uint8 batch ({uint8:.0f} µs: {named}), which is what it does when the
   model is on CUDA; that cores add up as two did above ({double:.2f}× for 2); and that these cores are as
   fast as this machine's. Cores that are two threads of one are worth less.
-* `dali`: reading files ({dali_read:.0f} µs per picture and thread, measured without a GPU) and feeding the
+* `dali`: reading files ({dali_read:.0f} µs per image and thread, measured without a GPU) and feeding the
   pipeline ({dali_feed:.1f} µs, on the thread that trains). What `mixed` decoding leaves to the host is not
   in it: on GPUs without a JPEG engine, and for progressive files, Huffman decoding stays on the cores.
 
-### Bytes to the GPU, per picture
+### Bytes to the GPU, per image
 
-| loader | what crosses | bytes | pictures/s that PCIe 4.0 ×16 allows |
+| loader | what crosses | bytes | images/s that PCIe 4.0 ×16 allows |
 | --- | --- | ---: | ---: |
 {bytes}
 
@@ -105,13 +105,13 @@ Nothing below was run on a GPU. Each line says what it assumes.
 
 ### Decoding on the GPU
 
-DALI's decoder was reported at 15.6 ms for 256 pictures (median, NVIDIA/DALI pull request 6366): at most
-{decoder:,.0f} pictures/s, {decoder_b0:.1f} times what efficientnet-b0 trains on one A100, if nothing else
-ran on the GPU. The same report has 4,700 pictures/s from end to end with EfficientNet's AutoAugment.
+DALI's decoder was reported at 15.6 ms for 256 images (median, NVIDIA/DALI pull request 6366): at most
+{decoder:,.0f} images/s, {decoder_b0:.1f} times what efficientnet-b0 trains on one A100, if nothing else
+ran on the GPU. The same report has 4,700 images/s from end to end with EfficientNet's AutoAugment.
 
 ### A cache
 
-`--cache` keeps {cached:,} bytes per picture of {side} × {side}: {cache_gb:.1f} GB for {count:,} pictures,
+`--cache` keeps {cached:,} bytes per image of {side} × {side}: {cache_gb:.1f} GB for {count:,} images,
 of which the file cache keeps what memory is free. A GPU at efficientnet-b0's rate reads {cache_rate:.2f}
 GB/s of it: an NVMe disk's sequential rate, or memory. Assumed: the recipe begins with a resize to that
 size.
@@ -125,11 +125,11 @@ def main() -> None:
 def page(record: dict[str, Any]) -> str:
     stages, start = record["stages_us"], record["start"]
     to_uint8 = {name: cost for name, cost in stages.items() if name in UINT8}
-    picture, needed = SIDE * SIDE * 3, sum(to_uint8.values())
+    image, needed = SIDE * SIDE * 3, sum(to_uint8.values())
     double = next(row["ratio"] for row in record["threads"] if row["threads"] == 2)
     return TEXT.format(
         machine=machine.sentence(record["machine"], record["machine"]["cores"]),
-        pictures=record["pictures"],
+        images=record["images"],
         jpeg=round(record["jpeg_bytes"] / 1000),
         batch=record["settings"]["batch_size"],
         rounds=record["settings"]["rounds"],
@@ -155,18 +155,18 @@ def page(record: dict[str, Any]) -> str:
             row_of_bytes(*way)
             for way in (
                 ("`dali`", "the JPEG", record["jpeg_bytes"]),
-                ("`cpu`, and cached", "uint8", picture),
-                ("torchvision", "float32", 4 * picture),
+                ("`cpu`, and cached", "uint8", image),
+                ("torchvision", "float32", 4 * image),
             )
         ),
         pcie4=PCIE["4.0"] / 1e9,
         decoder=1 / GPU_DECODER,
         decoder_b0=1 / GPU_DECODER / MODELS[0].rate,
-        cached=picture,
+        cached=image,
         side=SIDE,
-        cache_gb=picture * PICTURES / 1e9,
-        count=PICTURES,
-        cache_rate=picture * MODELS[0].rate / 1e9,
+        cache_gb=image * IMAGES / 1e9,
+        count=IMAGES,
+        cache_rate=image * MODELS[0].rate / 1e9,
     )
 
 
@@ -175,7 +175,7 @@ UINT8 = ("plan", "read", "decode", "resize", "flip", "window", "copy")
 
 
 def row_of_cores(needed: float, double: float) -> Any:
-    """Cores that keep up with a model: µs per picture, stretched by what is lost when cores are added."""
+    """Cores that keep up with a model: µs per image, stretched by what is lost when cores are added."""
     loss = 2 / double
 
     def row(model: Model) -> str:

@@ -21,30 +21,30 @@ import numpy as np
 HERE = Path(__file__).parent
 sys.path.insert(0, str(HERE.parent / "tests"))
 
-from parity import Picture, dali_renders, differences, expected, render_cpu, render_dali, render_device
+from parity import Image, dali_renders, differences, expected, render_cpu, render_dali, render_device
 from parity_cases import AROUND_ONE, CASES, HUE, Case
 from test_parity import JITTERS
 
 from fastffdi.bench import machine
 from fastffdi.data.demo import demo_folder
 from fastffdi.data.layout import EXTENSIONS
-from fastffdi.loaders.decode import Region, decode_file
 from fastffdi.recipe.kernels import Resize
 from fastffdi.recipe.steps import ColorJitter
 from fastffdi.recipe.steps.base import Step
+from fastffdi.render.cpu.decode import Region, decode_file
 from fastffdi.render.cpu.geometry import resize
 
 COUNT = 20
-#: Pixels a side that the pictures of reduced size are resized to.
+#: Pixels a side that the images of reduced size are resized to.
 TARGET = 256
 #: Height and width in pixels: at most, to save time; and at least, which is what the DeviceStage is given.
 LARGEST, LEAST = (320, 360), (160, 160)
 
 TEXT = """# Parity with torchvision
 
-Made by `make parity`. Each step alone, from the same uint8 pictures, with the parameters that the plan draws,
+Made by `make parity`. Each step alone, from the same uint8 images, with the parameters that the plan draws,
 against torchvision's own function (`transforms.v2.functional`) with those parameters: mean / greatest
-difference in levels of 255. {pictures}
+difference in levels of 255. {images}
 
 * **dali**: the graph of the `dali` loader, on the CPU. A dash: not DALI's; the DeviceStage renders it.
 * **cpu**: the `cpu` loader's renderer.
@@ -56,7 +56,7 @@ difference in levels of 255. {pictures}
 
 ## Where a step is meant otherwise
 
-`color_jitter` is one linear transform per picture. Its parts, by the `cpu` renderer, against torchvision's,
+`color_jitter` is one linear transform per image. Its parts, by the `cpu` renderer, against torchvision's,
 with the factors 1 ± 0.5 and hue ± 0.3:
 
 {jitter}
@@ -64,7 +64,7 @@ with the factors 1 ± 0.5 and hue ± 0.3:
 ## Decoding at a reduced size
 
 `decode: {{scaled: true}}` lets the `cpu` loader decode a JPEG at 1/2, 1/4 or 1/8 where that is still as large
-as the resize asks. {large} against the same resize to {target} × {target} of the picture decoded whole:
+as the resize asks. {large} against the same resize to {target} × {target} of the image decoded whole:
 
 {scaled}
 
@@ -92,51 +92,51 @@ def main() -> None:
     """Usage: parity.py [OUTPUT.md]"""
     output = Path(sys.argv[1]) if len(sys.argv) > 1 else HERE / "parity.md"
     warnings.filterwarnings("ignore", category=DeprecationWarning, module="torchvision")
-    images, described = pictures()
-    paths, large = large_pictures()
+    images, described = photos()
+    paths, large = large_images()
     text = TEXT.format(
-        pictures=described,
+        photos=described,
         steps=table(("step", "dali", "cpu", "device"), steps_rows(images)),
         own="\n".join(f"* `{name}` is {what}" for name, what in OWN.items()),
         jitter=table(("part", "mean", "greatest"), jitter_rows(images)),
         large=large,
         target=TARGET,
-        scaled=table(("decoded at", "pictures", "mean", "mean of the worst", "greatest"), scaled_rows(paths)),
+        scaled=table(("decoded at", "images", "mean", "mean of the worst", "greatest"), scaled_rows(paths)),
         setting=setting(),
     )
     output.write_text(text, encoding="utf-8")
 
 
-def pictures() -> tuple[list[Picture], str]:
-    """The first 20 pictures that are large enough, and a sentence about them."""
+def photos() -> tuple[list[Image], str]:
+    """The first 20 images that are large enough, and a sentence about them."""
     named = os.environ.get("FASTFFDI_TEST_DATA")
     folder = Path(named) / "photos" if named else demo_folder() / "trainset"
-    images: list[Picture] = []
+    images: list[Image] = []
     for path in sorted(path for path in folder.iterdir() if path.suffix.lower() in EXTENSIONS):
         image = decode_file(str(path))
         if image.shape[0] >= LEAST[0] and image.shape[1] >= LEAST[1]:
             images.append(np.ascontiguousarray(image[: LARGEST[0], : LARGEST[1]]))
         if len(images) == COUNT:
             break
-    generated = "generated pictures of the demo set, since `FASTFFDI_TEST_DATA` names no photographs"
+    generated = "generated images of the demo set, since `FASTFFDI_TEST_DATA` names no photographs"
     kind = "photographs" if named else generated
     return images, f"On {len(images)} {kind}, cut to at most {LARGEST[0]} × {LARGEST[1]} pixels."
 
 
-def large_pictures() -> tuple[list[Path], str]:
-    """Pictures much larger than TARGET, and words for them."""
+def large_images() -> tuple[list[Path], str]:
+    """Images much larger than TARGET, and words for them."""
     named = os.environ.get("FASTFFDI_TEST_DATA")
     folder, kind = (
-        (Path(named) / "large", "camera pictures")
+        (Path(named) / "large", "camera images")
         if named
-        else (demo_folder() / "trainset", "generated pictures of the demo set")
+        else (demo_folder() / "trainset", "generated images of the demo set")
     )
     paths = sorted(path for path in folder.iterdir() if path.suffix.lower() in EXTENSIONS)[:COUNT]
     return paths, f"{len(paths)} {kind}"
 
 
 def scaled_rows(paths: list[Path]) -> list[tuple[str, ...]]:
-    """Differences by how far a picture could be reduced."""
+    """Differences by how far an image could be reduced."""
     whole = Region(1, 1, TARGET, TARGET)
     step = Resize(np.array([[0, 0, 1, 1]], np.float32), np.array([[TARGET, TARGET]], np.int32))
     found: dict[int, list[tuple[float, int]]] = {}
@@ -159,7 +159,7 @@ def scaled_rows(paths: list[Path]) -> list[tuple[str, ...]]:
     ]
 
 
-def steps_rows(images: list[Picture]) -> list[tuple[str, ...]]:
+def steps_rows(images: list[Image]) -> list[tuple[str, ...]]:
     cut = [np.ascontiguousarray(image[: LEAST[0], : LEAST[1]]) for image in images]
     return [
         (
@@ -172,18 +172,18 @@ def steps_rows(images: list[Picture]) -> list[tuple[str, ...]]:
     ]
 
 
-def by_dali(images: list[Picture], step: Step) -> list[Picture]:
+def by_dali(images: list[Image], step: Step) -> list[Image]:
     with tempfile.TemporaryDirectory() as folder:
         return render_dali(images, step, Path(folder))
 
 
-def apart(case: Case, images: list[Picture], render: Callable[[list[Picture], Step], list[Picture]]) -> str:
+def apart(case: Case, images: list[Image], render: Callable[[list[Image], Step], list[Image]]) -> str:
     mean, most = measured(case, images, render)
     return f"{shown(mean)} / {most}"
 
 
 def measured(
-    case: Case, images: list[Picture], render: Callable[[list[Picture], Step], list[Picture]]
+    case: Case, images: list[Image], render: Callable[[list[Image], Step], list[Image]]
 ) -> tuple[float, int]:
     found = differences(render(images, case.step), expected(case, images))
     return float(np.mean([mean for mean, _ in found])), max(most for _, most in found)
@@ -194,7 +194,7 @@ def shown(mean: float) -> str:
     return "0" if mean == 0 else "<0.001" if mean < 0.001 else f"{mean:.3f}"
 
 
-def jitter_rows(images: list[Picture]) -> list[tuple[str, ...]]:
+def jitter_rows(images: list[Image]) -> list[tuple[str, ...]]:
     whole = ColorJitter(AROUND_ONE, AROUND_ONE, AROUND_ONE, HUE)
     rows = []
     for part, (reference, _) in JITTERS.items():

@@ -27,7 +27,7 @@ README = Path(__file__).parent.parent / "pipelines" / "README.md"
 TEXT = """# Recipes
 
 Made by `make tables`, from the recipes and the code. `fastffdi pipelines` lists steps with their parameters,
-`fastffdi preview --pipeline NAME` shows what a recipe does to pictures.
+`fastffdi preview --pipeline NAME` shows what a recipe does to images.
 
 {recipes}
 
@@ -39,7 +39,7 @@ A step is lowered to kernels, and only kernels are rendered.
 
 ## Kernels and their renderers
 
-Before all pictures have one size, the loader must render a kernel itself; after that, what it does not render
+Before all images have one size, the loader must render a kernel itself; after that, what it does not render
 is the DeviceStage's, in torch, on the GPU if there is one.
 
 {kernels}

@@ -2,11 +2,11 @@
 
     FastffdiError                 one line for the user; a traceback only with --debug
     ├── UsageError      exit 2    what was asked for cannot be done: change the input
-    │   ├── DataError             label files, folders, pictures that are listed but absent
+    │   ├── DataError             label files, folders, images that are listed but absent
     │   ├── RecipeError           a preprocessing recipe
     │   └── SettingError          options: backbone, weights, device, output folder
     └── RunError        exit 1    the request was right, the run failed
-        └── UndecodablePicture    a picture whose bytes are no picture
+        └── UndecodableImage    an image whose bytes are no image
 
 A message says where, what was given, what is allowed, and what to do, in one line.
 """
@@ -30,7 +30,7 @@ class UsageError(FastffdiError):
 
 
 class DataError(UsageError):
-    """A label file, a folder or a listed picture is wrong."""
+    """A label file, a folder or a listed image is wrong."""
 
 
 class RecipeError(UsageError):
@@ -45,14 +45,14 @@ class RunError(FastffdiError):
     """The request was right, the run failed."""
 
 
-class UndecodablePicture(RunError):
-    """A picture's bytes cannot be decoded."""
+class UndecodableImage(RunError):
+    """An image's bytes cannot be decoded."""
 
     def __init__(self, path: str, reason: str) -> None:
         super().__init__(f"{path}: cannot be decoded ({reason}); replace the file or take it off the list")
         self.path, self.reason = path, reason
 
-    def __reduce__(self) -> tuple[type[UndecodablePicture], tuple[str, str]]:
+    def __reduce__(self) -> tuple[type[UndecodableImage], tuple[str, str]]:
         # It crosses from worker processes, and pickle would rebuild it from the finished message alone.
         return type(self), (self.path, self.reason)
 

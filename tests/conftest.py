@@ -1,4 +1,4 @@
-"""Fixtures that many tests share: painted pictures, folders of them, and the pictures for measuring."""
+"""Fixtures that many tests share: painted images, folders of them, and the images for measuring."""
 
 import os
 import sys
@@ -30,14 +30,14 @@ def _own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
 
 @pytest.fixture(scope="session")
 def paint() -> Paint:
-    """paint(height, width, seed): a smooth (H, W, 3) uint8 picture with all levels in it."""
+    """paint(height, width, seed): a smooth (H, W, 3) uint8 image with all levels in it."""
     return _painted
 
 
 @pytest.fixture(scope="session")
-def pictures(tmp_path_factory: pytest.TempPathFactory) -> Manifest:
+def image_files(tmp_path_factory: pytest.TempPathFactory) -> Manifest:
     """23 JPEGs of different sizes, 60 to 130 pixels a side, real and fake in turn, sizes known."""
-    folder = tmp_path_factory.mktemp("pictures")
+    folder = tmp_path_factory.mktemp("images")
     rng = np.random.default_rng(7)
     sizes = rng.integers(60, 131, (23, 2)).astype(np.int32)
     names = np.array([f"{k:02d}.jpg" for k in range(len(sizes))], object)
@@ -48,10 +48,10 @@ def pictures(tmp_path_factory: pytest.TempPathFactory) -> Manifest:
 
 @pytest.fixture(scope="session")
 def test_data() -> Path:
-    """The folder of pictures for measuring, where `FASTFFDI_TEST_DATA` names one."""
+    """The folder of images for measuring, where `FASTFFDI_TEST_DATA` names one."""
     named = os.environ.get("FASTFFDI_TEST_DATA")
     if not named:
-        pytest.skip("FASTFFDI_TEST_DATA does not name the folder of pictures for measuring")
+        pytest.skip("FASTFFDI_TEST_DATA does not name the folder of images for measuring")
     return Path(named)
 
 
@@ -84,7 +84,7 @@ class Ended(NamedTuple):
 
 @pytest.fixture(scope="session")
 def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder in the challenge's layout: 40 dark and bright pictures, 16 to validate; and recipe.yaml."""
+    """A folder in the challenge's layout: 40 dark and bright images, 16 to validate; and recipe.yaml."""
     folder = tmp_path_factory.mktemp("tiny")
     (folder / "recipe.yaml").write_text(TINY)
     rng = np.random.default_rng(11)
@@ -112,7 +112,7 @@ def one_torch_thread() -> Iterator[None]:
 
 @pytest.fixture
 def one_thread() -> Iterator[None]:
-    """torch with one thread: on pictures this small, more only wait for each other."""
+    """torch with one thread: on images this small, more only wait for each other."""
     with one_torch_thread():
         yield
 
@@ -148,13 +148,13 @@ def tiny_run(tiny: Path, tmp_path_factory: pytest.TempPathFactory) -> "Experimen
     recipe = str(tiny / "recipe.yaml")
     settings = Settings("test_efficientnet", recipe, 1, 8, 1e-4, output, amp="off", pretrained=False)
     with one_torch_thread(), closing(prepare(settings, find_dataset(tiny), print)) as experiment:
-        list(experiment.run(lambda pictures, means: None))
+        list(experiment.run(lambda image_files, means: None))
     return experiment
 
 
 @pytest.fixture(scope="session")
 def demo_run(tmp_path_factory: pytest.TempPathFactory) -> "Experiment":
-    """A finished run on the demo pictures; its folder is `demo_run.settings.output`."""
+    """A finished run on the demo images; its folder is `demo_run.settings.output`."""
     from fastffdi.data.demo import demo_folder
     from fastffdi.data.layout import find_dataset
     from fastffdi.training.experiment import Settings, prepare
@@ -164,6 +164,6 @@ def demo_run(tmp_path_factory: pytest.TempPathFactory) -> "Experiment":
     settings = Settings("resnet10t", "demo", 5, 32, 0.002, output, pretrained=False)
     # With one thread: a second one gains little here, and where cores are shared it makes both slow.
     with one_torch_thread(), closing(prepare(settings, find_dataset(demo_folder()), print)) as experiment:
-        for result in experiment.run(lambda pictures, means: None):
+        for result in experiment.run(lambda image_files, means: None):
             print(line(result, settings.epochs))
     return experiment

@@ -1,4 +1,4 @@
-"""One of every kernel, with other parameters for each of n pictures of H × W, for the renderers' tests."""
+"""One of every kernel, with other parameters for each of n images of H × W, for the renderers' tests."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ SIZE = np.array([[H, W]], np.int32)
 
 
 def sample(name: str, n: int) -> k.Kernel:
-    """The kernel SAMPLES names, for n pictures."""
+    """The kernel SAMPLES names, for n images."""
     return SAMPLES[name](np.random.default_rng(0), n)
 
 
@@ -116,5 +116,5 @@ SAMPLES: dict[str, Callable[[np.random.Generator, int], k.Kernel]] = {
     "blend": _blend,
 }
 
-#: Those that change the pictures' size.
+#: Those that change the images' size.
 SIZING = ("window constant", "window edge", "window reflect", "window symmetric", "resize")

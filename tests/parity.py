@@ -1,6 +1,6 @@
-"""Steps rendered alone, from the same uint8 pictures, by torchvision and by each renderer.
+"""Steps rendered alone, from the same uint8 images, by torchvision and by each renderer.
 
-A picture is (H, W, 3) uint8. The parity tests and the parity table share this.
+An image is (H, W, 3) uint8. The parity tests and the parity table share this.
 """
 
 from pathlib import Path
@@ -12,27 +12,27 @@ from parity_cases import Case
 from PIL import Image
 
 from fastffdi.recipe.kernels import Normalize, Program, Views
-from fastffdi.recipe.lowering import lower, outline
-from fastffdi.recipe.plan import Plan
+from fastffdi.recipe.lowering import lower, template
+from fastffdi.recipe.rng import CounterRNG
 from fastffdi.recipe.steps.base import Step
 from fastffdi.render import dali
 from fastffdi.render.cpu import renderer as cpu
 from fastffdi.render.device.stage import DeviceStage
 
-Picture = np.ndarray
-PLAN = Plan(3)
+Sample = np.ndarray
+PLAN = CounterRNG(3)
 
 
-def lowered(one: Step, images: list[Picture]) -> tuple[Program, np.ndarray]:
-    """The step's program for the pictures, and the numbers it was made from."""
+def lowered(one: Step, images: list[Sample]) -> tuple[Program, np.ndarray]:
+    """The step's program for the images, and the numbers it was made from."""
     rows, repeats = np.arange(len(images)), np.zeros(len(images), np.int64)
     sizes = np.array([image.shape[:2] for image in images], np.int32)
     program = lower([one], PLAN, 0, rows, repeats, sizes)
     return program, PLAN.uniform(0, rows, repeats, 0, one.draws)
 
 
-def expected(case: Case, images: list[Picture]) -> list[Picture]:
-    """What torchvision makes of the pictures: their views in a row."""
+def expected(case: Case, images: list[Sample]) -> list[Sample]:
+    """What torchvision makes of the images: their views in a row."""
     program, u = lowered(case.step, images)
     tensors = [torch.from_numpy(image).permute(2, 0, 1) for image in images]
     made = [case.reference(x, program.kernels[0], i, u[i]) for i, x in enumerate(tensors)]
@@ -40,23 +40,23 @@ def expected(case: Case, images: list[Picture]) -> list[Picture]:
     return [x.permute(1, 2, 0).numpy() for x in flat]
 
 
-def differences(ours: list[Picture], theirs: list[Picture]) -> list[tuple[float, int]]:
-    """Mean and greatest difference in levels, picture by picture."""
-    assert [picture.shape for picture in ours] == [picture.shape for picture in theirs]
+def differences(ours: list[Sample], theirs: list[Sample]) -> list[tuple[float, int]]:
+    """Mean and greatest difference in levels, image by image."""
+    assert [sample_image.shape for sample_image in ours] == [sample_image.shape for sample_image in theirs]
     apart = [np.abs(a.astype(int) - b) for a, b in zip(ours, theirs, strict=True)]
-    return [(float(picture.mean()), int(picture.max())) for picture in apart]
+    return [(float(sample_image.mean()), int(sample_image.max())) for sample_image in apart]
 
 
 def dali_renders(case: Case) -> bool:
-    return all(dali.can_render(kernel) for kernel in outline([case.step]).kernels)
+    return all(dali.can_render(kernel) for kernel in template([case.step]).kernels)
 
 
-def render_dali(images: list[Picture], one: Step, folder: Path) -> list[Picture]:
+def render_dali(images: list[Sample], one: Step, folder: Path) -> list[Sample]:
     """Through the loader's own graph, from lossless files."""
     paths = [str(folder / f"{k}.png") for k in range(len(images))]
     for path, image in zip(paths, images, strict=True):
         Image.fromarray(image).save(path, compress_level=1)
-    (program, _), fixed = lowered(one, images), outline([one])
+    (program, _), fixed = lowered(one, images), template([one])
     pipeline = Pipeline(batch_size=len(images), num_threads=2, device_id=None)
     with pipeline:
         arrays = dali.path_matrix(paths), *dali.arguments(program, fixed, len(fixed))
@@ -66,16 +66,16 @@ def render_dali(images: list[Picture], one: Step, folder: Path) -> list[Picture]
     return [np.array(out.at(i)) for i in range(len(images))]
 
 
-def render_cpu(images: list[Picture], one: Step) -> list[Picture]:
-    """Views, which only the DeviceStage renders, are made here by repeating pictures."""
+def render_cpu(images: list[Sample], one: Step) -> list[Sample]:
+    """Views, which only the DeviceStage renders, are made here by repeating images."""
     program, _ = lowered(one, images)
     rest = Program(tuple(kernel for kernel in program.kernels if not isinstance(kernel, Views)))
     each = [image for image in images for _ in range(program.views)]
     return [cpu.render(image, rest, i) for i, image in enumerate(each)]
 
 
-def render_device(images: list[Picture], one: Step) -> list[Picture]:
-    """The pictures, all of one size, through a DeviceStage whose Normalize leaves levels as they are."""
+def render_device(images: list[Sample], one: Step) -> list[Sample]:
+    """The images, all of one size, through a DeviceStage whose Normalize leaves levels as they are."""
     program, _ = lowered(one, images)
     levels = Program((*program.kernels, Normalize((0, 0, 0), (1 / 255, 1 / 255, 1 / 255))))
     stage = DeviceStage(torch.device("cpu"), torch.float32)

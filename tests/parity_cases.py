@@ -1,4 +1,4 @@
-"""What every step is in torchvision, and how far off a picture may be."""
+"""What every step is in torchvision, and how far off an image may be."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -12,8 +12,8 @@ from torchvision.transforms import InterpolationMode
 from fastffdi.recipe.steps import STEPS
 from fastffdi.recipe.steps.base import Range, Step
 
-#: reference(picture (3, H, W) uint8, the first kernel of the lowered step, which picture, its numbers): the
-#: picture (3, h, w) uint8, or several views of it
+#: reference(image (3, H, W) uint8, the first kernel of the lowered step, which image, its numbers): the
+#: image (3, h, w) uint8, or several views of it
 Reference = Callable[[torch.Tensor, Any, int, np.ndarray], torch.Tensor | Sequence[torch.Tensor]]
 
 TURN, AROUND_ONE, HUE = Range(-45, 45), Range(0.5, 1.5), Range(-0.3, 0.3)
@@ -21,7 +21,7 @@ TURN, AROUND_ONE, HUE = Range(-45, 45), Range(0.5, 1.5), Range(-0.3, 0.3)
 
 @dataclass(frozen=True)
 class Case:
-    """A step, what it is in torchvision, and how far off a picture may be: on average, and anywhere."""
+    """A step, what it is in torchvision, and how far off an image may be: on average, and anywhere."""
 
     step: Step
     reference: Reference
@@ -38,7 +38,7 @@ def always(function: Callable[..., Any], *arguments: Any, **named: Any) -> Refer
 
 
 def where(p: float, function: Callable[..., Any], *arguments: Any, **named: Any) -> Reference:
-    """For pictures whose first number is below p."""
+    """For images whose first number is below p."""
     return lambda x, kernel, i, u: function(x, *arguments, **named) if u[0] < p else x
 
 

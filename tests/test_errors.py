@@ -9,7 +9,7 @@ from fastffdi.errors import (
     RecipeError,
     RunError,
     SettingError,
-    UndecodablePicture,
+    UndecodableImage,
     UsageError,
     did_you_mean,
 )
@@ -25,7 +25,7 @@ def test_wrong_use_exits_with_2(error: type[FastffdiError]) -> None:
     assert error.exit_code == 2
 
 
-@pytest.mark.parametrize("error", [FastffdiError, RunError, UndecodablePicture])
+@pytest.mark.parametrize("error", [FastffdiError, RunError, UndecodableImage])
 def test_failures_exit_with_1(error: type[FastffdiError]) -> None:
     assert not issubclass(error, UsageError)
     assert error.exit_code == 1
@@ -37,8 +37,8 @@ def test_the_tree_at_the_top_of_the_file_names_every_error() -> None:
     assert len(own_errors()) == 7
 
 
-def test_an_undecodable_picture_says_which_why_and_what_to_do() -> None:
-    error = UndecodablePicture("/data/a.jpg", "truncated")
+def test_an_undecodable_image_says_which_why_and_what_to_do() -> None:
+    error = UndecodableImage("/data/a.jpg", "truncated")
     line = "/data/a.jpg: cannot be decoded (truncated); replace the file or take it off the list"
     assert str(error) == line
     assert error.path == "/data/a.jpg"

@@ -9,7 +9,7 @@ import torch
 import torchvision.transforms.v2.functional as tv
 from nvidia.dali import Pipeline, fn
 from parity import (
-    Picture,
+    Sample,
     dali_renders,
     differences,
     expected,
@@ -47,10 +47,10 @@ JITTERS = {
 
 
 @pytest.fixture(scope="module", params=["painted", "photos"])
-def images(request: pytest.FixtureRequest) -> list[Picture]:
+def images(request: pytest.FixtureRequest) -> list[Sample]:
     if request.param == "photos":
         photos = sorted((request.getfixturevalue("test_data") / "photos").iterdir())[:20]
-        # Cut to what painted pictures measure, which halves the time.
+        # Cut to what painted images measure, which halves the time.
         return [np.array(np.asarray(Image.open(path).convert("RGB"))[:320, :360]) for path in photos]
     paint, rng = request.getfixturevalue("paint"), np.random.default_rng(1)
     return [textured(paint(height, width, k), rng) for k, (height, width) in enumerate(SIZES)]
@@ -59,12 +59,12 @@ def images(request: pytest.FixtureRequest) -> list[Picture]:
 SIZES = ((201, 301), (333, 215), (256, 256), (400, 203), (299, 377), (240, 320), (211, 211), (351, 277))
 
 
-def textured(picture: Picture, rng: np.random.Generator) -> Picture:
-    grain = rng.normal(0, 12, (*picture.shape[:2], 1))
-    return np.asarray((picture + grain).clip(0, 255).astype(np.uint8))
+def textured(sample_image: Sample, rng: np.random.Generator) -> Sample:
+    grain = rng.normal(0, 12, (*sample_image.shape[:2], 1))
+    return np.asarray((sample_image + grain).clip(0, 255).astype(np.uint8))
 
 
-def assert_close(ours: list[Picture], theirs: list[Picture], case: Case) -> None:
+def assert_close(ours: list[Sample], theirs: list[Sample], case: Case) -> None:
     for mean, most in differences(ours, theirs):
         assert mean <= case.mean
         assert most <= case.most
@@ -75,12 +75,12 @@ def test_every_step_has_a_case() -> None:
 
 
 @pytest.mark.parametrize("case", CASES.values(), ids=CASES)
-def test_cpu_renders_what_torchvision_does(case: Case, images: list[Picture]) -> None:
+def test_cpu_renders_what_torchvision_does(case: Case, images: list[Sample]) -> None:
     assert_close(render_cpu(images, case.step), expected(case, images), case)
 
 
 @pytest.mark.parametrize("name", [name for name, case in CASES.items() if dali_renders(case)])
-def test_dali_renders_what_torchvision_and_cpu_do(name: str, images: list[Picture], tmp_path: Path) -> None:
+def test_dali_renders_what_torchvision_and_cpu_do(name: str, images: list[Sample], tmp_path: Path) -> None:
     case = CASES[name]
     ours = render_dali(images, case.step, tmp_path)
     assert_close(ours, expected(case, images), case)
@@ -92,7 +92,7 @@ def test_dali_renders_the_steps_that_it_is_said_to() -> None:
 
 
 @pytest.mark.parametrize("case", CASES.values(), ids=CASES)
-def test_the_device_stage_renders_what_torchvision_and_cpu_do(case: Case, images: list[Picture]) -> None:
+def test_the_device_stage_renders_what_torchvision_and_cpu_do(case: Case, images: list[Sample]) -> None:
     images = [np.ascontiguousarray(image[:163, :157]) for image in images if min(image.shape[:2]) >= 163]
     ours = render_device(images, case.step)
     assert_close(ours, expected(case, images), case)
@@ -100,7 +100,7 @@ def test_the_device_stage_renders_what_torchvision_and_cpu_do(case: Case, images
 
 
 @pytest.mark.parametrize("part", JITTERS)
-def test_color_jitter_differs_from_torchvision_as_much_as_is_said(part: str, images: list[Picture]) -> None:
+def test_color_jitter_differs_from_torchvision_as_much_as_is_said(part: str, images: list[Sample]) -> None:
     reference, limit = JITTERS[part]
     whole = ColorJitter(AROUND_ONE, AROUND_ONE, AROUND_ONE, HUE)
     step = replace(ColorJitter(), **{part: getattr(whole, part)})
@@ -108,14 +108,14 @@ def test_color_jitter_differs_from_torchvision_as_much_as_is_said(part: str, ima
     assert np.mean([mean for mean, _ in differences(render_cpu(images, step), theirs)]) <= limit
 
 
-def test_color_jitter_is_dalis_color_twist(images: list[Picture], tmp_path: Path) -> None:
+def test_color_jitter_is_dalis_color_twist(images: list[Sample], tmp_path: Path) -> None:
     case = CASES["color_jitter"]
     theirs = color_twist(images, lowered(case.step, images)[1])
     assert_close(render_cpu(images, case.step), theirs, case)
     assert_close(render_dali(images, case.step, tmp_path), theirs, case)
 
 
-def color_twist(images: list[Picture], u: np.ndarray) -> list[Picture]:
+def color_twist(images: list[Sample], u: np.ndarray) -> list[Sample]:
     factors = [AROUND_ONE.at(u[:, k]) for k in range(3)]
     arrays = [array.astype(np.float32) for array in (*factors, 360 * HUE.at(u[:, 3]))]
     pipeline = Pipeline(batch_size=len(images), num_threads=2, device_id=None)
@@ -129,7 +129,7 @@ def color_twist(images: list[Picture], u: np.ndarray) -> list[Picture]:
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16], ids=str)
-def test_normalize_is_torchvisions(images: list[Picture], dtype: torch.dtype) -> None:
+def test_normalize_is_torchvisions(images: list[Sample], dtype: torch.dtype) -> None:
     mean, std = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
     batch = torch.from_numpy(np.stack([image[:150, :150] for image in images]))
     program = Program((Normalize(mean, std),))

@@ -10,14 +10,14 @@ from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
 from fastffdi.data.manifest import Manifest
-from fastffdi.data.order import Order
+from fastffdi.data.sampler import Sampler
 from fastffdi.errors import RecipeError
 from fastffdi.loaders.cpu import CpuLoader
 from fastffdi.loaders.dali import DaliLoader
-from fastffdi.loaders.feed import Feed
-from fastffdi.recipe.lowering import check_sizes, outline, picture_size, sizing_point
-from fastffdi.recipe.plan import Plan
+from fastffdi.loaders.planner import BatchPlanner
+from fastffdi.recipe.lowering import check_sizes, image_size, sizing_point, template
 from fastffdi.recipe.recipe import parse
+from fastffdi.recipe.rng import CounterRNG
 from fastffdi.recipe.steps import STEPS
 from fastffdi.recipe.steps.base import Step, TooSmall
 from fastffdi.render.device.stage import DeviceStage
@@ -116,18 +116,18 @@ def recipes(draw: st.DrawFn) -> tuple[Step, ...]:
         raise
 
 
-def feed(pictures: Manifest, steps: tuple[Step, ...], batch_size: int) -> Feed:
-    return Feed(pictures, Order(len(pictures), 5), Plan(5), steps, batch_size)
+def planner(image_files: Manifest, steps: tuple[Step, ...], batch_size: int) -> BatchPlanner:
+    return BatchPlanner(image_files, Sampler(len(image_files), 5), CounterRNG(5), steps, batch_size)
 
 
 def by_row(loader: CpuLoader | DaliLoader, steps: tuple[Step, ...]) -> dict[int, torch.Tensor]:
-    """Each row's picture as the loader gives it, after checks of its form before and behind the stage."""
-    program, stage, found = outline(steps), DeviceStage(CPU, torch.float32), {}
+    """Each row's image as the loader gives it, after checks of its form before and behind the stage."""
+    program, stage, found = template(steps), DeviceStage(CPU, torch.float32), {}
     with closing(loader):
         for batch in loader.epoch(1):
             assert batch.images.dtype == torch.uint8
             out = stage(batch.images, batch.program, batch.done)
-            assert out.shape == (len(batch) * program.views, 3, *picture_size(program))
+            assert out.shape == (len(batch) * program.views, 3, *image_size(program))
             assert out.dtype == torch.float32
             assert out.isfinite().all()
             found.update(zip(batch.rows.tolist(), batch.images.clone(), strict=True))
@@ -139,18 +139,20 @@ def same(ours: dict[int, torch.Tensor], theirs: dict[int, torch.Tensor]) -> bool
 
 
 @pytest.fixture(scope="module")
-def few(pictures: Manifest) -> Manifest:
-    """Seven of the pictures."""
-    assert pictures.sizes is not None
-    assert pictures.labels is not None
-    return replace(pictures, names=pictures.names[:7], labels=pictures.labels[:7], sizes=pictures.sizes[:7])
+def few(image_files: Manifest) -> Manifest:
+    """Seven of the images."""
+    assert image_files.sizes is not None
+    assert image_files.labels is not None
+    return replace(
+        image_files, names=image_files.names[:7], labels=image_files.labels[:7], sizes=image_files.sizes[:7]
+    )
 
 
-def fits(steps: tuple[Step, ...], pictures: Manifest) -> bool:
-    """Whether all pictures are large enough for the steps."""
-    assert pictures.sizes is not None
+def fits(steps: tuple[Step, ...], image_files: Manifest) -> bool:
+    """Whether all images are large enough for the steps."""
+    assert image_files.sizes is not None
     try:
-        check_sizes(steps, pictures.sizes)
+        check_sizes(steps, image_files.sizes)
     except TooSmall:
         return False
     return True
@@ -166,9 +168,9 @@ def test_the_cpu_loader_gives_the_declared_form_and_the_same_bits(
     few: Manifest, steps: tuple[Step, ...]
 ) -> None:
     assume(fits(steps, few))
-    first = by_row(CpuLoader(feed(few, steps, 4), 2), steps)
-    assert same(first, by_row(CpuLoader(feed(few, steps, 7), 1), steps))
-    assert same(first, by_row(CpuLoader(feed(few, steps, 3), 3), steps))
+    first = by_row(CpuLoader(planner(few, steps, 4), 2), steps)
+    assert same(first, by_row(CpuLoader(planner(few, steps, 7), 1), steps))
+    assert same(first, by_row(CpuLoader(planner(few, steps, 3), 3), steps))
 
 
 @repeatable
@@ -178,10 +180,10 @@ def test_the_dali_loader_gives_the_declared_form_and_the_same_bits(
 ) -> None:
     assume(fits(steps, few))
     try:
-        first = by_row(DaliLoader(feed(few, steps, 4), 2, CPU), steps)
+        first = by_row(DaliLoader(planner(few, steps, 4), 2, CPU), steps)
     except RecipeError:  # what DALI cannot render before the sizing point is refused
         assume(False)
-    assert same(first, by_row(DaliLoader(feed(few, steps, 7), 1, CPU), steps))
+    assert same(first, by_row(DaliLoader(planner(few, steps, 7), 1, CPU), steps))
 
 
 def test_the_sizing_point_is_reached_in_every_recipe_tried() -> None:
@@ -190,7 +192,7 @@ def test_the_sizing_point_is_reached_in_every_recipe_tried() -> None:
     @repeatable
     @given(steps=recipes())
     def check(steps: tuple[Step, ...]) -> None:
-        found.append(sizing_point(outline(steps)))
+        found.append(sizing_point(template(steps)))
 
     check()
     assert None not in found
@@ -225,7 +227,7 @@ def levels(loader: CpuLoader | DaliLoader) -> torch.Tensor:
 @given(chain=chains)
 def test_along_smooth_chains_all_renderers_stay_within_a_level(few: Manifest, chain: list) -> None:
     entries = [{"resize": {"size": [48, 40]}}, *chain, END]
-    feed_ = feed(few, parse({"train": entries, "eval": entries}, "x").train, 4)
+    feed_ = planner(few, parse({"train": entries, "eval": entries}, "x").train, 4)
     ours = levels(CpuLoader(feed_, 1))
     for theirs in (CpuLoader(feed_, 1, beyond=False), DaliLoader(feed_, 1, CPU)):
         assert (ours - levels(theirs)).abs().mean() <= 1

@@ -1,4 +1,4 @@
-"""fastffdi's loaders and others, in turns, on the same pictures: one table.
+"""fastffdi's loaders and others, in turns, on the same images: one table.
 
     python benchmarks/peers/compare.py PHOTOS
 
@@ -93,8 +93,8 @@ def _known(context: click.Context, option: click.Parameter, names: str) -> list[
 )
 def main(folder: Path, recipes: list[str], file: Path | None, table: Path, **settings: Any) -> None:
     """Measure the loaders on the JPEG files below FOLDER."""
-    settings = {"pictures": len(turns.pictures(folder)), **settings}
-    if not settings["pictures"]:
+    settings = {"images": len(turns.images(folder)), **settings}
+    if not settings["images"]:
         raise click.UsageError(f"{folder}: no JPEG files below it")
     facts = {**machine.facts(), "peers": install.versions()}
     results: list[report.Result] = []

@@ -16,7 +16,7 @@ from fastffdi.bench import machine
 from fastffdi.bench.stopwatch import Quartiles
 
 _METHOD = """\
-{pictures} JPEG files, again and again, in shuffled batches of {batch_size}; {threads} threads or worker
+{images} JPEG files, again and again, in shuffled batches of {batch_size}; {threads} threads or worker
 processes each, on as many cores. Every loader is a process of its own. Those of a recipe take turns of at
 least {seconds:g} s, {rounds} each; while one works the others wait with full queues. Batches that lay ready
 when a turn began are not counted, nor is the first turn of each. images/s: median (quartiles) of the turns.
@@ -27,7 +27,7 @@ _NOTES = """\
   its own default filter.
 * FFCV packs first, untimed, and encodes anew: JPEGs of quality 90 with colours at half the resolution,
   whatever the files had. `fastffdi cpu, FFCV's JPEGs` reads files encoded in the same way. FFCV has no
-  decoder that resizes the whole picture.
+  decoder that resizes the whole image.
 * DALI's home is the GPU."""
 
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 RECIPES = {
-    "resize": "whole picture to 256 × 256, flip, normalise; float32",
+    "resize": "whole image to 256 × 256, flip, normalise; float32",
     "rrc": "random resized crop to 256 × 256, flip, normalise; float32",
-    "uint8": "whole picture to 256 × 256, flip; uint8",
+    "uint8": "whole image to 256 × 256, flip; uint8",
 }
 
 CPU, DALI = "fastffdi cpu", "fastffdi dali"

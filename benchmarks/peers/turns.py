@@ -21,11 +21,11 @@ from pathlib import Path
 from fastffdi.bench.processes import cpu_seconds
 from fastffdi.bench.stopwatch import timed_pass
 
-#: Side of the batches' pictures in pixels; ImageNet's mean and standard deviation of colours in 0 to 1.
+#: Side of the batches' images in pixels; ImageNet's mean and standard deviation of colours in 0 to 1.
 SIZE = 256
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
-#: Pictures in an epoch: the folder's come again and again, so that hardly a turn meets an epoch's end.
+#: Images in an epoch: the folder's come again and again, so that hardly a turn meets an epoch's end.
 EPOCH = 1_000_000
 
 #: CPU seconds in a quarter of a second that are still rest: two ticks of the system's clock.
@@ -46,7 +46,7 @@ def parser(description: str | None, recipes: Iterable[str]) -> argparse.Argument
     return options
 
 
-def pictures(folder: Path) -> list[str]:
+def images(folder: Path) -> list[str]:
     """Paths of the JPEG files below `folder`, sorted."""
     return sorted(str(path) for path in folder.rglob("*") if path.suffix.lower() in _SUFFIXES)
 
@@ -65,7 +65,7 @@ def serve(batches: Iterable[Sized], options: argparse.Namespace, ahead: int) -> 
     for seconds in sys.stdin:
         turn = timed_pass(arrivals, float(seconds), ahead, options.threads)
         come_to_rest(ahead * turn.seconds / turn.batches)
-        print(json.dumps({"images": turn.pictures, "seconds": turn.seconds}), flush=True)
+        print(json.dumps({"images": turn.images, "seconds": turn.seconds}), flush=True)
 
 
 def come_to_rest(seconds: float) -> None:

@@ -26,7 +26,7 @@ def main() -> None:
         [sizing, A.HorizontalFlip(p=0.5), A.Normalize(mean=turns.MEAN, std=turns.STD), ToTensorV2()]
     )
     loader = DataLoader(
-        Pictures(turns.again(turns.pictures(options.folder)), transform),
+        Images(turns.again(turns.images(options.folder)), transform),
         batch_size=options.batch_size,
         shuffle=True,
         num_workers=options.threads,
@@ -36,7 +36,7 @@ def main() -> None:
     turns.serve(images(loader), options, ahead=2 * options.threads + 2)
 
 
-class Pictures(Dataset[torch.Tensor]):
+class Images(Dataset[torch.Tensor]):
     """Files, opened with OpenCV and transformed."""
 
     def __init__(self, paths: list[str], transform: A.Compose) -> None:

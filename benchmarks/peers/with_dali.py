@@ -1,7 +1,7 @@
 """DALI as in its ResNet-50 example, with `--dali_cpu` and without the last step, which is on the GPU.
 
 After https://github.com/NVIDIA/DALI/blob/main/docs/examples/use_cases/pytorch/resnet50/main.py. `rrc` is the
-example's training graph; `resize` its validation graph with the picture resized whole, and the training
+example's training graph; `resize` its validation graph with the image resized whole, and the training
 graph's flip.
 """
 
@@ -55,7 +55,7 @@ def create_dali_pipeline(files: list[str], recipe: str) -> tuple[Any, Any]:
 def main() -> None:
     options = turns.parser(__doc__, ("resize", "rrc")).parse_args()
     pipeline = create_dali_pipeline(
-        turns.again(turns.pictures(options.folder)),
+        turns.again(turns.images(options.folder)),
         options.recipe,
         batch_size=options.batch_size,
         num_threads=options.threads,

@@ -1,7 +1,7 @@
 """fastffdi's own loaders, the stock torchvision DataLoader among them.
 
 resize, rrc  float32, normalised
-uint8        resize's pictures as they are before they are normalised
+uint8        resize's images as they are before they are normalised
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ import torch
 import turns
 
 from fastffdi.bench.stream import endless
-from fastffdi.data.layout import picture_files
-from fastffdi.loaders import choose
+from fastffdi.cache.plan import cached
+from fastffdi.data.layout import image_files
+from fastffdi.loaders import factory
 from fastffdi.loaders.batch import Loader
-from fastffdi.loaders.cache_plan import cached
-from fastffdi.loaders.feed import Feed
+from fastffdi.loaders.planner import BatchPlanner
 from fastffdi.loaders.settings import LoaderSettings
 from fastffdi.recipe import recipe
 from fastffdi.render.device.stage import DeviceStage
@@ -34,17 +34,17 @@ RECIPES = {"resize": "resize.yaml", "rrc": "rrc.yaml", "uint8": "resize.yaml"}
 def main() -> None:
     parser = turns.parser(__doc__, RECIPES)
     parser.add_argument("--loader", default="cpu")
-    parser.add_argument("--cached", action="store_true", help="Pictures from a cache, filled at first.")
+    parser.add_argument("--cached", action="store_true", help="Images from a cache, filled at first.")
     parser.add_argument("--encoded", action="store_true", help="From JPEG files encoded as FFCV packs them.")
     parser.add_argument("--pipeline", help="A recipe, by name or file, in place of the one of this folder.")
     options = parser.parse_args()
     stage = None if options.recipe == "uint8" else DeviceStage(CPU, torch.float32)
     with tempfile.TemporaryDirectory() as folder:
-        paths = turns.pictures(options.folder)
-        feed = pictures(encoded(paths, Path(folder)) if options.encoded else paths, options)
+        paths = turns.images(options.folder)
+        planner = images(encoded(paths, Path(folder)) if options.encoded else paths, options)
         if options.cached:
-            (feed,) = cached([feed], Path(folder), options.threads)
-        loader = choose.build(options.loader, feed, LoaderSettings(options.threads), CPU)
+            (planner,) = cached([planner], Path(folder), options.threads)
+        loader = factory.build_loader(options.loader, planner, LoaderSettings(options.threads), CPU)
         with contextlib.closing(loader):
             turns.serve(batches(loader, stage), options, ahead=2 * options.threads + 2)
 
@@ -57,12 +57,12 @@ def encoded(paths: list[str], folder: Path) -> list[str]:
     return copies
 
 
-def pictures(paths: list[str], options: argparse.Namespace) -> Feed:
+def images(paths: list[str], options: argparse.Namespace) -> BatchPlanner:
     """The files again and again, shuffled."""
     pipeline = options.pipeline or str(Path(__file__).with_name(RECIPES[options.recipe]))
     steps = recipe.load(pipeline).resolve((turns.SIZE, turns.SIZE), turns.MEAN, turns.STD).train
-    feed = Feed.over(picture_files(paths), steps, options.batch_size, options.threads, shuffle=True)
-    return endless(feed, turns.EPOCH)
+    planner = BatchPlanner.over(image_files(paths), steps, options.batch_size, options.threads, shuffle=True)
+    return endless(planner, turns.EPOCH)
 
 
 def batches(loader: Loader, stage: DeviceStage | None) -> Iterator[torch.Tensor]:

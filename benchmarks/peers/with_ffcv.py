@@ -4,9 +4,9 @@ After https://docs.ffcv.io/making_dataloaders.html and
 https://github.com/libffcv/ffcv/blob/main/examples/imagenet/train_imagenet.py; on a CPU the normalisation
 comes before the tensor.
 
-    resize  JPEGs of the original size; the largest centred square, since no decoder resizes the whole picture
+    resize  JPEGs of the original size; the largest centred square, since no decoder resizes the whole image
     rrc     JPEGs of the original size; RandomResizedCrop
-    uint8   raw pictures of 256 × 256; not normalised
+    uint8   raw images of 256 × 256; not normalised
 
 FFCV encodes the JPEGs anew when it packs: quality 90, colours at half the resolution.
 """
@@ -37,9 +37,9 @@ SIZE = (turns.SIZE, turns.SIZE)
 
 def main() -> None:
     options = turns.parser(__doc__, ("resize", "rrc", "uint8")).parse_args()
-    paths = turns.pictures(options.folder)
+    paths = turns.images(options.folder)
     with tempfile.TemporaryDirectory() as folder:
-        packed = Path(folder) / "pictures.beton"
+        packed = Path(folder) / "images.beton"
         pack(paths, packed, options.recipe, options.threads)
         loader = Loader(
             str(packed),
@@ -55,8 +55,8 @@ def main() -> None:
 def pack(paths: list[str], packed: Path, recipe: str, workers: int) -> None:
     raw = recipe == "uint8"
     field = RGBImageField(write_mode="raw" if raw else "jpg")
-    pictures = Pictures(paths, SIZE if raw else None)
-    DatasetWriter(str(packed), {"image": field}, num_workers=workers).from_indexed_dataset(pictures)
+    images = Images(paths, SIZE if raw else None)
+    DatasetWriter(str(packed), {"image": field}, num_workers=workers).from_indexed_dataset(images)
 
 
 def operations(recipe: str) -> list[Operation]:
@@ -73,8 +73,8 @@ def operations(recipe: str) -> list[Operation]:
     ]
 
 
-class Pictures:
-    """What is packed: one field, the picture; resized where a size is given."""
+class Images:
+    """What is packed: one field, the image; resized where a size is given."""
 
     def __init__(self, paths: list[str], size: tuple[int, int] | None) -> None:
         self.paths, self.size = paths, size

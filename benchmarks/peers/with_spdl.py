@@ -21,7 +21,7 @@ def main() -> None:
     options = turns.parser(__doc__, ("resize",)).parse_args()
     pipeline = (
         PipelineBuilder()
-        .add_source(shuffled(turns.pictures(options.folder)))
+        .add_source(shuffled(turns.images(options.folder)))
         .pipe(decode, concurrency=options.threads)
         .aggregate(options.batch_size)
         .pipe(batch)

@@ -1,7 +1,7 @@
 """timm's `create_loader` with its prefetcher, as its training script calls it where there is no GPU.
 
 After https://github.com/huggingface/pytorch-image-models/blob/main/train.py. timm has no training transform
-that resizes the whole picture, so `resize` takes torchvision's in place of timm's random crop.
+that resizes the whole image, so `resize` takes torchvision's in place of timm's random crop.
 """
 
 from __future__ import annotations

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 import torch
 from torch import nn
 
-from fastffdi.bench.laps import Laps
+from fastffdi.bench.phases import PhaseTimer
 from fastffdi.loaders.batch import Batch
 
 LEARNING_RATE = 0.005
@@ -38,35 +38,35 @@ class TutorialLoop:
         self._criterion = nn.CrossEntropyLoss()
         self._optimiser = torch.optim.Adam(model.parameters(), LEARNING_RATE)
 
-    def train(self, steps: int, laps: Laps) -> float:
+    def train(self, steps: int, timer: PhaseTimer) -> float:
         """Images/s of so many steps; `laps` is told of their phases."""
         before, torch.backends.cudnn.benchmark = torch.backends.cudnn.benchmark, True  # as tutorials do
         try:
-            began, pictures = time.perf_counter(), 0
+            began, count = time.perf_counter(), 0
             self._model.train()
-            laps.begin()
+            timer.begin()
             for _ in range(steps):
-                pictures += self._step(laps)
+                count += self._step(timer)
             if self._device.type == "cuda":
                 torch.cuda.synchronize(self._device)
-            return pictures / (time.perf_counter() - began)
+            return count / (time.perf_counter() - began)
         finally:
             torch.backends.cudnn.benchmark = before
 
-    def _step(self, laps: Laps) -> int:
+    def _step(self, timer: PhaseTimer) -> int:
         batch = next(self._batches)
-        laps.end("data")
+        timer.end("data")
         images = batch.images.permute(0, 3, 1, 2).to(self._device, non_blocking=True)
         labels = torch.from_numpy(batch.labels).to(self._device, non_blocking=True)
-        laps.end("copy")
+        timer.end("copy")
         logits = self._model(images)
-        laps.end("forward")
+        timer.end("forward")
         loss = self._criterion(logits, labels)
         loss.item()
         (logits.argmax(1) == labels).float().mean().item()
         self._optimiser.zero_grad()
         loss.backward()
-        laps.end("backward")
+        timer.end("backward")
         self._optimiser.step()
-        laps.end("optimiser")
+        timer.end("optimiser")
         return len(batch)

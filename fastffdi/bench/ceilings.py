@@ -3,7 +3,7 @@
 file read       open and read the files, in threads. What the page cache holds comes from there
 JPEG decode     a bare libjpeg-turbo call (simplejpeg) on bytes in memory, in threads
 memory copy     one batch, as the loaders are timed to it, copied to another
-GPU decoder     CUDA with DALI only: DALI reads and decodes, and keeps one pixel of each picture
+GPU decoder     CUDA with DALI only: DALI reads and decodes, and keeps one pixel of each image
 host to device  CUDA only: a uint8 batch from page-locked memory to the device
 """
 
@@ -23,8 +23,8 @@ import torch
 from fastffdi.bench.loader import EPOCH, Settings, feed_over
 from fastffdi.bench.stream import Stream, arrivals, endless, landed
 from fastffdi.data.manifest import Manifest
-from fastffdi.loaders import choose
-from fastffdi.recipe.lowering import outline, picture_size
+from fastffdi.loaders import factory
+from fastffdi.recipe.lowering import image_size, template
 from fastffdi.recipe.steps.base import Step
 from fastffdi.recipe.steps.colour import NormalizeStep
 from fastffdi.recipe.steps.geometry import CenterCrop
@@ -36,16 +36,16 @@ READ, DECODE, COPY, DECODER, TRANSFER = (
 #: How much shorter a ceiling's turns are than a loader's: it delivers more evenly.
 SHORTER = 4
 
-#: Pictures and bytes of the sample that is decoded, at most.
-_MOST_PICTURES, _MOST_BYTES = 1000, 256 << 20
+#: Images and bytes of the sample that is decoded, at most.
+_MOST_IMAGES, _MOST_BYTES = 1000, 256 << 20
 
-#: Pictures a thread takes at a time.
+#: Images a thread takes at a time.
 _SPAN = 8
 
 
 @dataclass(frozen=True, eq=False)
 class Sample:
-    """Pictures drawn from a manifest, all of them where they are few.
+    """Images drawn from a manifest, all of them where they are few.
 
     manifest  their rows, with sizes
     jpegs     the bytes of those that the bare call decodes
@@ -56,25 +56,25 @@ class Sample:
 
     @property
     def median_size(self) -> tuple[int, int]:
-        """Height and width in pixels of the picture in the middle by area."""
+        """Height and width in pixels of the image in the middle by area."""
         sizes = self.manifest.sizes
         assert sizes is not None
         middle = np.argsort(sizes.prod(axis=1, dtype=np.int64), kind="stable")[len(sizes) // 2]
         return int(sizes[middle, 0]), int(sizes[middle, 1])
 
     def sentence(self) -> str:
-        """Which pictures the ceiling of decoding is taken on."""
+        """Which images the ceiling of decoding is taken on."""
         left_out = len(self.manifest) - len(self.jpegs)
         others = f" ({left_out} files of other kinds, or refused by it, left out)" if left_out else ""
         return f"{len(self.jpegs)} JPEGs in memory{others}"
 
 
 def sample(manifest: Manifest, threads: int, seed: int) -> Sample:
-    """At most 1000 pictures of at most 256 MiB, but one at least.
+    """At most 1000 images of at most 256 MiB, but one at least.
 
-    Raises UndecodablePicture for a file that is absent or whose header is no picture's.
+    Raises UndecodableImage for a file that is absent or whose header is no image's.
     """
-    drawn = manifest.take(np.random.default_rng(seed).permutation(len(manifest))[:_MOST_PICTURES])
+    drawn = manifest.take(np.random.default_rng(seed).permutation(len(manifest))[:_MOST_IMAGES])
     drawn = drawn.with_sizes(threads)
     with ThreadPoolExecutor(threads) as pool:
         files: list[bytes] = []
@@ -91,12 +91,12 @@ def sample(manifest: Manifest, threads: int, seed: int) -> Sample:
 
 def names(device: torch.device) -> tuple[str, ...]:
     """The ceilings there are for batches that go to the device."""
-    decoder = () if choose.dali_problem() else (DECODER,)
+    decoder = () if factory.dali_problem() else (DECODER,)
     return (READ, DECODE, COPY, *((*decoder, TRANSFER) if device.type == "cuda" else ()))
 
 
 def ceilings(drawn: Sample, manifest: Manifest, steps: tuple[Step, ...], settings: Settings) -> list[Stream]:
-    """The ceilings of loaders that show the manifest's pictures by these steps."""
+    """The ceilings of loaders that show the manifest's images by these steps."""
     threads, seed = settings.threads, settings.seed
     uint8 = torch.empty(_batch_shape(steps, settings.batch_size), dtype=torch.uint8)
     batch = uint8 if settings.to == "uint8" else uint8.to(settings.dtype)
@@ -113,17 +113,17 @@ def ceilings(drawn: Sample, manifest: Manifest, steps: tuple[Step, ...], setting
     return [_stream(name, starts[name], settings, problems.get(name)) for name in names(settings.device)]
 
 
-def transfers(source: torch.Tensor, pictures: int, device: torch.device) -> Generator[int, None, None]:
-    """Copies of a batch to the device, again and again: the pictures of each."""
+def transfers(source: torch.Tensor, images: int, device: torch.device) -> Generator[int, None, None]:
+    """Copies of a batch to the device, again and again: the images of each."""
     target = torch.empty_like(source, device=device)
-    return landed((target.copy_(source, non_blocking=True), pictures) for _ in itertools.repeat(None))
+    return landed((target.copy_(source, non_blocking=True), images) for _ in itertools.repeat(None))
 
 
 def decoded(drawn: Manifest, settings: Settings) -> Generator[int, None, None]:
-    """DALI's reading and decoding as its loader does both, then a window of one pixel: pictures per batch."""
+    """DALI's reading and decoding as its loader does both, then a window of one pixel: images per batch."""
     pixel = (CenterCrop((1, 1)), NormalizeStep((0.0, 0.0, 0.0), (1.0, 1.0, 1.0)))
-    feed = endless(feed_over(drawn, pixel, settings), EPOCH)
-    with closing(choose.build("dali", feed, settings.loader, settings.device)) as loader:
+    planner = endless(feed_over(drawn, pixel, settings), EPOCH)
+    with closing(factory.build_loader("dali", planner, settings.loader, settings.device)) as loader:
         yield from arrivals(loader, None)
 
 
@@ -136,8 +136,8 @@ def _stream(
 
 
 def _batch_shape(steps: tuple[Step, ...], batch_size: int) -> tuple[int, int, int, int]:
-    program = outline(steps)
-    height, width = picture_size(program)
+    program = template(steps)
+    height, width = image_size(program)
     return batch_size * program.views, height, width, 3
 
 
@@ -186,10 +186,10 @@ def _copier(batch: torch.Tensor) -> Callable[[Sequence], int]:
     source = batch.view(torch.uint8).numpy()
     target = np.zeros_like(source)
 
-    def copy(pictures: Sequence) -> int:
-        part = slice(pictures[0], pictures[-1] + 1)
+    def copy(images: Sequence) -> int:
+        part = slice(images[0], images[-1] + 1)
         np.copyto(target[part], source[part])
-        return len(pictures)
+        return len(images)
 
     return copy
 

@@ -17,8 +17,8 @@ from fastffdi.bench import machine
 from fastffdi.bench.loader import BACKBONE
 from fastffdi.data.manifest import Manifest
 from fastffdi.files import cache_folder
-from fastffdi.loaders import choose
-from fastffdi.loaders.feed import Feed
+from fastffdi.loaders import factory
+from fastffdi.loaders.planner import BatchPlanner
 from fastffdi.loaders.settings import LoaderSettings
 from fastffdi.model import precision
 from fastffdi.model.device import choose_device, usable_cores
@@ -36,9 +36,9 @@ def checks() -> Iterator[tuple[str, str]]:
     yield "cores", f"{usable_cores()} of {os.cpu_count()} usable ({machine.cpu_model()})"
     yield "precision", f"{precision.choose('auto', device).reason} (on {device.type})"
     for kind in dict.fromkeys(("cpu", device.type)):
-        for name in choose.NAMES[1:]:
+        for name in factory.NAMES[1:]:
             yield f"loader {name}, {kind}", _trial(name, torch.device(kind))
-    yield "loader auto", f"takes {choose.choose('auto', device)} for a model on {device.type}"
+    yield "loader auto", f"takes {factory.choose_loader('auto', device)} for a model on {device.type}"
     yield "cache folder", _cache()
 
 
@@ -56,30 +56,32 @@ def _torch() -> str:
 
 
 def _dali() -> str:
-    problem = choose.dali_problem()
+    problem = factory.dali_problem()
     if problem:
-        return f"{problem}; {choose.INSTALL_DALI}"
+        return f"{problem}; {factory.INSTALL_DALI}"
     versions = machine.versions()
     return f"{versions['dali']}, built with CUDA {versions['dali_cuda']}"
 
 
 def _trial(name: str, device: torch.device) -> str:
-    """Whether a loader brings a picture to the device."""
+    """Whether a loader brings an image to the device."""
     try:
-        seconds = _first_batch(choose.choose(name, device), device)
+        seconds = _first_batch(factory.choose_loader(name, device), device)
     except Exception as error:  # whatever is wrong here is what is to be told
         return f"does not work: {' '.join(str(error).split()) or type(error).__name__}"
     return f"works (first batch after {seconds:.1f} s)"
 
 
 def _first_batch(name: str, device: torch.device) -> float:
-    """Seconds from nothing to the first picture on the device, imports included."""
+    """Seconds from nothing to the first image on the device, imports included."""
     with tempfile.TemporaryDirectory() as folder:
-        Image.new("RGB", (64, 64), (200, 100, 50)).save(Path(folder) / "picture.jpg")
+        Image.new("RGB", (64, 64), (200, 100, 50)).save(Path(folder) / "image.jpg")
         began = time.perf_counter()
         steps = recipe.load("jitter").resolve(*BACKBONE).train
-        manifest = Manifest(folder, np.array(["picture.jpg"], object))
-        loader = choose.build(name, Feed.over(manifest, steps, 1, 1), LoaderSettings(1), device)
+        manifest = Manifest(folder, np.array(["image.jpg"], object))
+        loader = factory.build_loader(
+            name, BatchPlanner.over(manifest, steps, 1, 1), LoaderSettings(1), device
+        )
         try:
             batch = next(iter(loader.epoch(0)))
             DeviceStage(device, torch.float32)(batch.images, batch.program, batch.done).cpu()

@@ -28,7 +28,7 @@ from fastffdi.bench.stopwatch import Quartiles
 from fastffdi.bench.stream import endless, refusal
 from fastffdi.data.manifest import Manifest
 from fastffdi.errors import RecipeError, RunError
-from fastffdi.loaders import choose
+from fastffdi.loaders import factory
 from fastffdi.recipe.steps.base import Step
 from fastffdi.render.device.stage import DeviceStage
 
@@ -88,7 +88,7 @@ def footprints(
 ) -> list[Footprint]:
     """The loaders' footprints on one recipe; `progress` gets a name after each process.
 
-    Raises UndecodablePicture, and RunError where a process dies.
+    Raises UndecodableImage, and RunError where a process dies.
     """
     most = _BATCHES * settings.batch_size
     manifest = manifest.take(np.random.default_rng(settings.seed).permutation(len(manifest))[:most])
@@ -145,11 +145,11 @@ def observe(
 ) -> tuple[float, float | None]:
     """Seconds to a loader's first batch, and the MiB that it adds to this process; see Footprint."""
     importlib.import_module(f"fastffdi.loaders.{'stock' if name == 'torchvision' else name}")
-    feed = endless(feed_over(manifest, steps, settings), _BATCHES * settings.batch_size)
+    planner = endless(feed_over(manifest, steps, settings), _BATCHES * settings.batch_size)
     torch.zeros(1, device=settings.device).cpu()  # the device is awake
     before = memory_mib()
     began = time.perf_counter()
-    with closing(choose.build(name, feed, settings.loader, settings.device)) as loader:
+    with closing(factory.build_loader(name, planner, settings.loader, settings.device)) as loader:
         stage = DeviceStage(settings.device, settings.dtype)
         ready = (stage(batch.images, batch.program, batch.done) for batch in loader.epoch(0))
         next(ready)

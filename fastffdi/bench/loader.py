@@ -1,6 +1,6 @@
 """Loaders against each other and against ceilings: images/s to the batch on the device.
 
-The method: all loaders show the same pictures, by the same recipe, with the same number of threads or
+The method: all loaders show the same images, by the same recipe, with the same number of threads or
 workers, on the same cores. Each runs one endless epoch. They take turns; a turn is `seconds` long at least,
 and begins with batches that are not counted. While one runs the others have nothing left to do. A loader's
 figure is the median of its turns; its ratio to the baseline, and to a ceiling, is the median of the ratios
@@ -21,28 +21,28 @@ import torch
 from fastffdi.bench.machine import only_cores
 from fastffdi.bench.stopwatch import Quartiles
 from fastffdi.bench.stream import Runner, Stream, arrivals, endless
+from fastffdi.cache.decoder import fill
+from fastffdi.cache.plan import cached
 from fastffdi.data.manifest import Manifest
+from fastffdi.data.source import Files
 from fastffdi.errors import SettingError, did_you_mean
-from fastffdi.loaders import choose
+from fastffdi.loaders import factory
 from fastffdi.loaders.batch import Loader
-from fastffdi.loaders.cache_plan import cached
-from fastffdi.loaders.cached import fill
-from fastffdi.loaders.feed import Feed
+from fastffdi.loaders.planner import BatchPlanner
 from fastffdi.loaders.settings import LoaderSettings
-from fastffdi.loaders.source import Files
 from fastffdi.recipe.steps.base import Step
 from fastffdi.recipe.steps.colour import ColorJitter
 from fastffdi.render.device.stage import DeviceStage
 
 BASELINE = "torchvision"
-#: The cpu loader with its pictures from a full cache.
+#: The cpu loader with its images from a full cache.
 CACHED = "cached"
 NAMES = (BASELINE, "cpu", CACHED, "dali")
 
 #: What `backbone` means in a recipe where there is no model: size, mean, std.
 BACKBONE = ((256, 256), (0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
 
-#: Pictures in an epoch, at least: the data come again and again, so that hardly a turn meets an epoch's end.
+#: Images in an epoch, at least: the data come again and again, so that hardly a turn meets an epoch's end.
 EPOCH = 1_000_000
 
 
@@ -57,7 +57,7 @@ class Settings:
     repeats          turns of each loader
     to               normalised: count batches that are ready for the model. uint8: as the loader gives them
     scaled           the recipe's decode: {scaled: …}
-    cache            folder in which `cached` finds its pictures, and puts them before it is measured
+    cache            folder in which `cached` finds its images, and puts them before it is measured
     prefetch         see LoaderSettings
     hw_decoder_load  see LoaderSettings
     """
@@ -90,7 +90,7 @@ class Result:
     """The figures of a loader or of a ceiling.
 
     rates                 img/s of each turn; empty where `problem` says why there are none
-    cpu_seconds_per_1000  of each turn: CPU time, children's included, per 1000 pictures; empty if not known
+    cpu_seconds_per_1000  of each turn: CPU time, children's included, per 1000 images; empty if not known
     ratio                 to the baseline
     shares                of each ceiling that a loader reaches, by the ceiling's name
     """
@@ -130,15 +130,15 @@ def available(names: str, cache: Path | None = None) -> tuple[str, ...]:
     without a folder, and for DALI that is asked for but absent.
     """
     if names == "all":
-        absent = {"dali"} if choose.dali_problem() else set()
+        absent = {"dali"} if factory.dali_problem() else set()
         return tuple(name for name in NAMES if name not in absent and (name != CACHED or cache))
     asked = [name.strip() for name in names.split(",")]
     for name in asked:
         if name not in NAMES:
             raise SettingError(f"--loaders {names}: unknown loader '{name}'{did_you_mean(name, NAMES)}")
         if name == CACHED and cache is None:
-            raise SettingError(f"--loaders {names}: {CACHED} needs a folder for pictures; add --cache DIR")
-        choose.choose("cpu" if name == CACHED else name, torch.device("cpu"))
+            raise SettingError(f"--loaders {names}: {CACHED} needs a folder for images; add --cache DIR")
+        factory.choose_loader("cpu" if name == CACHED else name, torch.device("cpu"))
     return tuple(name for name in NAMES if name in asked)
 
 
@@ -165,12 +165,12 @@ def measure(
     """The figures of the loaders, then of the ceilings, on one recipe.
 
     Each has `repeats` turns and, before them, one of at most a second that is not counted. `progress` gets
-    its name after each. Raises UndecodablePicture.
+    its name after each. Raises UndecodableImage.
     """
     threads = settings.threads
     with only_cores(threads), ExitStack() as stack:
-        feed = endless(feed_over(manifest, steps, settings), EPOCH)
-        streams = [*(_stream(name, feed, settings) for name in loaders), *ceilings]
+        planner = endless(feed_over(manifest, steps, settings), EPOCH)
+        streams = [*(_stream(name, planner, settings) for name in loaders), *ceilings]
         runners = [Runner(stream, stack) for stream in streams]
         for number in range(settings.repeats + 1):
             for runner in runners:
@@ -179,18 +179,18 @@ def measure(
     return [_result(pipeline, settings, runner, runners) for runner in runners]
 
 
-def feed_over(manifest: Manifest, steps: tuple[Step, ...], settings: Settings) -> Feed:
-    """The manifest's pictures, shuffled, as the settings have it. Raises as Feed.over."""
+def feed_over(manifest: Manifest, steps: tuple[Step, ...], settings: Settings) -> BatchPlanner:
+    """The manifest's images, shuffled, as the settings have it. Raises as Feed.over."""
     size, threads, source = settings.batch_size, settings.threads, Files(settings.scaled)
-    return Feed.over(manifest, steps, size, threads, settings.seed, shuffle=True, source=source)
+    return BatchPlanner.over(manifest, steps, size, threads, settings.seed, shuffle=True, source=source)
 
 
-def _stream(name: str, feed: Feed, settings: Settings) -> Stream:
+def _stream(name: str, planner: BatchPlanner, settings: Settings) -> Stream:
     uint8 = settings.to == "uint8"
 
     @contextmanager
     def running() -> Iterator[Iterator[int]]:
-        loader = _built(name, feed, settings)
+        loader = _built(name, planner, settings)
         stream = arrivals(loader, None if uint8 else DeviceStage(settings.device, settings.dtype))
         try:
             yield stream
@@ -204,13 +204,13 @@ def _stream(name: str, feed: Feed, settings: Settings) -> Stream:
     return Stream(name, running, ahead, settings.threads, settings.seconds, problem=problem)
 
 
-def _built(name: str, feed: Feed, settings: Settings) -> Loader:
+def _built(name: str, planner: BatchPlanner, settings: Settings) -> Loader:
     if name != CACHED:
-        return choose.build(name, feed, settings.loader, settings.device)
+        return factory.build_loader(name, planner, settings.loader, settings.device)
     assert settings.cache is not None, "refused by `available`"
-    (kept,) = cached([feed], settings.cache, settings.threads)
-    fill(kept, settings.threads, lambda pictures: None)
-    return choose.build("cpu", kept, settings.loader, settings.device)
+    (kept,) = cached([planner], settings.cache, settings.threads)
+    fill(kept, settings.threads, lambda images: None)
+    return factory.build_loader("cpu", kept, settings.loader, settings.device)
 
 
 def _result(pipeline: str, settings: Settings, runner: Runner, runners: Sequence[Runner]) -> Result:

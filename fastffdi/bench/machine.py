@@ -16,7 +16,7 @@ from typing import Any
 
 import torch
 
-from fastffdi.loaders.choose import dali_problem
+from fastffdi.loaders.factory import dali_problem
 from fastffdi.model.device import usable_cores
 
 _PACKAGES = {

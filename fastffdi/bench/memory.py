@@ -29,11 +29,11 @@ def available_gib() -> float | None:
 def loader_gib(
     loader: str, settings: LoaderSettings, images: tuple[int, ...], itemsize: int, sizes: np.ndarray
 ) -> float:
-    """Memory that a loader's batches and decoded pictures take, about, in GiB; without its programs.
+    """Memory that a loader's batches and decoded images take, about, in GiB; without its programs.
 
     images    (N, H, W, 3) of a batch
     itemsize  bytes of a number of the normalised batch, two of which there are at a time
-    sizes     (n, 2) height, width of pictures like those to come
+    sizes     (n, 2) height, width of images like those to come
     """
     numbers, decoded = math.prod(images), 3 * sizes.astype(np.int64).prod(axis=1)
     threads, under_way = settings.threads, settings.prefetch + 1
@@ -41,13 +41,13 @@ def loader_gib(
         made, whole = 4 * (2 * threads + 1) * numbers, threads * decoded.max()
     elif loader == "dali":  # decodes a batch before it goes on with it
         made, whole = under_way * numbers, under_way * images[0] * decoded.mean()
-    else:  # decodes a picture in each thread
+    else:  # decodes an image in each thread
         made, whole = under_way * numbers, threads * decoded.max()
     return float(made + 2 * numbers * itemsize + whole) / 2**30
 
 
 def sample_sizes(manifest: Manifest, threads: int) -> np.ndarray:
-    """(n, 2) height, width of some of the pictures, at most 500. Raises UndecodablePicture."""
+    """(n, 2) height, width of some of the images, at most 500. Raises UndecodableImage."""
     some = manifest.take(np.random.default_rng(0).permutation(len(manifest))[:_SAMPLE])
     sizes = some.with_sizes(threads).sizes
     assert sizes is not None

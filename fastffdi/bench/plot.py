@@ -15,7 +15,7 @@ from PIL import Image, ImageDraw, ImageFont
 from fastffdi.bench.stopwatch import Quartiles
 from fastffdi.errors import SettingError
 from fastffdi.files import atomic
-from fastffdi.inference.sheet import printable
+from fastffdi.preview.sheet import printable
 
 KINDS = (".png", ".html")
 

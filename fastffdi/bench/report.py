@@ -12,17 +12,17 @@ from fastffdi.bench.footprint import Footprint
 from fastffdi.bench.loader import BASELINE, CACHED, NAMES, Result, Settings, measure, tables
 from fastffdi.bench.stopwatch import Quartiles
 from fastffdi.bench.verdict import Facts, verdict
+from fastffdi.cache.plan import prefix
 from fastffdi.data.manifest import Manifest
-from fastffdi.loaders import choose
-from fastffdi.loaders.cache_plan import prefix
+from fastffdi.loaders import factory
 from fastffdi.model.device import usable_cores
-from fastffdi.recipe.lowering import outline, picture_size
+from fastffdi.recipe.lowering import image_size, template
 from fastffdi.recipe.steps.base import Step
 
 
 @dataclass(frozen=True, eq=False)
 class Subject:
-    """What is measured: a recipe's name and steps, pictures, and loaders, with the settings of each run.
+    """What is measured: a recipe's name and steps, images, and loaders, with the settings of each run.
 
     settings  one for each number of threads, otherwise the same
     """
@@ -96,7 +96,7 @@ class Report:
 def report(subject: Subject, progress: Callable[[str], None] = lambda name: None) -> Report:
     """Measure; `progress` gets a name after each turn.
 
-    Raises UndecodablePicture, and as Feed.over.
+    Raises UndecodableImage, and as Feed.over.
     """
     first = subject.settings[0]
     drawn = ceilings.sample(subject.manifest, first.threads, first.seed)
@@ -127,7 +127,7 @@ def _verdict(subject: Subject, drawn: Sample, results: Sequence[Result]) -> str:
             fastest.shares,
             _busy(fastest, cores),
             drawn.median_size,
-            picture_size(outline(subject.steps)),
+            image_size(template(subject.steps)),
             fastest.settings.scaled,
             tuple(step.name() for step in subject.steps[: prefix(subject.steps)]),
             _others(subject),
@@ -143,6 +143,6 @@ def _busy(result: Result, cores: int) -> float | None:
 
 
 def _others(subject: Subject) -> tuple[str, ...]:
-    best = choose.choose("auto", subject.settings[0].device)
+    best = factory.choose_loader("auto", subject.settings[0].device)
     names = sorted(set(NAMES) - {BASELINE, CACHED, *subject.loaders}, key=lambda name: name != best)
-    return tuple(name for name in names if name != "dali" or not choose.dali_problem())
+    return tuple(name for name in names if name != "dali" or not factory.dali_problem())

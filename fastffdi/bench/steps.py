@@ -7,31 +7,31 @@ import itertools
 from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass, replace
 
-from fastffdi.bench.laps import Laps
+from fastffdi.bench.phases import PhaseTimer
 from fastffdi.loaders.batch import Batch, Loader
 from fastffdi.render.device.stage import DeviceStage
 from fastffdi.training.loop import Trainer
 
 #: Trains so many steps, tells the laps of their phases, and returns images/s.
-Train = Callable[[int, Laps], float]
+Train = Callable[[int, PhaseTimer], float]
 
 
-def train(trainer: Trainer, batches: Iterator[Batch], steps: int, laps: Laps) -> float:
+def train(trainer: Trainer, batches: Iterator[Batch], steps: int, timer: PhaseTimer) -> float:
     """Images/s of so many steps of the trainer, by its own clock; `laps` is told of their phases."""
-    with watched(trainer, laps):
-        _, rate, _ = trainer.train_epoch(_Some(batches, steps, laps), 0, lambda pictures, means: None)
+    with watched(trainer, timer):
+        _, rate, _ = trainer.train_epoch(_Some(batches, steps, timer), 0, lambda images, means: None)
     return rate
 
 
 @contextlib.contextmanager
-def watched(trainer: Trainer, laps: Laps) -> Iterator[None]:
+def watched(trainer: Trainer, timer: PhaseTimer) -> Iterator[None]:
     """Tell `laps` of the trainer's phases after data, by torch's own hooks: the training is as without."""
     optimiser = trainer.optimiser.adamw
     hooks = [
-        trainer.model.register_forward_pre_hook(lambda *_: laps.end("copy")),
-        trainer.model.register_forward_hook(lambda *_: laps.end("forward")),
-        optimiser.register_step_pre_hook(lambda *_: laps.end("backward")),
-        optimiser.register_step_post_hook(lambda *_: laps.end("optimiser")),
+        trainer.model.register_forward_pre_hook(lambda *_: timer.end("copy")),
+        trainer.model.register_forward_hook(lambda *_: timer.end("forward")),
+        optimiser.register_step_pre_hook(lambda *_: timer.end("backward")),
+        optimiser.register_step_post_hook(lambda *_: timer.end("optimiser")),
     ]
     try:
         yield
@@ -46,19 +46,19 @@ class _Some:
 
     batches: Iterator[Batch]
     count: int
-    laps: Laps
+    timer: PhaseTimer
 
     def __len__(self) -> int:
         return self.count
 
     def epoch(self, epoch: int, start: int = 0) -> Iterator[Batch]:
         """See Loader.epoch."""
-        self.laps.begin()
+        self.timer.begin()
         for _ in range(self.count):
             batch = next(self.batches)
-            self.laps.end("data")
+            self.timer.end("data")
             yield batch
-            self.laps.end("optimiser")  # what the trainer does between its optimiser and the next batch
+            self.timer.end("optimiser")  # what the trainer does between its optimiser and the next batch
 
     def close(self) -> None:
         """See Loader.close."""

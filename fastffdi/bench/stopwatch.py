@@ -37,7 +37,7 @@ class Pass:
     cpu_seconds  user and system time of this process and those it has started; None where not known
     """
 
-    pictures: int
+    images: int
     batches: int
     seconds: float
     cpu_seconds: float | None
@@ -45,16 +45,16 @@ class Pass:
     @property
     def rate(self) -> float:
         """img/s"""
-        return self.pictures / self.seconds
+        return self.images / self.seconds
 
     @property
     def cpu_seconds_per_1000(self) -> float | None:
-        """CPU seconds per 1000 pictures."""
-        return None if self.cpu_seconds is None else 1000 * self.cpu_seconds / self.pictures
+        """CPU seconds per 1000 images."""
+        return None if self.cpu_seconds is None else 1000 * self.cpu_seconds / self.images
 
 
 def timed_pass(arrivals: Iterator[int], seconds: float, warmup: int, group: int) -> Pass:
-    """Time a stream that tells the pictures of each batch when the batch is there.
+    """Time a stream that tells the images of each batch when the batch is there.
 
     seconds  the pass lasts at least so long
     warmup   batches not counted: what lay ready, and what it takes to be in full swing again
@@ -65,11 +65,11 @@ def timed_pass(arrivals: Iterator[int], seconds: float, warmup: int, group: int)
         next(arrivals)
     used = cpu_seconds()
     began = now = time.perf_counter()
-    pictures = batches = 0
+    images = batches = 0
     while now - began < seconds or batches % group:
-        pictures += next(arrivals)
+        images += next(arrivals)
         batches += 1
         now = time.perf_counter()
     until = cpu_seconds()
     cpu = None if used is None or until is None else until - used
-    return Pass(pictures, batches, now - began, cpu)
+    return Pass(images, batches, now - began, cpu)

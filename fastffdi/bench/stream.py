@@ -15,7 +15,7 @@ from fastffdi.bench.stopwatch import Pass, timed_pass
 from fastffdi.data.manifest import Manifest
 from fastffdi.errors import RecipeError
 from fastffdi.loaders.batch import Batch, Loader
-from fastffdi.loaders.feed import Feed
+from fastffdi.loaders.planner import BatchPlanner
 from fastffdi.render.device.stage import DeviceStage
 
 
@@ -23,7 +23,7 @@ from fastffdi.render.device.stage import DeviceStage
 class Stream:
     """What can be run and timed.
 
-    open     starts it: the pictures of each batch, told when the batch is there, without an end
+    open     starts it: the images of each batch, told when the batch is there, without an end
     ahead    batches that may lie ready when a turn begins; they are not counted
     group    batches that come in one burst
     seconds  shortest time counted in a turn
@@ -73,7 +73,7 @@ def refusal(loader: str, error: RecipeError) -> str:
 
 
 def arrivals(loader: Loader, stage: DeviceStage | None) -> Generator[int, None, None]:
-    """The pictures of each batch, told when it is there, epoch after epoch.
+    """The images of each batch, told when it is there, epoch after epoch.
 
     It is there when it is normalised on the stage's device; without a stage, when the loader has made it.
     """
@@ -89,8 +89,8 @@ def landed(batches: Iterable[tuple[torch.Tensor, int]]) -> Generator[int, None, 
     On CUDA one is under way while the one before is waited for.
     """
     under_way: tuple[torch.cuda.Event | None, int] | None = None
-    for images, pictures in batches:
-        before, under_way = under_way, (_event(images.device), pictures)
+    for images, count in batches:
+        before, under_way = under_way, (_event(images.device), count)
         if before is not None:
             event, number = before
             if event is not None:
@@ -98,15 +98,15 @@ def landed(batches: Iterable[tuple[torch.Tensor, int]]) -> Generator[int, None, 
             yield number
 
 
-def endless(feed: Feed, pictures: int) -> Feed:
-    """The feed over its pictures again and again, in whole batches, until an epoch has about `pictures`."""
-    manifest = repeated(feed.manifest, feed.batch_size, pictures)
-    return replace(feed, manifest=manifest, order=replace(feed.order, rows=len(manifest)))
+def endless(planner: BatchPlanner, count: int) -> BatchPlanner:
+    """The feed over its images again and again, in whole batches, until an epoch has about `images`."""
+    manifest = repeated(planner.manifest, planner.batch_size, count)
+    return replace(planner, manifest=manifest, sampler=replace(planner.sampler, rows=len(manifest)))
 
 
-def repeated(manifest: Manifest, batch_size: int, pictures: int) -> Manifest:
-    """The rows again and again, in whole batches, until there are about `pictures`."""
-    times = -(-max(pictures, batch_size) // len(manifest))
+def repeated(manifest: Manifest, batch_size: int, count: int) -> Manifest:
+    """The rows again and again, in whole batches, until there are about `images`."""
+    times = -(-max(count, batch_size) // len(manifest))
     rows = np.tile(np.arange(len(manifest)), times)
     return manifest.take(rows[: len(rows) // batch_size * batch_size])
 

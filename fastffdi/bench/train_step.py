@@ -1,4 +1,4 @@
-"""How fast training is, and what a step waits for: real pictures against one batch kept on the device."""
+"""How fast training is, and what a step waits for: real images against one batch kept on the device."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ from typing import Any
 import numpy as np
 
 from fastffdi.bench import baseline
-from fastffdi.bench.laps import PHASES, Laps
+from fastffdi.bench.phases import PHASES, PhaseTimer
 from fastffdi.bench.steps import Train, kept, stream, train
 from fastffdi.bench.stopwatch import Quartiles
 from fastffdi.bench.stream import repeated
 from fastffdi.data.layout import Dataset
 from fastffdi.data.manifest import Manifest
 from fastffdi.errors import RecipeError
-from fastffdi.loaders import choose
-from fastffdi.loaders.feed import Feed
-from fastffdi.loaders.stock import StockLoader
+from fastffdi.loaders import factory
+from fastffdi.loaders.planner import BatchPlanner
+from fastffdi.loaders.torchvision import TorchvisionLoader
 from fastffdi.model.backbone import preprocessing
 from fastffdi.model.device import choose_threads
 from fastffdi.recipe import recipe as recipes
@@ -34,10 +34,10 @@ from fastffdi.training.experiment import Experiment
 
 REAL, SYNTHETIC, TUTORIAL = "real data", "synthetic", "tutorial"
 
-#: Pictures in an epoch, at least: the data come again and again, so that hardly a turn meets an epoch's end.
+#: Images in an epoch, at least: the data come again and again, so that hardly a turn meets an epoch's end.
 EPOCH = 1_000_000
 
-#: A ratio to the synthetic batch from which on pictures cost nothing worth mention.
+#: A ratio to the synthetic batch from which on images cost nothing worth mention.
 _NEARLY = 0.95
 
 #: By the part of a step that is longer on real data.
@@ -64,7 +64,7 @@ class Turns:
 class Result:
     """The figures of one kind of training.
 
-    batch_size  pictures in a step
+    batch_size  images in a step
     cuda        whether phases are timed by CUDA events
     rates       images/s of each turn
     steps       seconds of a step by phase, in the mean of each turn
@@ -86,7 +86,7 @@ class Result:
 
     @property
     def busy(self) -> float | None:
-        """Share of the time in which a GPU does not wait for pictures; None on a CPU."""
+        """Share of the time in which a GPU does not wait for images; None on a CPU."""
         if not self.cuda:
             return None
         busy = [sum(step.values()) - step["data"] for step in self.steps]
@@ -110,9 +110,9 @@ class Result:
 
 
 def prepare(settings: experiment.Settings, manifest: Manifest, say: Callable[[str], None]) -> Experiment:
-    """The training run that is measured: as `train` builds it, over the pictures again and again.
+    """The training run that is measured: as `train` builds it, over the images again and again.
 
-    Pictures without labels count as real. Raises UsageError as training.experiment.prepare does.
+    Images without labels count as real. Raises UsageError as training.experiment.prepare does.
     """
     own = preprocessing(settings.backbone)
     recipe = recipes.load(settings.pipeline).resolve(own.size, own.mean, own.std)
@@ -132,7 +132,7 @@ def described(ready: Experiment, how: Turns) -> dict[str, Any]:
         "pipeline": settings.pipeline,
         "backbone": settings.backbone,
         "batch_size": settings.batch_size,
-        "loader": choose.choose(settings.loader, device),
+        "loader": factory.choose_loader(settings.loader, device),
         **asdict(settings.tuned.settings(choose_threads(settings.threads), settings.process)),
         "device": str(device),
         "precision": ready.trainer.precision.name,
@@ -147,7 +147,7 @@ def measure(
     """What `prepare` made on real data and on one batch kept on the device, and the tutorial's loop if asked.
 
     They take turns, before which each has one that is not counted. `progress` gets a name after each turn.
-    Raises RecipeError where the tutorial's loop cannot express the recipe, UndecodablePicture.
+    Raises RecipeError where the tutorial's loop cannot express the recipe, UndecodableImage.
     """
     device = ready.trainer.stage.device
     with contextlib.ExitStack() as stack:
@@ -156,7 +156,7 @@ def measure(
             runners.append(_tutorial(ready, stack))
         for number in range(how.repeats + 1):
             for runner in runners:
-                runner.turn(Laps(device), how.seconds, counted=number > 0)
+                runner.turn(PhaseTimer(device), how.seconds, counted=number > 0)
                 progress(runner.name)
     size, cuda = ready.settings.batch_size, device.type == "cuda"
     return [Result(r.name, size, cuda, tuple(r.rates), tuple(r.steps)) for r in runners]
@@ -175,11 +175,11 @@ class _Runner:
         self.steps: list[dict[str, float]] = []
         self._step_seconds = 0.0
 
-    def turn(self, laps: Laps, seconds: float, counted: bool) -> None:
-        self._train(self._ahead, laps)
+    def turn(self, timer: PhaseTimer, seconds: float, counted: bool) -> None:
+        self._train(self._ahead, timer)
         steps = self._enough(seconds) if counted else FEWEST
-        rate = self._train(steps, laps)
-        phases = {phase: total / steps for phase, total in laps.seconds().items()}
+        rate = self._train(steps, timer)
+        phases = {phase: total / steps for phase, total in timer.seconds().items()}
         self._step_seconds = sum(phases.values())
         if counted:
             self.rates.append(rate)
@@ -197,7 +197,7 @@ def _ours(ready: Experiment, stack: contextlib.ExitStack) -> Iterator[_Runner]:
     batches = stack.enter_context(contextlib.closing(stream(ready.train)))
     one = kept(next(batches), ready.trainer.stage)
     how = settings.tuned.settings(choose_threads(settings.threads), settings.process)
-    stock = choose.choose(settings.loader, device) == "torchvision"
+    stock = factory.choose_loader(settings.loader, device) == "torchvision"
     ahead, group = (_stock_ahead(how.threads), how.threads) if stock else (how.prefetch + 1, 1)
     yield _Runner(REAL, partial(train, ready.trainer, batches), ahead, group)
     yield _Runner(SYNTHETIC, partial(train, ready.trainer, itertools.repeat(one)), 1)
@@ -206,11 +206,11 @@ def _ours(ready: Experiment, stack: contextlib.ExitStack) -> Iterator[_Runner]:
 def _tutorial(ready: Experiment, stack: contextlib.ExitStack) -> _Runner:
     settings, device = ready.settings, ready.trainer.stage.device
     threads = choose_threads(settings.threads)
-    feed = Feed.over(
+    planner = BatchPlanner.over(
         ready.dataset.train, ready.recipe.train, settings.batch_size, threads, settings.seed, shuffle=True
     )
     try:
-        loader = stack.enter_context(contextlib.closing(StockLoader(feed, threads, device)))
+        loader = stack.enter_context(contextlib.closing(TorchvisionLoader(planner, threads, device)))
     except RecipeError as error:
         reason = str(error).removeprefix("--loader torchvision ").partition(";")[0]
         raise RecipeError(f"--baseline: torchvision {reason}; leave it out, or take another recipe") from None
@@ -228,7 +228,7 @@ def verdict(real: Result, synthetic: Result) -> str:
     waiting, reached = real.share("data"), real.ratio(synthetic)
     limit = "the model" if reached >= _NEARLY else _LIMITS[_longest(real, synthetic)]
     return (
-        f"Limit: {limit}. The model waits for pictures {waiting:.0%} of the time; real data reach "
+        f"Limit: {limit}. The model waits for images {waiting:.0%} of the time; real data reach "
         f"{reached:.2f} of the synthetic speed."
     )
 

@@ -14,19 +14,19 @@ import torch
 from fastffdi.bench.processes import memory_mib
 from fastffdi.bench.stopwatch import timed_pass
 from fastffdi.bench.stream import arrivals, endless
-from fastffdi.errors import RunError, UndecodablePicture
-from fastffdi.loaders import choose
-from fastffdi.loaders.feed import Feed
+from fastffdi.errors import RunError, UndecodableImage
+from fastffdi.loaders import factory
+from fastffdi.loaders.planner import BatchPlanner
 from fastffdi.loaders.settings import LoaderSettings
 from fastffdi.render.device.stage import DeviceStage
 
-#: Pictures in an epoch, at least, so that hardly a turn meets an epoch's end.
+#: Images in an epoch, at least, so that hardly a turn meets an epoch's end.
 EPOCH = 100_000
 
 
 @dataclass(frozen=True)
 class Choice:
-    """A value for every setting; see LoaderSettings. `batch_size` is pictures per batch."""
+    """A value for every setting; see LoaderSettings. `batch_size` is images per batch."""
 
     threads: int
     batch_size: int
@@ -49,7 +49,7 @@ class Choice:
 class Task:
     """What settings are tried for, and how.
 
-    feed        the pictures and what is made of them
+    feed        the images and what is made of them
     loader      dali, cpu or torchvision
     dtype       of the normalised batch on the device
     threads     the most to try
@@ -59,7 +59,7 @@ class Task:
     repeats     turns of each choice
     """
 
-    feed: Feed
+    planner: BatchPlanner
     loader: str
     device: torch.device
     dtype: torch.dtype
@@ -93,11 +93,11 @@ class Trial:
     def turn(self, task: Task, pause_seconds: float = 0.0) -> None:
         """Run a loader for one turn, for a consumer that takes `pause_seconds` over each batch.
 
-        Raises UndecodablePicture; any other failure of the loader is the choice's problem.
+        Raises UndecodableImage; any other failure of the loader is the choice's problem.
         """
         try:
             self._run(task, pause_seconds)
-        except UndecodablePicture:
+        except UndecodableImage:
             raise
         except (RunError, MemoryError, torch.OutOfMemoryError) as error:
             self.problem = " ".join(str(error).split()) or type(error).__name__
@@ -105,12 +105,12 @@ class Trial:
             self.problem = f"takes {self.gib:.2f} GiB, more than the cap of {task.cap_gib:.2f}"
 
     def _run(self, task: Task, pause_seconds: float) -> None:
-        feed = endless(replace(task.feed, batch_size=self.choice.batch_size), EPOCH)
+        planner = endless(replace(task.planner, batch_size=self.choice.batch_size), EPOCH)
         stage, settings = DeviceStage(task.device, task.dtype), self.choice.settings()
         ahead, group = _ahead(task.loader, settings)
         before = memory_mib()
         with (
-            closing(choose.build(task.loader, feed, settings, task.device)) as loader,
+            closing(factory.build_loader(task.loader, planner, settings, task.device)) as loader,
             closing(paced(arrivals(loader, stage), pause_seconds)) as stream,
         ):
             self.rates.append(timed_pass(stream, task.seconds, ahead, group).rate)
@@ -129,7 +129,7 @@ def _ahead(loader: str, settings: LoaderSettings) -> tuple[int, int]:
 def paced(stream: Generator[int, None, None], seconds: float) -> Generator[int, None, None]:
     """The stream for a consumer that does something else for so long before it takes the next batch."""
     with closing(stream):
-        for pictures in stream:
-            yield pictures
+        for images in stream:
+            yield images
             if seconds:
                 time.sleep(seconds)

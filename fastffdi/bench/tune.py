@@ -14,7 +14,7 @@ from fastffdi.bench.trial import Choice, Task, Trial
 from fastffdi.errors import SettingError
 from fastffdi.loaders.settings import Tuned
 from fastffdi.recipe.kernels import Program, Resize
-from fastffdi.recipe.lowering import outline, picture_size
+from fastffdi.recipe.lowering import image_size, template
 from fastffdi.recipe.recipe import Recipe
 
 THREADS = (1, 2, 3, 4, 6, 8, 12, 16)
@@ -28,7 +28,7 @@ BATCH_SIZE = 64
 #: Rates this near to the best count as equal to it: what lies between is noise.
 NOISE = 0.03
 
-#: Decoding smaller pays where pictures have so many times the sides that the recipe asks for.
+#: Decoding smaller pays where images have so many times the sides that the recipe asks for.
 LARGE = 2
 
 #: How often the settings are gone through, at most: again only where something has changed.
@@ -111,19 +111,19 @@ def taken(trials: Sequence[Trial], preferred: Choice | None = None) -> Trial | N
 
 
 def scaling_hint(recipe: Recipe, task: Task, sizes: np.ndarray) -> str | None:
-    """That the recipe should decode pictures smaller, where it does not and they are large.
+    """That the recipe should decode images smaller, where it does not and they are large.
 
-    sizes  (n, 2) height, width of pictures like those to come
+    sizes  (n, 2) height, width of images like those to come
     """
-    first = outline(recipe.train).kernels[0]
+    first = template(recipe.train).kernels[0]
     if recipe.decode.scaled or task.loader != "cpu" or not isinstance(first, Resize):
         return None
-    times = float(np.median((sizes / picture_size(Program((first,)))).min(axis=1)))
+    times = float(np.median((sizes / image_size(Program((first,)))).min(axis=1)))
     if times < LARGE:
         return None
     megapixels = float(np.median(sizes.astype(np.int64).prod(axis=1))) / 1e6
     return (
-        f"The pictures have {megapixels:.1f} MP, {times:.1f} times the sides that the recipe resizes them "
+        f"The images have {megapixels:.1f} MP, {times:.1f} times the sides that the recipe resizes them "
         "to: decode: {scaled: true} in the recipe decodes them smaller, several times as fast; it changes "
         "pixels (docs/parity.md)."
     )
@@ -132,7 +132,7 @@ def scaling_hint(recipe: Recipe, task: Task, sizes: np.ndarray) -> str | None:
 class Search:
     """Coordinate descent over a task's settings; each choice has `repeats` turns, choices taking turns.
 
-    sizes  (n, 2) height, width of pictures like those to come
+    sizes  (n, 2) height, width of images like those to come
     """
 
     def __init__(self, task: Task, sizes: np.ndarray, progress: Progress) -> None:
@@ -141,7 +141,7 @@ class Search:
         self._expected = 0
 
     def run(self) -> Found:
-        """Find the settings. Raises UndecodablePicture, and SettingError where none keeps within the cap."""
+        """Find the settings. Raises UndecodableImage, and SettingError where none keeps within the cap."""
         values, repeats = axes(self.task), self.task.repeats
         in_round = repeats * sum(map(len, values.values()))
         self._expect(1 + in_round + 2 * repeats)
@@ -189,8 +189,8 @@ class Search:
 
     def _trial(self, choice: Choice) -> Trial:
         """A trial; with its problem at once where it is going to take too much memory."""
-        program = outline(self.task.feed.steps)
-        images = (choice.batch_size * program.views, *picture_size(program), 3)
+        program = template(self.task.planner.steps)
+        images = (choice.batch_size * program.views, *image_size(program), 3)
         gib = loader_gib(self.task.loader, choice.settings(), images, self.task.dtype.itemsize, self._sizes)
         beyond = f"would take {gib:.2f} GiB, more than the cap of {self.task.cap_gib:.2f}"
         return Trial(choice, gib=gib, problem=beyond if gib > self.task.cap_gib else None)

@@ -13,7 +13,7 @@ _LIMITS = 0.5
 #: Share of the cores' time below which a loader on the CPU is said to wait.
 _BUSY = 0.6
 
-#: Decoding pictures smaller pays where they are so many times the target on both sides, at least.
+#: Decoding images smaller pays where they are so many times the target on both sides, at least.
 _LARGE = 2
 
 
@@ -24,7 +24,7 @@ class Facts:
     device   "cpu" or "cuda"
     shares   of each ceiling that it reaches, by name
     busy     share of the cores' time that it uses; None where not known
-    picture  height, width in pixels of the picture in the middle by area
+    image  height, width in pixels of the image in the middle by area
     target   height, width the recipe makes of it
     scaled   whether the recipe has decode: {scaled: true}
     prefix   the recipe's first steps that are the same in every epoch, by name
@@ -36,7 +36,7 @@ class Facts:
     device: str
     shares: Mapping[str, float]
     busy: float | None
-    picture: tuple[int, int]
+    image: tuple[int, int]
     target: tuple[int, int]
     scaled: bool = False
     prefix: tuple[str, ...] = ()
@@ -45,7 +45,7 @@ class Facts:
 
 def verdict(facts: Facts) -> str:
     """One sentence: what limits, how near the loader is to that, and what would help."""
-    # Pictures that are decoded smaller are not bound by what decoding whole ones takes.
+    # Images that are decoded smaller are not bound by what decoding whole ones takes.
     shares = {name: share for name, share in facts.shares.items() if name != DECODE or not facts.scaled}
     nearest = max(shares, key=lambda name: shares[name], default=None)
     if facts.loader == "torchvision" and facts.others:
@@ -81,11 +81,11 @@ def _decoding(facts: Facts) -> list[str]:
 
 
 def _scaling(facts: Facts) -> list[str]:
-    (height, width), (high, wide) = facts.picture, facts.target
+    (height, width), (high, wide) = facts.image, facts.target
     if facts.scaled or height < _LARGE * high or width < _LARGE * wide:
         return []
     size = f"{height * width / 1e6:.1f} MP, {height * width / (high * wide):.0f} times the target"
-    return [f"decode: {{scaled: true}} in the recipe (pictures have {size})"]
+    return [f"decode: {{scaled: true}} in the recipe (images have {size})"]
 
 
 def _caching(facts: Facts) -> list[str]:
@@ -96,7 +96,7 @@ def _caching(facts: Facts) -> list[str]:
 _CEILINGS: dict[str, tuple[str, str, Callable[[Facts], list[str]]]] = {
     READ: ("Reading files limits", "reading alone", lambda f: [*_caching(f), "a faster disk"]),
     DECODE: ("JPEG decoding limits", "bare decoding", _decoding),
-    COPY: ("Memory limits", "copying batches alone", lambda f: ["smaller pictures", "--amp bf16"]),
+    COPY: ("Memory limits", "copying batches alone", lambda f: ["smaller images", "--amp bf16"]),
     DECODER: ("The GPU's decoder limits", "its decoder alone", lambda f: [*_caching(f), "fastffdi tune"]),
-    TRANSFER: ("The way to the GPU limits", "copying there alone", lambda f: ["smaller pictures"]),
+    TRANSFER: ("The way to the GPU limits", "copying there alone", lambda f: ["smaller images"]),
 }

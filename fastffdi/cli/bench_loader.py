@@ -38,7 +38,7 @@ class _Counts(click.ParamType):
 @click.option(
     "--data",
     type=click.Path(path_type=Path),
-    help="Folder as for train, or any folder with pictures.  [default: demo pictures]",
+    help="Folder as for train, or any folder with images.  [default: demo images]",
 )
 @click.option(
     "--pipeline",
@@ -63,7 +63,7 @@ class _Counts(click.ParamType):
 @click.option(
     "--cache",
     type=click.Path(path_type=Path),
-    help="Measure the cpu loader also as `cached`: with its pictures from this folder, filled first.",
+    help="Measure the cpu loader also as `cached`: with its images from this folder, filled first.",
 )
 @loader_settings
 @click.option(
@@ -105,16 +105,16 @@ def bench_loader(
     plot: Path | None,
     **options: Any,
 ) -> None:
-    """Measure picture loaders: speed, CPU time, memory and time to the first batch.
+    """Measure image loaders: speed, CPU time, memory and time to the first batch.
 
     Against torchvision's DataLoader, and against what reading, decoding and copying alone allow. All show the
-    same pictures by the same recipe, on the same cores. At the end: what limits, and what to change.
+    same images by the same recipe, on the same cores. At the end: what limits, and what to change.
     """
     _check_files(file, plot)
     from fastffdi.bench import loader as bench
     from fastffdi.bench import machine
     from fastffdi.bench.report import Subject, report
-    from fastffdi.cli.pictures import training_pictures
+    from fastffdi.cli.dataset import training_images
     from fastffdi.cli.screen import console
     from fastffdi.cli.turns import turns
     from fastffdi.recipe import recipe
@@ -123,7 +123,7 @@ def bench_loader(
     more = {**options, "scaled": found.decode.scaled, "cache": cache}
     settings = _settings(device, amp, threads, loader_settings, more)
     names, screen, facts = bench.available(loaders, cache), console(), machine.facts()
-    manifest, described = training_pictures(data, screen)
+    manifest, described = training_images(data, screen)
     screen.print(f"data: {described}")
     subject = Subject(pipeline, found.train, manifest, names, settings)
     with turns(subject.turns, screen) as bar:

@@ -39,7 +39,7 @@ _FOOTPRINT = (
     "medians of {processes} fresh processes each."
 )
 _JITTER = (
-    "torchvision's color_jitter does more arithmetic than ours (hue by way of HSV, a pass over the picture "
+    "torchvision's color_jitter does more arithmetic than ours (hue by way of HSV, a pass over the image "
     "for each part, against one matrix); the second table compares without it."
 )
 

@@ -31,19 +31,19 @@ _TUTORIAL = (
     "mixing."
 )
 _EVENTS = (
-    "Phases by CUDA events; a GPU counts as busy where it does not wait for pictures, gaps between its "
+    "Phases by CUDA events; a GPU counts as busy where it does not wait for images, gaps between its "
     "kernels included."
 )
 
 
 @click.command("bench-train")
 @click.option(
-    "--data", type=_FILE, help="Folder as for train, or any folder with pictures.  [default: demo pictures]"
+    "--data", type=_FILE, help="Folder as for train, or any folder with images.  [default: demo images]"
 )
 @click.option("--pipeline", default="standard", show_default=True, help="A shipped recipe's name, or a file.")
 @click.option("--backbone", default="efficientnet_b0", show_default=True, help="Any timm model.")
 @click.option(
-    "--batch-size", type=click.IntRange(min=1), default=64, show_default=True, help="Pictures per update."
+    "--batch-size", type=click.IntRange(min=1), default=64, show_default=True, help="Images per update."
 )
 @click.option("--loader", default="auto", show_default=True, help="auto, dali, cpu or torchvision.")
 @click.option(
@@ -68,21 +68,21 @@ _EVENTS = (
 def bench_train(
     data: Path | None, seconds: float, repeats: int, baseline: bool, file: Path | None, **options: Any
 ) -> None:
-    """Measure training in images/s: real pictures against one batch kept on the device.
+    """Measure training in images/s: real images against one batch kept on the device.
 
     The table says where the time of a step goes, and the last line what limits.
     """
     if file is not None and not file.resolve().parent.is_dir():
         raise SettingError(f"--json {file}: the folder does not exist; make it first")
     from fastffdi.bench import machine, train_step
-    from fastffdi.cli.pictures import training_pictures
+    from fastffdi.cli.dataset import training_images
     from fastffdi.cli.screen import console
     from fastffdi.cli.turns import turns
 
     how = train_step.Turns(seconds, repeats, baseline)
     screen, facts = console(), machine.facts()
     remarks: list[str] = []
-    manifest, described = training_pictures(data, screen)
+    manifest, described = training_images(data, screen)
     ready = train_step.prepare(_settings(options), manifest, remarks.append)
     screen.print("\n".join([f"data: {described}", *remarks]))
     try:
@@ -115,8 +115,8 @@ def _show(results: Sequence[Result], ready: Experiment, how: Turns, sentence: st
     screen.print(_speeds(title, results))
     screen.print(_phases(results))
     screen.print(_METHOD.format(repeats=how.repeats, seconds=how.seconds))
-    for line, told in ((_TUTORIAL, how.baseline), (_EVENTS, results[0].cuda)):
-        if told:
+    for line, to_loader_error in ((_TUTORIAL, how.baseline), (_EVENTS, results[0].cuda)):
+        if to_loader_error:
             screen.print(line)
     screen.print(sentence)
 
@@ -141,7 +141,7 @@ def _speeds(title: str, results: Sequence[Result]) -> Table:
 def _phases(results: Sequence[Result]) -> Table:
     from rich.table import Table
 
-    from fastffdi.bench.laps import PHASES
+    from fastffdi.bench.phases import PHASES
 
     table = Table(title="a step, in ms, and shares of it", title_justify="left")
     table.add_column("phase")

@@ -10,16 +10,16 @@ import click
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from fastffdi.loaders.cache_plan import Planned
+    from fastffdi.cache.plan import Planned
 
 _FILE = click.Path(path_type=Path)
 
 
 @click.command()
-@click.option("--cache", "folder", type=_FILE, required=True, help="Folder to keep pictures in.")
-@click.option("--data", type=_FILE, help="Folder as for train.  [default: demo pictures]")
+@click.option("--cache", "folder", type=_FILE, required=True, help="Folder to keep images in.")
+@click.option("--data", type=_FILE, help="Folder as for train.  [default: demo images]")
 @click.option(
-    "--pipeline", help="A shipped recipe's name, or a file.  [default: standard; demo for the demo pictures]"
+    "--pipeline", help="A shipped recipe's name, or a file.  [default: standard; demo for the demo images]"
 )
 @click.option(
     "--backbone", default="efficientnet_b0", show_default=True, help="Whose size the recipe may ask for."
@@ -33,16 +33,16 @@ _FILE = click.Path(path_type=Path)
 def cache(
     folder: Path, data: Path | None, pipeline: str | None, backbone: str, threads: int | None, clear: bool
 ) -> None:
-    """Keep on disk what every epoch would decode again: pictures after a recipe's deterministic steps.
+    """Keep on disk what every epoch would decode again: images after a recipe's deterministic steps.
 
     train and predict fill the same folder by themselves with --cache; this does it beforehand, and goes on
-    where it was interrupted. Pictures whose file or recipe has changed are never taken from it.
+    where it was interrupted. Images whose file or recipe has changed are never taken from it.
     """
     if clear:
         _clear(folder)
         return
+    from fastffdi.cache.plan import check_space, estimate
     from fastffdi.cli.screen import console
-    from fastffdi.loaders.cache_plan import check_space, estimate
     from fastffdi.model.device import choose_threads
 
     screen, count = console(), choose_threads(threads)
@@ -51,17 +51,17 @@ def cache(
     check_space(plans)
     _fill(plans, count, screen)
     kept = {plan.folder: plan.there for plan in plans}
-    click.echo(f"{sum(kept.values()):,} pictures in {folder}; next: fastffdi train … --cache {folder}")
+    click.echo(f"{sum(kept.values()):,} images in {folder}; next: fastffdi train … --cache {folder}")
 
 
 def _plans(
     folder: Path, data: Path | None, pipeline: str | None, backbone: str, threads: int, screen: Console
 ) -> list[Planned]:
-    """What is to be kept of the training and of the validation pictures."""
+    """What is to be kept of the training and of the validation images."""
+    from fastffdi.cache.plan import Planned
     from fastffdi.data.layout import find_dataset
-    from fastffdi.loaders.cache_plan import Planned
-    from fastffdi.loaders.feed import Feed
-    from fastffdi.loaders.source import Files
+    from fastffdi.data.source import Files
+    from fastffdi.loaders.planner import BatchPlanner
     from fastffdi.model.backbone import preprocessing
     from fastffdi.recipe import recipe as recipes
 
@@ -74,18 +74,18 @@ def _plans(
         data = builtin_folder(screen)
     dataset, source = find_dataset(data), Files(recipe.decode.scaled)
     parts = (dataset.train, recipe.train), (dataset.val, recipe.eval)
-    feeds = [Feed.over(manifest, steps, 64, threads, source=source) for manifest, steps in parts]
+    planners = [BatchPlanner.over(manifest, steps, 64, threads, source=source) for manifest, steps in parts]
     screen.print(f"data: {dataset.description}")
-    return [Planned.of(feed, folder, threads) for feed in feeds]
+    return [Planned.of(planner, folder, threads) for planner in planners]
 
 
 def _fill(plans: list[Planned], threads: int, screen: Console) -> None:
+    from fastffdi.cache.decoder import fill
     from fastffdi.cli.screen import bar
-    from fastffdi.loaders.cached import fill
 
-    feeds = [plan.open() for plan in plans]
+    planners = [plan.open() for plan in plans]
     with bar(sum(len(plan.sizes) for plan in plans), "storing", screen) as progress:
-        without = sum(fill(feed, threads, progress.advance) for feed in feeds)
+        without = sum(fill(planner, threads, progress.advance) for planner in planners)
     if without:
         screen.print(
             f"no place for {without:,} of them, whose files have grown: every epoch will decode them again, "
@@ -94,7 +94,7 @@ def _fill(plans: list[Planned], threads: int, screen: Console) -> None:
 
 
 def _clear(folder: Path) -> None:
-    from fastffdi.data.cache_folder import amount, clear, stores
+    from fastffdi.cache.folder import amount, clear, stores
 
     count = len(stores(folder))
     freed = clear(folder)

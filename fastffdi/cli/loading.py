@@ -1,4 +1,4 @@
-"""Options about how pictures are loaded, the same for every command that has them."""
+"""Options about how images are loaded, the same for every command that has them."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def loading(command: Callable[..., Any]) -> Callable[..., Any]:
         click.option(
             "--cache",
             type=click.Path(path_type=Path),
-            help="Keep decoded pictures in this folder, and take them from there.",
+            help="Keep decoded images in this folder, and take them from there.",
         ),
         loader_settings,
         click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda or cuda:N."),

@@ -13,14 +13,14 @@ from fastffdi.errors import FastffdiError
 #: Command, where it lives, and its line in --help: kept here so that --help loads no command.
 COMMANDS = {
     "train": ("train", "Train a real/fake classifier."),
-    "predict": ("predict", "Write P(fake) for pictures to a CSV file."),
+    "predict": ("predict", "Write P(fake) for images to a CSV file."),
     "cache": ("cache", "Keep on disk what every epoch would decode again."),
-    "preview": ("preview", "Draw what training would see of the pictures."),
+    "preview": ("preview", "Draw what training would see of the images."),
     "pipelines": ("pipelines", "List the shipped recipes and all steps; print a recipe."),
-    "bench-loader": ("bench_loader", "Measure picture loaders in images/s against torchvision's."),
+    "bench-loader": ("bench_loader", "Measure image loaders in images/s against torchvision's."),
     "bench-train": ("bench_train", "Measure training in images/s, and what a step waits for."),
     "tune": ("tune", "Find the loader's best settings, and write them to a file."),
-    "demo-data": ("demo_data", "Write the demo pictures, in the challenge's layout."),
+    "demo-data": ("demo_data", "Write the demo images, in the challenge's layout."),
     "doctor": ("doctor", "Say what works on this machine, and why the rest does not."),
 }
 
@@ -48,13 +48,13 @@ class _Commands(click.Group):
 @click.option("--debug", is_flag=True, help="Show the traceback of an error.")
 @click.version_option(package_name="fastffdi")
 def cli(debug: bool) -> None:
-    """Train and run real/fake image classifiers; pictures never the bottleneck."""
+    """Train and run real/fake image classifiers; images never the bottleneck."""
 
 
 def main() -> None:
     """Entry point of the `fastffdi` command. Exit code: 0 done, 1 failed, 2 wrong use, 130 interrupted."""
     debug = "--debug" in sys.argv[1:2]
-    # Pillow warns about oddities of pictures that it then decodes as every other program does.
+    # Pillow warns about oddities of images that it then decodes as every other program does.
     warnings.filterwarnings("ignore", module=r"PIL\.")
     try:
         cli.main(prog_name="fastffdi", standalone_mode=False)

@@ -19,11 +19,11 @@ _FILE = click.Path(path_type=Path)
 
 @click.command()
 @click.argument("checkpoint", type=_FILE)
-@click.argument("pictures", nargs=-1, metavar="[FOLDER|FILE...]")
-@click.option("--data", type=_FILE, help="Folder as for train: its validation pictures.")
+@click.argument("images", nargs=-1, metavar="[FOLDER|FILE...]")
+@click.option("--data", type=_FILE, help="Folder as for train: its validation images.")
 @click.option("--labels", type=_FILE, help="Label file with a column img_name; a column target is optional.")
 @click.option(
-    "--images", type=_FILE, help="Folder of the label file's pictures.  [default: the label file's own]"
+    "--images", type=_FILE, help="Folder of the label file's images.  [default: the label file's own]"
 )
 @click.option(
     "-o", "--output", type=_FILE, default="submit.csv", show_default=True, help="CSV file to write."
@@ -32,7 +32,7 @@ _FILE = click.Path(path_type=Path)
 @loading
 def predict(
     checkpoint: Path,
-    pictures: tuple[str, ...],
+    inputs: tuple[str, ...],
     data: Path | None,
     labels: Path | None,
     images: Path | None,
@@ -46,14 +46,14 @@ def predict(
     device: str,
     amp: str,
 ) -> None:
-    """Write img_name,y_pred for pictures, y_pred = P(fake): one row per picture, in the order given.
+    """Write img_name,y_pred for images, y_pred = P(fake): one row per image, in the order given.
 
     CHECKPOINT is a .safetensors file that train wrote; the preprocessing is the one it was trained with.
-    Pictures are a FOLDER (names relative to it), FILEs, --data or --labels.
+    Images are a FOLDER (names relative to it), FILEs, --data or --labels.
     """
     from fastffdi.cli.screen import bar, console
 
-    manifest = _manifest(pictures, data, labels, images)
+    manifest = _manifest(inputs, data, labels, images)
     if output.is_dir():
         raise SettingError(f"--output {output}: is a folder; name the CSV file to write")
     if not output.resolve().parent.is_dir():
@@ -66,21 +66,21 @@ def predict(
     write_csv(output, manifest.names, scores)
     click.echo(f"{len(manifest)} rows in {output}")
     if manifest.labels is not None:
-        from fastffdi.model.metrics import auc
+        from fastffdi.evaluation.metrics import auc
         from fastffdi.training.log import shown
 
         click.echo(f"AUC against the labels given: {shown(auc(manifest.labels, scores))}")
 
 
 def _manifest(
-    pictures: tuple[str, ...], data: Path | None, labels: Path | None, images: Path | None
+    inputs: tuple[str, ...], data: Path | None, labels: Path | None, images: Path | None
 ) -> Manifest:
     from fastffdi.data import layout
     from fastffdi.data.labels import read_labels
 
-    if (data is not None) + (labels is not None) + bool(pictures) != 1:
+    if (data is not None) + (labels is not None) + bool(inputs) != 1:
         raise SettingError(
-            "predict: name the pictures in one way: a FOLDER, FILEs, --data DIR or --labels FILE"
+            "predict: name the images in one way: a FOLDER, FILEs, --data DIR or --labels FILE"
         )
     if images is not None and labels is None:
         raise SettingError("--images: belongs to --labels FILE; give both")
@@ -89,6 +89,6 @@ def _manifest(
     if labels is not None:
         folder = images if images is not None else labels.parent
         return read_labels(labels, folder, targets="optional", duplicates=True)
-    if len(pictures) == 1 and Path(pictures[0]).is_dir():
-        return layout.plain_folder(Path(pictures[0]))
-    return layout.picture_files(pictures)
+    if len(inputs) == 1 and Path(inputs[0]).is_dir():
+        return layout.plain_folder(Path(inputs[0]))
+    return layout.image_files(inputs)

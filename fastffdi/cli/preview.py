@@ -14,10 +14,10 @@ _FORMATS = {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG"}
 
 @click.command()
 @click.option(
-    "--data", type=_FILE, help="Folder as for train, or any folder with pictures.  [default: demo pictures]"
+    "--data", type=_FILE, help="Folder as for train, or any folder with images.  [default: demo images]"
 )
 @click.option(
-    "--pipeline", help="A shipped recipe's name, or a file.  [default: standard; demo for the demo pictures]"
+    "--pipeline", help="A shipped recipe's name, or a file.  [default: standard; demo for the demo images]"
 )
 @click.option(
     "--backbone", default="efficientnet_b0", show_default=True, help="Whose size the recipe may ask for."
@@ -25,7 +25,7 @@ _FORMATS = {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG"}
 @click.option(
     "-o", "--output", type=_FILE, default="sheet.png", show_default=True, help="PNG or JPEG file to write."
 )
-@click.option("--pictures", type=click.IntRange(min=1), default=6, show_default=True, help="Rows.")
+@click.option("--images", type=click.IntRange(min=1), default=6, show_default=True, help="Rows.")
 @click.option(
     "--draws", type=click.IntRange(min=1), default=6, show_default=True, help="Columns: one for each epoch."
 )
@@ -40,7 +40,7 @@ _FORMATS = {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG"}
     help="As for train: a recipe may leave the last unmixed.",
 )
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True)
-@click.option("--steps", "stepwise", is_flag=True, help="Show the pictures after every step.  [default: off]")
+@click.option("--steps", "stepwise", is_flag=True, help="Show the images after every step.  [default: off]")
 @click.option(
     "--eval", "evaluation", is_flag=True, help="Show the recipe's part for evaluation.  [default: off]"
 )
@@ -49,7 +49,7 @@ def preview(
     pipeline: str | None,
     backbone: str,
     output: Path,
-    pictures: int,
+    images: int,
     draws: int,
     epoch: int,
     epochs: int,
@@ -57,28 +57,28 @@ def preview(
     stepwise: bool,
     evaluation: bool,
 ) -> None:
-    """Draw what a recipe makes of pictures: what the model is given with that seed, epoch by epoch.
+    """Draw what a recipe makes of images: what the model is given with that seed, epoch by epoch.
 
-    Pictures are the first that training comes to. Where the recipe mixes pictures in that epoch there is a
+    Images are the first that training comes to. Where the recipe mixes images in that epoch there is a
     second table, with the pairs that it mixes first and their soft labels.
     """
     _check_output(output)
-    from fastffdi.cli.pictures import training_pictures
+    from fastffdi.cli.dataset import training_images
     from fastffdi.cli.screen import console
+    from fastffdi.data.source import Files
     from fastffdi.files import atomic
-    from fastffdi.inference.preview import Preview
-    from fastffdi.inference.sheet import sheet
-    from fastffdi.loaders.source import Files
     from fastffdi.model.backbone import preprocessing
+    from fastffdi.preview.sheet import sheet
+    from fastffdi.preview.tables import Preview
     from fastffdi.recipe import recipe as recipes
     from fastffdi.training.mix import Mixer
 
     name = pipeline or ("demo" if data is None else "standard")
     loaded, own = recipes.load(name), preprocessing(backbone)
     recipe = loaded.resolve(own.size, own.mean, own.std)
-    manifest, described = training_pictures(data, console())
+    manifest, described = training_images(data, console())
     steps = recipe.eval if evaluation else recipe.train
-    view = Preview(manifest, steps, seed, epoch - 1, pictures, Files(recipe.decode.scaled))
+    view = Preview(manifest, steps, seed, epoch - 1, images, Files(recipe.decode.scaled))
     tables = [view.by_step() if stepwise else view.by_epoch(1 if evaluation else draws)]
     mixer = Mixer.of_run(recipe.mix, seed, epochs)
     if mixer is not None and not evaluation and epoch - 1 < mixer.until:
@@ -92,8 +92,6 @@ def preview(
 
 def _check_output(output: Path) -> None:
     if output.suffix.lower() not in _FORMATS:
-        raise SettingError(
-            f"--output {output}: is no picture; name a file that ends in {', '.join(_FORMATS)}"
-        )
+        raise SettingError(f"--output {output}: is no image; name a file that ends in {', '.join(_FORMATS)}")
     if not output.resolve().parent.is_dir():
         raise SettingError(f"--output {output}: there is no folder {output.parent}; make it first")

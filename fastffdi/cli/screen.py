@@ -21,7 +21,7 @@ def console() -> Console:
 
 
 class Bar:
-    """One line of progress over a known number of pictures."""
+    """One line of progress over a known number of images."""
 
     def __init__(self, progress: Progress, total: int, title: str) -> None:
         self._progress, self._total = progress, total
@@ -35,16 +35,16 @@ class Bar:
         self._progress.reset(self._task, description=title, total=self._total, speed="", note="")
 
     def set_total(self, total: int) -> None:
-        """Change how many pictures there are."""
+        """Change how many images there are."""
         self._total = total
         self._progress.update(self._task, total=total)
 
-    def advance(self, pictures: int, note: str | None = None) -> None:
-        """Count some more pictures as done; `note` stands at the end of the line until the next."""
-        self._done += pictures
+    def advance(self, images: int, note: str | None = None) -> None:
+        """Count some more images as done; `note` stands at the end of the line until the next."""
+        self._done += images
         speed = self._done / max(time.perf_counter() - self._began, 1e-9)
         fields: dict[str, Any] = {"speed": f"{speed:.0f} img/s"} | ({} if note is None else {"note": note})
-        self._progress.update(self._task, advance=pictures, **fields)
+        self._progress.update(self._task, advance=images, **fields)
 
 
 @contextmanager
@@ -66,7 +66,7 @@ def bar(total: int, title: str, on: Console) -> Iterator[Bar]:
 
 @contextmanager
 def counted(title: str, on: Console) -> Iterator[_Counter]:
-    """A bar for work that reports (done, total), such as making the demo pictures."""
+    """A bar for work that reports (done, total), such as making the demo images."""
     with bar(0, title, on) as shown:
         yield _Counter(shown)
 

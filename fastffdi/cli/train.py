@@ -24,30 +24,30 @@ _FILE = click.Path(path_type=Path)
 @click.option(
     "--data",
     type=_FILE,
-    help="Folder in the challenge's layout, or with class folders.  [default: demo pictures]",
+    help="Folder in the challenge's layout, or with class folders.  [default: demo images]",
 )
 @click.option("--train-labels", type=_FILE, help="Label file img_name,target, in place of --data.")
-@click.option("--train-images", type=_FILE, help="Its pictures' folder.")
-@click.option("--val-labels", type=_FILE, help="Label file of the validation pictures.")
+@click.option("--train-images", type=_FILE, help="Its images' folder.")
+@click.option("--val-labels", type=_FILE, help="Label file of the validation images.")
 @click.option("--val-images", type=_FILE, help="Their folder.")
 @click.option(
     "--limit",
     type=click.IntRange(min=2),
-    help="Use about N pictures of each split, classes in proportion.  [default: all]",
+    help="Use about N images of each split, classes in proportion.  [default: all]",
 )
 @click.option("--backbone", default="efficientnet_b0", show_default=True, help="Any timm model.")
 @click.option("--weights", type=_FILE, help="Start from this file: safetensors or a state dict.")
 @click.option(
     "--pretrained/--no-pretrained",
     default=None,
-    help="Start from timm's weights.  [default: yes; no for the demo pictures]",
+    help="Start from timm's weights.  [default: yes; no for the demo images]",
 )
 @click.option(
-    "--pipeline", help="A shipped recipe's name, or a file.  [default: standard; demo for the demo pictures]"
+    "--pipeline", help="A shipped recipe's name, or a file.  [default: standard; demo for the demo images]"
 )
 @click.option("--epochs", type=click.IntRange(min=1), default=5, show_default=True)
 @click.option(
-    "--batch-size", type=click.IntRange(min=1), default=64, show_default=True, help="Pictures per update."
+    "--batch-size", type=click.IntRange(min=1), default=64, show_default=True, help="Images per update."
 )
 @click.option(
     "--lr",
@@ -59,7 +59,7 @@ _FILE = click.Path(path_type=Path)
 @click.option(
     "--balance",
     is_flag=True,
-    help="Repeat pictures of the smaller class until classes are equal.  [default: off]",
+    help="Repeat images of the smaller class until classes are equal.  [default: off]",
 )
 @loading
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True)
@@ -142,7 +142,7 @@ def _run(experiment: Experiment, screen: Console) -> None:
     from fastffdi.training.log import line, shown
 
     epochs, output = experiment.settings.epochs, experiment.settings.output
-    with bar(experiment.pictures, f"epoch 1/{epochs}", screen) as progress:
+    with bar(experiment.images, f"epoch 1/{epochs}", screen) as progress:
 
         def advance(done: int, means: dict[str, float] | None) -> None:
             progress.advance(done, None if means is None else f"loss {means['loss']:.3f}")

@@ -34,7 +34,7 @@ _ORIGIN = "The loader's settings for this machine, found by `fastffdi tune`."
 
 @click.command()
 @click.option(
-    "--data", type=_FILE, help="Folder as for train, or any folder with pictures.  [default: demo pictures]"
+    "--data", type=_FILE, help="Folder as for train, or any folder with images.  [default: demo images]"
 )
 @click.option(
     "--pipeline",
@@ -89,13 +89,13 @@ def tune(data: Path | None, output: Path, **options: Any) -> None:
         raise SettingError(f"--output {output}: there is no folder {output.parent}; make it first")
     from fastffdi.bench import machine
     from fastffdi.bench.tune import Search, scaling_hint, tuned
-    from fastffdi.cli.pictures import training_pictures
+    from fastffdi.cli.dataset import training_images
     from fastffdi.cli.screen import console
     from fastffdi.cli.turns import turns
 
     screen, facts = console(), machine.facts()
     recipe = _recipe(options["pipeline"], options["backbone"])
-    manifest, described = training_pictures(data, screen)
+    manifest, described = training_images(data, screen)
     task, sizes = _task(manifest, recipe, options)
     where = f"loader {task.loader} on {task.device}"
     screen.print(f"data: {described}\n{where}, memory cap {task.cap_gib:.1f} GiB")
@@ -121,23 +121,26 @@ def _recipe(pipeline: str, backbone: str) -> Recipe:
 
 
 def _task(manifest: Manifest, recipe: Recipe, options: dict[str, Any]) -> tuple[Task, np.ndarray]:
-    """What to tune, and the sizes of some of the pictures."""
+    """What to tune, and the sizes of some of the images."""
     from fastffdi.bench.memory import available_gib, sample_sizes
     from fastffdi.bench.trial import Task
     from fastffdi.bench.tune import BATCH_SIZE
-    from fastffdi.loaders import choose
-    from fastffdi.loaders.feed import Feed
-    from fastffdi.loaders.source import Files
+    from fastffdi.data.source import Files
+    from fastffdi.loaders import factory
+    from fastffdi.loaders.planner import BatchPlanner
     from fastffdi.model import precision
     from fastffdi.model.device import choose_device, choose_threads
 
     device, threads = choose_device(options["device"]), choose_threads(options["threads"])
-    dtype, kind = precision.choose(options["amp"], device).dtype, choose.choose(options["loader"], device)
+    dtype, kind = (
+        precision.choose(options["amp"], device).dtype,
+        factory.choose_loader(options["loader"], device),
+    )
     source = Files(recipe.decode.scaled)
-    feed = Feed.over(manifest, recipe.train, BATCH_SIZE, threads, shuffle=True, source=source)
+    planner = BatchPlanner.over(manifest, recipe.train, BATCH_SIZE, threads, shuffle=True, source=source)
     cap_gib = options["memory_cap"] or (available_gib() or math.inf) / 2
     size, seconds, repeats = options["batch_size"], options["seconds"], options["repeats"]
-    task = Task(feed, kind, device, dtype, threads, size, cap_gib, seconds, repeats)
+    task = Task(planner, kind, device, dtype, threads, size, cap_gib, seconds, repeats)
     return task, sample_sizes(manifest, threads)
 
 
@@ -149,8 +152,8 @@ def _show(found: Found, task: Task, sentence: str) -> None:
     screen = Console(highlight=False, soft_wrap=True)
     for comparison in found.comparisons:
         screen.print(_table(comparison))
-    told = {**vars(task), "dtype": str(task.dtype).removeprefix("torch."), "noise": NOISE}
-    screen.print(_METHOD.format_map(told))
+    to_loader_error = {**vars(task), "dtype": str(task.dtype).removeprefix("torch."), "noise": NOISE}
+    screen.print(_METHOD.format_map(to_loader_error))
     for line, apt in ((_PACED, any(c.paced for c in found.comparisons)), (_BATCH, task.batch_size is None)):
         if apt:
             screen.print(line)

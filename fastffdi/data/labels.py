@@ -1,7 +1,7 @@
-"""Label files: `img_name,target`, one picture a line.
+"""Label files: `img_name,target`, one image a line.
 
 A million lines are read and checked in about two seconds, so everything here works on whole columns, and
-pictures are looked for by listing the folders concerned, never one by one.
+images are looked for by listing the folders concerned, never one by one.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ _LABELS = {"0": 0, "1": 1, "0.0": 0, "1.0": 1}  # the last two: what pandas writ
 def read_labels(
     file: Path, images: Path, *, targets: Literal["required", "optional"], duplicates: bool
 ) -> Manifest:
-    """Read the CSV `file` (columns `img_name`, `target`; 0 = real, 1 = fake) of pictures below `images`.
+    """Read the CSV `file` (columns `img_name`, `target`; 0 = real, 1 = fake) of images below `images`.
 
     Other columns are ignored, as are blank lines at the end. If `targets` is "optional" and there is no
     `target` column, labels are None.
@@ -35,12 +35,12 @@ def read_labels(
     Raises DataError, one line that says where, what and what to do: for a file or folder that is not
     there, a missing column, a file that lists nothing, the first line with an empty name, with a target
     other than 0 and 1, or with a name that leaves `images`, for names on several lines unless
-    `duplicates`, for pictures that do not exist.
+    `duplicates`, for images that do not exist.
     """
     if not file.is_file():
         raise DataError(f"{file}: no such label file; give a CSV file with the header img_name,target")
     if not images.is_dir():
-        raise DataError(f"{images}: no such image folder; give the folder with the pictures {file} lists")
+        raise DataError(f"{images}: no such image folder; give the folder with the images {file} lists")
     names, words, line = _read(file, targets)
     _refuse(file, line, np.flatnonzero(names == ""), lambda _: "the name is empty; add it or delete the line")
     labels = None if words is None else _labels(file, line, words)
@@ -75,14 +75,14 @@ def _read(file: Path, targets: str) -> tuple[np.ndarray, np.ndarray | None, int]
     except (pd.errors.ParserError, csv.Error) as error:
         what = " ".join(str(error).split()).removeprefix("Error tokenizing data. C error: ")
         what = re.sub(r"row (\d+)", lambda row: f"line {int(row[1]) + 1}", what)  # pandas counts from 0
-        raise DataError(f"{file}: not CSV ({what}); write one line NAME,TARGET for each picture") from None
+        raise DataError(f"{file}: not CSV ({what}); write one line NAME,TARGET for each image") from None
     except OSError as error:
         raise DataError(f"{file}: cannot be read ({error.strerror}); check the file's permissions") from None
     count = len(names)
     while count and not names[count - 1].strip() and (words is None or not words[count - 1].strip()):
         count -= 1
     if not count:
-        raise DataError(f"{file}: lists no pictures; add one line NAME,TARGET for each")
+        raise DataError(f"{file}: lists no images; add one line NAME,TARGET for each")
     return names[:count], None if words is None else words[:count], line
 
 
@@ -112,7 +112,7 @@ def _read_rows(text: TextIO, header: list[str], line: int) -> tuple[np.ndarray, 
         usecols=columns,
         index_col=False,
         dtype=object,
-        na_filter=False,  # a picture may be called NA
+        na_filter=False,  # an image may be called NA
         skip_blank_lines=False,  # rows must tell their line
     )
     names, *words = (table[column].to_numpy() for column in columns)
@@ -152,7 +152,7 @@ def _check_present(file: Path, names: np.ndarray, wanted: set[str], root: str, f
     for folder in folders:
         _strike_present(wanted, root, folder)
     if wanted:
-        what = f"{len(wanted)} of {given} pictures are not in {root}"
+        what = f"{len(wanted)} of {given} images are not in {root}"
         shown = first_three(name for name in names if name in wanted)
         raise DataError(f"{file}: {what} ({shown}); add them or delete their lines")
 

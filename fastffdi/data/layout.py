@@ -2,8 +2,8 @@
 
 Label files, in the folder itself or in its `phase1/`: the challenge's layout,
 
-    trainset_label.txt (or train_label.txt)    pictures in trainset/
-    valset_label.txt   (or val_label.txt)      pictures in valset/
+    trainset_label.txt (or train_label.txt)    images in trainset/
+    valset_label.txt   (or val_label.txt)      images in valset/
 
 or class folders:
 
@@ -49,9 +49,9 @@ class Dataset:
     description: str
 
     def limit(self, n: int, seed: int) -> Dataset:
-        """About `n` pictures of each split, classes in proportion; see Manifest.limit."""
+        """About `n` images of each split, classes in proportion; see Manifest.limit."""
         train, val = self.train.limit(n, seed), self.val.limit(n, seed)
-        what = f"{self.description}; limited to {len(train)} and {len(val)} pictures"
+        what = f"{self.description}; limited to {len(train)} and {len(val)} images"
         return Dataset(train, val, what)
 
 
@@ -66,7 +66,7 @@ def find_dataset(folder: Path) -> Dataset:
 
 
 def label_files(train_labels: Path, train_images: Path, val_labels: Path, val_images: Path) -> Dataset:
-    """The splits of two label files, each with the folder of its pictures.
+    """The splits of two label files, each with the folder of its images.
 
     Raises DataError as `find_dataset` does.
     """
@@ -89,24 +89,24 @@ def find_validation(folder: Path) -> Manifest:
 
 
 def plain_folder(folder: Path) -> Manifest:
-    """All pictures below `folder` (by extension, any case), names relative to it, sorted, without labels.
+    """All images below `folder` (by extension, any case), names relative to it, sorted, without labels.
 
     Raises DataError when the folder is absent or holds none.
     """
     _check_folder(folder)
-    names = sorted(_pictures(folder, ""))
+    names = sorted(_images(folder, ""))
     if not names:
-        raise DataError(f"{folder}: no pictures ({_extensions()}); {_holds(folder)}")
+        raise DataError(f"{folder}: no images ({_extensions()}); {_holds(folder)}")
     return Manifest(os.path.abspath(folder), _column(names))
 
 
-def picture_files(files: Sequence[str]) -> Manifest:
+def image_files(files: Sequence[str]) -> Manifest:
     """The files themselves, names exactly as typed, relative to the current folder, without labels.
 
     Raises DataError for no files, or for names that are no files.
     """
     if not files:
-        raise DataError("no pictures given; name at least one file or folder")
+        raise DataError("no images given; name at least one file or folder")
     missing = [file for file in files if not os.path.isfile(file)]
     if missing:
         what = f"{len(missing)} of {len(files)} files do not exist ({first_three(missing)})"
@@ -139,10 +139,10 @@ def _class_folders(folder: Path, split: _Split) -> Manifest:
     classes = _classes(folder, split)
     if not classes:
         raise DataError(_not_found(folder, split))
-    found = sorted((name, label) for place, label in classes for name in _pictures(folder, place))
+    found = sorted((name, label) for place, label in classes for name in _images(folder, place))
     if not found:
         places = " and ".join(place.rstrip("/") for place, _ in classes)
-        raise DataError(f"{folder}: no pictures ({_extensions()}) in {places}; add some")
+        raise DataError(f"{folder}: no images ({_extensions()}) in {places}; add some")
     labels = np.array([label for _, label in found], np.int64)
     return Manifest(os.path.abspath(folder), _column([name for name, _ in found]), labels)
 
@@ -164,8 +164,8 @@ def _folders(folder: Path) -> list[str]:
         return [entry.name for entry in entries if entry.is_dir()]
 
 
-def _pictures(root: Path, below: str) -> Iterator[str]:
-    """Names, relative to `root`, of the pictures in `below` ("" or with a last slash), at any depth."""
+def _images(root: Path, below: str) -> Iterator[str]:
+    """Names, relative to `root`, of the images in `below` ("" or with a last slash), at any depth."""
     folders, seen = [below], set()
     while folders:
         here = folders.pop()
@@ -196,7 +196,7 @@ def _listing(folder: Path) -> Iterator[Iterator[os.DirEntry[str]]]:
 def _check_folder(folder: Path) -> None:
     if not folder.is_dir():
         what = "is a file, not a folder" if folder.exists() else "no such folder"
-        raise DataError(f"{folder}: {what}; give the folder that holds the pictures")
+        raise DataError(f"{folder}: {what}; give the folder that holds the images")
 
 
 def _not_found(folder: Path, split: _Split) -> str:
@@ -221,7 +221,7 @@ def _extensions() -> str:
 
 def _summary(rows: Manifest) -> str:
     real, fake = rows.class_counts().values()
-    return f"{len(rows)} pictures ({real} real, {fake} fake)"
+    return f"{len(rows)} images ({real} real, {fake} fake)"
 
 
 def _column(names: Sequence[str]) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""The rows of a data set: which pictures, and what they are."""
+"""The rows of a data set: which images, and what they are."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from fastffdi.data.probe import picture_sizes
+from fastffdi.data.headers import image_sizes
 
 LABELS = ("real", "fake")  # label 0, label 1
 
 
 @dataclass(frozen=True, eq=False)
 class Manifest:
-    """N pictures below one folder, column by column: a million rows must stay cheap.
+    """N images below one folder, column by column: a million rows must stay cheap.
 
     root    absolute folder the names are relative to
     names   (N,) object array of str, exactly as the user wrote them
@@ -61,7 +61,7 @@ class Manifest:
         return self.take(np.sort(np.concatenate(drawn)))
 
     def class_counts(self) -> dict[int, int]:
-        """Pictures of each label, {0: real, 1: fake}; empty when labels are not known."""
+        """Images of each label, {0: real, 1: fake}; empty when labels are not known."""
         if self.labels is None:
             return {}
         return dict(enumerate(np.bincount(self.labels, minlength=len(LABELS)).tolist()))
@@ -69,8 +69,8 @@ class Manifest:
     def with_sizes(self, threads: int) -> Manifest:
         """The same rows with `sizes`, probed by `threads` threads unless they are there already.
 
-        Raises UndecodablePicture for the first that is no picture.
+        Raises UndecodableImage for the first that is no image.
         """
         if self.sizes is not None:
             return self
-        return replace(self, sizes=picture_sizes(self.paths(), threads, self.root))
+        return replace(self, sizes=image_sizes(self.paths(), threads, self.root))

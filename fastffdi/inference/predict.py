@@ -1,4 +1,4 @@
-"""From a checkpoint and pictures to P(fake), and to the challenge's CSV."""
+"""From a checkpoint and images to P(fake), and to the challenge's CSV."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from pathlib import Path
 
 import numpy as np
 
+from fastffdi.cache.plan import cached, loader_for
 from fastffdi.data.manifest import Manifest
+from fastffdi.data.source import Files
 from fastffdi.files import atomic
 from fastffdi.inference.scoring import Scorer
-from fastffdi.loaders import choose as loaders
-from fastffdi.loaders.cache_plan import cached, loader_for
-from fastffdi.loaders.feed import Feed
+from fastffdi.loaders import factory
+from fastffdi.loaders.planner import BatchPlanner
 from fastffdi.loaders.settings import UNTUNED, LoaderSettings, Tuned
-from fastffdi.loaders.source import Files
 from fastffdi.model import checkpoint, precision
 from fastffdi.model.device import choose_device, choose_threads
 from fastffdi.recipe.recipe import Recipe, parse
@@ -25,7 +25,7 @@ from fastffdi.render.device.stage import DeviceStage
 
 @dataclass(frozen=True)
 class Predictor:
-    """A trained model and its own preprocessing, ready for pictures."""
+    """A trained model and its own preprocessing, ready for images."""
 
     scorer: Scorer
     recipe: Recipe
@@ -35,13 +35,15 @@ class Predictor:
     cache: Path | None = None
 
     def __call__(self, manifest: Manifest, progress: Callable[[int], None] | None = None) -> np.ndarray:
-        """(N,) float64 P(fake) in the manifest's order. Raises UndecodablePicture."""
+        """(N,) float64 P(fake) in the manifest's order. Raises UndecodableImage."""
         source = Files(self.recipe.decode.scaled)
-        feed = Feed.over(manifest, self.recipe.eval, self.batch_size, self.settings.threads, source=source)
+        planner = BatchPlanner.over(
+            manifest, self.recipe.eval, self.batch_size, self.settings.threads, source=source
+        )
         if self.cache is not None:
-            (feed,) = cached([feed], self.cache, self.settings.threads)
+            (planner,) = cached([planner], self.cache, self.settings.threads)
         device = self.scorer.stage.device
-        with closing(loaders.build(self.loader, feed, self.settings, device)) as loader:
+        with closing(factory.build_loader(self.loader, planner, self.settings, device)) as loader:
             return self.scorer(loader, len(manifest), progress)
 
 
@@ -62,7 +64,7 @@ def restore(
     """
     place = choose_device(device)
     numbers = precision.choose(amp, place)
-    kind = loaders.choose(loader if cache is None else loader_for(loader), place, process)
+    kind = factory.choose_loader(loader if cache is None else loader_for(loader), place, process)
     described, model = checkpoint.restore(path)
     # Its steps for training may name functions; they are not run here.
     recipe = parse(described.recipe, str(path), code=True)
@@ -72,7 +74,7 @@ def restore(
 
 
 def write_csv(path: Path, names: np.ndarray, scores: np.ndarray) -> None:
-    """Write `img_name,y_pred`, one row per picture in order, names as given; the file is whole or absent."""
+    """Write `img_name,y_pred`, one row per image in order, names as given; the file is whole or absent."""
     import pandas as pd
 
     with atomic(path) as part:

@@ -1,4 +1,4 @@
-"""P(fake) for every picture of a loader."""
+"""P(fake) for every image of a loader."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from fastffdi.render.device.stage import DeviceStage
 
 @dataclass(frozen=True)
 class Scorer:
-    """A model and how its pictures and numbers are to be prepared."""
+    """A model and how its images and numbers are to be prepared."""
 
     model: nn.Module
     stage: DeviceStage
@@ -24,11 +24,11 @@ class Scorer:
 
     @torch.inference_mode()
     def __call__(
-        self, loader: Loader, pictures: int, progress: Callable[[int], None] | None = None
+        self, loader: Loader, count: int, progress: Callable[[int], None] | None = None
     ) -> np.ndarray:
-        """(pictures,) float64 P(fake) by row, whatever order the loader has; NaN for rows it left out.
+        """(images,) float64 P(fake) by row, whatever order the loader has; NaN for rows it left out.
 
-        `progress` gets the number of pictures of each batch. Batches of several views are averaged.
+        `progress` gets the number of images of each batch. Batches of several views are averaged.
         """
         self.model.eval()
         rows, scores = [], []
@@ -42,7 +42,7 @@ class Scorer:
             rows.append(batch.rows)
             if progress is not None:
                 progress(len(batch))
-        out = np.full(pictures, np.nan)
+        out = np.full(count, np.nan)
         if rows:
             out[np.concatenate(rows)] = torch.cat(scores).double().cpu().numpy()
         return out

@@ -14,17 +14,17 @@ from fastffdi.recipe.kernels import Program
 
 @dataclass(frozen=True)
 class Batch:
-    """One batch of pictures; it belongs to its consumer, and no loader writes to it again.
+    """One batch of images; it belongs to its consumer, and no loader writes to it again.
 
     images   (N·views, H, W, 3) uint8, rows first; float32 and already normalised from the stock loader
     labels   (N,) int64: 0 real, 1 fake, −1 unknown
     rows     (N,) int64 into the manifest
     repeats  (N,) int64: how often the row has come before in this epoch
-    valid    (N,) bool: False where a picture is a placeholder
-    epoch    the epoch the pictures were planned for
+    valid    (N,) bool: False where an image is a placeholder
+    epoch    the epoch the images were planned for
     program  the kernels and this batch's parameters
-    done     how many of the program's kernels the pictures have behind them
-    views    pictures per row
+    done     how many of the program's kernels the images have behind them
+    views    images per row
     """
 
     images: torch.Tensor
@@ -48,7 +48,7 @@ class Loader(Protocol):
         """Batches in an epoch."""
 
     def epoch(self, epoch: int, start: int = 0) -> Iterator[Batch]:
-        """The batches of an epoch from number `start` on. Raises UndecodablePicture."""
+        """The batches of an epoch from number `start` on. Raises UndecodableImage."""
 
     def close(self) -> None:
         """Free threads, processes and pipelines; the loader cannot be used again."""

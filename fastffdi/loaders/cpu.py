@@ -11,16 +11,16 @@ import cv2
 import numpy as np
 import torch
 
+from fastffdi.data.source import Source
 from fastffdi.errors import FastffdiError, RunError
 from fastffdi.loaders.batch import Batch
-from fastffdi.loaders.feed import Feed, Work
-from fastffdi.loaders.source import Source
+from fastffdi.loaders.planner import BatchPlan, BatchPlanner
 from fastffdi.recipe.kernels import Program
-from fastffdi.recipe.lowering import picture_size
+from fastffdi.recipe.lowering import image_size
 from fastffdi.render.cpu.renderer import can_render, render_into
 from fastffdi.render.split import cut
 
-#: Pictures a thread takes at a time: few enough to share out a batch evenly, enough to hide the hand-over.
+#: Images a thread takes at a time: few enough to share out a batch evenly, enough to hide the hand-over.
 _SPAN = 8
 
 
@@ -28,26 +28,26 @@ class CpuLoader:
     """Decodes and renders in threads, a few batches ahead.
 
     feed      the batches
-    threads   how many pictures are worked on at once
+    threads   how many images are worked on at once
     beyond    render past the sizing point (right when the model is on the CPU as well)
     pinned    give images in page-locked memory, for asynchronous copies to CUDA
     ahead     batches rendered before they are asked for
-    allocate  gives memory (n, H, W, 3) uint8 for n pictures, batch by batch in their order. None: memory that
+    allocate  gives memory (n, H, W, 3) uint8 for n images, batch by batch in their order. None: memory that
               no other batch has
     """
 
     def __init__(
         self,
-        feed: Feed,
+        planner: BatchPlanner,
         threads: int,
         beyond: bool = True,
         pinned: bool = False,
         ahead: int = 2,
         allocate: Callable[[int], torch.Tensor] | None = None,
     ) -> None:
-        self.feed = feed
-        self._cut, self._size = reach(feed, beyond)
-        self._begun = feed.begun
+        self.planner = planner
+        self._cut, self._size = reach(planner, beyond)
+        self._begun = planner.begun
         self._pinned, self._ahead = pinned, ahead
         self._allocate = allocate
         cv2.setNumThreads(0)
@@ -55,13 +55,13 @@ class CpuLoader:
         self._pool = ThreadPoolExecutor(threads, "fastffdi-cpu", _use_one_core, (everyone,))
 
     def __len__(self) -> int:
-        return len(self.feed)
+        return len(self.planner)
 
     def epoch(self, epoch: int, start: int = 0) -> Generator[Batch, None, None]:
         """See Loader.epoch. When an epoch is given up, or fails, no thread is at work on it any more."""
         ahead: deque[_Rendering] = deque()
         try:
-            for work in self.feed.epoch(epoch, start):
+            for work in self.planner.epoch(epoch, start):
                 ahead.append(self._begin(work))
                 if len(ahead) > self._ahead:
                     yield self._finish(ahead.popleft())
@@ -74,11 +74,11 @@ class CpuLoader:
     def close(self) -> None:
         self._pool.shutdown(cancel_futures=True)
 
-    def _begin(self, work: Work) -> _Rendering:
+    def _begin(self, work: BatchPlan) -> _Rendering:
         n = len(work.rows)
         images = self._empty(n) if self._allocate is None else self._allocate(n)
         program = Program(work.program.kernels[: self._cut])
-        source, rows, paths = self.feed.source, work.rows.tolist(), self.feed.manifest.paths(work.rows)
+        source, rows, paths = self.planner.source, work.rows.tolist(), self.planner.manifest.paths(work.rows)
         spans = [slice(first, first + _SPAN) for first in range(0, n, _SPAN)]
         futures = [
             self._pool.submit(_render_span, source, rows, paths, program, self._begun, span, images.numpy())
@@ -86,8 +86,8 @@ class CpuLoader:
         ]
         return _Rendering(work, images, futures)
 
-    def _empty(self, pictures: int) -> torch.Tensor:
-        return torch.empty((pictures, *self._size, 3), dtype=torch.uint8, pin_memory=self._pinned)
+    def _empty(self, count: int) -> torch.Tensor:
+        return torch.empty((count, *self._size, 3), dtype=torch.uint8, pin_memory=self._pinned)
 
     def _finish(self, rendering: _Rendering) -> Batch:
         try:
@@ -96,13 +96,13 @@ class CpuLoader:
         except BaseException:
             rendering.cancel()
             raise
-        return self.feed.batch(rendering.work, rendering.images, self._cut)
+        return self.planner.batch(rendering.work, rendering.images, self._cut)
 
 
 class _Rendering:
     """A batch that threads are at work on."""
 
-    def __init__(self, work: Work, images: torch.Tensor, futures: list[Future[None]]) -> None:
+    def __init__(self, work: BatchPlan, images: torch.Tensor, futures: list[Future[None]]) -> None:
         self.work, self.images, self.futures = work, images, futures
 
     def cancel(self) -> None:
@@ -110,14 +110,14 @@ class _Rendering:
         wait([future for future in self.futures if not future.cancel()])
 
 
-def reach(feed: Feed, beyond: bool) -> tuple[int, tuple[int, int]]:
-    """How many kernels of a feed's programs the cpu loader renders, and its pictures' height and width then.
+def reach(planner: BatchPlanner, beyond: bool) -> tuple[int, tuple[int, int]]:
+    """How many kernels of a feed's programs the cpu loader renders, and its images' height and width then.
 
-    `beyond` is CpuLoader's. Raises RecipeError where it cannot bring all pictures to one size.
+    `beyond` is CpuLoader's. Raises RecipeError where it cannot bring all images to one size.
     """
-    program = feed.outline
-    done = max(feed.begun, cut(program, can_render, "cpu", beyond))
-    return done, picture_size(Program(program.kernels[:done]))
+    program = planner.template
+    done = max(planner.begun, cut(program, can_render, "cpu", beyond))
+    return done, image_size(Program(program.kernels[:done]))
 
 
 def _render_span(

@@ -1,4 +1,4 @@
-"""How a loader works: what may be tuned to a machine, since it changes no picture."""
+"""How a loader works: what may be tuned to a machine, since it changes no image."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ class LoaderSettings:
     threads          decoding threads; worker processes for torchvision
     prefetch         batches made before they are asked for; torchvision keeps its own number
     process          cpu: the threads live in a process of their own. None: where the model is on CUDA
-    hw_decoder_load  dali on a GPU: share of pictures for the hardware decoder, 0 to 1. None: DALI decides;
-                     with 0 the pictures do not depend on how they are batched
+    hw_decoder_load  dali on a GPU: share of images for the hardware decoder, 0 to 1. None: DALI decides;
+                     with 0 the images do not depend on how they are batched
     """
 
     threads: int
@@ -35,7 +35,7 @@ class LoaderSettings:
 class Tuned:
     """What a file of loader settings says; None where it says nothing.
 
-    `batch_size` is pictures per batch, the others are as in LoaderSettings. An option on the command line
+    `batch_size` is images per batch, the others are as in LoaderSettings. An option on the command line
     wins over the file, the file over defaults.
     """
 

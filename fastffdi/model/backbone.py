@@ -1,4 +1,4 @@
-"""Backbones: timm models with two logits, and what each expects of its pictures."""
+"""Backbones: timm models with two logits, and what each expects of its images."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def build(
     weights: Path | None = None,
     say: Callable[[str], None] | None = None,
 ) -> nn.Module:
-    """A timm model with logits (N, 2) for pictures (N, 3, H, W), in channels_last memory, on the CPU.
+    """A timm model with logits (N, 2) for images (N, 3, H, W), in channels_last memory, on the CPU.
 
     `weights`, if given, takes the place of timm's pretrained weights; `say` receives the sentence of
     `load_weights`. Raises SettingError for an unknown name, weights that are not published, cannot be
@@ -73,16 +73,16 @@ def build(
 
 
 def check_input(model: nn.Module, size: tuple[int, int]) -> None:
-    """Raise SettingError if the model refuses pictures of `size` (height, width), by trying one.
+    """Raise SettingError if the model refuses images of `size` (height, width), by trying one.
 
-    The recipe's picture size is law: no backbone is silently rebuilt for another size.
+    The recipe's image size is law: no backbone is silently rebuilt for another size.
     """
     parameter = next(model.parameters())
-    picture = torch.zeros(1, 3, *size, device=parameter.device, dtype=parameter.dtype)
+    image = torch.zeros(1, 3, *size, device=parameter.device, dtype=parameter.dtype)
     training = model.training
     try:
         with torch.no_grad():
-            shape = tuple(model.eval()(picture).shape)
+            shape = tuple(model.eval()(image).shape)
     except (AssertionError, RuntimeError, ValueError, IndexError) as error:
         raise SettingError(_refused(model, size, _first_line(error))) from error
     finally:
@@ -97,13 +97,13 @@ def _refused(model: nn.Module, size: tuple[int, int], reason: str) -> str:
     wanted = config.get("input_size")
     wants = f"it wants {wanted[1]}x{wanted[2]}; " if wanted else ""
     return (
-        f"backbone '{name}' refuses the recipe's pictures of {size[0]}x{size[1]} ({reason}); "
+        f"backbone '{name}' refuses the recipe's images of {size[0]}x{size[1]} ({reason}); "
         f"{wants}write 'size: backbone' in the recipe, or take another backbone"
     )
 
 
 def _published(name: str) -> dict[str, Any]:
-    """What timm publishes about the name: where its weights are, and what pictures they were made from."""
+    """What timm publishes about the name: where its weights are, and what images they were made from."""
     import timm
     from timm.models import get_pretrained_cfg
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from fastffdi.errors import RecipeError
 from fastffdi.recipe.kernels import Normalize, Program, Python
-from fastffdi.recipe.lowering import outline, same_size, sizes_along, sizing_point
+from fastffdi.recipe.lowering import same_size, sizes_along, sizing_point, template
 from fastffdi.recipe.steps.base import Step, TooSmall
 
 
@@ -16,10 +16,10 @@ def check(steps: Sequence[Step], source: str) -> None:
     """Raise RecipeError where resolved steps do not go together; `source` names their list in errors."""
     _check_normalize(steps, source)
     _check_sizes(steps, source)
-    program = outline(steps)
+    program = template(steps)
     if sizing_point(program) is None:
         raise RecipeError(
-            f"{source}: no step brings all pictures to one size; add for example center_crop: {{size: 224}}"
+            f"{source}: no step brings all images to one size; add for example center_crop: {{size: 224}}"
         )
     _check_views(steps, source)
     _check_python(program, source)
@@ -38,7 +38,7 @@ def _check_normalize(steps: Sequence[Step], source: str) -> None:
 
 
 def _check_sizes(steps: Sequence[Step], source: str) -> None:
-    """Every step is given pictures that are large enough for it, and none undoes that all have one size."""
+    """Every step is given images that are large enough for it, and none undoes that all have one size."""
     along = sizes_along(steps)
     size, maker = next(along), ""
     for k, step in enumerate(steps):
@@ -50,7 +50,7 @@ def _check_sizes(steps: Sequence[Step], source: str) -> None:
             raise RecipeError(f"{source}: {step.name()}: {error}") from None
         if same_size(size) and not same_size(after):
             raise RecipeError(
-                f"{source}[{k}]: {step.name()}: all pictures are {_shown(size)} before it and must stay so, "
+                f"{source}[{k}]: {step.name()}: all images are {_shown(size)} before it and must stay so, "
                 "but its steps leave some of another size"
             )
         if not np.array_equal(size, after):
@@ -58,29 +58,29 @@ def _check_sizes(steps: Sequence[Step], source: str) -> None:
 
 
 def _too_small(error: TooSmall, size: np.ndarray, maker: str) -> str:
-    """The reason, by the step that made the size where it is the same for all pictures."""
+    """The reason, by the step that made the size where it is the same for all images."""
     if not maker or not same_size(size):
         return str(error)
-    text = str(error).replace(f"a picture of {_shown(size)}", f"the {_shown(size)} that {maker} gives")
+    text = str(error).replace(f"an image of {_shown(size)}", f"the {_shown(size)} that {maker} gives")
     return text.replace("or resize first", "or change one of the two")
 
 
 def _check_views(steps: Sequence[Step], source: str) -> None:
-    """Several views are made once, of pictures that all have one size."""
+    """Several views are made once, of images that all have one size."""
     places = [k for k, step in enumerate(steps) if step.views > 1]
     for k in places:
         line = f"{source}[{k}]: {steps[k].name()}"
         if k > places[0]:
             raise RecipeError(f"{line}: {steps[places[0]].name()} makes views already; leave one of them out")
-        if sizing_point(outline(steps[:k])) is None:
-            raise RecipeError(f"{line}: not all pictures have one size yet; put a resize or crop before it")
+        if sizing_point(template(steps[:k])) is None:
+            raise RecipeError(f"{line}: not all images have one size yet; put a resize or crop before it")
 
 
 def _check_python(program: Program, source: str) -> None:
-    """A function is given a whole batch, of pictures that all have one size."""
+    """A function is given a whole batch, of images that all have one size."""
     if any(isinstance(kernel, Python) for kernel in program.kernels[: sizing_point(program)]):
         raise RecipeError(
-            f"{source}: python: not all pictures have one size yet; put a resize or crop before it"
+            f"{source}: python: not all images have one size yet; put a resize or crop before it"
         )
 
 

@@ -1,4 +1,4 @@
-"""The decode block of a recipe: how picture files become pixels."""
+"""The decode block of a recipe: how image files become pixels."""
 
 from __future__ import annotations
 
@@ -8,16 +8,16 @@ from typing import Any
 from fastffdi.errors import RecipeError
 from fastffdi.recipe.block import read_block
 from fastffdi.recipe.kernels import Resize
-from fastffdi.recipe.lowering import outline
+from fastffdi.recipe.lowering import template
 from fastffdi.recipe.steps.base import Step, flag, param
 
 
 @dataclass(frozen=True)
 class Decode:
-    """How picture files become pixels, in training and evaluation.
+    """How image files become pixels, in training and evaluation.
 
     scaled  the cpu loader may decode JPEGs at 1/2, 1/4 or 1/8 of their size where that still is at least what
-            the resize asks for: several times faster for camera pictures, and other pixels (docs/parity.md)
+            the resize asks for: several times faster for camera images, and other pixels (docs/parity.md)
     """
 
     scaled: bool = param(flag, False)
@@ -29,9 +29,9 @@ def read_decode(data: Any, source: str) -> Decode:
 
 
 def check_decode(decode: Decode, steps: tuple[Step, ...], source: str) -> None:
-    """Raise RecipeError where resolved steps, named by `source`, do not say how large a picture must be."""
-    if decode.scaled and not isinstance(outline(steps).kernels[0], Resize):
+    """Raise RecipeError where resolved steps, named by `source`, do not say how large an image must be."""
+    if decode.scaled and not isinstance(template(steps).kernels[0], Resize):
         raise RecipeError(
             f"{source}[0]: {steps[0].name()}: decode: {{scaled: true}} must be told by the first step how "
-            "large a picture has to be; begin with resize or random_resized_crop, or take the block out"
+            "large an image has to be; begin with resize or random_resized_crop, or take the block out"
         )

@@ -1,7 +1,7 @@
 """Fusion: two kernels in a row as one, where no rounding lies between them.
 
 Window and Flip are maps of indices: they fuse with each other and into the region of a Resize without
-changing a pixel, but that to resize a mirrored picture may round otherwise than to mirror a resized one.
+changing a pixel, but that to resize a mirrored image may round otherwise than to mirror a resized one.
 Tables fuse exactly. Consecutive warps are defined as one interpolation. A Matrix fuses with nothing, not even
 with Normalize: every kernel before Normalize rounds and clamps to uint8, which one product would not do.
 """
@@ -17,8 +17,8 @@ import numpy as np
 from fastffdi.recipe.kernels import Flip, Kernel, Resize, Table, Warp, Window
 
 
-def joined(kernels: Sequence[Kernel], size: np.ndarray, apart: int = 0) -> tuple[Kernel, ...]:
-    """The kernels for pictures of height, width `size` (N, 2), each fused with the next where they can be.
+def fuse(kernels: Sequence[Kernel], size: np.ndarray, apart: int = 0) -> tuple[Kernel, ...]:
+    """The kernels for images of height, width `size` (N, 2), each fused with the next where they can be.
 
     The first `apart` of them stay by themselves: what would be fused across that place is left in two, and
     everything else as it is without, so that no pixel depends on it.
@@ -27,7 +27,7 @@ def joined(kernels: Sequence[Kernel], size: np.ndarray, apart: int = 0) -> tuple
     begins: list[int] = []  # the first kernel in each
     sizes = [size]  # in front of each kernel
     for place, kernel in enumerate(kernels):
-        both = fused(whole[-1], kernel, sizes[begins[-1]]) if whole else None
+        both = fuse_pair(whole[-1], kernel, sizes[begins[-1]]) if whole else None
         if both is None:
             whole.append(kernel)
             begins.append(place)
@@ -37,15 +37,15 @@ def joined(kernels: Sequence[Kernel], size: np.ndarray, apart: int = 0) -> tuple
     if 0 < apart < len(kernels) and apart not in begins:
         one = bisect.bisect(begins, apart) - 1
         begin, end = [*begins, len(kernels)][one : one + 2]
-        parts = joined(kernels[begin:apart], sizes[begin]), joined(kernels[apart:end], sizes[apart])
+        parts = fuse(kernels[begin:apart], sizes[begin]), fuse(kernels[apart:end], sizes[apart])
         whole[one : one + 1] = [*parts[0], *parts[1]]
     return tuple(whole)
 
 
-def fused(first: Kernel, then: Kernel, size: np.ndarray) -> Kernel | None:
-    """One kernel that does both to pictures of height, width `size` (N, 2), or None.
+def fuse_pair(first: Kernel, then: Kernel, size: np.ndarray) -> Kernel | None:
+    """One kernel that does both to images of height, width `size` (N, 2), or None.
 
-    Which kernels fuse does not depend on the parameters of single pictures.
+    Which kernels fuse does not depend on the parameters of single images.
     """
     match first, then:
         case Flip(), Flip():
@@ -91,19 +91,19 @@ def _flipped(window: Window, flip: Flip) -> Window:
 
 
 def _mirrored(window: Window, flip: Flip, size: np.ndarray) -> np.ndarray:
-    """Where the window begins (N, 2) in pictures of `size` that are not flipped yet."""
+    """Where the window begins (N, 2) in images of `size` that are not flipped yet."""
     turned = np.stack([flip.vertical, flip.horizontal], axis=1)
     return np.where(turned, size - window.start - window.size, window.start).astype(np.int32)
 
 
 def _region(window: Window, size: np.ndarray) -> np.ndarray:
-    """The window as a region (N, 4) float64, fractions of the picture, with its ends swapped for flips."""
+    """The window as a region (N, 4) float64, fractions of the image, with its ends swapped for flips."""
     ends = np.concatenate([window.start, window.start + window.size], axis=1) / np.tile(size, (1, 2))
     return _turned(ends, _flip_of(window))
 
 
 def _within(outer: np.ndarray, inner: np.ndarray) -> np.ndarray:
-    """The region (N, 4) float32 that is `inner` in the picture that `outer` is in a larger one."""
+    """The region (N, 4) float32 that is `inner` in the image that `outer` is in a larger one."""
     start, extent = outer[:, :2], outer[:, 2:] - outer[:, :2]
     return (np.tile(start, (1, 2)) + inner * np.tile(extent, (1, 2))).astype(np.float32)
 

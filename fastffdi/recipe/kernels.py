@@ -1,8 +1,8 @@
-"""The kernels that steps lower to: what a renderer does to a picture, with one row of parameters each.
+"""The kernels that steps lower to: what a renderer does to an image, with one row of parameters each.
 
-A kernel is a frozen dataclass. Its array fields have one row per picture (N first); its other fields are the
-same for every picture and are known from the recipe alone, so that a graph can be built before any data.
-All kernels take and give uint8 (H, W, 3) pictures, except Normalize, which is always last.
+A kernel is a frozen dataclass. Its array fields have one row per image (N first); its other fields are the
+same for every image and are known from the recipe alone, so that a graph can be built before any data.
+All kernels take and give uint8 (H, W, 3) images, except Normalize, which is always last.
 """
 
 from __future__ import annotations
@@ -23,11 +23,11 @@ class Kernel:
     """Base of all kernels."""
 
     def take(self: K, rows: np.ndarray | slice) -> K:
-        """The same kernel for some of the pictures."""
+        """The same kernel for some of the images."""
         return dataclasses.replace(self, **{name: value[rows] for name, value in self.arrays().items()})
 
     def only(self: K, members: np.ndarray, size: np.ndarray) -> K:
-        """The same kernel, doing nothing to the pictures, of size (N, 2), that are not `members` (N,)."""
+        """The same kernel, doing nothing to the images, of size (N, 2), that are not `members` (N,)."""
         neutral = self.neutral(size)
         chosen = {
             name: np.where(members.reshape(-1, *[1] * (value.ndim - 1)), value, neutral[name])
@@ -36,19 +36,19 @@ class Kernel:
         return dataclasses.replace(self, **chosen)
 
     def neutral(self, size: np.ndarray) -> dict[str, np.ndarray]:
-        """Parameters that leave pictures of size (N, 2) as they are, by field name; each (N, …) or (1, …)."""
+        """Parameters that leave images of size (N, 2) as they are, by field name; each (N, …) or (1, …)."""
         raise NotImplementedError
 
     @cached_property
-    def idle(self) -> list[bool]:
-        """For each picture, whether the kernel certainly leaves it as it is."""
+    def is_identity(self) -> list[bool]:
+        """For each image, whether the kernel certainly leaves it as it is."""
         n = len(next(iter(self.arrays().values())))
         neutral = self.neutral(np.full((n, 2), -1, np.int32))
         same = [(value == neutral[name]).reshape(n, -1).all(axis=1) for name, value in self.arrays().items()]
         return list(np.logical_and.reduce(same).tolist())
 
     def arrays(self) -> dict[str, np.ndarray]:
-        """The per-picture parameters by field name."""
+        """The per-image parameters by field name."""
         fields = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
         return {name: value for name, value in fields.items() if isinstance(value, np.ndarray)}
 
@@ -59,11 +59,11 @@ class Kernel:
 
 @dataclass(frozen=True)
 class Window(Kernel):
-    """Cut out a window; what lies outside the picture comes from `mode`, as in torchvision's pad.
+    """Cut out a window; what lies outside the image comes from `mode`, as in torchvision's pad.
 
     "constant" is `fill`, "edge" the nearest pixel, "reflect" mirrors without and "symmetric" with the edge.
-    `inside` says that no window reaches outside, whatever the picture. Mirrored afterwards, left-right where
-    `horizontal` (N,) bool, upside down where `vertical` (N,) bool; None where nothing mirrors any picture.
+    `inside` says that no window reaches outside, whatever the image. Mirrored afterwards, left-right where
+    `horizontal` (N,) bool, upside down where `vertical` (N,) bool; None where nothing mirrors any image.
     """
 
     start: np.ndarray  # (N, 2) int32 top, left in pixels; may be negative
@@ -86,7 +86,7 @@ class Window(Kernel):
 class Resize(Kernel):
     """Resize a region by antialiased bilinear interpolation.
 
-    `roi` (N, 4) float32 is top, left, bottom, right as fractions of the picture, so that a whole picture
+    `roi` (N, 4) float32 is top, left, bottom, right as fractions of the image, so that a whole image
     needs no known size; bottom < top or right < left flips. `size` (N, 2) int32 is the output.
     """
 
@@ -148,13 +148,13 @@ class Table(Kernel):
         return {"table": np.arange(256, dtype=np.uint8)[None]}
 
 
-#: What a Stretch does to a picture.
+#: What a Stretch does to an image.
 NOTHING, EQUALIZE, AUTOCONTRAST, CONTRAST = range(4)
 
 
 @dataclass(frozen=True)
 class Stretch(Kernel):
-    """Map levels by what the picture itself holds.
+    """Map levels by what the image itself holds.
 
     `how` (N,) int32: EQUALIZE and AUTOCONTRAST by each channel's levels, CONTRAST about the mean grey by the
     factor `amount` (N,) float32, which the others do not use.
@@ -180,7 +180,7 @@ class Blur(Kernel):
 
 @dataclass(frozen=True)
 class Sharpen(Kernel):
-    """`amount` (N,) · picture + (1 − amount) · the picture smoothed 3 × 3; the outermost pixels stay."""
+    """`amount` (N,) · image + (1 − amount) · the image smoothed 3 × 3; the outermost pixels stay."""
 
     amount: np.ndarray
 
@@ -226,9 +226,9 @@ class Erase(Kernel):
 
 @dataclass(frozen=True)
 class Blend(Kernel):
-    """Mix the picture with what the `branches` make of it, by `weights` (N, 1 + branches) float32.
+    """Mix the image with what the `branches` make of it, by `weights` (N, 1 + branches) float32.
 
-    The first weight is the picture's own. Branches keep the size; the mean is cut off to whole levels.
+    The first weight is the image's own. Branches keep the size; the mean is cut off to whole levels.
     """
 
     branches: tuple[Program, ...]
@@ -245,9 +245,9 @@ class Blend(Kernel):
 
 @dataclass(frozen=True)
 class Views(Kernel):
-    """Repeat every picture `count` times in a row: from here on there are N · count pictures.
+    """Repeat every image `count` times in a row: from here on there are N · count images.
 
-    All pictures have one size before it. Only the DeviceStage renders it.
+    All images have one size before it. Only the DeviceStage renders it.
     """
 
     count: int
@@ -258,9 +258,9 @@ class Views(Kernel):
 
 @dataclass(frozen=True)
 class Python(Kernel):
-    """Call `function`, module:function, on the `chosen` (N,) bool pictures, (M, H, W, 3) uint8 together.
+    """Call `function`, module:function, on the `chosen` (N,) bool images, (M, H, W, 3) uint8 together.
 
-    All pictures have one size before it. Only the DeviceStage renders it.
+    All images have one size before it. Only the DeviceStage renders it.
     """
 
     function: str
@@ -280,7 +280,7 @@ class Normalize(Kernel):
 
 @dataclass(frozen=True)
 class Program:
-    """Kernels in order, with the parameters of N pictures."""
+    """Kernels in order, with the parameters of N images."""
 
     kernels: tuple[Kernel, ...]
 
@@ -289,11 +289,11 @@ class Program:
 
     @property
     def views(self) -> int:
-        """Pictures made of each row."""
+        """Images made of each row."""
         return math.prod(kernel.count for kernel in self.kernels if isinstance(kernel, Views))
 
     def take(self, rows: np.ndarray | slice) -> Program:
-        """The same program for some of the pictures; not for several views of them."""
+        """The same program for some of the images; not for several views of them."""
         assert self.views == 1
         return Program(tuple(kernel.take(rows) for kernel in self.kernels))
 

@@ -8,7 +8,7 @@ from typing import Any
 from fastffdi.recipe.block import read_block
 from fastffdi.recipe.steps.base import one_of, param, probability, real, whole
 
-PICTURE, BATCH = "picture", "batch"
+IMAGE, BATCH = "image", "batch"
 
 
 def alpha(value: Any) -> float:
@@ -28,9 +28,9 @@ class Mix:
     """MixUp and CutMix on the batch.
 
     mixup, cutmix  the α of each one's Beta(α, α); 0 turns it off
-    p              how often a picture is mixed at all
+    p              how often an image is mixed at all
     switch         where both are on, how often CutMix is taken
-    per            "picture": each has its own share, box and kind; "batch": all have the first one's
+    per            "image": each has its own share, box and kind; "batch": all have the first one's
     off_epochs     how many of the last epochs are not mixed
     """
 
@@ -38,7 +38,7 @@ class Mix:
     cutmix: float = param(alpha, 0.0)
     p: float = param(probability, 1.0)
     switch: float = param(probability, 0.5)
-    per: str = param(one_of(PICTURE, BATCH), PICTURE)
+    per: str = param(one_of(IMAGE, BATCH), IMAGE)
     off_epochs: int = param(count, 0)
 
 

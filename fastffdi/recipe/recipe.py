@@ -1,4 +1,4 @@
-"""Recipes: what the user wrote about pictures, read from YAML and checked when it is read."""
+"""Recipes: what the user wrote about images, read from YAML and checked when it is read."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _IMAGENET = {"size": (224, 224), "mean": (0.485, 0.456, 0.406), "std": (0.229, 0
 
 @dataclass(frozen=True)
 class Recipe:
-    """Steps for training pictures, steps for evaluation pictures, mixing (training only), and decoding."""
+    """Steps for training images, steps for evaluation images, mixing (training only), and decoding."""
 
     train: tuple[Step, ...]
     eval: tuple[Step, ...]

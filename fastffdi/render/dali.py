@@ -24,27 +24,27 @@ _CORNER = np.array([0.5, 0.5, 0.0])
 
 
 def graph(
-    outline: Program,
+    template: Program,
     count: int,
     device: str,
     source: Callable[[], Arrays],
     hw_decoder_load: float | None = None,
 ) -> DataNode:
-    """The pictures of a batch, (N, h, w, 3) uint8 on `device`: read, decoded, `count` kernels rendered.
+    """The images of a batch, (N, h, w, 3) uint8 on `device`: read, decoded, `count` kernels rendered.
 
-    outline          the program of any pictures; only what holds for all of them is read from it
+    outline          the program of any images; only what holds for all of them is read from it
     device           "cpu", or "gpu" with mixed decoding
     source           gives (path_matrix(paths), *arguments(program, outline, count)) of the next batch
     hw_decoder_load  the GPU's hardware decoder's share of a batch, 0 to 1; None leaves it to DALI
     """
-    files, *inputs = _inputs(source, (path_matrix(["/"]), *arguments(outline, outline, count)))
+    files, *inputs = _inputs(source, (path_matrix(["/"]), *arguments(template, template, count)))
     images = _decoded(fn.io.file.read(files, dont_use_mmap=True), device, hw_decoder_load)
-    return _rendered(images, outline, count, inputs)
+    return _rendered(images, template, count, inputs)
 
 
-def arguments(program: Program, outline: Program, count: int) -> Arrays:
+def arguments(program: Program, template: Program, count: int) -> Arrays:
     """The parameters of a batch as the first `count` kernels' operators take them, each (N, …), in order."""
-    pairs = zip(program.kernels[:count], outline.kernels, strict=False)
+    pairs = zip(program.kernels[:count], template.kernels, strict=False)
     return tuple(
         np.ascontiguousarray(array, np.float32 if array.dtype.kind == "f" else np.int32)
         for kernel, fixed in pairs
@@ -59,7 +59,7 @@ def can_render(kernel: Kernel) -> bool:
 
 def path_matrix(paths: Iterable[str]) -> np.ndarray:
     """(N, L) uint8: a row per path, filled up with NUL, at which the file system stops reading."""
-    # All in one string, since fsencode takes three times as long picture by picture.
+    # All in one string, since fsencode takes three times as long image by image.
     column = np.array(os.fsencode("\0".join(paths)).split(b"\0"))
     return column.view(np.uint8).reshape(len(column), -1)
 
@@ -84,9 +84,9 @@ def _decoded(files: DataNode, device: str, hw_decoder_load: float | None) -> Dat
     )
 
 
-def _rendered(images: DataNode, outline: Program, count: int, inputs: Iterable[DataNode]) -> DataNode:
+def _rendered(images: DataNode, template: Program, count: int, inputs: Iterable[DataNode]) -> DataNode:
     nodes = iter(inputs)
-    for fixed in outline.kernels[:count]:
+    for fixed in template.kernels[:count]:
         arrays, operator = KERNELS[type(fixed)]
         images = operator(images, fixed, *(next(nodes) for _ in arrays(fixed, fixed)))
     return images

@@ -10,22 +10,22 @@ from fastffdi.recipe.kernels import Kernel, Normalize, Program
 from fastffdi.recipe.lowering import sizing_point
 
 
-def cut(outline: Program, renders: Callable[[Kernel], bool], loader: str, beyond: bool = True) -> int:
+def cut(template: Program, renders: Callable[[Kernel], bool], loader: str, beyond: bool = True) -> int:
     """How many of the outline's kernels a loader renders that can render those for which `renders` is true.
 
-    It goes at least through the sizing point, after which all pictures have one size, and `beyond` it as far
+    It goes at least through the sizing point, after which all images have one size, and `beyond` it as far
     as it can; never to Normalize, which is the DeviceStage's. Raises RecipeError where it cannot go so far.
     """
-    least = sizing_point(outline)
+    least = sizing_point(template)
     assert least is not None, "a recipe without a sizing point is refused when it is read"
-    for kernel in outline.kernels[:least]:
+    for kernel in template.kernels[:least]:
         if not renders(kernel):
             raise RecipeError(
                 f"--loader {loader} cannot render {described(kernel)}, which this recipe needs before "
-                "all pictures have one size; resize or crop earlier, or take another loader"
+                "all images have one size; resize or crop earlier, or take another loader"
             )
     place = least
-    while beyond and not isinstance(outline.kernels[place], Normalize) and renders(outline.kernels[place]):
+    while beyond and not isinstance(template.kernels[place], Normalize) and renders(template.kernels[place]):
         place += 1
     return place
 

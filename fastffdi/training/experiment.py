@@ -10,19 +10,19 @@ from pathlib import Path
 import torch
 from torch import nn
 
+from fastffdi.cache.plan import cached, loader_for
 from fastffdi.data.layout import Dataset
+from fastffdi.data.source import Files
 from fastffdi.errors import DataError, SettingError
-from fastffdi.loaders import choose as loaders
+from fastffdi.loaders import factory
 from fastffdi.loaders.batch import Loader
-from fastffdi.loaders.cache_plan import cached, loader_for
-from fastffdi.loaders.feed import Feed
+from fastffdi.loaders.planner import BatchPlanner
 from fastffdi.loaders.settings import UNTUNED, Tuned
-from fastffdi.loaders.source import Files
 from fastffdi.model import backbone, checkpoint, precision
 from fastffdi.model.device import choose_device, choose_threads
 from fastffdi.recipe import recipe as recipes
 from fastffdi.recipe.kernels import Normalize
-from fastffdi.recipe.lowering import outline, picture_size
+from fastffdi.recipe.lowering import image_size, template
 from fastffdi.recipe.recipe import Recipe
 from fastffdi.recipe.steps.combine import functions
 from fastffdi.render.device.python import imported
@@ -69,7 +69,7 @@ class Experiment:
     trainer: Trainer
     train: Loader
     val: Loader
-    pictures: int  # an epoch shows, training and validation together
+    images: int  # an epoch shows, training and validation together
     best: EpochResult | None = field(default=None, init=False)
 
     def run(self, progress: Progress) -> Iterator[EpochResult]:
@@ -92,13 +92,13 @@ class Experiment:
         self.val.close()
 
     def _save(self, result: EpochResult, name: str) -> None:
-        program = outline(self.recipe.eval)
+        program = template(self.recipe.eval)
         normalize = program.kernels[-1]
         assert isinstance(normalize, Normalize), "recipes end with it"
         described = checkpoint.Checkpoint(
             backbone=self.settings.backbone,
             recipe=self.recipe.to_data(),
-            size=picture_size(program),
+            size=image_size(program),
             mean=normalize.mean,
             std=normalize.std,
             epoch=result.epoch,
@@ -118,14 +118,14 @@ def prepare(settings: Settings, dataset: Dataset, say: Callable[[str], None]) ->
     device = choose_device(settings.device)
     numbers = precision.choose(settings.amp, device)
     loader = settings.loader if settings.cache is None else loader_for(settings.loader)
-    kind = loaders.choose(loader, device, settings.process)
+    kind = factory.choose_loader(loader, device, settings.process)
     _refuse_old_run(settings)
     own = backbone.preprocessing(settings.backbone)
     recipe = recipe.resolve(own.size, own.mean, own.std)
     torch.manual_seed(settings.seed)
     model = backbone.build(settings.backbone, settings.pretrained, settings.weights, say)
     for steps in (recipe.train, recipe.eval):
-        backbone.check_input(model, picture_size(outline(steps)))
+        backbone.check_input(model, image_size(template(steps)))
     for function in functions(recipe.train):
         imported(function)
         say(f"{settings.pipeline} runs code of yours, {function}: what it does does not follow from the seed")
@@ -134,13 +134,13 @@ def prepare(settings: Settings, dataset: Dataset, say: Callable[[str], None]) ->
     if settings.tuned != UNTUNED:
         loading = f"threads {how.threads}, prefetch {how.prefetch}, batch size {settings.batch_size}"
         say(f"loader settings: {loading}")
-    feeds: Sequence[Feed] = _feeds(settings, dataset, recipe, how.threads)
+    planners: Sequence[BatchPlanner] = _planners(settings, dataset, recipe, how.threads)
     if settings.cache is not None:
-        feeds = cached(feeds, settings.cache, how.threads, say)
-    train, val = (loaders.build(kind, feed, how, device) for feed in feeds)
+        planners = cached(planners, settings.cache, how.threads, say)
+    train, val = (factory.build_loader(kind, planner, how, device) for planner in planners)
     trainer = _trainer(settings, recipe, model, numbers, device, len(train))
-    pictures = sum(len(feed.order) for feed in feeds)
-    return Experiment(settings, dataset, recipe, trainer, train, val, pictures)
+    images = sum(len(planner.sampler) for planner in planners)
+    return Experiment(settings, dataset, recipe, trainer, train, val, images)
 
 
 def _trainer(
@@ -157,11 +157,15 @@ def _trainer(
     return Trainer(model, DeviceStage(device, numbers.dtype), numbers, optimiser, mixer)
 
 
-def _feeds(settings: Settings, dataset: Dataset, recipe: Recipe, threads: int) -> tuple[Feed, Feed]:
+def _planners(
+    settings: Settings, dataset: Dataset, recipe: Recipe, threads: int
+) -> tuple[BatchPlanner, BatchPlanner]:
     size, seed = settings.batch_size, settings.seed
     source = Files(recipe.decode.scaled)
-    train = Feed.over(dataset.train, recipe.train, size, threads, seed, True, settings.balance, source)
-    val = Feed.over(dataset.val, recipe.eval, size, threads, seed, source=source)
+    train = BatchPlanner.over(
+        dataset.train, recipe.train, size, threads, seed, True, settings.balance, source
+    )
+    val = BatchPlanner.over(dataset.val, recipe.eval, size, threads, seed, source=source)
     return train, val
 
 

@@ -11,19 +11,19 @@ import torch.nn.functional as F
 from torch import nn
 
 from fastffdi.errors import RunError
+from fastffdi.evaluation import metrics
 from fastffdi.inference.scoring import Scorer
 from fastffdi.loaders.batch import Batch, Loader
-from fastffdi.model import metrics
 from fastffdi.model.precision import Precision
 from fastffdi.render.device.stage import DeviceStage
+from fastffdi.training.measures import RunningMeans, WaitClock
 from fastffdi.training.mix import Mixer
 from fastffdi.training.optimiser import Optimiser
-from fastffdi.training.tally import Tally, WaitClock
 
 #: Batches between two looks at the device's sums.
 PEEK_EVERY = 10
 
-#: Called after each batch with its number of pictures, and now and then with the means so far.
+#: Called after each batch with its number of images, and now and then with the means so far.
 Progress = Callable[[int, dict[str, float] | None], None]
 
 
@@ -68,7 +68,7 @@ class Trainer:
         rate = self.optimiser.learning_rate
         means, speed, wait_share = self.train_epoch(train, epoch, progress)
         scorer = Scorer(self.model, self.stage, self.precision)
-        scores = scorer(val, len(labels), lambda pictures: progress(pictures, None))
+        scores = scorer(val, len(labels), lambda seen: progress(seen, None))
         if not np.isfinite(scores).all():
             raise RunError(f"epoch {epoch + 1}: the model's scores are not finite; lower --lr")
         figures = metrics.summary(labels, scores)
@@ -77,28 +77,28 @@ class Trainer:
     def train_epoch(
         self, loader: Loader, epoch: int, progress: Progress
     ) -> tuple[dict[str, float], float, float]:
-        """One pass over the training pictures: mean loss and accuracy, images/s, share of time waiting.
+        """One pass over the training images: mean loss and accuracy, images/s, share of time waiting.
 
         Raises RunError where the mean loss is no finite number.
         """
         self.model.train()
-        tally, clock = Tally(("loss", "accuracy"), self.stage.device), WaitClock(self.stage.device)
-        pictures, batches = 0, loader.epoch(epoch)
+        tally, clock = RunningMeans(("loss", "accuracy"), self.stage.device), WaitClock(self.stage.device)
+        seen, batches = 0, loader.epoch(epoch)
         for step in range(len(loader)):
             with clock.waiting():
                 batch = next(batches)
             images = self.stage(batch.images, batch.program, batch.done)
             tally.add(*self._step(images, batch))
-            pictures += len(batch)
+            seen += len(batch)
             progress(len(batch), tally.peek() if step % PEEK_EVERY == 0 else None)
         seconds, wait_share = clock.stop()
         means = tally.means()
         if not np.isfinite(means["loss"]):
             raise RunError(f"epoch {epoch + 1}: the loss is {means['loss']}; lower --lr or set --amp off")
-        return means, pictures / seconds, wait_share
+        return means, seen / seconds, wait_share
 
     def _step(self, images: torch.Tensor, batch: Batch) -> tuple[torch.Tensor, ...]:
-        """One update: summed loss, summed accuracy, and how many pictures they are over."""
+        """One update: summed loss, summed accuracy, and how many images they are over."""
         labels, valid = self._labels(batch)
         partners, share = labels, torch.ones_like(valid)
         if self.mixer is not None:

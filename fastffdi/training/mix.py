@@ -15,17 +15,17 @@ from scipy.special import betaincinv
 
 from fastffdi.loaders.batch import Batch
 from fastffdi.recipe.mix import BATCH, Mix
-from fastffdi.recipe.plan import MIX_STREAM, Plan
+from fastffdi.recipe.rng import MIX_STREAM, CounterRNG
 
 
 @dataclass(frozen=True)
 class Pairing:
-    """Who is mixed with whom, and how, for N pictures of H × W; every view is a picture here.
+    """Who is mixed with whom, and how, for N images of H × W; every view is an image here.
 
-    partner  (N,) index into the pictures of the batch
-    blend    (N,) the picture's own weight in a MixUp; 1 where there is none
+    partner  (N,) index into the images of the batch
+    blend    (N,) the image's own weight in a MixUp; 1 where there is none
     box      (N, 4) top, left, bottom, right of the part pasted from the partner; empty where there is none
-    share    (N,) the part of the label mass that stays with the picture's own label
+    share    (N,) the part of the label mass that stays with the image's own label
     """
 
     partner: np.ndarray
@@ -42,7 +42,7 @@ class Mixer:
     """
 
     mix: Mix
-    plan: Plan
+    rng: CounterRNG
     until: float = math.inf
 
     @classmethod
@@ -50,18 +50,18 @@ class Mixer:
         """The mixer of a run of so many epochs, the last of which `mix` may leave out; None without `mix`."""
         if mix is None:
             return None
-        return cls(mix, Plan(seed), epochs - mix.off_epochs if mix.off_epochs else math.inf)
+        return cls(mix, CounterRNG(seed), epochs - mix.off_epochs if mix.off_epochs else math.inf)
 
     def __call__(self, images: torch.Tensor, labels: torch.Tensor, batch: Batch) -> tuple[torch.Tensor, ...]:
-        """Mixed images (N, C, H, W), the partners' labels (N,), and the share (N,) of a picture's own label.
+        """Mixed images (N, C, H, W), the partners' labels (N,), and the share (N,) of an image's own label.
 
         images (N, C, H, W) floating point and labels (N,) are on the device, and are not changed; N counts
-        every view of the batch's pictures.
+        every view of the batch's images.
         """
         if batch.epoch >= self.until:
             return images, labels, torch.ones(len(images), device=images.device)
         height, width = images.shape[2:]
-        pairing = pair(self.mix, self.plan, batch, height, width)
+        pairing = pair(self.mix, self.rng, batch, height, width)
         columns = [pairing.partner, pairing.blend, *pairing.box.T, pairing.share]
         table = torch.from_numpy(np.stack(columns).astype(np.float32))
         if images.is_cuda:
@@ -72,12 +72,12 @@ class Mixer:
         return mixed, labels[others], share
 
 
-def pair(mix: Mix, plan: Plan, batch: Batch, height: int, width: int) -> Pairing:
-    """The pairing of a batch: every valid picture with the next valid one, the last with the first.
+def pair(mix: Mix, rng: CounterRNG, batch: Batch, height: int, width: int) -> Pairing:
+    """The pairing of a batch: every valid image with the next valid one, the last with the first.
 
-    Of several views, each is paired with the same view of the next picture: its own others share its label.
+    Of several views, each is paired with the same view of the next image: its own others share its label.
     """
-    u = _numbers(mix, plan, batch)
+    u = _numbers(mix, rng, batch)
     cut = _takes_cutmix(mix, u[:, 1])
     mixed = (u[:, 0] < mix.p) & batch.valid.repeat(batch.views) & bool(mix.mixup or mix.cutmix)
     blend = np.where(mixed & ~cut, _beta(mix.mixup, u[:, 2]), 1.0)
@@ -87,10 +87,10 @@ def pair(mix: Mix, plan: Plan, batch: Batch, height: int, width: int) -> Pairing
     return Pairing(partner.ravel(), blend, box, np.where(mixed & cut, 1 - pasted, blend))
 
 
-def _numbers(mix: Mix, plan: Plan, batch: Batch) -> np.ndarray:
-    """(N · views, 5) in [0, 1): whether and how a picture is mixed, its share, and the box's centre."""
+def _numbers(mix: Mix, rng: CounterRNG, batch: Batch) -> np.ndarray:
+    """(N · views, 5) in [0, 1): whether and how an image is mixed, its share, and the box's centre."""
     views = [
-        plan.uniform(batch.epoch, batch.rows, batch.repeats, MIX_STREAM + view, 5)
+        rng.uniform(batch.epoch, batch.rows, batch.repeats, MIX_STREAM + view, 5)
         for view in range(batch.views)
     ]
     u = np.stack(views, axis=1).reshape(-1, 5)
@@ -98,7 +98,7 @@ def _numbers(mix: Mix, plan: Plan, batch: Batch) -> np.ndarray:
 
 
 def paste(images: torch.Tensor, others: torch.Tensor, blend: torch.Tensor, box: torch.Tensor) -> torch.Tensor:
-    """blend · image + (1 − blend) · other outside the box, the other picture inside it; all (N, …)."""
+    """blend · image + (1 − blend) · other outside the box, the other image inside it; all (N, …)."""
     weight = blend.to(images.dtype)[:, None, None, None]
     blended = torch.lerp(others, images, weight)
     ys = torch.arange(images.shape[2], device=images.device)

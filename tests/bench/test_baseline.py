@@ -4,7 +4,7 @@ import torch
 from torch import nn
 
 from fastffdi.bench.baseline import LEARNING_RATE, TutorialLoop, build
-from fastffdi.bench.laps import PHASES, Laps
+from fastffdi.bench.phases import PHASES, PhaseTimer
 from fastffdi.loaders.batch import Batch
 from fastffdi.recipe.kernels import Program
 
@@ -43,28 +43,28 @@ def by_hand(steps):
 
 def test_it_trains_as_the_loop_written_by_hand():
     model = network()
-    assert TutorialLoop(model, batches(), CPU).train(5, Laps(CPU)) > 0
+    assert TutorialLoop(model, batches(), CPU).train(5, PhaseTimer(CPU)) > 0
     torch.testing.assert_close(model[1].weight, by_hand(5), rtol=0, atol=0)
 
 
 def test_every_phase_is_told_once_a_step():
-    told = []
-    laps = Laps(CPU)
-    laps.end = told.append
-    TutorialLoop(network(), batches(), CPU).train(2, laps)
-    assert told == [*PHASES, *PHASES]
+    to_loader_error = []
+    timer = PhaseTimer(CPU)
+    timer.end = to_loader_error.append
+    TutorialLoop(network(), batches(), CPU).train(2, timer)
+    assert to_loader_error == [*PHASES, *PHASES]
 
 
 def test_images_are_contiguous_as_the_data_loader_gives_them():
     model, seen = network(), []
     model.register_forward_pre_hook(lambda module, given: seen.append(given[0].is_contiguous()))
-    TutorialLoop(model, batches(), CPU).train(1, Laps(CPU))
+    TutorialLoop(model, batches(), CPU).train(1, PhaseTimer(CPU))
     assert seen == [True]
 
 
 def test_what_it_sets_for_cudnn_is_put_back():
     before = torch.backends.cudnn.benchmark
-    TutorialLoop(network(), batches(), CPU).train(1, Laps(CPU))
+    TutorialLoop(network(), batches(), CPU).train(1, PhaseTimer(CPU))
     assert torch.backends.cudnn.benchmark == before
 
 

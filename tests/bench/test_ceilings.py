@@ -12,7 +12,7 @@ from fastffdi.bench import ceilings
 from fastffdi.bench.loader import Settings
 from fastffdi.data.layout import plain_folder
 from fastffdi.data.manifest import Manifest
-from fastffdi.errors import UndecodablePicture
+from fastffdi.errors import UndecodableImage
 from fastffdi.recipe.steps import STEPS
 
 CPU = torch.device("cpu")
@@ -29,10 +29,10 @@ def mixed(tmp_path: Path) -> Manifest:
     return plain_folder(tmp_path)
 
 
-def told(pictures: Manifest, name: str, count: int) -> list[int]:
+def to_loader_error(image_files: Manifest, name: str, count: int) -> list[int]:
     """The first numbers that a ceiling tells."""
-    drawn = ceilings.sample(pictures, 2, 0)
-    (stream,) = [s for s in ceilings.ceilings(drawn, pictures, TINY, SETTINGS) if s.name == name]
+    drawn = ceilings.sample(image_files, 2, 0)
+    (stream,) = [s for s in ceilings.ceilings(drawn, image_files, TINY, SETTINGS) if s.name == name]
     with stream.open() as arrivals:
         return list(itertools.islice(arrivals, count))
 
@@ -44,31 +44,31 @@ def test_the_sample_is_decoded_from_memory_where_the_bare_call_can(mixed: Manife
     assert drawn.median_size == (30, 60)
 
 
-def test_the_sample_is_limited_in_pictures_and_bytes(pictures: Manifest, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(ceilings, "_MOST_PICTURES", 5)
-    drawn = ceilings.sample(pictures, 2, 3)
+def test_the_sample_is_limited_in_images_and_bytes(image_files: Manifest, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(ceilings, "_MOST_IMAGES", 5)
+    drawn = ceilings.sample(image_files, 2, 3)
     assert drawn.sentence() == "5 JPEGs in memory"
-    assert drawn.manifest.names.tolist() == ceilings.sample(pictures, 1, 3).manifest.names.tolist()
+    assert drawn.manifest.names.tolist() == ceilings.sample(image_files, 1, 3).manifest.names.tolist()
     monkeypatch.setattr(ceilings, "_MOST_BYTES", 1)
-    assert len(ceilings.sample(pictures, 2, 3).jpegs) == 1
+    assert len(ceilings.sample(image_files, 2, 3).jpegs) == 1
 
 
-def test_a_file_that_is_no_picture_is_named(tmp_path: Path):
-    (tmp_path / "bad.jpg").write_bytes(b"no picture")
-    with pytest.raises(UndecodablePicture, match=r"bad\.jpg"):
+def test_a_file_that_is_no_image_is_named(tmp_path: Path):
+    (tmp_path / "bad.jpg").write_bytes(b"no image")
+    with pytest.raises(UndecodableImage, match=r"bad\.jpg"):
         ceilings.sample(plain_folder(tmp_path), 1, 0)
 
 
-def test_files_are_read_in_spans_again_and_again(pictures: Manifest):
-    assert told(pictures, "file read", 5) == [8, 8, 7, 8, 8]
+def test_files_are_read_in_spans_again_and_again(image_files: Manifest):
+    assert to_loader_error(image_files, "file read", 5) == [8, 8, 7, 8, 8]
 
 
-def test_jpegs_are_decoded_in_spans_again_and_again(pictures: Manifest):
-    assert told(pictures, "JPEG decode", 5) == [8, 8, 7, 8, 8]
+def test_jpegs_are_decoded_in_spans_again_and_again(image_files: Manifest):
+    assert to_loader_error(image_files, "JPEG decode", 5) == [8, 8, 7, 8, 8]
 
 
-def test_a_batch_is_copied_in_a_part_for_each_thread(pictures: Manifest):
-    assert told(pictures, "memory copy", 4) == [3, 3, 3, 3]
+def test_a_batch_is_copied_in_a_part_for_each_thread(image_files: Manifest):
+    assert to_loader_error(image_files, "memory copy", 4) == [3, 3, 3, 3]
     assert [list(part) for part in itertools.islice(ceilings._parts(5, 2), 3)] == [
         [0, 1, 2],
         [3, 4],
@@ -85,19 +85,19 @@ def test_the_copy_of_a_range_is_a_copy(monkeypatch: pytest.MonkeyPatch):
     assert torch.from_numpy(made[0]).view(torch.bfloat16).tolist() == [[0, 0], [2, 3], [4, 5], [0, 0]]
 
 
-def test_a_transfer_brings_the_batch_over_and_tells_its_pictures():
+def test_a_transfer_brings_the_batch_over_and_tells_its_images():
     batch = torch.arange(12, dtype=torch.uint8)
     with closing(ceilings.transfers(batch, 3, CPU)) as arrivals:
         assert list(itertools.islice(arrivals, 3)) == [3, 3, 3]
 
 
-def test_the_decoder_alone_is_that_of_the_dali_loader(pictures: Manifest):
-    with closing(ceilings.decoded(pictures, replace(SETTINGS, threads=1))) as arrivals:
+def test_the_decoder_alone_is_that_of_the_dali_loader(image_files: Manifest):
+    with closing(ceilings.decoded(image_files, replace(SETTINGS, threads=1))) as arrivals:
         assert list(itertools.islice(arrivals, 2)) == [6, 6]
 
 
-def test_ceilings_have_shorter_turns_and_end_with_whole_bursts(pictures: Manifest):
-    streams = ceilings.ceilings(ceilings.sample(pictures, 2, 0), pictures, TINY, SETTINGS)
+def test_ceilings_have_shorter_turns_and_end_with_whole_bursts(image_files: Manifest):
+    streams = ceilings.ceilings(ceilings.sample(image_files, 2, 0), image_files, TINY, SETTINGS)
     assert [stream.name for stream in streams] == ["file read", "JPEG decode", "memory copy"]
     assert {(s.seconds, s.group, s.ceiling, s.problem) for s in streams} == {(0.05, 2, True, None)}
 
@@ -113,6 +113,6 @@ def test_without_jpegs_there_is_no_ceiling_of_decoding(tmp_path: Path):
     assert [stream.problem for stream in streams] == [None, "there are no JPEGs", None]
 
 
-def test_views_of_a_picture_count_as_one():
+def test_views_of_a_image_count_as_one():
     ten = (STEPS["resize"]((20, 20)), STEPS["ten_crop"]((16, 16)), TINY[1])
     assert ceilings._batch_shape(ten, 6) == (60, 16, 16, 3)

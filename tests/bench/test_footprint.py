@@ -8,7 +8,7 @@ from fastffdi.bench import footprint
 from fastffdi.bench.footprint import Footprint, footprints, observe
 from fastffdi.bench.loader import Settings
 from fastffdi.data.manifest import Manifest
-from fastffdi.errors import RunError, UndecodablePicture
+from fastffdi.errors import RunError, UndecodableImage
 from fastffdi.recipe.steps import STEPS
 
 SETTINGS = Settings(torch.device("cpu"), torch.float32, threads=1, batch_size=4)
@@ -26,37 +26,37 @@ def observed(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """The loaders that were to be observed in a process of their own: 1 s and 10 MiB, 2 s and 20 MiB, …"""
     names: list[str] = []
 
-    def pretend(function, name, *job):
+    def probe_draws(function, name, *job):
         assert function is observe
         names.append(name)
         return len(names), 10.0 * len(names) if name == "cpu" else None
 
-    monkeypatch.setattr(footprint, "_in_a_fresh_process", pretend)
+    monkeypatch.setattr(footprint, "_in_a_fresh_process", probe_draws)
     return names
 
 
 @pytest.mark.parametrize("name", ["torchvision", "cpu", "dali"])
-def test_a_loader_has_a_first_batch_and_takes_memory(pictures: Manifest, name: str):
-    seconds, mib = observe(name, pictures, TINY, SETTINGS)
+def test_a_loader_has_a_first_batch_and_takes_memory(image_files: Manifest, name: str):
+    seconds, mib = observe(name, image_files, TINY, SETTINGS)
     assert 0 < seconds < 60
     assert mib is not None
 
 
-def test_where_memory_is_not_told_there_is_none(pictures: Manifest, monkeypatch: pytest.MonkeyPatch):
+def test_where_memory_is_not_told_there_is_none(image_files: Manifest, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(footprint, "memory_mib", lambda: None)
-    assert observe("cpu", pictures, TINY, SETTINGS)[1] is None
+    assert observe("cpu", image_files, TINY, SETTINGS)[1] is None
 
 
-def test_the_most_memory_counts_above_that_before(pictures: Manifest, monkeypatch: pytest.MonkeyPatch):
+def test_the_most_memory_counts_above_that_before(image_files: Manifest, monkeypatch: pytest.MonkeyPatch):
     sizes = iter([100.0, 130.0, 170.0, *[150.0] * 1000])
     monkeypatch.setattr(footprint, "memory_mib", lambda: next(sizes))
     monkeypatch.setattr(footprint, "_PERIOD_SECONDS", 0.01)
-    assert observe("cpu", pictures, TINY, SETTINGS)[1] == 70.0
+    assert observe("cpu", image_files, TINY, SETTINGS)[1] == 70.0
 
 
-def test_loaders_take_turns_in_fresh_processes(pictures: Manifest, observed: list[str]):
+def test_loaders_take_turns_in_fresh_processes(image_files: Manifest, observed: list[str]):
     done: list[str] = []
-    found = footprints("tiny", TINY, pictures, ["torchvision", "cpu"], SETTINGS, done.append)
+    found = footprints("tiny", TINY, image_files, ["torchvision", "cpu"], SETTINGS, done.append)
     assert observed == done == ["torchvision", "cpu"] * 2
     assert found == [
         Footprint("tiny", "torchvision", 1, (1, 3), (), 1.0),
@@ -65,7 +65,7 @@ def test_loaders_take_turns_in_fresh_processes(pictures: Manifest, observed: lis
     assert found[1].to_data()["memory_mib"] == {"median": 30.0, "q25": 25.0, "q75": 35.0}
     assert found[0].to_data()["memory_mib"] is None
     assert found[1].to_data()["first_batch_ratio_to_baseline"] == 1.667
-    (alone,) = footprints("tiny", TINY, pictures, ["cpu"], SETTINGS)
+    (alone,) = footprints("tiny", TINY, image_files, ["cpu"], SETTINGS)
     assert alone.first_batch_ratio is None
 
 
@@ -74,9 +74,11 @@ class Swirl(type(STEPS["horizontal_flip"]())):
     pass
 
 
-def test_a_loader_that_cannot_express_the_recipe_says_so(pictures: Manifest, monkeypatch: pytest.MonkeyPatch):
+def test_a_loader_that_cannot_express_the_recipe_says_so(
+    image_files: Manifest, monkeypatch: pytest.MonkeyPatch
+):
     monkeypatch.setattr(footprint, "_in_a_fresh_process", lambda function, *job: function(*job))
-    (found,) = footprints("swirl", (TINY[0], Swirl(), TINY[1]), pictures, ["torchvision"], SETTINGS)
+    (found,) = footprints("swirl", (TINY[0], Swirl(), TINY[1]), image_files, ["torchvision"], SETTINGS)
     assert (found.problem, found.first_batch_seconds) == ("cannot express swirl", ())
     assert found.to_data()["problem"] == "cannot express swirl"
 
@@ -101,7 +103,7 @@ def test_what_goes_wrong_in_the_process_is_told(monkeypatch: pytest.MonkeyPatch)
             return function
 
     def bad():
-        raise UndecodablePicture("a.jpg", "no picture")
+        raise UndecodableImage("a.jpg", "no image")
 
     def dead():
         raise footprint.BrokenProcessPool("killed")
@@ -109,7 +111,7 @@ def test_what_goes_wrong_in_the_process_is_told(monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setattr(footprint, "ProcessPoolExecutor", Pool)
     for ending in (bad, dead):
         ending.result = ending
-    with pytest.raises(UndecodablePicture, match=r"a\.jpg"):
+    with pytest.raises(UndecodableImage, match=r"a\.jpg"):
         footprint._in_a_fresh_process(bad)
     with pytest.raises(RunError, match=r"has ended \(killed\); where memory does not suffice"):
         footprint._in_a_fresh_process(dead)

@@ -9,8 +9,8 @@ import pytest
 import torch
 
 from fastffdi.data.manifest import Manifest
-from fastffdi.loaders import choose
-from fastffdi.loaders.feed import Feed
+from fastffdi.loaders import factory
+from fastffdi.loaders.planner import BatchPlanner
 from fastffdi.loaders.settings import LoaderSettings
 
 SCRIPT = Path(__file__).parents[2] / "benchmarks" / "launch_rate.py"
@@ -22,8 +22,8 @@ class Ready:
 
     processes: list[bool | None] = []  # noqa: RUF012
 
-    def __init__(self, name: str, feed: Feed, settings: LoaderSettings, device: object) -> None:
-        self.size = feed.batch_size
+    def __init__(self, name: str, planner: BatchPlanner, settings: LoaderSettings, device: object) -> None:
+        self.size = planner.batch_size
         self.processes.append(settings.process)
 
     def epoch(self, epoch: int) -> Iterator[list[int]]:
@@ -35,12 +35,12 @@ class Ready:
 
 @pytest.mark.usefixtures("one_thread")
 def test_each_kind_has_its_turns_and_both_ways_of_loading_are_measured(
-    pictures: Manifest, tmp_path: Path, monkeypatch, capsys
+    image_files: Manifest, tmp_path: Path, monkeypatch, capsys
 ):
     file = tmp_path / "turns.json"
     options = f"--turns 2 --seconds 0.01 --batch-size 4 --threads 1 --device cpu --json {file}".split()
-    monkeypatch.setattr(sys, "argv", ["launch_rate.py", pictures.root, *options])
-    monkeypatch.setattr(choose, "build", Ready)
+    monkeypatch.setattr(sys, "argv", ["launch_rate.py", image_files.root, *options])
+    monkeypatch.setattr(factory, "build_loader", Ready)
     with pytest.raises(SystemExit, match=r"^0$"):
         runpy.run_path(str(SCRIPT), run_name="__main__")
     assert Ready.processes == [False, True, None, None]

@@ -7,9 +7,9 @@ import torch
 
 from fastffdi.bench import ceilings
 from fastffdi.bench import loader as bench
+from fastffdi.cache.plan import Planned
 from fastffdi.data.manifest import Manifest
 from fastffdi.errors import SettingError
-from fastffdi.loaders.cache_plan import Planned
 from fastffdi.loaders.settings import LoaderSettings
 from fastffdi.recipe import recipe
 from fastffdi.recipe.steps import STEPS
@@ -30,10 +30,10 @@ def middle_ratio(own: bench.Result, other: bench.Result) -> float:
     return statistics.median(a / b for a, b in zip(own.rates, other.rates, strict=True))
 
 
-def test_every_loader_has_its_turns_and_a_ratio_to_the_baseline(pictures: Manifest, tmp_path: Path):
+def test_every_loader_has_its_turns_and_a_ratio_to_the_baseline(image_files: Manifest, tmp_path: Path):
     turns: list[str] = []
     settings = replace(SETTINGS, cache=tmp_path)
-    results = bench.measure("tiny", TINY, pictures, bench.NAMES, settings, turns.append)
+    results = bench.measure("tiny", TINY, image_files, bench.NAMES, settings, turns.append)
     assert turns == list(bench.NAMES) * 3
     assert [result.name for result in results] == list(bench.NAMES)
     for result in results:
@@ -44,10 +44,10 @@ def test_every_loader_has_its_turns_and_a_ratio_to_the_baseline(pictures: Manife
     assert results[0].ratio == 1
 
 
-def test_ceilings_take_turns_with_the_loaders(pictures: Manifest):
-    above = ceilings.ceilings(ceilings.sample(pictures, 2, 0), pictures, TINY, SETTINGS)
+def test_ceilings_take_turns_with_the_loaders(image_files: Manifest):
+    above = ceilings.ceilings(ceilings.sample(image_files, 2, 0), image_files, TINY, SETTINGS)
     turns: list[str] = []
-    cpu, *results = bench.measure("tiny", TINY, pictures, ["cpu"], SETTINGS, turns.append, above)
+    cpu, *results = bench.measure("tiny", TINY, image_files, ["cpu"], SETTINGS, turns.append, above)
     assert turns == ["cpu", "file read", "JPEG decode", "memory copy"] * 3
     assert cpu.shares == {result.name: middle_ratio(cpu, result) for result in results}
     assert all((result.ceiling, result.ratio, result.shares) == (True, None, {}) for result in results)
@@ -55,15 +55,17 @@ def test_ceilings_take_turns_with_the_loaders(pictures: Manifest):
     assert results[0].to_data()["ceiling"] == "file read"
 
 
-def test_without_the_baseline_there_is_no_ratio(pictures: Manifest):
-    (result,) = bench.measure("tiny", TINY, pictures, ["cpu"], SETTINGS)
+def test_without_the_baseline_there_is_no_ratio(image_files: Manifest):
+    (result,) = bench.measure("tiny", TINY, image_files, ["cpu"], SETTINGS)
     assert result.to_data()["ratio_to_baseline"] is None
 
 
-def test_uint8_batches_are_counted_as_loaders_give_them(pictures: Manifest, monkeypatch: pytest.MonkeyPatch):
+def test_uint8_batches_are_counted_as_loaders_give_them(
+    image_files: Manifest, monkeypatch: pytest.MonkeyPatch
+):
     monkeypatch.setattr(bench, "DeviceStage", None)  # it would fail where it was called
     baseline, cpu = bench.measure(
-        "tiny", TINY, pictures, ["torchvision", "cpu"], replace(SETTINGS, to="uint8")
+        "tiny", TINY, image_files, ["torchvision", "cpu"], replace(SETTINGS, to="uint8")
     )
     assert (baseline.problem, baseline.rates, cpu.ratio) == ("no uint8 batches", (), None)
     assert len(cpu.rates) == 2
@@ -74,9 +76,9 @@ class Swirl(type(STEPS["horizontal_flip"]())):
     pass
 
 
-def test_a_loader_that_cannot_express_the_recipe_says_so(pictures: Manifest):
+def test_a_loader_that_cannot_express_the_recipe_says_so(image_files: Manifest):
     baseline, cpu = bench.measure(
-        "swirl", (TINY[0], Swirl(), TINY[1]), pictures, ["torchvision", "cpu"], SETTINGS
+        "swirl", (TINY[0], Swirl(), TINY[1]), image_files, ["torchvision", "cpu"], SETTINGS
     )
     assert baseline.problem == "cannot express swirl"
     assert (baseline.rates, baseline.ratio, cpu.ratio) == ((), None, None)
@@ -100,19 +102,19 @@ def test_loaders_are_chosen_by_name():
     assert bench.available("cpu, torchvision") == ("torchvision", "cpu")
     with pytest.raises(SettingError, match="unknown loader 'cpus', did you mean 'cpu'"):
         bench.available("cpus")
-    with pytest.raises(SettingError, match="cached needs a folder for pictures; add --cache DIR"):
+    with pytest.raises(SettingError, match="cached needs a folder for images; add --cache DIR"):
         bench.available("cpu,cached")
 
 
-def test_a_cache_is_full_before_it_is_measured(pictures: Manifest, tmp_path: Path):
-    (result,) = bench.measure("tiny", TINY, pictures, ["cached"], replace(SETTINGS, cache=tmp_path))
-    plan = Planned.of(bench.feed_over(pictures, TINY, SETTINGS), tmp_path, 1)
-    assert (plan.there, plan.skip) == (len(pictures), 1)
+def test_a_cache_is_full_before_it_is_measured(image_files: Manifest, tmp_path: Path):
+    (result,) = bench.measure("tiny", TINY, image_files, ["cached"], replace(SETTINGS, cache=tmp_path))
+    plan = Planned.of(bench.feed_over(image_files, TINY, SETTINGS), tmp_path, 1)
+    assert (plan.there, plan.skip) == (len(image_files), 1)
     assert len(result.rates) == 2
 
 
-def test_settings_say_how_loaders_work_and_where_pictures_come_from(pictures: Manifest):
+def test_settings_say_how_loaders_work_and_where_images_come_from(image_files: Manifest):
     settings = replace(SETTINGS, prefetch=5, hw_decoder_load=0.3, scaled=True)
     assert settings.loader == LoaderSettings(2, 5, hw_decoder_load=0.3)
-    assert bench.feed_over(pictures, TINY, settings).source == bench.Files(scaled=True)
+    assert bench.feed_over(image_files, TINY, settings).source == bench.Files(scaled=True)
     assert settings.to_data()["dtype"] == "float32"

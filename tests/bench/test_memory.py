@@ -13,7 +13,7 @@ SIZES = np.array([[10, 10], [20, 30]])  # 300 and 1800 bytes decoded
 def machine(monkeypatch, tmp_path):
     """machine(free_kib, limit, taken): what the system tells, in files; None for those that are absent."""
 
-    def told(free_kib=None, limit=None, taken=None):
+    def to_loader_error(free_kib=None, limit=None, taken=None):
         monkeypatch.setattr(memory, "_MEMINFO", tmp_path / "meminfo")
         monkeypatch.setattr(memory, "_LIMIT", tmp_path / "max")
         monkeypatch.setattr(memory, "_TAKEN", tmp_path / "current")
@@ -24,7 +24,7 @@ def machine(monkeypatch, tmp_path):
             (tmp_path / "max").write_text(f"{limit}\n")
             (tmp_path / "current").write_text(f"{taken}\n")
 
-    return told
+    return to_loader_error
 
 
 def test_what_is_free_is_the_least_that_the_system_and_the_container_allow(machine):
@@ -41,7 +41,7 @@ def test_without_either_it_is_the_machines_memory(machine):
     assert available_gib() == 64
 
 
-def test_the_cpu_loader_holds_batches_ahead_and_a_decoded_picture_for_each_thread():
+def test_the_cpu_loader_holds_batches_ahead_and_a_decoded_image_for_each_thread():
     gib = loader_gib("cpu", LoaderSettings(threads=5, prefetch=2), IMAGES, 2, SIZES)
     assert gib * 2**30 == pytest.approx(3 * 1200 + 2 * 1200 * 2 + 5 * 1800)
 
@@ -56,12 +56,12 @@ def test_torchvision_holds_float_batches_for_each_worker():
     assert gib * 2**30 == pytest.approx(11 * 1200 * 4 + 2 * 1200 * 4 + 5 * 1800)
 
 
-def test_pictures_of_many_megapixels_do_not_overflow():
+def test_images_of_many_megapixels_do_not_overflow():
     sizes = np.array([[30_000, 30_000]], np.int32)
     assert loader_gib("cpu", LoaderSettings(1), IMAGES, 4, sizes) == pytest.approx(2.7e9 / 2**30, rel=1e-3)
 
 
-def test_sizes_are_sampled(pictures, monkeypatch):
-    assert len(sample_sizes(pictures, 1)) == 23
+def test_sizes_are_sampled(images, monkeypatch):
+    assert len(sample_sizes(images, 1)) == 23
     monkeypatch.setattr(memory, "_SAMPLE", 5)
-    assert {tuple(size) for size in sample_sizes(pictures, 1)} < {tuple(size) for size in pictures.sizes}
+    assert {tuple(size) for size in sample_sizes(images, 1)} < {tuple(size) for size in images.sizes}

@@ -42,9 +42,18 @@ def test_every_row_names_a_script_and_rows_and_peers_that_are_there(script: Call
 
 
 def test_a_process_answers_each_line_with_a_turn_of_at_least_those_seconds(
-    script: Callable, pictures: Manifest, tmp_path: Path
+    script: Callable, image_files: Manifest, tmp_path: Path
 ) -> None:
-    words = (PEERS / "with_fastffdi.py", pictures.root, "--recipe", "rrc", "--threads", 1, "--batch-size", 4)
+    words = (
+        PEERS / "with_fastffdi.py",
+        image_files.root,
+        "--recipe",
+        "rrc",
+        "--threads",
+        1,
+        "--batch-size",
+        4,
+    )
     with started(script("process"), tmp_path, *words) as process:
         for _ in range(2):
             turn = process.turn(0.05)
@@ -94,7 +103,7 @@ def test_a_ratio_is_the_median_of_the_rounds_of_its_own_recipe(script: Callable)
 
 
 def test_the_table_has_a_row_for_each_and_says_why_one_has_no_figures(script: Callable) -> None:
-    settings = {"pictures": 3, "threads": 2, "batch_size": 4, "seconds": 1.0, "rounds": 3}
+    settings = {"images": 3, "threads": 2, "batch_size": 4, "seconds": 1.0, "rounds": 3}
     facts = {"versions": {}, "cores": 2, "cpu": "CPU", "gpu": None, "load": 0, "date": "2026-11-22"}
     text = script("report").Report({**facts, "peers": {"b": "2"}}, settings, results(script)).markdown()
     assert re.findall(r"^\| r.+", text, re.MULTILINE)[1:] == [
@@ -108,7 +117,9 @@ def test_the_table_has_a_row_for_each_and_says_why_one_has_no_figures(script: Ca
 
 def test_the_cause_is_the_last_error_that_is_named(script: Callable) -> None:
     cause = script("install").cause
-    told = "  RuntimeError: Could not find required package: opencv.\n  [end of output]\n\nerror: failed\n"
-    assert cause(told) == "RuntimeError: Could not find required package: opencv."
+    to_loader_error = (
+        "  RuntimeError: Could not find required package: opencv.\n  [end of output]\n\nerror: failed\n"
+    )
+    assert cause(to_loader_error) == "RuntimeError: Could not find required package: opencv."
     assert cause("one\ntwo\n") == "two"
     assert cause("") == "no reason given"

@@ -75,9 +75,9 @@ def test_without_a_figure_there_is_still_a_page(tmp_path: Path):
 
 def test_a_png_shows_the_bars_in_their_colours(tmp_path: Path):
     plot(tmp_path / "chart.PNG", "photos × 2", [PANEL], ["– done"])
-    with Image.open(tmp_path / "chart.PNG") as picture:
-        assert picture.format == "PNG"
-        levels = np.asarray(picture)
+    with Image.open(tmp_path / "chart.PNG") as image:
+        assert image.format == "PNG"
+        levels = np.asarray(image)
     lengths = [
         (levels == np.array(colour, np.uint8)).all(-1).sum(1).max()
         for colour in ((154, 165, 177), (47, 111, 178))

@@ -21,25 +21,25 @@ STEPS_OF_TINY = (
 
 
 @pytest.fixture(scope="module")
-def subject(pictures: Manifest) -> Subject:
+def subject(image_files: Manifest) -> Subject:
     """Two loaders with one and with two threads."""
     counts = [SETTINGS, replace(SETTINGS, threads=2)]
-    return Subject("tiny", STEPS_OF_TINY, pictures, ["torchvision", "cpu"], counts)
+    return Subject("tiny", STEPS_OF_TINY, image_files, ["torchvision", "cpu"], counts)
 
 
 @pytest.fixture(scope="module")
 def taken(subject: Subject) -> tuple[Report, list[str]]:
     """The report, with made-up footprints, and the turns it told of."""
-    told: list[str] = []
+    to_loader_error: list[str] = []
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(bench, "EPOCH", 100)
         patch.setattr(footprint, "_in_a_fresh_process", lambda *job: (0.5, 10.0))
-        return report(subject, told.append), told
+        return report(subject, to_loader_error.append), to_loader_error
 
 
 def test_all_is_measured_with_every_number_of_threads(subject: Subject, taken):
-    found, told = taken
-    assert len(told) == subject.turns == 2 * (2 * 5 * 2 + 3 * 2)
+    found, to_loader_error = taken
+    assert len(to_loader_error) == subject.turns == 2 * (2 * 5 * 2 + 3 * 2)
     keys = list(dict.fromkeys((r.settings.threads, r.pipeline) for r in found.results))
     assert keys == [(n, name) for n in (1, 2) for name in ("tiny", "tiny without color_jitter")]
     assert [(f.threads, f.loader) for f in found.footprints] == [
@@ -105,7 +105,7 @@ def test_the_verdict_is_on_the_fastest_loader_with_the_most_threads(
     cores = min(2, module.usable_cores())
     assert (facts.loader, facts.cores, facts.shares) == ("cpu", cores, shares)
     assert facts.busy == pytest.approx(1.6 / cores)
-    assert (facts.picture, facts.target) == (drawn.median_size, (16, 16))
+    assert (facts.image, facts.target) == (drawn.median_size, (16, 16))
     assert (facts.prefix, facts.others) == (("resize",), ("dali",))
 
 

@@ -22,15 +22,15 @@ def test_the_cost_of_feeding_dali_is_told_for_every_part(monkeypatch, capsys):
 
 
 @pytest.mark.slow
-def test_scaling_is_measured_and_its_page_says_so(pictures: Manifest, tmp_path: Path):
+def test_scaling_is_measured_and_its_page_says_so(image_files: Manifest, tmp_path: Path):
     few = "--rounds", "1", "--seconds", "0.2", "--rows", "100,1000", "--million", "2000"
     figures = tmp_path / "figures.json"
     subprocess.run(
-        [sys.executable, BENCHMARKS / "scaling.py", pictures.root, "--json", figures, *few], check=True
+        [sys.executable, BENCHMARKS / "scaling.py", image_files.root, "--json", figures, *few], check=True
     )
     record = json.loads(figures.read_text())
     assert [row["rows"] for row in record["rows"]] == [100, 1000]
-    assert (record["pictures"], record["start"]["rows"], record["rows"][0]["ratio"]) == (23, 2000, 1)
+    assert (record["images"], record["start"]["rows"], record["rows"][0]["ratio"]) == (23, 2000, 1)
     words = [sys.executable, BENCHMARKS / "scaling_page.py", figures]
     page = subprocess.run(words, check=True, capture_output=True, text=True).stdout
     assert f"| 1,000 | {record['rows'][1]['images_per_second']['median']:.0f} (" in page

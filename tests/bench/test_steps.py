@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 import torch
 
-from fastffdi.bench.laps import Laps
+from fastffdi.bench.phases import PhaseTimer
 from fastffdi.bench.steps import kept, stream, train, watched
 from fastffdi.data.layout import find_dataset
 from fastffdi.training.experiment import Settings, prepare
@@ -15,20 +15,20 @@ pytestmark = pytest.mark.usefixtures("one_thread")
 STEP = ["data", "copy", "forward", "backward", "optimiser", "optimiser"]
 
 
-class Told(Laps):
+class Told(PhaseTimer):
     """Laps that remember what they were told."""
 
     def __init__(self):
         super().__init__(torch.device("cpu"))
-        self.told = []
+        self.to_loader_error = []
 
     def begin(self):
         super().begin()
-        self.told.append("begin")
+        self.to_loader_error.append("begin")
 
     def end(self, phase):
         super().end(phase)
-        self.told.append(phase)
+        self.to_loader_error.append(phase)
 
 
 @pytest.fixture
@@ -45,9 +45,9 @@ def weights(experiment):
 
 
 def test_phases_are_told_in_the_order_of_a_step(experiment):
-    laps = Told()
-    assert train(experiment.trainer, stream(experiment.train), 3, laps) > 0
-    assert laps.told == ["begin", *STEP * 2, *STEP[:-1]]
+    timer = Told()
+    assert train(experiment.trainer, stream(experiment.train), 3, timer) > 0
+    assert timer.to_loader_error == ["begin", *STEP * 2, *STEP[:-1]]
 
 
 def test_the_stream_goes_on_where_it_was_left_and_over_the_end_of_an_epoch(experiment):
@@ -66,18 +66,18 @@ def test_being_watched_changes_nothing(tiny, tmp_path):
             if watch:
                 train(ready.trainer, stream(ready.train), len(ready.train), Told())
             else:
-                ready.trainer.train_epoch(ready.train, 0, lambda pictures, means: None)
+                ready.trainer.train_epoch(ready.train, 0, lambda images, means: None)
             return weights(ready)
 
     assert torch.equal(trained(True), trained(False))
 
 
 def test_hooks_are_gone_afterwards_even_after_an_error(experiment):
-    trainer, laps = experiment.trainer, Told()
-    with pytest.raises(RuntimeError), watched(trainer, laps):
+    trainer, timer = experiment.trainer, Told()
+    with pytest.raises(RuntimeError), watched(trainer, timer):
         raise RuntimeError
-    trainer.train_epoch(experiment.train, 0, lambda pictures, means: None)
-    assert laps.told == []
+    trainer.train_epoch(experiment.train, 0, lambda images, means: None)
+    assert timer.to_loader_error == []
 
 
 def test_a_kept_batch_is_what_the_stage_makes_and_has_nothing_left_to_do(experiment):

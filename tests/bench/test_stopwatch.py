@@ -28,7 +28,7 @@ def test_a_pass_counts_after_the_warm_up_until_the_seconds_are_over(clock: list[
             yield 10
 
     timed = timed_pass(batches(), seconds=2.0, warmup=3, group=1)
-    assert timed == Pass(pictures=40, batches=4, seconds=2.0, cpu_seconds=4.0)
+    assert timed == Pass(images=40, batches=4, seconds=2.0, cpu_seconds=4.0)
     assert (timed.rate, timed.cpu_seconds_per_1000) == (20.0, 100.0)
     assert clock[0] == 29.0
 

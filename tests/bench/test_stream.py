@@ -11,7 +11,7 @@ from fastffdi.bench.stream import Runner, Stream, arrivals, endless, landed, ref
 from fastffdi.data.manifest import Manifest
 from fastffdi.errors import RecipeError
 from fastffdi.loaders.cpu import CpuLoader
-from fastffdi.loaders.feed import Feed
+from fastffdi.loaders.planner import BatchPlanner
 from fastffdi.recipe.steps import STEPS
 from fastffdi.render.device.stage import DeviceStage
 
@@ -26,28 +26,28 @@ def test_a_number_is_told_once_the_next_batch_is_under_way():
             asked.append(k)
             yield torch.zeros(1), k
 
-    told = landed(batches())
-    assert (next(told), asked) == (0, [0, 1])
-    assert (next(told), asked) == (1, [0, 1, 2])
+    to_loader_error = landed(batches())
+    assert (next(to_loader_error), asked) == (0, [0, 1])
+    assert (next(to_loader_error), asked) == (1, [0, 1, 2])
 
 
 @pytest.mark.parametrize("stage", [None, DeviceStage(torch.device("cpu"), torch.float32)])
-def test_batches_arrive_epoch_after_epoch(pictures: Manifest, stage):
-    loader = CpuLoader(Feed.over(pictures, TINY, 10, 1), 1)
-    told = arrivals(loader, stage)
-    assert [next(told) for _ in range(5)] == [10, 10, 3, 10, 10]
-    told.close()
+def test_batches_arrive_epoch_after_epoch(image_files: Manifest, stage):
+    loader = CpuLoader(BatchPlanner.over(image_files, TINY, 10, 1), 1)
+    to_loader_error = arrivals(loader, stage)
+    assert [next(to_loader_error) for _ in range(5)] == [10, 10, 3, 10, 10]
+    to_loader_error.close()
     loader.close()
 
 
-def test_an_endless_feed_shows_every_picture_again_and_again_in_whole_batches(pictures: Manifest):
-    feed = endless(Feed.over(pictures, TINY, 10, 1), 100)
-    assert len(feed.manifest) == len(feed.order) == 110  # 5 × 23 = 115
-    assert feed.manifest.names[:46].tolist() == 2 * pictures.names.tolist()
+def test_an_endless_feed_shows_every_image_again_and_again_in_whole_batches(image_files: Manifest):
+    planner = endless(BatchPlanner.over(image_files, TINY, 10, 1), 100)
+    assert len(planner.manifest) == len(planner.order) == 110  # 5 × 23 = 115
+    assert planner.manifest.names[:46].tolist() == 2 * image_files.names.tolist()
 
 
-def test_an_endless_feed_has_at_least_a_batch(pictures: Manifest):
-    assert len(endless(Feed.over(pictures, TINY, 64, 1), 10).manifest) == 64
+def test_an_endless_feed_has_at_least_a_batch(image_files: Manifest):
+    assert len(endless(BatchPlanner.over(image_files, TINY, 64, 1), 10).manifest) == 64
 
 
 def stream(**fields) -> Stream:
@@ -60,7 +60,7 @@ def stream(**fields) -> Stream:
 
 @pytest.fixture
 def timed(monkeypatch: pytest.MonkeyPatch) -> list[tuple]:
-    """What turns ask of the stopwatch, which then says 30 pictures in 6 s; and how long they pause."""
+    """What turns ask of the stopwatch, which then says 30 images in 6 s; and how long they pause."""
     asked: list[tuple] = []
     monkeypatch.setattr(module, "timed_pass", lambda *how: asked.append(how[1:]) or Pass(30, 3, 6.0, None))
     monkeypatch.setattr(module.time, "sleep", lambda seconds: asked.append((seconds,)))

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from fastffdi.bench import train_step
-from fastffdi.bench.laps import PHASES, Laps
+from fastffdi.bench.phases import PHASES, PhaseTimer
 from fastffdi.bench.train_step import REAL, SYNTHETIC, TUTORIAL, Result, Turns, measure, verdict
 from fastffdi.loaders.settings import Tuned
 from fastffdi.training.experiment import Settings
@@ -30,23 +30,23 @@ def settings(tiny):
 
 
 @pytest.fixture
-def ready(settings, pictures):
-    with closing(train_step.prepare(settings, pictures, lambda line: None)) as found:
+def ready(settings, images):
+    with closing(train_step.prepare(settings, images, lambda line: None)) as found:
         yield found
 
 
-def test_pictures_without_labels_count_as_real(settings, pictures):
-    with closing(train_step.prepare(settings, replace(pictures, labels=None), print)) as ready:
+def test_images_without_labels_count_as_real(settings, images):
+    with closing(train_step.prepare(settings, replace(images, labels=None), print)) as ready:
         labels = ready.dataset.train.labels
         assert labels is not None
         assert set(labels.tolist()) == {0}
 
 
-def test_a_recipe_that_stops_mixing_is_measured_while_it_mixes(settings, pictures, tiny, tmp_path):
+def test_a_recipe_that_stops_mixing_is_measured_while_it_mixes(settings, images, tiny, tmp_path):
     recipe = tmp_path / "mix.yaml"
     recipe.write_text((tiny / "recipe.yaml").read_text() + "mix: {mixup: 1.0, off_epochs: 3}\n")
     settings = replace(settings, pipeline=str(recipe))
-    with closing(train_step.prepare(settings, pictures, lambda line: None)) as ready:
+    with closing(train_step.prepare(settings, images, lambda line: None)) as ready:
         assert ready.trainer.mixer.until == 1
 
 
@@ -70,15 +70,15 @@ def test_phases_are_parts_of_the_step(ready):
 def test_a_turn_is_as_long_as_asked_and_never_shorter_than_three_steps():
     trained = []
 
-    def train(steps, laps):
+    def train(steps, timer):
         trained.append(steps)
-        laps.begin()
-        laps._laps = [("forward", 0.0, 0.5 * steps)]
+        timer.begin()
+        timer._laps = [("forward", 0.0, 0.5 * steps)]
         return 2.0
 
     runner = train_step._Runner("", train, ahead=2, group=4)
     for seconds, counted in ((9.0, False), (9.0, True), (0.1, True)):
-        runner.turn(Laps(torch.device("cpu")), seconds, counted)
+        runner.turn(PhaseTimer(torch.device("cpu")), seconds, counted)
     assert trained == [2, 3, 2, 20, 2, 4]
     assert runner.rates == [2.0, 2.0]
     assert runner.steps[0] == {**dict.fromkeys(PHASES, 0.0), "forward": 0.5}
@@ -105,7 +105,7 @@ def test_figures_are_medians_over_turns():
 
 def test_a_gpu_is_busy_where_it_does_not_wait_for_data():
     steps = [{"data": 0.2, "copy": 0.1, "backward": 0.5}]
-    assert result((10.0,), steps, cuda=True).busy == pytest.approx(0.6)  # 10 pictures a step: 1 s
+    assert result((10.0,), steps, cuda=True).busy == pytest.approx(0.6)  # 10 images a step: 1 s
 
 
 @pytest.mark.parametrize(
@@ -121,15 +121,15 @@ def test_the_verdict_names_what_real_data_make_longest(real, limit):
     synthetic = result((10.0,), [{"forward": 1.0}])
     line = verdict(result((10.0 / sum(real.values()),), [real]), synthetic)
     assert line.startswith(limit)
-    assert f"waits for pictures {real.get('data', 0) / sum(real.values()):.0%} of the time" in line
+    assert f"waits for images {real.get('data', 0) / sum(real.values()):.0%} of the time" in line
     assert f"real data reach {1 / sum(real.values()):.2f} of the synthetic speed" in line
 
 
 @pytest.mark.gpu
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
-def test_on_a_gpu_phases_are_timed_by_events(settings, pictures):
+def test_on_a_gpu_phases_are_timed_by_events(settings, images):
     settings = replace(settings, device="cuda", amp="auto")
-    with closing(train_step.prepare(settings, pictures, lambda line: None)) as ready:
+    with closing(train_step.prepare(settings, images, lambda line: None)) as ready:
         results = measure(ready, Turns(0.2, 1, baseline=True))
     assert [result.cuda for result in results] == [True] * 3
     assert all(0 < result.busy <= 1.01 for result in results)

@@ -6,9 +6,9 @@ import torch
 
 from fastffdi.bench import trial as module
 from fastffdi.bench.trial import Choice, Task, Trial, paced
-from fastffdi.errors import RunError, UndecodablePicture
-from fastffdi.loaders import choose
-from fastffdi.loaders.feed import Feed
+from fastffdi.errors import RunError, UndecodableImage
+from fastffdi.loaders import factory
+from fastffdi.loaders.planner import BatchPlanner
 from fastffdi.loaders.settings import LoaderSettings
 from fastffdi.recipe.steps import STEPS
 
@@ -16,10 +16,10 @@ TINY = (STEPS["resize"]((16, 16)), STEPS["normalize"]((0.5,) * 3, (0.5,) * 3))
 
 
 @pytest.fixture
-def task(pictures, monkeypatch):
+def task(images, monkeypatch):
     monkeypatch.setattr(module, "EPOCH", 100)
-    feed = Feed.over(pictures, TINY, 64, 1, shuffle=True)
-    return Task(feed, "cpu", torch.device("cpu"), torch.float32, threads=2, seconds=0.02, repeats=3)
+    planner = BatchPlanner.over(images, TINY, 64, 1, shuffle=True)
+    return Task(planner, "cpu", torch.device("cpu"), torch.float32, threads=2, seconds=0.02, repeats=3)
 
 
 def test_a_choice_is_told_in_words_and_as_the_loader_takes_it():
@@ -31,13 +31,13 @@ def test_a_choice_is_told_in_words_and_as_the_loader_takes_it():
 
 @pytest.mark.parametrize("loader", ["cpu", "torchvision", "dali"])
 def test_a_turn_runs_the_loader_with_the_choice(task, monkeypatch, loader):
-    seen, build = [], choose.build
+    seen, build = [], factory.build_loader
 
-    def told(name, feed, settings, device):
-        seen.append((name, feed.batch_size, settings))
-        return build(name, feed, settings, device)
+    def to_loader_error(name, planner, settings, device):
+        seen.append((name, planner.batch_size, settings))
+        return build(name, planner, settings, device)
 
-    monkeypatch.setattr(choose, "build", told)
+    monkeypatch.setattr(factory, "build_loader", to_loader_error)
     trial = Trial(Choice(threads=1, batch_size=4, prefetch=3))
     trial.turn(dataclasses.replace(task, loader=loader))
     assert seen == [(loader, 4, LoaderSettings(1, 3))]
@@ -81,18 +81,18 @@ def test_a_failure_of_the_loader_is_the_choices_problem(task, monkeypatch, error
     def failing(*_):
         raise error
 
-    monkeypatch.setattr(choose, "build", failing)
+    monkeypatch.setattr(factory, "build_loader", failing)
     trial = Trial(Choice(1, 4))
     trial.turn(task)
     assert trial.problem == "DALI failed"
 
 
-def test_a_bad_picture_is_not(task, monkeypatch):
+def test_a_bad_image_is_not(task, monkeypatch):
     def failing(*_):
-        raise UndecodablePicture("bad.jpg", "no picture")
+        raise UndecodableImage("bad.jpg", "no image")
 
-    monkeypatch.setattr(choose, "build", failing)
-    with pytest.raises(UndecodablePicture, match=r"bad\.jpg"):
+    monkeypatch.setattr(factory, "build_loader", failing)
+    with pytest.raises(UndecodableImage, match=r"bad\.jpg"):
         Trial(Choice(1, 4)).turn(task)
 
 

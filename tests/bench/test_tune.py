@@ -7,7 +7,7 @@ import torch
 from fastffdi.bench.trial import Choice, Task, Trial
 from fastffdi.bench.tune import BATCH_SIZES, Search, axes, scaling_hint, taken, tuned
 from fastffdi.errors import SettingError
-from fastffdi.loaders.feed import Feed
+from fastffdi.loaders.planner import BatchPlanner
 from fastffdi.loaders.settings import Tuned
 from fastffdi.recipe.recipe import parse
 from fastffdi.recipe.steps import STEPS
@@ -18,8 +18,8 @@ CPU = torch.device("cpu")
 
 
 @pytest.fixture
-def task(pictures):
-    return Task(Feed.over(pictures, STEPS_32, 64, 1), "cpu", CPU, torch.float32, threads=4, repeats=3)
+def task(images):
+    return Task(BatchPlanner.over(images, STEPS_32, 64, 1), "cpu", CPU, torch.float32, threads=4, repeats=3)
 
 
 class Counted:
@@ -164,7 +164,7 @@ def test_what_turns_out_slower_than_the_defaults_is_not_chosen(task, machine):
 
 def test_what_would_take_too_much_memory_is_not_tried(task, machine):
     turns = machine(lambda choice, pause: float(choice.batch_size))
-    # A batch of 64 of 32 x 32 is 3 x 196 608 bytes ahead and 2 x 786 432 normalised, and 4 decoded pictures.
+    # A batch of 64 of 32 x 32 is 3 x 196 608 bytes ahead and 2 x 786 432 normalised, and 4 decoded images.
     result = found(dataclasses.replace(task, cap_gib=2.3e6 / 2**30))
     assert result.chosen.choice.batch_size == 64
     assert max(choice.batch_size for choice, _ in turns) == 64
@@ -206,10 +206,10 @@ def recipe(first, decode=False):
 RESIZE = {"resize": {"size": [100, 100]}}
 
 
-def test_large_pictures_are_better_decoded_smaller(task):
+def test_large_images_are_better_decoded_smaller(task):
     sizes = np.array([[250, 300], [250, 400], [2000, 150]])
     hint = scaling_hint(recipe(RESIZE), task, sizes)
-    assert hint.startswith("The pictures have 0.1 MP, 2.5 times the sides")
+    assert hint.startswith("The images have 0.1 MP, 2.5 times the sides")
     assert "decode: {scaled: true}" in hint
     assert scaling_hint(recipe(RESIZE), task, np.array([[190, 4000]])) is None
 

@@ -10,7 +10,7 @@ FACTS = Facts(
     device="cpu",
     shares={"file read": 0.03, "JPEG decode": 0.68, "memory copy": 0.05},
     busy=0.97,
-    picture=(375, 500),
+    image=(375, 500),
     target=(256, 256),
     prefix=("resize",),
 )
@@ -28,18 +28,18 @@ def test_decoding_limits_where_a_loader_is_nearest_to_it():
     assert said(prefix=(), cores=1).endswith("allows on 1 core; more cores would help.")
 
 
-def test_large_pictures_are_worth_decoding_smaller():
-    assert said(picture=(2500, 3680)) == (
+def test_large_images_are_worth_decoding_smaller():
+    assert said(image=(2500, 3680)) == (
         "JPEG decoding limits: the cpu loader reaches 0.68 of what bare decoding allows on 2 cores; decode: "
-        "{scaled: true} in the recipe (pictures have 9.2 MP, 140 times the target), train --cache (which "
+        "{scaled: true} in the recipe (images have 9.2 MP, 140 times the target), train --cache (which "
         "keeps what resize makes) or more cores would help."
     )
-    assert "scaled" in said(picture=(512, 512))
-    assert "scaled" not in said(picture=(511, 2000))
+    assert "scaled" in said(image=(512, 512))
+    assert "scaled" not in said(image=(511, 2000))
 
 
-def test_pictures_that_are_decoded_smaller_are_not_held_to_decoding_whole_ones():
-    assert said(picture=(2500, 3680), scaled=True, shares={"file read": 0.6, "JPEG decode": 2.1}) == (
+def test_images_that_are_decoded_smaller_are_not_held_to_decoding_whole_ones():
+    assert said(image=(2500, 3680), scaled=True, shares={"file read": 0.6, "JPEG decode": 2.1}) == (
         "Reading files limits: the cpu loader reaches 0.60 of what reading alone allows on 2 cores; train "
         "--cache (which keeps what resize makes) or a faster disk would help."
     )
@@ -55,9 +55,9 @@ def test_on_cuda_dali_may_decode():
 @pytest.mark.parametrize(
     ("ceiling", "begins", "ends"),
     [
-        ("memory copy", "Memory limits", "smaller pictures or --amp bf16 would help."),
+        ("memory copy", "Memory limits", "smaller images or --amp bf16 would help."),
         ("GPU decoder", "The GPU's decoder limits", "resize makes) or fastffdi tune would help."),
-        ("host to device", "The way to the GPU limits", "; smaller pictures would help."),
+        ("host to device", "The way to the GPU limits", "; smaller images would help."),
     ],
 )
 def test_the_nearest_ceiling_is_what_limits(ceiling: str, begins: str, ends: str):

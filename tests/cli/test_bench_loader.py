@@ -21,7 +21,7 @@ def _short(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def settings(fastffdi, pictures: Manifest, monkeypatch: pytest.MonkeyPatch) -> Callable[..., list]:
+def settings(fastffdi, image_files: Manifest, monkeypatch: pytest.MonkeyPatch) -> Callable[..., list]:
     """settings("--threads", 2): what would be measured with."""
     seen: list[list[bench.Settings]] = []
 
@@ -36,19 +36,19 @@ def settings(fastffdi, pictures: Manifest, monkeypatch: pytest.MonkeyPatch) -> C
 
     def run(*words: object) -> list[bench.Settings]:
         with pytest.raises(Enough):
-            fastffdi("bench-loader", "--data", pictures.root, *words)
+            fastffdi("bench-loader", "--data", image_files.root, *words)
         return seen[-1]
 
     return run
 
 
 def test_figures_are_shown_and_written_and_the_last_line_says_what_limits(
-    fastffdi, pictures: Manifest, tmp_path: Path
+    fastffdi, image_files: Manifest, tmp_path: Path
 ):
     file = tmp_path / "figures.json"
-    words = ("--data", pictures.root, "--loaders", "torchvision,cpu", "--amp", "off", "--json", file)
+    words = ("--data", image_files.root, "--loaders", "torchvision,cpu", "--amp", "off", "--json", file)
     code, out, err = fastffdi("bench-loader", *QUICK, *words)
-    assert (code, err) == (0, f"data: 23 pictures of {Path(pictures.root).name}, without labels\n")
+    assert (code, err) == (0, f"data: 23 images of {Path(image_files.root).name}, without labels\n")
     for said in ("jitter without color_jitter, 2 threads", "does more arithmetic than ours", "Measured on"):
         assert said in out
     record = json.loads(file.read_text())
@@ -57,7 +57,7 @@ def test_figures_are_shown_and_written_and_the_last_line_says_what_limits(
     ]  # fmt: skip
     assert "Of torchvision's time to the first batch: cpu 1.00." in out
     assert out.splitlines()[-1] == record["verdict"]
-    assert record["settings"]["data"] == f"23 pictures of {Path(pictures.root).name}, without labels"
+    assert record["settings"]["data"] == f"23 images of {Path(image_files.root).name}, without labels"
     assert (record["settings"]["dtype"], record["settings"]["threads"]) == ("float32", [2])
     assert [(row["pipeline"], row["loader"]) for row in record["results"]] == [
         (table, loader)
@@ -72,9 +72,9 @@ def test_figures_are_shown_and_written_and_the_last_line_says_what_limits(
         assert list(row["ratio_to_ceilings"]) == ["file read", "JPEG decode", "memory copy"]
 
 
-def test_each_number_of_threads_has_its_tables_and_charts(fastffdi, pictures: Manifest, tmp_path: Path):
+def test_each_number_of_threads_has_its_tables_and_charts(fastffdi, image_files: Manifest, tmp_path: Path):
     file = tmp_path / "chart.html"
-    words = ("--data", pictures.root, "--pipeline", "tutorial", "--loaders", "cpu", "--threads", "2,1")
+    words = ("--data", image_files.root, "--pipeline", "tutorial", "--loaders", "cpu", "--threads", "2,1")
     code, out, _ = fastffdi("bench-loader", *QUICK, *words, "--to", "uint8", "--plot", file)
     assert code == 0
     assert out.index("tutorial, 1 thread\n") < out.index("tutorial, 2 threads\n")
@@ -85,8 +85,8 @@ def test_each_number_of_threads_has_its_tables_and_charts(fastffdi, pictures: Ma
     assert ">tutorial, 1 thread<" in page
 
 
-def test_costs_stand_beside_speeds(fastffdi, pictures: Manifest):
-    words = ("--data", pictures.root, "--pipeline", "tutorial", "--loaders", "cpu")
+def test_costs_stand_beside_speeds(fastffdi, image_files: Manifest):
+    words = ("--data", image_files.root, "--pipeline", "tutorial", "--loaders", "cpu")
     _, out, _ = fastffdi("bench-loader", *QUICK, *words)
     (row,) = [line.split() for line in out.splitlines() if line.startswith(" cpu ") and "…" in line]
     assert row[-2:] == ["0.25", "12"]
@@ -107,7 +107,7 @@ def test_defaults_are_the_usable_cores_and_the_normalised_batch(settings):
     assert (found.threads, found.prefetch, found.to) == (usable_cores(), 2, "normalised")
 
 
-def test_the_recipe_says_how_pictures_are_decoded(settings, tmp_path: Path):
+def test_the_recipe_says_how_images_are_decoded(settings, tmp_path: Path):
     file = tmp_path / "scaled.yaml"
     steps = "[resize: {size: [32, 32]}, normalize: {mean: imagenet, std: imagenet}]"
     file.write_text(f"train: {steps}\neval: {steps}\ndecode: {{scaled: true}}\n")
@@ -115,8 +115,8 @@ def test_the_recipe_says_how_pictures_are_decoded(settings, tmp_path: Path):
     assert not settings("--pipeline", "tutorial")[0].scaled
 
 
-def test_an_undecodable_picture_stops_the_command(fastffdi, tmp_path: Path):
-    (tmp_path / "bad.jpg").write_bytes(b"no picture")
+def test_an_undecodable_image_stops_the_command(fastffdi, tmp_path: Path):
+    (tmp_path / "bad.jpg").write_bytes(b"no image")
     for loader in ("torchvision", "cpu"):
         code, _, err = fastffdi("bench-loader", *QUICK, "--data", tmp_path, "--loaders", loader)
         assert (code, "bad.jpg: cannot be decoded" in err) == (1, True)
@@ -134,7 +134,7 @@ def test_an_undecodable_picture_stops_the_command(fastffdi, tmp_path: Path):
         (("--loaders", "cpus"), "did you mean 'cpu'"),
     ],
 )
-def test_what_is_wrong_is_said_before_anything_is_measured(fastffdi, pictures: Manifest, words, problem):
-    code, out, err = fastffdi("bench-loader", "--data", pictures.root, *words)
+def test_what_is_wrong_is_said_before_anything_is_measured(fastffdi, image_files: Manifest, words, problem):
+    code, out, err = fastffdi("bench-loader", "--data", image_files.root, *words)
     assert (code, out) == (2, "")
     assert problem in err

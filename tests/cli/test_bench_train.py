@@ -7,7 +7,7 @@ from fastffdi.bench import train_step
 
 @pytest.fixture
 def bench(fastffdi, tiny):
-    """bench(...): two short turns of each kind on the tiny pictures."""
+    """bench(...): two short turns of each kind on the tiny images."""
 
     def run(*words, data=tiny, pipeline=tiny / "recipe.yaml"):
         plain = ("--backbone", "test_efficientnet", "--batch-size", 4, "--device", "cpu", "--amp", "off")
@@ -21,7 +21,7 @@ def test_it_says_how_fast_and_what_limits(bench, tiny):
     code, out, err = bench("--baseline")
     assert code == 0
     assert err.splitlines() == [
-        f"data: 40 training pictures of {tiny.name}",
+        f"data: 40 training images of {tiny.name}",
         "test_efficientnet on cpu, loader cpu, float32, as asked for",
     ]
     assert "test_efficientnet · recipe.yaml · batches of 4" in out
@@ -37,7 +37,7 @@ def test_the_file_holds_machine_settings_and_every_turn(bench, tiny, tmp_path):
     record = json.loads(file.read_text())
     assert set(record) == {"machine", "settings", "results", "ratio_of_real_data_to"}
     assert record["settings"] | {"pipeline": ""} == {
-        "data": f"40 training pictures of {tiny.name}",
+        "data": f"40 training images of {tiny.name}",
         "pipeline": "",
         "backbone": "test_efficientnet",
         "batch_size": 4,
@@ -58,8 +58,8 @@ def test_the_file_holds_machine_settings_and_every_turn(bench, tiny, tmp_path):
     assert list(record["ratio_of_real_data_to"]) == [train_step.SYNTHETIC]
 
 
-def test_pictures_need_no_labels(bench, pictures):
-    code, _, err = bench(data=pictures.root)
+def test_images_need_no_labels(bench, images):
+    code, _, err = bench(data=images.root)
     assert code == 0
     assert "without labels" in err
 

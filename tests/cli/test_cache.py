@@ -5,9 +5,9 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
+from fastffdi.cache.folder import stores
+from fastffdi.cache.store import Store
 from fastffdi.cli import main
-from fastffdi.data.cache import Store
-from fastffdi.data.cache_folder import stores
 
 Disk = namedtuple("Disk", "total used free")
 
@@ -19,22 +19,22 @@ def _known(monkeypatch):
 
 @pytest.fixture
 def words(tiny: Path, tmp_path: Path) -> list[object]:
-    """`fastffdi cache` for the tiny pictures."""
+    """`fastffdi cache` for the tiny images."""
     recipe = ["--pipeline", tiny / "recipe.yaml", "--backbone", "test_efficientnet"]
     return ["cache", "--data", tiny, *recipe, "--cache", tmp_path / "kept", "--threads", 2]
 
 
-def test_it_says_how_much_and_stores_all_pictures(fastffdi, words, tiny, tmp_path):
+def test_it_says_how_much_and_stores_all_images(fastffdi, words, tiny, tmp_path):
     code, out, err = fastffdi(*words)
-    assert (code, err.splitlines()[1:]) == (0, ["cache: 0.2 MB for 56 pictures of 32×32, 0 there"])
+    assert (code, err.splitlines()[1:]) == (0, ["cache: 0.2 MB for 56 images of 32×32, 0 there"])
     kept = tmp_path / "kept"
-    assert out == f"56 pictures in {kept}; next: fastffdi train … --cache {kept}\n"
+    assert out == f"56 images in {kept}; next: fastffdi train … --cache {kept}\n"
     assert sorted(Store(store).stored for store in stores(kept)) == [16, 40]
 
 
 def test_a_second_time_there_is_nothing_to_do(fastffdi, words, monkeypatch):
     fastffdi(*words)
-    monkeypatch.setattr("fastffdi.loaders.source.decode_file", None)
+    monkeypatch.setattr("fastffdi.data.source.decode_file", None)
     code, _, err = fastffdi(*words)
     assert code == 0
     assert "56 there" in err
@@ -45,12 +45,12 @@ def test_a_disk_without_room_is_refused_after_the_estimate(fastffdi, words, tmp_
     code, out, err = fastffdi(*words)
     _, estimate, error = err.splitlines()
     assert (code, out) == (2, "")
-    assert estimate.startswith("cache: 0.2 MB for 56 pictures")
-    assert error.startswith(f"fastffdi: --cache {tmp_path / 'kept'}: needs 0.2 MB for 56 pictures of 32×32, ")
+    assert estimate.startswith("cache: 0.2 MB for 56 images")
+    assert error.startswith(f"fastffdi: --cache {tmp_path / 'kept'}: needs 0.2 MB for 56 images of 32×32, ")
     assert not (tmp_path / "kept").exists()
 
 
-def test_pictures_that_have_outgrown_their_place_are_counted(fastffdi, words, tiny, tmp_path):
+def test_images_that_have_outgrown_their_place_are_counted(fastffdi, words, tiny, tmp_path):
     data, recipe = tmp_path / "data", tmp_path / "recipe.yaml"
     shutil.copytree(tiny, data)
     recipe.write_text((tiny / "recipe.yaml").read_text().replace("resize", "random_resized_crop"))

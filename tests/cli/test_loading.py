@@ -53,12 +53,12 @@ def test_a_wrong_file_is_named():
 @pytest.fixture
 def given(monkeypatch):
     """The settings that loaders are built with, in their order."""
-    from fastffdi.loaders import choose
+    from fastffdi.loaders import factory
 
-    seen, build = [], choose.build
+    seen, build = [], factory.build_loader
     monkeypatch.setattr(
-        choose, "build", lambda name, feed, settings, device: seen.append((feed.batch_size, settings))
-        or build(name, feed, settings, device)
+        factory, "build_loader", lambda name, planner, settings, device: seen.append((planner.batch_size, settings))
+        or build(name, planner, settings, device)
     )  # fmt: skip
     return seen
 

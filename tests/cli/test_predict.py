@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 import torch
 
-from fastffdi.model.metrics import auc
+from fastffdi.evaluation.metrics import auc
 
 PLAIN = ("--amp", "off", "--threads", 1)
 
@@ -36,7 +36,7 @@ def names(output):
 
 @pytest.fixture
 def expected(predict, tiny, output):
-    """The score of every validation picture by its name."""
+    """The score of every validation image by its name."""
     assert predict(tiny / "valset").code == 0
     scores = table(output).set_index("img_name")["y_pred"].to_dict()
     output.unlink()
@@ -47,7 +47,7 @@ def scores_of(expected, *wanted):
     return pytest.approx(np.array([expected[name] for name in wanted]), abs=1e-5)
 
 
-def test_a_folders_pictures_have_names_relative_to_it(predict, tiny, output, expected):
+def test_a_folders_images_have_names_relative_to_it(predict, tiny, output, expected):
     code, out, err = predict(tiny)
     assert (code, err) == (0, "")
     assert out == f"56 rows in {output}\n"
@@ -88,7 +88,7 @@ def test_targets_of_one_class_leave_the_auc_undefined(predict, tiny, tmp_path):
     assert ended.out.splitlines()[1] == "AUC against the labels given: undefined"
 
 
-def test_pictures_lie_beside_their_label_file_unless_said_otherwise(predict, tiny, output, tmp_path):
+def test_images_lie_beside_their_label_file_unless_said_otherwise(predict, tiny, output, tmp_path):
     shutil.copy(tiny / "valset" / "04.jpg", tmp_path / "04.jpg")
     (tmp_path / "list.txt").write_text("img_name\n04.jpg\n")
     assert predict("--labels", tmp_path / "list.txt").code == 0
@@ -142,10 +142,10 @@ def test_a_file_that_is_no_checkpoint(predict, tiny, output):
 
 
 @pytest.mark.parametrize("two", [("--data", "--labels"), ("--data", "FILE"), ("--labels", "FILE"), ()])
-def test_pictures_are_named_in_one_way(predict, tiny, output, two):
+def test_images_are_named_in_one_way(predict, tiny, output, two):
     ways = {"--data": ("--data", tiny), "--labels": ("--labels", tiny / "x.txt"), "FILE": (tiny / "x.jpg",)}
     line = refused(predict(*(word for way in two for word in ways[way])), output)
-    assert line == ("predict: name the pictures in one way: a FOLDER, FILEs, --data DIR or --labels FILE")
+    assert line == ("predict: name the images in one way: a FOLDER, FILEs, --data DIR or --labels FILE")
 
 
 def test_a_folder_for_a_label_file_that_is_not_given(predict, tiny, output):
@@ -159,15 +159,15 @@ def test_files_that_do_not_exist(predict, output, monkeypatch, tmp_path):
     assert line == f"2 of 2 files do not exist (a.jpg, b.jpg); check the names, seen from {tmp_path}"
 
 
-def test_a_folder_without_pictures(predict, tmp_path, output):
+def test_a_folder_without_images(predict, tmp_path, output):
     (tmp_path / "empty").mkdir()
-    assert f"{tmp_path}/empty: no pictures (jpg" in refused(predict(tmp_path / "empty"), output)
+    assert f"{tmp_path}/empty: no images (jpg" in refused(predict(tmp_path / "empty"), output)
 
 
-def test_listed_pictures_that_do_not_exist(predict, tiny, tmp_path, output):
+def test_listed_images_that_do_not_exist(predict, tiny, tmp_path, output):
     (tmp_path / "list.txt").write_text("img_name\nx.jpg\n00.jpg\n")
     line = refused(predict("--labels", tmp_path / "list.txt", "--images", tiny / "valset"), output)
-    assert "1 of 2 pictures are not in" in line
+    assert "1 of 2 images are not in" in line
 
 
 def test_an_output_in_a_folder_that_is_not_there(predict, tiny, tmp_path, output):
@@ -187,9 +187,9 @@ def test_cuda_that_is_absent(predict, tiny, output, monkeypatch):
 
 
 @pytest.mark.parametrize("loader", ["cpu", "dali", "torchvision"])
-def test_a_picture_that_cannot_be_decoded(predict, tiny, tmp_path, output, loader):
+def test_a_image_that_cannot_be_decoded(predict, tiny, tmp_path, output, loader):
     shutil.copytree(tiny / "valset", tmp_path / "copy")
-    (tmp_path / "copy" / "05.jpg").write_bytes(b"no picture")
+    (tmp_path / "copy" / "05.jpg").write_bytes(b"no image")
     line = refused(predict(tmp_path / "copy", "--loader", loader), output, code=1)
     assert line.startswith(f"{tmp_path}/copy/05.jpg: cannot be decoded (")
 

@@ -23,23 +23,23 @@ def size(out: str) -> tuple[int, int]:
 
 
 def test_a_sheet_is_written_and_measured(preview: Run, tmp_path: Path):
-    code, out, err = preview("--pictures", 3, "--draws", 2)
+    code, out, err = preview("--images", 3, "--draws", 2)
     assert (code, err) == (0, "")
     with Image.open(tmp_path / "sheet.png") as sheet:
         assert (sheet.format, sheet.mode, sheet.size) == ("PNG", "RGB", size(out))
     assert out == f"sheet: {tmp_path / 'sheet.png'} ({sheet.width} × {sheet.height})\n"
 
 
-def test_more_pictures_are_more_rows_and_more_draws_more_columns(preview: Run):
-    width, height = size(preview("--pictures", 2, "--draws", 2).out)
-    wider, taller = size(preview("--pictures", 4, "--draws", 4).out)
+def test_more_images_are_more_rows_and_more_draws_more_columns(preview: Run):
+    width, height = size(preview("--images", 2, "--draws", 2).out)
+    wider, taller = size(preview("--images", 4, "--draws", 4).out)
     assert wider > width
     assert taller > height
 
 
 def test_the_same_command_draws_the_same_sheet_and_another_epoch_another(preview: Run, tmp_path: Path):
     def drawn(*words: object) -> np.ndarray:
-        assert preview("--pictures", 4, "--draws", 1, *words).code == 0
+        assert preview("--images", 4, "--draws", 1, *words).code == 0
         return np.asarray(Image.open(tmp_path / "sheet.png"))
 
     assert np.array_equal(drawn(), drawn())
@@ -56,7 +56,7 @@ def test_steps_make_a_column_each(preview: Run):
 def test_mixing_adds_a_table(fastffdi: Run, tiny: Path, tmp_path: Path):
     mine = tmp_path / "mine.yaml"
     mine.write_text((tiny / "recipe.yaml").read_text() + "mix: {mixup: 0.4}\n")
-    words = ("preview", "--data", tiny, "--pictures", 2, "-o", tmp_path / "sheet.png", "--pipeline")
+    words = ("preview", "--data", tiny, "--images", 2, "-o", tmp_path / "sheet.png", "--pipeline")
     _, mixed = size(fastffdi(*words, mine).out)
     _, plain = size(fastffdi(*words, tiny / "recipe.yaml").out)
     _, evaluated = size(fastffdi(*words, mine, "--eval").out)
@@ -66,7 +66,7 @@ def test_mixing_adds_a_table(fastffdi: Run, tiny: Path, tmp_path: Path):
 def test_no_pairs_are_shown_in_an_epoch_left_unmixed(fastffdi: Run, tiny: Path, tmp_path: Path):
     mine = tmp_path / "mine.yaml"
     mine.write_text((tiny / "recipe.yaml").read_text() + "mix: {mixup: 0.4, off_epochs: 2}\n")
-    words = ("preview", "--data", tiny, "--pictures", 2, "--epochs", 4, "-o", tmp_path / "sheet.png")
+    words = ("preview", "--data", tiny, "--images", 2, "--epochs", 4, "-o", tmp_path / "sheet.png")
     for epoch in range(1, 5):
         mixed, plain = (
             size(fastffdi(*words, "--epoch", epoch, "--pipeline", recipe).out)[1]
@@ -75,19 +75,19 @@ def test_no_pairs_are_shown_in_an_epoch_left_unmixed(fastffdi: Run, tiny: Path, 
         assert (mixed > plain) == (epoch <= 2)
 
 
-def test_any_folder_of_pictures_will_do(fastffdi: Run, tiny: Path, tmp_path: Path):
-    words = ("--pipeline", tiny / "recipe.yaml", "--pictures", 2, "-o", tmp_path / "sheet.png")
+def test_any_folder_of_images_will_do(fastffdi: Run, tiny: Path, tmp_path: Path):
+    words = ("--pipeline", tiny / "recipe.yaml", "--images", 2, "-o", tmp_path / "sheet.png")
     assert fastffdi("preview", "--data", tiny / "valset", *words).code == 0
 
 
-def test_without_data_it_says_that_it_shows_demo_pictures(
+def test_without_data_it_says_that_it_shows_demo_images(
     fastffdi: Run, tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
     # The demo set itself takes half a minute to make.
     monkeypatch.setattr("fastffdi.data.demo.demo_folder", lambda progress: tiny)
-    code, _, err = fastffdi("preview", "--pictures", 2, "--draws", 1, "-o", tmp_path / "sheet.png")
+    code, _, err = fastffdi("preview", "--images", 2, "--draws", 1, "-o", tmp_path / "sheet.png")
     assert code == 0
-    assert "using the built-in demo pictures" in err
+    assert "using the built-in demo images" in err
 
 
 @pytest.mark.parametrize(
@@ -95,7 +95,7 @@ def test_without_data_it_says_that_it_shows_demo_pictures(
     [
         (
             ("-o", "sheet.gif"),
-            "--output sheet.gif: is no picture; name a file that ends in .png, .jpg, .jpeg",
+            "--output sheet.gif: is no image; name a file that ends in .png, .jpg, .jpeg",
         ),
         (("-o", "absent/sheet.png"), "--output absent/sheet.png: there is no folder absent; make it first"),
         (("--pipeline", "standart"), "--pipeline standart: neither a shipped recipe"),

@@ -64,7 +64,7 @@ SURFACE = {
         "--pipeline": None,
         "--backbone": "efficientnet_b0",
         "-o --output": "sheet.png",
-        "--pictures": 6,
+        "--images": 6,
         "--draws": 6,
         "--epoch": 1,
         "--epochs": 5,

@@ -17,7 +17,7 @@ def output(tmp_path):
 
 @pytest.fixture
 def train(fastffdi, tiny, output):
-    """train(...): one epoch on the tiny pictures, unless the words say otherwise."""
+    """train(...): one epoch on the tiny images, unless the words say otherwise."""
 
     def run(*words, data=tiny, pipeline=tiny / "recipe.yaml"):
         data = () if data is None else ("--data", data)
@@ -37,7 +37,7 @@ def test_a_run_says_what_it_did(train, tiny, output):
     ]
     data, model, epoch, then = err.splitlines()
     assert data == (
-        f"data: {tiny}: training 40 pictures (20 real, 20 fake), validation 16 pictures (8 real, 8 fake)"
+        f"data: {tiny}: training 40 images (20 real, 20 fake), validation 16 images (8 real, 8 fake)"
     )
     assert model == "test_efficientnet on cpu, loader cpu, float32, as asked for"
     assert re.fullmatch(
@@ -63,7 +63,7 @@ def test_options_reach_the_run(train, output):
 
 def test_limit_takes_a_share_of_each_class(train):
     _, _, err = train("--limit", 8)
-    assert err.splitlines()[0].endswith("(8 real, 8 fake); limited to 8 and 8 pictures")
+    assert err.splitlines()[0].endswith("(8 real, 8 fake); limited to 8 and 8 images")
 
 
 def test_label_files_take_the_place_of_a_folder(train, tiny):
@@ -71,7 +71,7 @@ def test_label_files_take_the_place_of_a_folder(train, tiny):
     more = ("--val-labels", tiny / "valset_label.txt", "--val-images", tiny / "valset")
     code, _, err = train(*files, *more, data=None)
     assert code == 0
-    assert err.startswith("data: training 40 pictures (20 real, 20 fake), validation 16 pictures")
+    assert err.startswith("data: training 40 images (20 real, 20 fake), validation 16 images")
 
 
 @pytest.mark.parametrize("loader", ["dali", "torchvision"])
@@ -98,16 +98,16 @@ def test_brackets_and_colons_in_a_name_are_shown_as_they_are(fastffdi, tiny, tmp
 
 @pytest.fixture
 def builtin(tiny, monkeypatch, tmp_path):
-    """The tiny pictures in place of the demo set; the current folder is empty."""
+    """The tiny images in place of the demo set; the current folder is empty."""
     monkeypatch.setattr("fastffdi.data.demo.demo_folder", lambda progress: tiny)
     monkeypatch.chdir(tmp_path)
     return tiny
 
 
-def test_without_data_it_takes_the_demo_pictures_and_says_so(fastffdi, builtin, tmp_path):
+def test_without_data_it_takes_the_demo_images_and_says_so(fastffdi, builtin, tmp_path):
     code, out, err = fastffdi("train", "--backbone", "test_efficientnet", "--epochs", 1)
     assert code == 0
-    assert err.startswith(f"no data given: using the built-in demo pictures in {builtin}\n")
+    assert err.startswith(f"no data given: using the built-in demo images in {builtin}\n")
     (run,) = (tmp_path / "runs").iterdir()
     assert re.fullmatch(r"test_efficientnet-\d{8}-\d{6}", run.name)
     assert f"checkpoint: runs/{run.name}/best.safetensors" in out
@@ -115,10 +115,10 @@ def test_without_data_it_takes_the_demo_pictures_and_says_so(fastffdi, builtin, 
 
 
 def test_own_data_is_trained_on_by_the_standard_recipe_from_pretrained_weights(fastffdi, tiny, monkeypatch):
-    def told(settings, *_):
+    def to_loader_error(settings, *_):
         raise RunError(f"{settings.backbone} {settings.pipeline} {settings.pretrained}")
 
-    monkeypatch.setattr("fastffdi.training.experiment.prepare", told)
+    monkeypatch.setattr("fastffdi.training.experiment.prepare", to_loader_error)
     assert fastffdi("train", "--data", tiny).err == "fastffdi: efficientnet_b0 standard True\n"
 
 
@@ -134,7 +134,7 @@ def refused(ended, output, code=2):
 
 @pytest.fixture
 def copy(tiny, tmp_path):
-    """The tiny pictures, to spoil."""
+    """The tiny images, to spoil."""
     return shutil.copytree(tiny, tmp_path / "copy")
 
 
@@ -146,7 +146,7 @@ def relabelled(folder, *rows, split="train", header="img_name,target"):
 
 def test_a_missing_folder(train, tmp_path, output):
     line = refused(train(data=tmp_path / "absent"), output)
-    assert line == f"{tmp_path}/absent: no such folder; give the folder that holds the pictures"
+    assert line == f"{tmp_path}/absent: no such folder; give the folder that holds the images"
 
 
 @pytest.mark.parametrize("split", ["train", "val"])
@@ -193,11 +193,11 @@ def test_duplicate_names_in_training(train, copy, output):
     assert line == f"{file}: 1 names stand on more than one line (00.jpg); keep one line for each"
 
 
-def test_listed_pictures_that_do_not_exist(train, copy, output):
+def test_listed_images_that_do_not_exist(train, copy, output):
     file = relabelled(copy, *(f"{name}.jpg,0" for name in ("00", "d", "b", "c", "a", "01")))
     line = refused(train(data=copy), output)
     assert line == (
-        f"{file}: 4 of 6 pictures are not in {copy}/trainset (d.jpg, b.jpg, c.jpg, …); "
+        f"{file}: 4 of 6 images are not in {copy}/trainset (d.jpg, b.jpg, c.jpg, …); "
         "add them or delete their lines"
     )
 
@@ -216,7 +216,7 @@ def test_names_that_leave_the_image_folder(train, copy, output, name):
 def test_an_empty_split(train, copy, output, split):
     file = relabelled(copy, split=split)
     line = refused(train(data=copy), output)
-    assert line == f"{file}: lists no pictures; add one line NAME,TARGET for each"
+    assert line == f"{file}: lists no images; add one line NAME,TARGET for each"
 
 
 @pytest.mark.parametrize("split", ["train", "val"])
@@ -226,7 +226,7 @@ def test_an_empty_split_of_class_folders(train, tmp_path, output, split):
         (tmp_path / "data" / name / ("a.txt" if name.startswith(split) else "a.jpg")).touch()
     line = refused(train(data=tmp_path / "data"), output)
     places = rf"({split}/real and {split}/fake|{split}/fake and {split}/real)"
-    assert re.fullmatch(rf"{tmp_path}/data: no pictures \(jpg [a-z ]+\) in {places}; add some", line)
+    assert re.fullmatch(rf"{tmp_path}/data: no images \(jpg [a-z ]+\) in {places}; add some", line)
 
 
 def test_validation_of_one_class_is_allowed(train, copy, output):
@@ -279,7 +279,7 @@ def test_a_word_that_is_no_choice(train, output, option):
 
 
 def test_dali_that_is_absent(train, output, monkeypatch):
-    monkeypatch.setattr("fastffdi.loaders.choose.dali_problem", lambda: "DALI is not installed")
+    monkeypatch.setattr("fastffdi.loaders.factory.dali_problem", lambda: "DALI is not installed")
     line = refused(train("--loader", "dali"), output)
     assert line.startswith("--loader dali: DALI is not installed; pip install nvidia-dali-cuda1")
 
@@ -322,17 +322,17 @@ def test_weights_that_are_not_there(train, tmp_path, output):
     assert f"{tmp_path}/absent.pth: " in refused(train("--weights", tmp_path / "absent.pth"), output)
 
 
-def test_a_picture_too_small_for_the_recipe(train, tiny, tmp_path, output):
+def test_a_image_too_small_for_the_recipe(train, tiny, tmp_path, output):
     recipe = recipe_of(tmp_path, "random_crop: {size: [50, 50]}")
-    assert "random_crop: 50×50 does not fit a picture of" in refused(train(pipeline=recipe), output)
+    assert "random_crop: 50×50 does not fit an image of" in refused(train(pipeline=recipe), output)
 
 
-def test_a_picture_that_cannot_be_decoded_ends_with_1_and_its_name(train, copy):
-    (copy / "trainset" / "07.jpg").write_bytes(b"no picture")
+def test_a_image_that_cannot_be_decoded_ends_with_1_and_its_name(train, copy):
+    (copy / "trainset" / "07.jpg").write_bytes(b"no image")
     code, _, err = train(data=copy)
     assert code == 1
     assert err.splitlines()[-1] == (
-        f"fastffdi: {copy}/trainset/07.jpg: cannot be decoded (not a picture); "
+        f"fastffdi: {copy}/trainset/07.jpg: cannot be decoded (not an image); "
         "replace the file or take it off the list"
     )
 

@@ -19,7 +19,7 @@ def file(tmp_path):
 
 @pytest.fixture
 def tuning(fastffdi, tiny, file):
-    """tuning(...): very short turns on the tiny pictures, to `file`."""
+    """tuning(...): very short turns on the tiny images, to `file`."""
 
     def run(*words):
         data = ("--data", tiny, "--pipeline", tiny / "recipe.yaml", "--backbone", "test_efficientnet")
@@ -33,7 +33,7 @@ def test_it_shows_what_was_tried_and_writes_what_was_found(tuning, tiny, file):
     code, out, err = tuning("--memory-cap", 2)
     assert code == 0
     assert err.splitlines() == [
-        f"data: 40 training pictures of {tiny.name}",
+        f"data: 40 training images of {tiny.name}",
         "loader cpu on cpu, memory cap 2.0 GiB",
     ]
     for word in (
@@ -60,9 +60,7 @@ def test_the_file_says_where_it_comes_from(tuning, tiny, file):
     out = tuning("--batch-size", 8).out.splitlines()
     remarks = [line[2:] for line in file.read_text().splitlines() if line.startswith("#")]
     assert remarks[0] == "The loader's settings for this machine, found by `fastffdi tune`."
-    assert (
-        f"40 training pictures of {tiny.name}; recipe {tiny / 'recipe.yaml'}; loader cpu on cpu." in remarks
-    )
+    assert f"40 training images of {tiny.name}; recipe {tiny / 'recipe.yaml'}; loader cpu on cpu." in remarks
     assert remarks[-1].startswith("Measured on ")
     assert "images/s" in remarks[-2]
     assert set(remarks[-2:]) <= set(out)

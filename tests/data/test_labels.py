@@ -80,7 +80,7 @@ def test_duplicates_stay_when_allowed(images):
     ("file", "folder", "line"),
     [
         ("no.txt", "images", "no.txt: no such label file; give a CSV file with the header img_name,target"),
-        ("a.txt", "no", "no: no such image folder; give the folder with the pictures a.txt lists"),
+        ("a.txt", "no", "no: no such image folder; give the folder with the images a.txt lists"),
     ],
 )
 def test_a_missing_file_or_folder(images, file, folder, line):
@@ -129,10 +129,10 @@ def test_duplicates_are_counted_and_named(images):
     )
 
 
-def test_absent_pictures_are_counted_and_the_first_three_named(images):
+def test_absent_images_are_counted_and_the_first_three_named(images):
     listed = ["z.jpg", "a.jpg", "y.jpg", "sub/a.jpg", "no/x.jpg", "b.jpg/q"]
     assert message("img_name,target\n" + "".join(f"{name},1\n" for name in listed)) == (
-        f"labels.txt: 5 of 6 pictures are not in {images.absolute()} (z.jpg, y.jpg, sub/a.jpg, …); "
+        f"labels.txt: 5 of 6 images are not in {images.absolute()} (z.jpg, y.jpg, sub/a.jpg, …); "
         "add them or delete their lines"
     )
 
@@ -141,8 +141,8 @@ def test_names_are_not_trimmed(images):
     assert "(a.jpg )" in message("img_name,target\na.jpg ,1\n")
 
 
-def test_a_nul_in_a_name_is_an_absent_picture(images):
-    assert "1 of 1 pictures are not in" in message("img_name,target\nx\0/a.jpg,1\n")
+def test_a_nul_in_a_name_is_an_absent_image(images):
+    assert "1 of 1 images are not in" in message("img_name,target\nx\0/a.jpg,1\n")
 
 
 @pytest.mark.parametrize("name", ["../images/a.jpg", "sub/../a.jpg", "/etc/passwd", "/a.jpg", "sub/../../x"])
@@ -164,7 +164,7 @@ def test_a_sibling_folder_with_the_same_beginning_is_outside(images, tmp_path):
 
 @pytest.mark.parametrize("rows", ["", "\n\n", ",\n"])
 def test_a_file_that_lists_nothing(images, rows):
-    line = "labels.txt: lists no pictures; add one line NAME,TARGET for each"
+    line = "labels.txt: lists no images; add one line NAME,TARGET for each"
     assert message(f"img_name,target\n{rows}") == line
 
 
@@ -174,7 +174,7 @@ def test_other_encodings_and_broken_quotes(images):
     )
     assert message('img_name,target\na.jpg,1\n"b.jpg,0\n') == (
         "labels.txt: not CSV (EOF inside string starting at line 3); "
-        "write one line NAME,TARGET for each picture"
+        "write one line NAME,TARGET for each image"
     )
 
 

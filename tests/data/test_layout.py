@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from fastffdi.data.layout import find_dataset, find_validation, label_files, picture_files, plain_folder
+from fastffdi.data.layout import find_dataset, find_validation, image_files, label_files, plain_folder
 from fastffdi.errors import DataError
 
 
@@ -43,7 +43,7 @@ def test_the_challenge_layout(base, files):
     assert found.train.labels.tolist() == [1, 0]
     assert found.val.paths() == [os.path.abspath(f"{base}/valset/c.jpg")]
     assert found.description == (
-        "d: training 2 pictures (1 real, 1 fake), validation 1 pictures (0 real, 1 fake)"
+        "d: training 2 images (1 real, 1 fake), validation 1 images (0 real, 1 fake)"
     )
 
 
@@ -68,9 +68,7 @@ def test_label_files_with_their_folders():
     found = label_files(*splits)
     assert found.train.names.tolist() == ["b.jpg", "a.jpg"]
     assert found.val.names.tolist() == ["c.jpg"]
-    assert found.description == (
-        "training 2 pictures (1 real, 1 fake), validation 1 pictures (0 real, 1 fake)"
-    )
+    assert found.description == ("training 2 images (1 real, 1 fake), validation 1 images (0 real, 1 fake)")
 
 
 def test_one_class_alone_is_allowed():
@@ -121,12 +119,12 @@ def test_a_lone_label_file_is_a_mistake_to_name():
     )
 
 
-def test_a_label_file_without_its_pictures():
+def test_a_label_file_without_its_images():
     challenge("d")
     Path("d/valset/c.jpg").unlink()
     Path("d/valset").rmdir()
     assert message(find_dataset, Path("d")) == (
-        "d/valset: no such image folder; give the folder with the pictures d/valset_label.txt lists"
+        "d/valset: no such image folder; give the folder with the images d/valset_label.txt lists"
     )
 
 
@@ -146,16 +144,16 @@ def test_neither_layout_says_what_was_looked_for_and_what_is_there():
 def test_an_empty_split():
     touch("d/train/real/a.jpg", "d/val/real/notes.txt", "d/val/fake/notes.txt")
     assert message(find_dataset, Path("d")) == (
-        "d: no pictures (jpg jpeg png webp bmp tif tiff) in val/fake and val/real; add some"
+        "d: no images (jpg jpeg png webp bmp tif tiff) in val/fake and val/real; add some"
     )
 
 
 @pytest.mark.parametrize("call", [find_dataset, find_validation, plain_folder])
 def test_a_folder_that_is_none(call):
     touch("file.jpg")
-    assert message(call, Path("none")) == "none: no such folder; give the folder that holds the pictures"
+    assert message(call, Path("none")) == "none: no such folder; give the folder that holds the images"
     assert message(call, Path("file.jpg")) == (
-        "file.jpg: is a file, not a folder; give the folder that holds the pictures"
+        "file.jpg: is a file, not a folder; give the folder that holds the images"
     )
 
 
@@ -175,10 +173,10 @@ def test_a_link_to_a_folder_is_followed_and_a_loop_ends():
     assert plain_folder(Path("d")).names.tolist() == ["a.jpg", "linked/b.jpg"]
 
 
-def test_a_plain_folder_without_pictures():
+def test_a_plain_folder_without_images():
     touch("d/notes.txt")
     assert message(plain_folder, Path("d")) == (
-        "d: no pictures (jpg jpeg png webp bmp tif tiff); the folder holds notes.txt"
+        "d: no images (jpg jpeg png webp bmp tif tiff); the folder holds notes.txt"
     )
     Path("e").mkdir()
     assert message(plain_folder, Path("e")).endswith("; the folder is empty")
@@ -187,7 +185,7 @@ def test_a_plain_folder_without_pictures():
 def test_files_keep_their_names_as_typed(tmp_path):
     touch("a.jpg", "d/b")
     names = ["d/../a.jpg", "d/b", str(tmp_path / "a.jpg"), "a.jpg"]
-    rows = picture_files(names)
+    rows = image_files(names)
     assert rows.names.tolist() == names
     assert rows.paths()[1] == os.path.abspath("d/b")
     assert all(os.path.samefile(path, name) for path, name in zip(rows.paths(), names, strict=True))
@@ -195,7 +193,7 @@ def test_files_keep_their_names_as_typed(tmp_path):
 
 def test_files_that_are_none(tmp_path):
     touch("a.jpg", "d/b.jpg")
-    assert message(picture_files, ["a.jpg", "z.jpg", "d"]) == (
+    assert message(image_files, ["a.jpg", "z.jpg", "d"]) == (
         f"2 of 3 files do not exist (z.jpg, d); check the names, seen from {tmp_path}"
     )
-    assert message(picture_files, []) == "no pictures given; name at least one file or folder"
+    assert message(image_files, []) == "no images given; name at least one file or folder"

@@ -14,13 +14,13 @@ from fastffdi.data.manifest import Manifest
 def manifest(labels: list[int] | None, count: int | None = None) -> Manifest:
     count = len(labels or []) if count is None else count
     names = np.array([f"{row}.jpg" for row in range(count)], object)
-    return Manifest("/pictures", names, None if labels is None else np.array(labels, np.int64))
+    return Manifest("/images", names, None if labels is None else np.array(labels, np.int64))
 
 
 def test_paths_join_root_and_name_for_the_rows_asked():
-    rows = Manifest("/pictures", np.array(["a.jpg", "sub/b.jpg", "/else/c.jpg"], object))
-    assert rows.paths(np.array([1, 0])) == ["/pictures/sub/b.jpg", "/pictures/a.jpg"]
-    assert rows.paths() == ["/pictures/a.jpg", "/pictures/sub/b.jpg", "/else/c.jpg"]
+    rows = Manifest("/images", np.array(["a.jpg", "sub/b.jpg", "/else/c.jpg"], object))
+    assert rows.paths(np.array([1, 0])) == ["/images/sub/b.jpg", "/images/a.jpg"]
+    assert rows.paths() == ["/images/a.jpg", "/images/sub/b.jpg", "/else/c.jpg"]
 
 
 def test_take_keeps_the_order_asked_and_every_column():

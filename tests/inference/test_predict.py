@@ -7,11 +7,12 @@ import pytest
 import torch
 
 from fastffdi.data.layout import find_dataset, plain_folder
-from fastffdi.errors import RecipeError, SettingError, UndecodablePicture
+from fastffdi.errors import RecipeError, SettingError, UndecodableImage
 from fastffdi.inference.predict import restore, write_csv
-from fastffdi.loaders.decode import decode_file
-from fastffdi.model import checkpoint, metrics
+from fastffdi.evaluation import metrics
+from fastffdi.model import checkpoint
 from fastffdi.recipe.recipe import load
+from fastffdi.render.cpu.decode import decode_file
 from fastffdi.training.experiment import BEST
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -42,10 +43,10 @@ def test_scores_differ_and_are_probabilities(expected):
     assert 0 < expected.min() < expected.max() < 1
 
 
-def test_a_score_is_the_models_own_of_the_picture_alone(best, val, expected):
+def test_a_score_is_the_models_own_of_the_image_alone(best, val, expected):
     described, model = checkpoint.restore(best)
-    picture = torch.from_numpy(decode_file(val.paths()[3])).permute(2, 0, 1)[None].float()
-    small = torch.nn.functional.interpolate(picture, described.size, mode="bilinear", antialias=True).round()
+    image = torch.from_numpy(decode_file(val.paths()[3])).permute(2, 0, 1)[None].float()
+    small = torch.nn.functional.interpolate(image, described.size, mode="bilinear", antialias=True).round()
     mean, std = (torch.tensor(values)[:, None, None] for values in (described.mean, described.std))
     with torch.no_grad():
         score = model((small / 255 - mean) / std).softmax(dim=1)[0, 1]
@@ -72,7 +73,7 @@ def test_scores_stand_in_the_order_of_the_rows(best, val, expected):
     np.testing.assert_allclose(scored(best, turned), expected[::-1], atol=1e-5)
 
 
-def test_a_picture_listed_twice_is_scored_twice(best, val, expected):
+def test_a_image_listed_twice_is_scored_twice(best, val, expected):
     rows = np.array([4, 4, 9, 4])
     np.testing.assert_allclose(scored(best, val.take(rows)), expected[rows], atol=1e-5)
 
@@ -89,16 +90,16 @@ def test_the_recipe_is_the_checkpoints_own(best, tiny):
     assert predictor.recipe.eval == recipe.eval
 
 
-def test_progress_counts_every_picture(best, val):
+def test_progress_counts_every_image(best, val):
     seen = []
     restore(best, "cpu", "cpu", "off", 1, 6)(val, seen.append)
     assert seen == [6, 6, 4]
 
 
-def test_a_picture_that_cannot_be_decoded_is_named(best, tiny, tmp_path):
+def test_a_image_that_cannot_be_decoded_is_named(best, tiny, tmp_path):
     shutil.copytree(tiny / "valset", tmp_path / "copy")
-    (tmp_path / "copy" / "05.jpg").write_bytes(b"no picture")
-    with pytest.raises(UndecodablePicture, match=r"05\.jpg: cannot be decoded"):
+    (tmp_path / "copy" / "05.jpg").write_bytes(b"no image")
+    with pytest.raises(UndecodableImage, match=r"05\.jpg: cannot be decoded"):
         scored(best, plain_folder(tmp_path / "copy"))
 
 

@@ -14,7 +14,7 @@ PROGRAM = Program((Normalize((0.0,) * 3, (1.0,) * 3),))
 
 
 class Levels(nn.Module):
-    """P(fake) is the picture's mean level in [0, 1]."""
+    """P(fake) is the image's mean level in [0, 1]."""
 
     def forward(self, images):
         level = images.float().mean(dim=(1, 2, 3)).clamp(1e-6, 1 - 1e-6)
@@ -22,7 +22,7 @@ class Levels(nn.Module):
 
 
 class Loader:
-    """Batches of the rows given, of pictures with the level 10 · row + view."""
+    """Batches of the rows given, of images with the level 10 · row + view."""
 
     def __init__(self, *batches, views=1):
         self.batches, self.views = batches, views
@@ -39,10 +39,10 @@ class Loader:
             yield Batch(images, nothing, rows, nothing, nothing == 0, epoch, PROGRAM, 0, self.views)
 
 
-def scored(loader, pictures, progress=None, name="off", model=None):
+def scored(loader, count, progress=None, name="off", model=None):
     numbers = Precision(name, "")
     scorer = Scorer(model or Levels(), DeviceStage(CPU, numbers.dtype), numbers)
-    return scorer(loader, pictures, progress)
+    return scorer(loader, count, progress)
 
 
 def test_scores_are_probabilities_of_fake_by_row():
@@ -60,12 +60,12 @@ def test_nothing_has_no_scores():
     assert scored(Loader(), 0).shape == (0,)
 
 
-def test_views_of_a_picture_are_averaged():
+def test_views_of_a_image_are_averaged():
     scores = scored(Loader([1, 2], [3], views=3), 4)
     assert scores[1:] == pytest.approx(np.array([11, 21, 31]) / 255, abs=1e-6)
 
 
-def test_progress_counts_the_pictures_of_each_batch():
+def test_progress_counts_the_images_of_each_batch():
     seen = []
     scored(Loader([0, 1, 2], [3], views=2), 4, seen.append)
     assert seen == [3, 1]

@@ -11,15 +11,15 @@ import pytest
 import torch
 
 from fastffdi.data.manifest import Manifest
-from fastffdi.data.order import Order
-from fastffdi.errors import RunError, UndecodablePicture
+from fastffdi.data.sampler import Sampler
+from fastffdi.errors import RunError, UndecodableImage
 from fastffdi.loaders.batch import Batch
 from fastffdi.loaders.cpu import CpuLoader
-from fastffdi.loaders.decode import decode_file
-from fastffdi.loaders.feed import Feed
+from fastffdi.loaders.planner import BatchPlanner
 from fastffdi.recipe.kernels import Program
-from fastffdi.recipe.plan import Plan
+from fastffdi.recipe.rng import CounterRNG
 from fastffdi.recipe.steps import STEPS
+from fastffdi.render.cpu.decode import decode_file
 from fastffdi.render.cpu.renderer import render
 from fastffdi.render.device.stage import DeviceStage
 
@@ -36,14 +36,16 @@ Make = Callable[..., CpuLoader]
 
 
 @pytest.fixture(params=list(RECIPES))
-def make(request: pytest.FixtureRequest, pictures: Manifest) -> Iterator[Make]:
-    """make(...): a loader of one of the recipes over the pictures, closed after the test."""
+def make(request: pytest.FixtureRequest, image_files: Manifest) -> Iterator[Make]:
+    """make(...): a loader of one of the recipes over the images, closed after the test."""
     steps, made = RECIPES[request.param], []
-    manifest = replace(pictures, sizes=None) if request.param == "sizes unknown" else pictures
+    manifest = replace(image_files, sizes=None) if request.param == "sizes unknown" else image_files
 
     def build(threads: int = 2, batch_size: int = 4, rank: int = 0, world: int = 1, **options) -> CpuLoader:
-        order = Order(len(manifest), 5, rank=rank, world=world)
-        made.append(CpuLoader(Feed(manifest, order, Plan(5), steps, batch_size), threads, **options))
+        sampler = Sampler(len(manifest), 5, rank=rank, world=world)
+        made.append(
+            CpuLoader(BatchPlanner(manifest, sampler, CounterRNG(5), steps, batch_size), threads, **options)
+        )
         return made[-1]
 
     yield build
@@ -52,7 +54,7 @@ def make(request: pytest.FixtureRequest, pictures: Manifest) -> Iterator[Make]:
 
 
 def by_row(batches: Iterator[Batch] | list[Batch]) -> dict[int, bytes]:
-    """Each picture's bytes by its row."""
+    """Each image's bytes by its row."""
     return {
         int(row): image.numpy().tobytes()
         for batch in batches
@@ -65,10 +67,10 @@ def same(ours: list[Batch], theirs: list[Batch]) -> bool:
     return all(np.array_equal(a.rows, b.rows) and torch.equal(a.images, b.images) for a, b in pairs)
 
 
-def test_pictures_are_those_of_decoder_and_renderer(make: Make) -> None:
+def test_images_are_those_of_decoder_and_renderer(make: Make) -> None:
     loader = make()
     batch = next(loader.epoch(0))
-    (path, *_), image = loader.feed.manifest.paths(batch.rows), batch.images[0].numpy()
+    (path, *_), image = loader.planner.manifest.paths(batch.rows), batch.images[0].numpy()
     program = replace(batch.program, kernels=batch.program.kernels[: batch.done])
     assert image.shape == (40, 48, 3)
     assert np.array_equal(image, render(decode_file(path), program, 0))
@@ -111,7 +113,7 @@ def test_epochs_differ_and_come_again(make: Make) -> None:
     loader = make()
     first, second, again = (by_row(loader.epoch(epoch)) for epoch in (0, 1, 0))
     assert first == again
-    assert first != second or "center_crop" in str(loader.feed.steps)
+    assert first != second or "center_crop" in str(loader.planner.steps)
 
 
 def test_an_abandoned_epoch_leaves_the_loader_usable(make: Make) -> None:
@@ -166,32 +168,34 @@ def test_torchs_threads_are_left_as_they_were(make: Make) -> None:
 
 
 @pytest.fixture
-def spoilt(pictures: Manifest, tmp_path: Path) -> Iterator[CpuLoader]:
-    """A loader in the order of names, in which picture 9 of 23 can be spoilt."""
+def spoilt(image_files: Manifest, tmp_path: Path) -> Iterator[CpuLoader]:
+    """A loader in the order of names, in which image 9 of 23 can be spoilt."""
     root = tmp_path / "copy"
-    shutil.copytree(pictures.root, root)
-    order = Order(len(pictures), shuffle=False)
-    feed = Feed(replace(pictures, root=str(root)), order, Plan(0), RECIPES["sizes needed"], 4)
-    loader = CpuLoader(feed, 2)
+    shutil.copytree(image_files.root, root)
+    sampler = Sampler(len(image_files), shuffle=False)
+    planner = BatchPlanner(
+        replace(image_files, root=str(root)), sampler, CounterRNG(0), RECIPES["sizes needed"], 4
+    )
+    loader = CpuLoader(planner, 2)
     yield loader
     loader.close()
 
 
 @pytest.mark.parametrize("spoil", [Path.unlink, lambda path: path.write_bytes(path.read_bytes()[:300])])
-def test_a_spoilt_picture_stops_the_epoch_by_its_name(spoilt: CpuLoader, spoil: Callable) -> None:
-    victim = Path(spoilt.feed.manifest.root, "09.jpg")
+def test_a_spoilt_image_stops_the_epoch_by_its_name(spoilt: CpuLoader, spoil: Callable) -> None:
+    victim = Path(spoilt.planner.manifest.root, "09.jpg")
     spoil(victim)
     batches = spoilt.epoch(0)
     assert [next(batches).rows[0], next(batches).rows[0]] == [0, 4]
-    with pytest.raises(UndecodablePicture, match=f"^{victim}: cannot be decoded"):
+    with pytest.raises(UndecodableImage, match=f"^{victim}: cannot be decoded"):
         next(batches)
 
 
-def test_after_a_spoilt_picture_the_loader_goes_on(spoilt: CpuLoader) -> None:
-    victim = Path(spoilt.feed.manifest.root, "09.jpg")
+def test_after_a_spoilt_image_the_loader_goes_on(spoilt: CpuLoader) -> None:
+    victim = Path(spoilt.planner.manifest.root, "09.jpg")
     whole, before = victim.read_bytes(), by_row(spoilt.epoch(0))
     victim.unlink()
-    with pytest.raises(UndecodablePicture):
+    with pytest.raises(UndecodableImage):
         list(spoilt.epoch(0))
     assert [batch.rows[0] for batch in spoilt.epoch(0, 3)] == [12, 16, 20]
     victim.write_bytes(whole)
@@ -212,7 +216,7 @@ class Sleepy:
 
 def test_when_an_epoch_is_given_up_no_thread_is_at_work_on_it(spoilt: CpuLoader) -> None:
     source = Sleepy()
-    with closing(CpuLoader(replace(spoilt.feed, source=source), 2, ahead=5)) as loader:
+    with closing(CpuLoader(replace(spoilt.planner, source=source), 2, ahead=5)) as loader:
         batches = loader.epoch(0)
         next(batches)
         batches.close()
@@ -222,21 +226,21 @@ def test_when_an_epoch_is_given_up_no_thread_is_at_work_on_it(spoilt: CpuLoader)
 def test_batches_lie_in_the_memory_that_was_allocated_for_them(spoilt: CpuLoader) -> None:
     given: list[torch.Tensor] = []
 
-    def allocate(pictures: int) -> torch.Tensor:
-        given.append(torch.empty((pictures, 40, 48, 3), dtype=torch.uint8))
+    def allocate(image_files: int) -> torch.Tensor:
+        given.append(torch.empty((image_files, 40, 48, 3), dtype=torch.uint8))
         return given[-1]
 
-    with closing(CpuLoader(spoilt.feed, 2, allocate=allocate)) as loader:
+    with closing(CpuLoader(spoilt.planner, 2, allocate=allocate)) as loader:
         batches = list(loader.epoch(0))
     assert [batch.images.data_ptr() for batch in batches] == [memory.data_ptr() for memory in given]
     assert same(batches, list(spoilt.epoch(0)))
 
 
-def test_what_fails_at_a_picture_is_told_with_its_name(spoilt: CpuLoader) -> None:
+def test_what_fails_at_a_image_is_told_with_its_name(spoilt: CpuLoader) -> None:
     def fail(row: int, path: str, program: Program, i: int) -> np.ndarray:
         raise ValueError("two\nlines")
 
-    with closing(CpuLoader(replace(spoilt.feed, source=fail), 1)) as loader:
-        path = spoilt.feed.manifest.paths(slice(0, 1))[0]
+    with closing(CpuLoader(replace(spoilt.planner, source=fail), 1)) as loader:
+        path = spoilt.planner.manifest.paths(slice(0, 1))[0]
         with pytest.raises(RunError, match=f"^{path}: cannot be rendered .ValueError: two lines.; take"):
             next(loader.epoch(0))

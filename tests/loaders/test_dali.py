@@ -1,4 +1,4 @@
-"""The dali loader on the CPU: the same pictures whatever the threads, batch size or history."""
+"""The dali loader on the CPU: the same images whatever the threads, batch size or history."""
 
 import dataclasses
 from collections.abc import Callable, Iterator
@@ -10,12 +10,12 @@ import torch
 from PIL import Image
 
 from fastffdi.data.manifest import Manifest
-from fastffdi.data.order import Order
+from fastffdi.data.sampler import Sampler
 from fastffdi.loaders.batch import Batch
 from fastffdi.loaders.cpu import CpuLoader
 from fastffdi.loaders.dali import DaliLoader
-from fastffdi.loaders.feed import Feed
-from fastffdi.recipe.plan import Plan
+from fastffdi.loaders.planner import BatchPlanner
+from fastffdi.recipe.rng import CounterRNG
 from fastffdi.recipe.steps import (
     ColorJitter,
     HorizontalFlip,
@@ -41,12 +41,12 @@ Build = Callable[..., DaliLoader]
 
 
 @pytest.fixture
-def build(pictures: Manifest) -> Iterator[Build]:
+def build(image_files: Manifest) -> Iterator[Build]:
     """build(manifest=…, batch_size=…, …): a loader that is closed when the test ends."""
     loaders: list[DaliLoader] = []
 
     def make(
-        manifest: Manifest = pictures,
+        manifest: Manifest = image_files,
         batch_size: int = 4,
         threads: int = 2,
         steps: tuple[Step, ...] = STEPS,
@@ -54,9 +54,9 @@ def build(pictures: Manifest) -> Iterator[Build]:
         device: torch.device = CPU,
         depth: int = 2,
     ) -> DaliLoader:
-        order = Order(len(manifest), 1, rank=share[0], world=share[1])
-        feed = Feed(manifest, order, Plan(1), steps, batch_size)
-        loaders.append(DaliLoader(feed, threads, device, depth, hw_decoder_load=0.0))
+        sampler = Sampler(len(manifest), 1, rank=share[0], world=share[1])
+        planner = BatchPlanner(manifest, sampler, CounterRNG(1), steps, batch_size)
+        loaders.append(DaliLoader(planner, threads, device, depth, hw_decoder_load=0.0))
         return loaders[-1]
 
     yield make
@@ -76,7 +76,7 @@ def assert_same(ours: list[Batch], theirs: list[Batch]) -> None:
 
 
 @pytest.mark.parametrize(("threads", "batch_size"), [(1, 4), (2, 4), (4, 4), (2, 23), (1, 1), (3, 9)])
-def test_pictures_do_not_depend_on_threads_or_batch_size(build: Build, threads: int, batch_size: int) -> None:
+def test_images_do_not_depend_on_threads_or_batch_size(build: Build, threads: int, batch_size: int) -> None:
     whole = gathered(list(build().epoch(2)))
     other = gathered(list(build(threads=threads, batch_size=batch_size).epoch(2)))
     assert list(whole) == list(other)
@@ -100,7 +100,7 @@ def test_an_epoch_can_begin_at_any_batch(build: Build, start: int) -> None:
 
 def test_batches_are_those_of_the_cpu_loader(build: Build) -> None:
     loader = build()
-    cpu = CpuLoader(loader.feed, 2)
+    cpu = CpuLoader(loader.planner, 2)
     ours, theirs = list(loader.epoch(1)), list(cpu.epoch(1))
     cpu.close()
     assert len(loader) == len(ours) == 6
@@ -151,21 +151,21 @@ def test_images_are_never_written_to_again(build: Build) -> None:
     assert torch.equal(first.images, copy)
 
 
-def test_a_turned_picture_is_set_upright(tmp_path: Path, build: Build) -> None:
+def test_a_turned_image_is_set_upright(tmp_path: Path, build: Build) -> None:
     exif = Image.Exif()
     exif[0x0112] = 6
     stored = np.zeros((40, 60, 3), np.uint8)
     stored[:, :30] = 255  # left as stored, above as it is to be seen
     Image.fromarray(stored).save(tmp_path / "turned.jpg", exif=exif, quality=95)
     loader = build(Manifest(str(tmp_path), np.array(["turned.jpg"], object)), steps=RESIZE)
-    (batch,), (theirs,) = list(loader.epoch(0)), list(CpuLoader(loader.feed, 1).epoch(0))
+    (batch,), (theirs,) = list(loader.epoch(0)), list(CpuLoader(loader.planner, 1).epoch(0))
     assert batch.images[0, :12].min() > 240
     assert batch.images[0, -12:].max() < 15
     assert (batch.images.int() - theirs.images.int()).abs().float().mean() < 0.5
 
 
-def test_a_manifest_without_labels_gives_minus_one(pictures: Manifest, build: Build) -> None:
-    (batch,) = build(dataclasses.replace(pictures, labels=None), batch_size=23).epoch(0)
+def test_a_manifest_without_labels_gives_minus_one(image_files: Manifest, build: Build) -> None:
+    (batch,) = build(dataclasses.replace(image_files, labels=None), batch_size=23).epoch(0)
     np.testing.assert_array_equal(batch.labels, np.full(23, -1))
 
 
@@ -174,7 +174,7 @@ needs_cuda = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a C
 
 @pytest.mark.gpu
 @needs_cuda
-def test_on_a_gpu_pictures_agree_with_those_of_the_cpu(build: Build) -> None:
+def test_on_a_gpu_images_agree_with_those_of_the_cpu(build: Build) -> None:
     ours = list(build(device=torch.device("cuda", 0)).epoch(0))
     for a, b in zip(ours, build().epoch(0), strict=True):
         assert a.images.device.type == "cuda"

@@ -1,4 +1,4 @@
-"""What the dali loader does about bad pictures and other failures."""
+"""What the dali loader does about bad images and other failures."""
 
 import shutil
 from pathlib import Path
@@ -9,28 +9,28 @@ import torch
 from PIL import Image
 
 from fastffdi.data.manifest import Manifest
-from fastffdi.data.order import Order
-from fastffdi.errors import RunError, UndecodablePicture
+from fastffdi.data.sampler import Sampler
+from fastffdi.errors import RunError, UndecodableImage
 from fastffdi.loaders.batch import Batch
 from fastffdi.loaders.dali import DaliLoader, failure
-from fastffdi.loaders.feed import Feed
-from fastffdi.recipe.plan import Plan
+from fastffdi.loaders.planner import BatchPlanner
+from fastffdi.recipe.rng import CounterRNG
 from fastffdi.recipe.steps import NormalizeStep, ResizeStep, Step
 
 NORMALIZE = NormalizeStep((0.5, 0.5, 0.5), (0.5, 0.5, 0.5))
 
 
 def loader_of(manifest: Manifest, step: Step) -> DaliLoader:
-    feed = Feed(manifest, Order(len(manifest), 1), Plan(1), (step, NORMALIZE), 4)
-    return DaliLoader(feed, 2, torch.device("cpu"))
+    planner = BatchPlanner(manifest, Sampler(len(manifest), 1), CounterRNG(1), (step, NORMALIZE), 4)
+    return DaliLoader(planner, 2, torch.device("cpu"))
 
 
 @pytest.fixture
-def loader(tmp_path: Path, pictures: Manifest) -> DaliLoader:
-    """Over ten good pictures in a folder of their own, in batches of 4."""
-    for path in pictures.paths()[:10]:
+def loader(tmp_path: Path, image_files: Manifest) -> DaliLoader:
+    """Over ten good images in a folder of their own, in batches of 4."""
+    for path in image_files.paths()[:10]:
         shutil.copy(path, tmp_path)
-    return loader_of(Manifest(str(tmp_path), pictures.names[:10]), ResizeStep((32, 32)))
+    return loader_of(Manifest(str(tmp_path), image_files.names[:10]), ResizeStep((32, 32)))
 
 
 def assert_same(ours: list[Batch], theirs: list[Batch]) -> None:
@@ -45,7 +45,7 @@ def spoil(path: Path, how: str) -> None:
     if how == "truncated":
         path.write_bytes(data[: len(data) // 2])
     if how == "text":
-        path.write_text("this is no picture")
+        path.write_text("this is no image")
     if how == "empty":
         path.touch()
     if how == "folder":
@@ -55,13 +55,13 @@ def spoil(path: Path, how: str) -> None:
 
 
 @pytest.mark.parametrize("how", ["truncated", "text", "empty", "missing", "folder", "gif"])
-def test_a_bad_picture_is_named_and_good_ones_still_come(loader: DaliLoader, how: str) -> None:
+def test_a_bad_image_is_named_and_good_ones_still_come(loader: DaliLoader, how: str) -> None:
     good = list(loader.epoch(0))
-    bad = loader.feed.manifest.paths()[int(good[1].rows[2])]
+    bad = loader.planner.manifest.paths()[int(good[1].rows[2])]
     kept = shutil.copy(bad, bad + ".kept")
     spoil(Path(bad), how)
     given = []
-    with pytest.raises(UndecodablePicture) as caught:
+    with pytest.raises(UndecodableImage) as caught:
         given.extend(batch for batch in loader.epoch(0))
     assert caught.value.path == bad
     assert_same(given, good[:1])
@@ -71,18 +71,18 @@ def test_a_bad_picture_is_named_and_good_ones_still_come(loader: DaliLoader, how
     assert_same(list(loader.epoch(0)), good)
 
 
-def test_batches_before_a_bad_picture_are_given(loader: DaliLoader) -> None:
-    rows = loader.feed.order.epoch(0)[0]
-    spoil(Path(loader.feed.manifest.paths()[int(rows[-1])]), "text")
+def test_batches_before_a_bad_image_are_given(loader: DaliLoader) -> None:
+    rows = loader.planner.sampler.epoch(0)[0]
+    spoil(Path(loader.planner.manifest.paths()[int(rows[-1])]), "text")
     batches = loader.epoch(0)
     assert [len(next(batches)) for _ in range(2)] == [4, 4]
-    with pytest.raises(UndecodablePicture):
+    with pytest.raises(UndecodableImage):
         next(batches)
 
 
-def test_a_bad_picture_in_an_epoch_left_early_is_nobodys_business(loader: DaliLoader) -> None:
-    rows = loader.feed.order.epoch(0)[0]
-    bad = Path(loader.feed.manifest.paths()[int(rows[5])])
+def test_a_bad_image_in_an_epoch_left_early_is_nobodys_business(loader: DaliLoader) -> None:
+    rows = loader.planner.sampler.epoch(0)[0]
+    bad = Path(loader.planner.manifest.paths()[int(rows[5])])
     data = bad.read_bytes()
     spoil(bad, "text")
     batches = loader.epoch(0)
@@ -92,8 +92,8 @@ def test_a_bad_picture_in_an_epoch_left_early_is_nobodys_business(loader: DaliLo
     assert len(list(loader.epoch(0))) == 3
 
 
-def test_a_failure_that_is_no_pictures_is_told_as_it_is(pictures: Manifest) -> None:
-    error = failure(pictures.paths(), RuntimeError("long story encountered:\n\nout of memory\n"))
+def test_a_failure_that_is_no_images_is_told_as_it_is(image_files: Manifest) -> None:
+    error = failure(image_files.paths(), RuntimeError("long story encountered:\n\nout of memory\n"))
     assert isinstance(error, RunError)
     assert "00.jpg" in str(error)
     assert "(out of memory)" in str(error)

@@ -16,7 +16,7 @@ RECIPE = {
     "eval": [{"resize": {"size": [64, 64]}}],
     "mix": {"mixup": 0.2, "cutmix": None},
 }
-PICTURES = torch.linspace(-2, 2, 2 * 3 * 64 * 64).reshape(2, 3, 64, 64)
+IMAGES = torch.linspace(-2, 2, 2 * 3 * 64 * 64).reshape(2, 3, 64, 64)
 
 
 def described(backbone="test_efficientnet", **changes):
@@ -36,7 +36,7 @@ def described(backbone="test_efficientnet", **changes):
 @pytest.fixture(scope="module")
 def model():
     trained = build("test_efficientnet", pretrained=False)
-    trained(PICTURES)  # moves the batch norms' statistics off their start
+    trained(IMAGES)  # moves the batch norms' statistics off their start
     return trained.eval()
 
 
@@ -56,9 +56,9 @@ def test_what_was_saved_is_read_back(path):
 
 def test_outputs_are_the_same_to_the_last_bit(path, model):
     _, restored = restore(path)
-    pictures = PICTURES.contiguous(memory_format=torch.channels_last)
+    images = IMAGES.contiguous(memory_format=torch.channels_last)
     with torch.no_grad():
-        assert torch.equal(restored(pictures), model(pictures))
+        assert torch.equal(restored(images), model(images))
 
 
 def test_a_restored_model_is_in_eval_mode_and_channels_last(path):

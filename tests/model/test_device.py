@@ -11,11 +11,11 @@ from fastffdi.model.device import MOST_THREADS, choose_device, choose_threads, u
 def cuda(monkeypatch):
     """cuda(n): a machine with n CUDA devices."""
 
-    def pretend(count):
+    def probe_draws(count):
         monkeypatch.setattr(torch.cuda, "is_available", lambda: count > 0)
         monkeypatch.setattr(torch.cuda, "device_count", lambda: count)
 
-    return pretend
+    return probe_draws
 
 
 def refused(name):

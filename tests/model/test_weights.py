@@ -183,7 +183,7 @@ def test_a_bare_pickle_that_would_run_code_is_refused_unrun(tmp_path):
     "content",
     [
         b"",
-        b"\xff\xd8\xff\xe0 a picture",
+        b"\xff\xd8\xff\xe0 an image",
         b"PK\x03\x04 half a zip",
         b"\x10\0\0\0\0\0\0\0{not json",
         b"text\n" * 9,

@@ -53,7 +53,7 @@ def test_recipes_come_with_the_first_sentence_of_their_comment():
     uses = catalogue.recipes()
     assert list(uses) == shipped()
     assert uses["standard"] == (
-        "The default of `train`: faces that fill most of the picture, a few epochs on one machine."
+        "The default of `train`: faces that fill most of the image, a few epochs on one machine."
     )
     assert all(use.endswith(".") and "#" not in use for use in uses.values())
 

@@ -8,7 +8,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fastffdi.recipe.fusion import joined
+from fastffdi.recipe.fusion import fuse
 from fastffdi.recipe.kernels import Flip, Kernel, Matrix, Normalize, Program, Resize, Table, Warp, Window
 from fastffdi.render.cpu import renderer
 from fastffdi.render.device import stage
@@ -32,7 +32,7 @@ def on_device(image: np.ndarray, kernels: tuple[Kernel, ...]) -> np.ndarray:
 
 both = pytest.mark.parametrize("render", [on_cpu, on_device])
 
-# The composition: float64 (H, W, 3) pictures, kernel by kernel as they stand.
+# The composition: float64 (H, W, 3) images, kernel by kernel as they stand.
 
 
 def composed(image: np.ndarray, kernels: list[Kernel]) -> np.ndarray:
@@ -93,7 +93,7 @@ def bilinear(x: np.ndarray, ys: np.ndarray, xs: np.ndarray, fill: int) -> np.nda
 
 ALONE = {Window: windowed, Flip: flipped, Resize: resized, Table: looked_up}
 
-# Chains of kernels for one picture.
+# Chains of kernels for one image.
 
 
 def one(*values: object, dtype: type = np.int32) -> np.ndarray:
@@ -105,7 +105,7 @@ flips = st.builds(lambda h, v: Flip(np.array([h]), np.array([v])), st.booleans()
 
 @st.composite
 def index_maps(draw: st.DrawFn, padded: bool) -> list[Kernel]:
-    """One to six windows and flips; the windows may reach outside the picture where `padded`."""
+    """One to six windows and flips; the windows may reach outside the image where `padded`."""
     kernels: list[Kernel] = []
     height, width = H, W
     for _ in range(draw(st.integers(1, 6))):
@@ -124,10 +124,10 @@ def index_maps(draw: st.DrawFn, padded: bool) -> list[Kernel]:
 @both
 @given(kernels=index_maps(padded=True))
 def test_windows_and_flips_are_one_map_of_indices(render, image: np.ndarray, kernels: list[Kernel]) -> None:
-    fused = joined(kernels, SIZE)
+    fuse_pair = fuse(kernels, SIZE)
     paddings = sum(isinstance(kernel, Window) and not kernel.inside for kernel in kernels)
-    assert len(fused) <= 1 + paddings
-    assert np.array_equal(render(image, fused), composed(image, kernels))
+    assert len(fuse_pair) <= 1 + paddings
+    assert np.array_equal(render(image, fuse_pair), composed(image, kernels))
 
 
 @both
@@ -136,9 +136,9 @@ def test_windows_and_flips_are_the_region_of_a_resize(
     render, image: np.ndarray, kernels: list[Kernel], size: tuple[int, int], after: Flip
 ) -> None:
     chain = [*kernels, Resize(one(0, 0, 1, 1, dtype=np.float32), one(*size)), after]
-    fused = joined(chain, SIZE)
-    assert [type(kernel) for kernel in fused] == [Resize]
-    difference = np.abs(render(image, fused) - composed(image, chain))
+    fuse_pair = fuse(chain, SIZE)
+    assert [type(kernel) for kernel in fuse_pair] == [Resize]
+    difference = np.abs(render(image, fuse_pair) - composed(image, chain))
     assert difference.max() <= 1.01  # half a level of rounding, and torch's weights of 8 bits
     assert difference.mean() <= 0.35
 
@@ -147,9 +147,9 @@ def test_windows_and_flips_are_the_region_of_a_resize(
 @given(seeds=st.lists(st.integers(0, 99), min_size=2, max_size=5))
 def test_tables_are_one_table(render, image: np.ndarray, seeds: list[int]) -> None:
     chain = [Table(np.random.default_rng(seed).integers(0, 256, (1, 256)).astype(np.uint8)) for seed in seeds]
-    fused = joined(chain, SIZE)
-    assert len(fused) == 1
-    assert np.array_equal(render(image, fused), composed(image, list(chain)))
+    fuse_pair = fuse(chain, SIZE)
+    assert len(fuse_pair) == 1
+    assert np.array_equal(render(image, fuse_pair), composed(image, list(chain)))
 
 
 def turn(angle: float, scale: float, shift: float) -> Warp:
@@ -164,9 +164,9 @@ turns = st.builds(turn, st.floats(-1, 1), st.floats(0.8, 1.25), st.floats(-4, 4)
 @both
 @given(chain=st.lists(turns, min_size=2, max_size=4))
 def test_warps_are_one_interpolation(render, image: np.ndarray, chain: list[Warp]) -> None:
-    fused = joined(chain, SIZE)
-    assert len(fused) == 1
-    difference = np.abs(render(image, fused) - composed(image, list(chain)))
+    fuse_pair = fuse(chain, SIZE)
+    assert len(fuse_pair) == 1
+    difference = np.abs(render(image, fuse_pair) - composed(image, list(chain)))
     assert difference.mean() <= 0.6  # OpenCV's coordinates are multiples of 1/32 of a pixel
     assert np.quantile(difference, 0.99) <= 5
 
@@ -174,4 +174,4 @@ def test_warps_are_one_interpolation(render, image: np.ndarray, chain: list[Warp
 def test_colours_and_normalisation_stay_apart() -> None:
     colour = Matrix(np.eye(3, 4, dtype=np.float32)[None])
     kernels = (colour, colour, Table(np.arange(256, dtype=np.uint8)[None]), Normalize((0,) * 3, (1,) * 3))
-    assert joined(kernels, SIZE) == kernels
+    assert fuse(kernels, SIZE) == kernels

@@ -12,7 +12,7 @@ FLIP = Flip(np.array([True, False, True]), np.array([False, False, True]))
 NORMALIZE = Normalize((0.5, 0.5, 0.5), (0.25, 0.25, 0.25))
 
 
-def test_arrays_are_the_fields_with_a_row_per_picture() -> None:
+def test_arrays_are_the_fields_with_a_row_per_image() -> None:
     assert list(WINDOW.arrays()) == ["start", "size"]
     assert list(FLIP.arrays()) == ["horizontal", "vertical"]
     assert NORMALIZE.arrays() == {}

@@ -13,8 +13,8 @@ from fastffdi.recipe.kernels import (
     Warp,
     Window,
 )
-from fastffdi.recipe.lowering import lower, needs_sizes, outline, picture_size, sizing_point
-from fastffdi.recipe.plan import Plan
+from fastffdi.recipe.lowering import image_size, lower, needs_sizes, sizing_point, template
+from fastffdi.recipe.rng import CounterRNG
 from fastffdi.recipe.steps import STEPS
 from fastffdi.recipe.steps.base import Step
 from fastffdi.render.cpu.renderer import render
@@ -44,13 +44,13 @@ class Shift(Step):
 
 
 def planned(*steps: Step, n: int = N) -> Program:
-    return lower(steps, Plan(1), 0, np.arange(n), np.zeros(n, np.int64), SIZES[:n])
+    return lower(steps, CounterRNG(1), 0, np.arange(n), np.zeros(n, np.int64), SIZES[:n])
 
 
 def unfused(*steps: Step) -> Program:
     """The kernels of every step as they come."""
     kernels, size = [], SIZES
-    numbers = Plan(1).steps(0, np.arange(N), np.zeros(N, np.int64), [s.draws for s in steps])
+    numbers = CounterRNG(1).steps(0, np.arange(N), np.zeros(N, np.int64), [s.draws for s in steps])
     for one, u in zip(steps, numbers, strict=True):
         kernels += one.lower(u, size)
         size = kernels[-1].out_size(size)
@@ -62,7 +62,7 @@ def kinds(program: Program) -> list[type[Kernel]]:
 
 
 @pytest.mark.parametrize(
-    ("steps", "fused"),
+    ("steps", "fuse_pair"),
     [
         ((RESIZE, *FLIPS), [Resize]),
         ((RRC, *FLIPS), [Resize]),
@@ -79,9 +79,9 @@ def kinds(program: Program) -> list[type[Kernel]]:
         ((step("random_solarize", threshold=90), step("random_posterize", bits=3)), [Table]),
     ],
 )
-def test_fusing_changes_no_pixel(steps: tuple[Step, ...], fused: list, paint) -> None:
+def test_fusing_changes_no_pixel(steps: tuple[Step, ...], fuse_pair: list, paint) -> None:
     program, plain = planned(*steps), unfused(*steps)
-    assert kinds(program) == fused
+    assert kinds(program) == fuse_pair
     image = paint(61, 83, 5)
     for i in range(N):
         assert np.array_equal(render(image, program, i), render(image, plain, i))
@@ -144,32 +144,32 @@ RECIPES = [
 def test_what_a_recipe_alone_tells(
     steps: tuple, kernels: list, point: int, size: tuple, needed: bool
 ) -> None:
-    program = outline(steps)
+    program = template(steps)
     assert kinds(program) == kernels
     assert sizing_point(program) == point
-    assert picture_size(program) == size
+    assert image_size(program) == size
     assert needs_sizes(steps) is needed
 
 
 @pytest.mark.parametrize("steps", [recipe[0] for recipe in RECIPES])
 def test_the_outline_has_the_kernels_of_every_batch(steps: tuple[Step, ...]) -> None:
-    assert kinds(outline(steps)) == kinds(planned(*steps))
+    assert kinds(template(steps)) == kinds(planned(*steps))
 
 
 @pytest.mark.parametrize("steps", [(SHORT, END), (JITTER, END), (*FLIPS, TURN, END), (END,)])
 def test_recipes_that_never_reach_one_size_have_no_sizing_point(steps: tuple[Step, ...]) -> None:
-    assert sizing_point(outline(steps)) is None
+    assert sizing_point(template(steps)) is None
 
 
 @pytest.mark.parametrize("steps", [recipe[0] for recipe in RECIPES if not recipe[-1]])
 def test_where_sizes_are_not_needed_they_change_nothing(steps: tuple[Step, ...]) -> None:
-    blind = lower(steps, Plan(1), 0, np.arange(N), np.zeros(N, np.int64), None)
+    blind = lower(steps, CounterRNG(1), 0, np.arange(N), np.zeros(N, np.int64), None)
     for ours, theirs in zip(blind.kernels, planned(*steps).kernels, strict=True):
         assert all(np.array_equal(ours.arrays()[k], theirs.arrays()[k]) for k in theirs.arrays())
 
 
-def test_a_picture_too_small_for_a_step_is_refused_by_the_name_of_the_step() -> None:
-    with pytest.raises(ValueError, match=r"^random_crop: 62×62 does not fit a picture of 61×83; set pad_if_"):
+def test_a_image_too_small_for_a_step_is_refused_by_the_name_of_the_step() -> None:
+    with pytest.raises(ValueError, match=r"^random_crop: 62×62 does not fit an image of 61×83; set pad_if_"):
         planned(JITTER, step("random_crop", size=62))
 
 

@@ -1,4 +1,4 @@
-"""What the policies choose, how often and how strong, and the pictures it makes, against torchvision's."""
+"""What the policies choose, how often and how strong, and the images it makes, against torchvision's."""
 
 from collections import Counter
 from collections.abc import Callable, Hashable, Iterable
@@ -10,7 +10,7 @@ from scipy import stats
 from torchvision.transforms import v2
 
 from fastffdi.recipe.kernels import Program
-from fastffdi.recipe.plan import Plan
+from fastffdi.recipe.rng import CounterRNG
 from fastffdi.recipe.steps import STEPS, policies
 from fastffdi.recipe.steps.base import Step
 from fastffdi.recipe.steps.operations import NAMES
@@ -30,7 +30,7 @@ def step(name: str, **parameters: object) -> Step:
 
 
 def numbers(one: Step, n: int) -> np.ndarray:
-    return Plan(5).uniform(0, np.arange(n), np.zeros(n, np.int64), 2, one.draws)
+    return CounterRNG(5).uniform(0, np.arange(n), np.zeros(n, np.int64), 2, one.draws)
 
 
 def sizes(n: int) -> np.ndarray:
@@ -39,7 +39,7 @@ def sizes(n: int) -> np.ndarray:
 
 @pytest.fixture
 def our_choices(monkeypatch: pytest.MonkeyPatch) -> Callable[[Step, int], list[list[Done]]]:
-    """our_choices(step, n): the operations of each of n pictures, slot by slot."""
+    """our_choices(step, n): the operations of each of n images, slot by slot."""
     seen: list[tuple[np.ndarray, np.ndarray]] = []
     lowered = policies.lowered
 
@@ -51,32 +51,32 @@ def our_choices(monkeypatch: pytest.MonkeyPatch) -> Callable[[Step, int], list[l
         seen.clear()
         one.lower(numbers(one, n), sizes(n))
         ((chosen, magnitude),) = seen
-        pictures = zip(chosen.T.tolist(), magnitude.T.tolist(), strict=True)
-        return [[done(NAMES[c], m) for c, m in zip(*of, strict=True)] for of in pictures]
+        images = zip(chosen.T.tolist(), magnitude.T.tolist(), strict=True)
+        return [[done(NAMES[c], m) for c, m in zip(*of, strict=True)] for of in images]
 
     monkeypatch.setattr(policies, "lowered", spy)
     return choices
 
 
 def their_choices(policy: v2.Transform, n: int, monkeypatch: pytest.MonkeyPatch) -> list[list[list[Done]]]:
-    """torchvision's operations on each of n pictures, chain by chain: only AugMix has several."""
+    """torchvision's operations on each of n images, chain by chain: only AugMix has several."""
     seen: list[list[Done]] = []
-    picture = torch.zeros(3, HEIGHT, WIDTH, dtype=torch.uint8)
+    photo = torch.zeros(3, HEIGHT, WIDTH, dtype=torch.uint8)
 
     def spy(self: object, image: torch.Tensor, name: str, magnitude: float, **rest: object) -> torch.Tensor:
-        if image.data_ptr() == picture.data_ptr():
+        if image.data_ptr() == photo.data_ptr():
             seen.append([])
         seen[-1].append(done(name, magnitude))
         return torch.zeros_like(image)
 
     monkeypatch.setattr(v2.RandAugment.__mro__[1], "_apply_image_or_video_transform", spy)
     torch.manual_seed(1)
-    pictures = []
+    images = []
     for _ in range(n):
         seen.clear()
-        policy(picture)
-        pictures.append([list(chain) for chain in seen])
-    return pictures
+        policy(photo)
+        images.append([list(chain) for chain in seen])
+    return images
 
 
 def done(name: str, magnitude: float) -> Done:
@@ -146,7 +146,7 @@ def applied(image: np.ndarray, operations: list[Done], interpolation: str) -> np
 @pytest.mark.parametrize(
     ("name", "limit"), [("auto_augment", 1.5), ("rand_augment", 1.0), ("trivial_augment_wide", 0.7)]
 )
-def test_pictures_are_torchvisions_with_the_same_choices(name: str, limit: float, paint, our_choices) -> None:
+def test_images_are_torchvisions_with_the_same_choices(name: str, limit: float, paint, our_choices) -> None:
     one, n, image = step(name, interpolation="bilinear"), 60, paint(HEIGHT, WIDTH, 4)
     choices, program = our_choices(one, n), Program(tuple(one.lower(numbers(one, n), sizes(n))))
     means = [

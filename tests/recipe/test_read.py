@@ -26,7 +26,7 @@ INNER_WRONG = [
     (
         "{random_order: {transforms: [{five_crop: {size: 4}}]}}",
         "train[1].random_order[0]: five_crop: cannot stand inside another step, since it makes several "
-        "pictures of each",
+        "images of each",
     ),
     (
         "{random_apply: {transforms: []}}",

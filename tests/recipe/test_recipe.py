@@ -7,7 +7,7 @@ import pytest
 import yaml
 
 from fastffdi.errors import RecipeError
-from fastffdi.recipe.lowering import outline
+from fastffdi.recipe.lowering import template
 from fastffdi.recipe.mix import Mix
 from fastffdi.recipe.recipe import Recipe, load, parse, shipped
 from fastffdi.recipe.steps import STEPS
@@ -43,7 +43,7 @@ def test_shipped_recipes_resolve_to_values(name: str) -> None:
     resolved = load(name).resolve((96, 80), (0.1, 0.2, 0.3), (0.4, 0.5, 0.6))
     values = [getattr(step, name, None) for step in resolved.train for name in ("size", "mean", "std")]
     assert not {"backbone", "imagenet"} & {value for value in values if isinstance(value, str)}
-    assert outline(resolved.train).kernels[-1] == outline(resolved.eval).kernels[-1]
+    assert template(resolved.train).kernels[-1] == template(resolved.eval).kernels[-1]
 
 
 def test_the_tutorial_is_the_tutorials() -> None:
@@ -119,7 +119,7 @@ STEPS_WRONG = [
     ),
     (
         "[{resize: {size: 8}}, normalize]",
-        "train: no step brings all pictures to one size; add for example center_crop: {size: 224}",
+        "train: no step brings all images to one size; add for example center_crop: {size: 224}",
     ),
     (
         "[{resize: {size: [8, 9]}}, {random_crop: {size: 10}}, normalize]",
@@ -133,7 +133,7 @@ STEPS_WRONG = [
     ),
     (
         "[{five_crop: {size: 8}}, normalize]",
-        "train[0]: five_crop: not all pictures have one size yet; put a resize or crop before it",
+        "train[0]: five_crop: not all images have one size yet; put a resize or crop before it",
     ),
     (
         "[{resize: {size: [8, 8]}}, {five_crop: {size: 6}}, {ten_crop: {size: 4}}, normalize]",
@@ -141,12 +141,12 @@ STEPS_WRONG = [
     ),
     (
         "[{resize: {size: [8, 8]}}, {random_apply: {transforms: [{center_crop: {size: 6}}]}}, normalize]",
-        "train[1]: random_apply: all pictures are 8×8 before it and must stay so, but its steps leave some "
+        "train[1]: random_apply: all images are 8×8 before it and must stay so, but its steps leave some "
         "of another size",
     ),
     (
         "[{python: 'math:sqrt'}, {resize: {size: [8, 8]}}, normalize]",
-        "train: python: not all pictures have one size yet; put a resize or crop before it",
+        "train: python: not all images have one size yet; put a resize or crop before it",
     ),
 ]
 
@@ -224,7 +224,7 @@ MIXES_WRONG = [
     ({"mixup": -1}, "x: mix: mixup: -1 is negative; 0 turns it off"),
     ({"p": 2}, "x: mix: p: 2 is not a probability between 0 and 1"),
     ({"cutmix": "on"}, "x: mix: cutmix: 'on' is not a number"),
-    ({"per": "row"}, "x: mix: per: 'row' is not one of picture, batch"),
+    ({"per": "row"}, "x: mix: per: 'row' is not one of image, batch"),
     ({"off_epochs": -1}, "x: mix: off_epochs: -1 is negative; 0 mixes to the end"),
     ({"off_epochs": 1.5}, "x: mix: off_epochs: 1.5 is not a whole number"),
 ]
@@ -249,7 +249,7 @@ def test_a_wrong_decode_is_refused_in_one_line(decode: object, line: str) -> Non
         parse({"train": GOOD, "eval": GOOD, "decode": decode}, "x")
 
 
-def test_scaled_decoding_must_be_told_how_large_a_picture_has_to_be() -> None:
+def test_scaled_decoding_must_be_told_how_large_a_image_has_to_be() -> None:
     data = {"train": GOOD, "eval": [{"center_crop": {"size": 9}}, *GOOD], "decode": {"scaled": True}}
     line = "x: eval[0]: center_crop: decode: {scaled: true} must be told by the first step how"
     with pytest.raises(RecipeError, match=f"^{re.escape(line)}"):
@@ -282,7 +282,7 @@ def test_a_stored_recipe_is_plain_data() -> None:
             {"normalize": {"mean": [0, 0, 0], "std": [1, 1, 1]}},
         ],
         "eval": [{"resize": {"size": [8, 8]}}, {"normalize": {"mean": [0, 0, 0], "std": [1, 1, 1]}}],
-        "mix": {"mixup": 1, "cutmix": 0, "p": 1, "switch": 0.5, "per": "picture", "off_epochs": 0},
+        "mix": {"mixup": 1, "cutmix": 0, "p": 1, "switch": 0.5, "per": "image", "off_epochs": 0},
     }
 
 

@@ -19,7 +19,7 @@ every_chance = pytest.mark.parametrize(
 
 
 def drawn(step: Step, n: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
-    """Numbers and sizes for n pictures that are large enough for all cases."""
+    """Numbers and sizes for n images that are large enough for all cases."""
     rng = np.random.default_rng(seed)
     return rng.random((n, step.draws)), rng.integers(350, 900, (n, 2)).astype(np.int32)
 
@@ -43,7 +43,7 @@ def test_the_kernels_are_those_declared_with_a_row_for_every_view(step: Step, n:
 @every_step
 @quick
 @given(st.integers(2, 9), st.integers(0, 2**32))
-def test_a_picture_is_lowered_the_same_alone(step: Step, n: int, seed: int) -> None:
+def test_a_image_is_lowered_the_same_alone(step: Step, n: int, seed: int) -> None:
     u, size = drawn(step, n, seed)
     views = slice(step.views, 2 * step.views)
     for whole, alone in zip(step.lower(u, size), step.lower(u[1:2], size[1:2]), strict=True):
@@ -65,7 +65,7 @@ def test_a_step_is_done_with_its_probability(step: Step, p: float) -> None:
     u = np.full((100, step.draws), 0.5)
     u[:, 0] = [*np.arange(99) / 100, np.nextafter(1, 0)]
     (kernel,) = replace(step, p=p).lower(u, np.full((100, 2), 400, np.int32))
-    assert kernel.idle == [bool(k >= 100 * p) for k in range(100)]
+    assert kernel.is_identity == [bool(k >= 100 * p) for k in range(100)]
 
 
 def test_names_are_those_of_the_recipe() -> None:

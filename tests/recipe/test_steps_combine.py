@@ -1,4 +1,4 @@
-"""Pictures after combined steps, on the CPU, against those after the steps inside, done or left out."""
+"""Images after combined steps, on the CPU, against those after the steps inside, done or left out."""
 
 import itertools
 from collections import Counter
@@ -8,8 +8,8 @@ import pytest
 from scipy.stats import chisquare
 
 from fastffdi.recipe.kernels import Flip, Program, Python, Resize, Window
-from fastffdi.recipe.lowering import check_sizes, lower, needs_sizes, outline, picture_size, sizing_point
-from fastffdi.recipe.plan import Plan
+from fastffdi.recipe.lowering import check_sizes, image_size, lower, needs_sizes, sizing_point, template
+from fastffdi.recipe.rng import CounterRNG
 from fastffdi.recipe.steps import STEPS
 from fastffdi.recipe.steps.base import Step, TooSmall
 from fastffdi.recipe.steps.combine import functions
@@ -39,13 +39,13 @@ def lowered(step: Step, u: np.ndarray) -> Program:
 
 
 def rendered(step: Step, u: np.ndarray, paint) -> list[np.ndarray]:
-    """Every picture (row of u) after a step."""
+    """Every image (row of u) after a step."""
     image, program = paint(HEIGHT, WIDTH, 1), lowered(step, u)
     return [render(image, program, i) for i in range(len(u))]
 
 
 def after(steps: tuple[Step, ...], paint) -> np.ndarray:
-    """The picture after steps that leave nothing to chance, one by one."""
+    """The image after steps that leave nothing to chance, one by one."""
     image = paint(HEIGHT, WIDTH, 1)
     for one in steps:
         size = np.array([image.shape[:2]], np.int32)
@@ -131,7 +131,7 @@ def test_choices_are_as_frequent_as_their_weights(weights: list | None) -> None:
 def test_orders_are_equally_frequent() -> None:
     order = step("random_order", transforms=(MIRROR, UPSIDE, DARK))
     kernels = lowered(order, numbers(order, 12_000)).kernels
-    seen = np.stack([np.logical_not(kernel.idle) for kernel in kernels], axis=1)
+    seen = np.stack([np.logical_not(kernel.is_identity) for kernel in kernels], axis=1)
     counts = Counter(map(bytes, seen.astype(np.uint8)))
     assert len(counts) == 6
     assert {sum(members) for members in counts} == {3}
@@ -143,7 +143,7 @@ def test_random_apply_is_as_frequent_as_p() -> None:
     assert lowered(apply, numbers(apply, 20_000)).kernels[0].horizontal.mean() == pytest.approx(0.3, abs=0.01)
 
 
-# What a recipe with combined steps tells before any picture.
+# What a recipe with combined steps tells before any image.
 
 APPLIED = step("random_apply", transforms=(CROP,), p=0.001)
 AGREED = step(
@@ -167,8 +167,8 @@ OUTLINES = [
 
 @pytest.mark.parametrize(("steps", "kernels", "point", "size", "needed"), OUTLINES)
 def test_what_a_recipe_alone_tells(steps: tuple, kernels: int, point: int, size: tuple, needed: bool) -> None:
-    program = outline(steps)
-    assert (len(program), sizing_point(program), picture_size(program)) == (kernels, point, size)
+    program = template(steps)
+    assert (len(program), sizing_point(program), image_size(program)) == (kernels, point, size)
     assert needs_sizes(steps) is needed
 
 
@@ -176,37 +176,39 @@ def test_what_a_recipe_alone_tells(steps: tuple, kernels: int, point: int, size:
     "steps", [(APPLIED, END), (TWO, END), (RARE, END), (TWO, APPLIED, END), (SMALL, TWO, APPLIED)]
 )
 def test_however_rare_another_size_is_there_is_no_sizing_point(steps: tuple[Step, ...]) -> None:
-    assert sizing_point(outline(steps)) is None
+    assert sizing_point(template(steps)) is None
 
 
 @pytest.mark.parametrize("steps", [example[0] for example in OUTLINES])
-def test_all_pictures_have_the_outlines_size_and_kernels(steps: tuple[Step, ...], paint) -> None:
-    program = lower(steps, Plan(1), 0, np.arange(N), np.zeros(N, np.int64), SIZES)
-    assert [type(kernel) for kernel in program.kernels] == [type(kernel) for kernel in outline(steps).kernels]
+def test_all_images_have_the_outlines_size_and_kernels(steps: tuple[Step, ...], paint) -> None:
+    program = lower(steps, CounterRNG(1), 0, np.arange(N), np.zeros(N, np.int64), SIZES)
+    assert [type(kernel) for kernel in program.kernels] == [
+        type(kernel) for kernel in template(steps).kernels
+    ]
     done = Program(program.kernels[:-1])
     shapes = {render(paint(HEIGHT, WIDTH, 1), done, i).shape[:2] for i in range(N)}
-    assert shapes == {picture_size(program)}
+    assert shapes == {image_size(program)}
 
 
 def test_a_flip_outside_fuses_with_a_resize_inside(paint) -> None:
     apply = step("random_apply", transforms=(LARGE,), p=0.5)
-    program = lower((apply, MIRROR, SMALL), Plan(1), 0, np.arange(N), np.zeros(N, np.int64), SIZES)
+    program = lower((apply, MIRROR, SMALL), CounterRNG(1), 0, np.arange(N), np.zeros(N, np.int64), SIZES)
     assert [type(kernel) for kernel in program.kernels] == [Resize, Resize]
     made = {render(paint(HEIGHT, WIDTH, 1), program, i).tobytes() for i in range(N)}
     assert made == {after((MIRROR, SMALL), paint).tobytes(), after((LARGE, MIRROR, SMALL), paint).tobytes()}
 
 
-def test_a_picture_too_small_for_an_inner_step_is_found_however_rare_the_step() -> None:
+def test_a_image_too_small_for_an_inner_step_is_found_however_rare_the_step() -> None:
     crop = step("random_choice", transforms=(step("random_crop", size=30), SMALL), p=[1e-9, 1])
-    line = r"^random_choice: \[0\] random_crop: 30×30 does not fit a picture of 29×90;"
+    line = r"^random_choice: \[0\] random_crop: 30×30 does not fit an image of 29×90;"
     with pytest.raises(TooSmall, match=line) as error:
         check_sizes((crop,), np.array([[40, 40], [29, 90]], np.int32))
-    assert error.value.picture == 1
+    assert error.value.image == 1
 
 
-def test_a_picture_that_only_chance_makes_too_small_is_found() -> None:
+def test_a_image_that_only_chance_makes_too_small_is_found() -> None:
     steps = step("random_apply", transforms=(SMALL,), p=1e-9), step("random_crop", size=20)
-    with pytest.raises(TooSmall, match=r"^random_crop: 20×20 does not fit a picture of 16×24;"):
+    with pytest.raises(TooSmall, match=r"^random_crop: 20×20 does not fit an image of 16×24;"):
         check_sizes(steps, np.array([[40, 40], [50, 50]], np.int32))
 
 

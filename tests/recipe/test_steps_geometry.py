@@ -24,7 +24,7 @@ def step(name: str, **parameters: object) -> Step:
 
 
 def lowered(one: Step, u: list, size: tuple[int, int]) -> Kernel:
-    """The kernel for as many pictures of one size as u has rows."""
+    """The kernel for as many images of one size as u has rows."""
     numbers = np.array(u, np.float64).reshape(len(u), -1)
     (kernel,) = one.lower(numbers, np.tile(np.array(size, np.int32), (len(numbers), 1)))
     assert type(kernel) in one.kernels
@@ -96,7 +96,7 @@ def test_the_short_side_rule_is_torchvisions(height: int, width: int, short: int
     assert kernel.roi.tolist() == [[0, 0, 1, 1]]
 
 
-def test_resize_to_a_size_ignores_the_pictures() -> None:
+def test_resize_to_a_size_ignores_the_images() -> None:
     one = step("resize", size=[30, 50])
     assert not one.needs_size
     assert lowered(one, [[], []], (7, 9)).size.tolist() == [[30, 50], [30, 50]]
@@ -118,7 +118,7 @@ def test_a_random_crop_reaches_all_places_equally() -> None:
     assert np.bincount(kernel.start[:, 1]).tolist() == [100] * 6
 
 
-def test_a_random_crop_of_the_whole_picture_stays_where_it_is() -> None:
+def test_a_random_crop_of_the_whole_image_stays_where_it_is() -> None:
     kernel = lowered(step("random_crop", size=12), [[0, BELOW_ONE]], (12, 12))
     assert kernel.start.tolist() == [[0, 0]]
 
@@ -172,8 +172,8 @@ def test_random_resized_crops_have_torchvisions_areas() -> None:
     u = np.random.default_rng(0).random((4000, 22))
     roi = lowered(step("random_resized_crop", size=8), list(u), (375, 500)).roi
     ours = ((roi[:, 2] - roi[:, 0]) * (roi[:, 3] - roi[:, 1])).mean()
-    theirs, picture = v2.RandomResizedCrop(8), [torch.zeros(1, 375, 500)]
-    drawn = [theirs.make_params(picture) for _ in range(1000)]
+    theirs, image = v2.RandomResizedCrop(8), [torch.zeros(1, 375, 500)]
+    drawn = [theirs.make_params(image) for _ in range(1000)]
     assert ours == pytest.approx(np.mean([d["height"] * d["width"] for d in drawn]) / 375 / 500, abs=0.03)
 
 

@@ -1,4 +1,4 @@
-"""Each operation of the policies against torchvision's own, on the same uint8 picture."""
+"""Each operation of the policies against torchvision's own, on the same uint8 image."""
 
 from itertools import chain
 
@@ -109,8 +109,8 @@ def test_a_slot_has_the_same_kernels_for_every_operation(name: str) -> None:
     (slot,) = lowered(chosen, np.full((1, 2), 0.5), np.full((2, 2), 32, np.int32), "bilinear", 7)
     assert tuple(type(kernel) for kernel in slot) == KINDS
     assert (slot[0].interpolation, slot[0].fill) == ("bilinear", 7)
-    assert all(kernel.idle[1] for kernel in slot)  # the identity
-    assert sum(not kernel.idle[0] for kernel in slot) == (
+    assert all(kernel.is_identity[1] for kernel in slot)  # the identity
+    assert sum(not kernel.is_identity[0] for kernel in slot) == (
         name not in ("Identity", "TranslateX", "TranslateY")
     )
 
@@ -173,7 +173,7 @@ def test_what_comes_from_outside_is_filled(grainy) -> None:
     assert np.array_equal(out[:, 7:], grainy((40, 50))[:, :-7])
 
 
-def test_a_whole_batch_is_lowered_as_each_picture_alone() -> None:
+def test_a_whole_batch_is_lowered_as_each_image_alone() -> None:
     rng = np.random.default_rng(2)
     chosen, sizes = rng.integers(0, len(NAMES), (3, 20)), rng.integers(30, 90, (20, 2)).astype(np.int32)
     magnitude = rng.uniform(0, 0.9, chosen.shape)

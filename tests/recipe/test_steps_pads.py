@@ -23,7 +23,7 @@ def step(name: str, **parameters: object) -> Step:
 
 
 def lowered(one: Step, u: list, size: tuple[int, int]) -> Kernel:
-    """The kernel for as many pictures of one size as u has rows."""
+    """The kernel for as many images of one size as u has rows."""
     numbers = np.array(u, np.float64).reshape(len(u), -1)
     (kernel,) = one.lower(numbers, np.tile(np.array(size, np.int32), (len(numbers), 1)))
     return kernel
@@ -81,7 +81,7 @@ def test_padding_is_torchvisions_or_refused_where_it_refuses(
         theirs = F.pad(as_tensor(image), padding, 9, mode)
     except (RuntimeError, IndexError):
         with pytest.raises(
-            TooSmall, match=f"^padding_mode {mode} cannot add .* pixels to a picture of {height}×"
+            TooSmall, match=f"^padding_mode {mode} cannot add .* pixels to an image of {height}×"
         ):
             lowered(one, [[]], (height, width))
     else:
@@ -101,18 +101,18 @@ def test_padding_is_given_as_in_torchvision(given_: int | list[int], read: tuple
 
 
 def test_padding_by_a_mirror_wants_enough_to_mirror() -> None:
-    line = "padding_mode reflect cannot add 0 and 9 pixels to a picture of 40×9; "
+    line = "padding_mode reflect cannot add 0 and 9 pixels to an image of 40×9; "
     line += "take padding_mode: edge, or resize first"
     with pytest.raises(TooSmall, match=f"^{re.escape(line)}$") as error:
         step("pad", padding=[9, 0], padding_mode="reflect").lower(
             np.zeros((2, 0)), np.array([[9, 10], [40, 9]])
         )
-    assert error.value.picture == 1
+    assert error.value.image == 1
 
 
 @quick
 @given(short, short, st.integers(1, 30), st.integers(0, 2**32))
-def test_a_padded_random_crop_is_a_crop_of_the_padded_picture(
+def test_a_padded_random_crop_is_a_crop_of_the_padded_image(
     height: int, width: int, side: int, seed: int
 ) -> None:
     image = np.random.default_rng(seed).integers(0, 256, (height, width, 3), np.uint8)
@@ -126,7 +126,7 @@ def test_a_padded_random_crop_is_a_crop_of_the_padded_picture(
         assert ours.shape == (side, side, 3)
 
 
-def test_a_random_crop_larger_than_the_padded_picture_is_refused() -> None:
-    line = "10×10 does not fit a picture of 8×9; set pad_if_needed: true, or resize first"
+def test_a_random_crop_larger_than_the_padded_image_is_refused() -> None:
+    line = "10×10 does not fit an image of 8×9; set pad_if_needed: true, or resize first"
     with pytest.raises(TooSmall, match=f"^{re.escape(line)}$"):
         lowered(step("random_crop", size=10, padding=[4, 0, 4, 1]), [[0, 0]], (8, 9))

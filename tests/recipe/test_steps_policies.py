@@ -9,8 +9,8 @@ from scipy import stats
 from torchvision.transforms import v2
 
 from fastffdi.recipe.kernels import Blend, Program
-from fastffdi.recipe.lowering import needs_sizes, outline
-from fastffdi.recipe.plan import Plan
+from fastffdi.recipe.lowering import needs_sizes, template
+from fastffdi.recipe.rng import CounterRNG
 from fastffdi.recipe.steps import STEPS
 from fastffdi.recipe.steps.base import Step
 from fastffdi.recipe.steps.operations import KINDS
@@ -29,7 +29,7 @@ def step(name: str, **parameters: object) -> Step:
 
 
 def numbers(one: Step, n: int) -> np.ndarray:
-    return Plan(5).uniform(0, np.arange(n), np.zeros(n, np.int64), 2, one.draws)
+    return CounterRNG(5).uniform(0, np.arange(n), np.zeros(n, np.int64), 2, one.draws)
 
 
 def sizes(n: int) -> np.ndarray:
@@ -43,7 +43,7 @@ def test_sub_policies_are_torchvisions(policy: str) -> None:
 
 @pytest.mark.parametrize("alpha", [0.3, 1.0, 4.0])
 def test_aug_mix_weights_are_distributed_as_dirichlets(alpha: float) -> None:
-    u = Plan(2).uniform(0, np.arange(4000), np.zeros(4000, np.int64), 0, 4)
+    u = CounterRNG(2).uniform(0, np.arange(4000), np.zeros(4000, np.int64), 0, 4)
     weights = mixing_weights(alpha, u[:, 0], u[:, 1:]).astype(float)
     assert np.abs(weights.sum(axis=1) - 1).max() < 1e-6
     assert stats.kstest(weights[:, 0], stats.beta(alpha, alpha).cdf).pvalue > CHANCE
@@ -70,7 +70,7 @@ def test_kernels_and_numbers_are_what_a_step_says(name: str) -> None:
     for u in (0.0, 0.5, 1 - 2**-53):
         kernels = one.lower(np.full((3, one.draws), u), sizes(3))
         assert tuple(map(type, kernels)) == one.kernels
-    assert tuple(map(type, outline([one]).kernels)) == one.kernels
+    assert tuple(map(type, template([one]).kernels)) == one.kernels
 
 
 def test_as_many_operations_as_are_asked_for() -> None:
@@ -89,7 +89,7 @@ def test_sizes_cost_nothing_after_a_resize(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", POLICIES)
-def test_a_picture_does_not_depend_on_its_batch(name: str, paint) -> None:
+def test_a_image_does_not_depend_on_its_batch(name: str, paint) -> None:
     one, image = step(name), paint(HEIGHT, WIDTH, 6)
     u = numbers(one, 12)
     whole = Program(tuple(one.lower(u, sizes(12))))

@@ -23,7 +23,7 @@ def step(name: str, **parameters: object) -> Step:
 
 
 def lowered(one: Step, u: list, size: tuple[int, int]) -> Kernel:
-    """The kernel for as many pictures of one size as u has rows."""
+    """The kernel for as many images of one size as u has rows."""
     (kernel,) = one.lower(np.array(u, np.float64), np.tile(np.array(size, np.int32), (len(u), 1)))
     return kernel
 
@@ -78,17 +78,17 @@ def test_the_weights_are_torchvisions(half: int, sigma: float) -> None:
     assert np.allclose(ours, theirs, atol=1e-7)
 
 
-def test_sigma_is_drawn_for_each_picture_and_the_sizes_are_x_and_y() -> None:
+def test_sigma_is_drawn_for_each_image_and_the_sizes_are_x_and_y() -> None:
     one = step(BLUR, kernel_size=[5, 9], sigma=[1, 3])
     kernel = lowered(one, [[0.0], [0.5], [BELOW_ONE]], UNKNOWN)
     assert (kernel.columns.shape, kernel.rows.shape) == ((3, 5), (3, 9))
     assert np.allclose(kernel.columns, gaussian(5, np.array([1, 2, 3])))
 
 
-def test_a_blur_wider_than_the_picture_can_reflect_is_refused_where_that_is_known() -> None:
+def test_a_blur_wider_than_the_image_can_reflect_is_refused_where_that_is_known() -> None:
     one = step(BLUR, kernel_size=[5, 9])
-    assert lowered(one, [[0.5]], (5, 3)).idle == [False]
-    line = "kernel_size [5, 9] does not fit a picture of 4×3; make it smaller, or resize first"
+    assert lowered(one, [[0.5]], (5, 3)).is_identity == [False]
+    line = "kernel_size [5, 9] does not fit an image of 4×3; make it smaller, or resize first"
     with pytest.raises(TooSmall, match=f"^{re.escape(line)}$"):
         lowered(one, [[0.5]], (4, 3))
 
@@ -107,7 +107,7 @@ def test_qualities_include_both_ends_equally() -> None:
 
 @quick
 @given(st.integers(2, 300), st.integers(2, 300), st.integers(0, 2**32))
-def test_boxes_lie_inside_and_are_smaller_than_the_picture(height: int, width: int, seed: int) -> None:
+def test_boxes_lie_inside_and_are_smaller_than_the_image(height: int, width: int, seed: int) -> None:
     u = np.random.default_rng(seed).random((50, 23))
     kernel = lowered(step(ERASING, p=1, value=[1, 2, 3]), list(u), (height, width))
     assert isinstance(kernel, Erase)
@@ -122,8 +122,8 @@ def test_boxes_are_drawn_as_in_torchvision() -> None:
     u = np.random.default_rng(0).random((6000, 23))
     box = lowered(step(ERASING, p=1), list(u), (height, width)).box
     ours = np.concatenate([box[:, :2], box[:, 2:] - box[:, :2]], axis=1)
-    theirs, picture = v2.RandomErasing(p=1), [torch.zeros(3, height, width)]
-    drawn = np.array([[theirs.make_params(picture)[k] for k in "ijhw"] for _ in range(2000)])
+    theirs, image = v2.RandomErasing(p=1), [torch.zeros(3, height, width)]
+    drawn = np.array([[theirs.make_params(image)[k] for k in "ijhw"] for _ in range(2000)])
     assert ours.mean(axis=0) == pytest.approx(drawn.mean(axis=0), rel=0.1)
     assert ours.std(axis=0) == pytest.approx(drawn.std(axis=0), rel=0.1)
 
@@ -140,7 +140,7 @@ def test_the_first_box_that_fits_is_taken() -> None:
     assert lowered(one, list(u), (50, 50)).box.tolist() == [[40, 40, 50, 50]]
 
 
-def test_noise_is_in_levels_with_a_key_for_each_picture() -> None:
+def test_noise_is_in_levels_with_a_key_for_each_image() -> None:
     u = np.random.default_rng(0).random((100, 2))
     kernel = lowered(step("gaussian_noise", sigma=[0.1, 0.2]), list(u), UNKNOWN)
     assert np.allclose(kernel.sigma, 255 * (0.1 + 0.1 * u[:, 0]))

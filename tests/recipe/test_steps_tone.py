@@ -41,7 +41,7 @@ def test_wrong_parameters_are_refused_in_one_line(name: str, parameters: dict, l
 
 
 def table(name: str, **parameters: object) -> np.ndarray:
-    """The table of a picture that is changed; beside one that is not."""
+    """The table of an image that is changed; beside one that is not."""
     (kernel,) = step(name, **parameters).lower(DONE_AND_NOT, SIZE)
     assert isinstance(kernel, Table)
     assert np.array_equal(kernel.table[1], LEVELS)
@@ -65,8 +65,8 @@ def test_solarizing_is_torchvisions(threshold: float) -> None:
 @pytest.mark.parametrize(
     ("name", "how"), [("random_equalize", EQUALIZE), ("random_autocontrast", AUTOCONTRAST)]
 )
-def test_stretches_say_how_each_picture_is_stretched(name: str, how: int) -> None:
+def test_stretches_say_how_each_image_is_stretched(name: str, how: int) -> None:
     (kernel,) = step(name).lower(DONE_AND_NOT, SIZE)
     assert isinstance(kernel, Stretch)
     assert kernel.how.tolist() == [how, NOTHING]
-    assert kernel.idle == [False, True]
+    assert kernel.is_identity == [False, True]

@@ -9,9 +9,9 @@ from torchvision.transforms.v2 import functional as F
 
 from fastffdi.errors import RecipeError
 from fastffdi.recipe.kernels import Program, Views
-from fastffdi.recipe.lowering import lower, needs_sizes, outline, picture_size, sizing_point
-from fastffdi.recipe.plan import Plan
+from fastffdi.recipe.lowering import image_size, lower, needs_sizes, sizing_point, template
 from fastffdi.recipe.recipe import parse
+from fastffdi.recipe.rng import CounterRNG
 from fastffdi.recipe.steps import STEPS
 from fastffdi.recipe.steps.base import Step, TooSmall
 from fastffdi.render.cpu.renderer import render
@@ -51,28 +51,28 @@ def test_views_are_torchvisions_in_its_order(
         assert np.array_equal(ours, view.permute(1, 2, 0))
 
 
-def test_a_view_larger_than_the_picture_is_refused() -> None:
-    line = "5×9 does not fit a picture of 8×8; cut out less, or resize first"
+def test_a_view_larger_than_the_image_is_refused() -> None:
+    line = "5×9 does not fit an image of 8×8; cut out less, or resize first"
     with pytest.raises(TooSmall, match=f"^{re.escape(line)}$") as error:
         step("five_crop", size=[5, 9]).lower(np.zeros((2, 0)), np.array([[9, 9], [8, 8]], np.int32))
-    assert error.value.picture == 1
+    assert error.value.image == 1
 
 
 def test_what_a_recipe_with_views_alone_tells() -> None:
     steps = (step("resize", size=[8, 9]), step("ten_crop", size=[5, 4]))
-    assert outline(steps).views == 10
-    assert (sizing_point(outline(steps)), picture_size(outline(steps))) == (1, (5, 4))
+    assert template(steps).views == 10
+    assert (sizing_point(template(steps)), image_size(template(steps))) == (1, (5, 4))
     assert not needs_sizes(steps)
 
 
 def test_steps_after_views_draw_for_every_view() -> None:
     steps = step("resize", size=[8, 9]), step("five_crop", size=5), step("color_jitter", brightness=0.5)
-    program = lower(steps, Plan(1), 0, np.arange(3), np.zeros(3, np.int64), None)
+    program = lower(steps, CounterRNG(1), 0, np.arange(3), np.zeros(3, np.int64), None)
     matrices = program.kernels[-1].arrays()["matrix"]
     assert len({matrix.tobytes() for matrix in matrices}) == 15
 
 
-TWICE, EARLY = "makes views already; leave one of them out", "not all pictures have one size yet"
+TWICE, EARLY = "makes views already; leave one of them out", "not all images have one size yet"
 WRONG = [
     ([RESIZE, FIVE, TEN], f"train[2]: ten_crop: five_crop {TWICE}"),
     (

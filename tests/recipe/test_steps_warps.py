@@ -26,7 +26,7 @@ def step(name: str, **parameters: object) -> Step:
 
 
 def lowered(one: Step, u: list, size: tuple[int, int]) -> Kernel:
-    """The kernel for as many pictures of one size as u has rows."""
+    """The kernel for as many images of one size as u has rows."""
     numbers = np.array(u, np.float64).reshape(len(u), -1)
     (kernel,) = one.lower(numbers, np.tile(np.array(size, np.int32), (len(numbers), 1)))
     return kernel
@@ -144,7 +144,7 @@ def test_affine_matrices_are_torchvisions(
 ) -> None:
     size, shear = np.array([[31, 48]]), np.array([[shear_x, shear_y]])
     ours = affine(size, np.array([angle]), np.array([[x, y]]), np.array([scale]), shear, (cx, cy))[0]
-    # torchvision counts from the middle of the picture.
+    # torchvision counts from the middle of the image.
     theirs = _get_inverse_affine_matrix([cx - 24, cy - 15.5], angle, [x, y], scale, [shear_x, shear_y])
     from_middle = np.array([[1, 0, 23.5], [0, 1, 15], [0, 0, 1]])
     expected = from_middle @ [theirs[:3], theirs[3:], [0, 0, 1]] @ np.linalg.inv(from_middle)
@@ -177,8 +177,8 @@ def test_affine_parameters_are_drawn_as_in_torchvision() -> None:
     parameters = {"degrees": [5, 30], "translate": [0.2, 0.1], "scale": [0.8, 1.1], "shear": [-5, 9, 2, 20]}
     one, size = step("random_affine", **parameters), (60, 90)
     ours = lowered(one, list(np.random.default_rng(0).random((4000, 6))), size).matrix
-    theirs, picture = v2.RandomAffine(**parameters), [torch.zeros(1, *size)]
-    drawn = [SimpleNamespace(**theirs.make_params(picture)) for _ in range(1000)]
+    theirs, image = v2.RandomAffine(**parameters), [torch.zeros(1, *size)]
+    drawn = [SimpleNamespace(**theirs.make_params(image)) for _ in range(1000)]
     expected = affine(
         np.tile([size], (1000, 1)),
         np.array([d.angle for d in drawn]),
@@ -221,7 +221,7 @@ def test_a_line_of_pixels_cannot_be_tilted(size: tuple[int, int]) -> None:
     assert np.array_equal(kernel.matrix[0], np.eye(3))
 
 
-def test_corners_that_fall_together_leave_the_picture() -> None:
+def test_corners_that_fall_together_leave_the_image() -> None:
     u = [[0, BELOW_ONE, 0, 0, 0, *[0.5] * 4], [0, 0, 0, BELOW_ONE, 0, 0.5, 0.5, 0.5, 0.5]]
     kernel = lowered(step("random_perspective", distortion_scale=1, p=1), u, (41, 41))
     assert np.array_equal(kernel.matrix[0], np.eye(3))

@@ -36,7 +36,7 @@ def test_a_window_inside_is_a_slice(paint) -> None:
 
 @settings(max_examples=100, deadline=None)
 @given(st.integers(-30, 30), st.integers(-30, 30), st.integers(1, 30), st.integers(1, 30))
-def test_a_window_is_filled_outside_the_picture(paint, top: int, left: int, height: int, width: int) -> None:
+def test_a_window_is_filled_outside_the_image(paint, top: int, left: int, height: int, width: int) -> None:
     image = paint(9, 14, 0)
     padded = np.pad(image, ((30, 60), (30, 60), (0, 0)), constant_values=77)
     expected = padded[top + 30 : top + 30 + height, left + 30 : left + 30 + width]
@@ -118,20 +118,20 @@ def test_a_matrix_mixes_rounds_and_clamps() -> None:
 
 
 @pytest.mark.parametrize("size", [(1, 1), (1, 40), (40, 1)])
-def test_pictures_of_one_pixel_a_side_go_through_all_kernels(size: tuple[int, int], paint) -> None:
+def test_images_of_one_pixel_a_side_go_through_all_kernels(size: tuple[int, int], paint) -> None:
     matrix = Matrix(np.eye(3, 4, dtype=np.float32)[None])
     kernels = window(0, 0, *size), resize(8, 8, [1, 1, 0, 0]), flip(True, False), Warp(IDENTITY[None]), matrix
     assert render(paint(*size, 0), Program(kernels), 0).shape == (8, 8, 3)
 
 
-def test_each_picture_has_its_own_parameters(paint) -> None:
+def test_each_image_has_its_own_parameters(paint) -> None:
     image = paint(7, 9, 3)
     program = Program((Flip(np.array([False, True]), np.array([False, False])),))
     assert np.array_equal(render(image, program, 0), image)
     assert np.array_equal(render(image, program, 1), image[:, ::-1])
 
 
-def test_the_picture_given_is_never_written_to(paint) -> None:
+def test_the_image_given_is_never_written_to(paint) -> None:
     image = paint(20, 30, 5)
     image.setflags(write=False)
     before = image.copy()

@@ -37,7 +37,7 @@ def stretch(how: int, amount: float = 1) -> k.Stretch:
 
 @settings(max_examples=200, deadline=None)
 @given(sides, sides, st.sampled_from(MODES), st.data())
-def test_a_window_reaching_out_is_one_of_the_padded_picture(height: int, width: int, mode: str, data) -> None:
+def test_a_window_reaching_out_is_one_of_the_padded_image(height: int, width: int, mode: str, data) -> None:
     image = np.random.default_rng(0).integers(0, 256, (height, width, 3), np.uint8)
     limit = {"reflect": (width - 1, height - 1), "symmetric": (width, height)}.get(mode, (20, 20))
     x, y = (data.draw(st.integers(0, most)) for most in limit)
@@ -63,7 +63,7 @@ def test_equalising_and_widening_are_torchvisions(height: int, width: int, seed:
 
 @pytest.mark.parametrize("how", [EQUALIZE, AUTOCONTRAST])
 @pytest.mark.parametrize("size", [(1, 1), (30, 20)])
-def test_a_picture_of_one_level_cannot_be_stretched(how: int, size: tuple[int, int]) -> None:
+def test_a_image_of_one_level_cannot_be_stretched(how: int, size: tuple[int, int]) -> None:
     image = np.full((*size, 3), 77, np.uint8)
     assert np.array_equal(done(image, stretch(how)), image)
 
@@ -102,7 +102,7 @@ def test_jpeg_is_pillows_to_the_bit(paint, height: int, width: int, quality: int
     assert np.array_equal(done(image, k.Jpeg(one(quality, dtype=np.int32))), theirs)
 
 
-def test_jpeg_takes_pictures_that_are_no_copies(paint) -> None:
+def test_jpeg_takes_images_that_are_no_copies(paint) -> None:
     image = paint(40, 50, 3)
     assert np.array_equal(round_trip(image[3:, 5:], 60), round_trip(image[3:, 5:].copy(), 60))
 
@@ -133,7 +133,7 @@ def test_noise_is_as_strong_as_torchvisions(paint) -> None:
     assert ours.std() == pytest.approx(theirs.std(), rel=0.05)
 
 
-def test_noise_neither_repeats_nor_follows_the_picture() -> None:
+def test_noise_neither_repeats_nor_follows_the_image() -> None:
     image = np.full((64, 64, 3), 128, np.uint8)
     fields = [done(image, noise(20, key)).ravel() - 128.0 for key in (1, 2)]
     neighbours = [(fields[0], fields[1]), (fields[0][:-1], fields[0][1:]), (fields[0][:-3], fields[0][3:])]
@@ -155,7 +155,7 @@ def test_a_blend_is_the_weighted_mean_cut_off_to_whole_levels(paint) -> None:
     assert np.array_equal(done(image, kernel), expected.astype(np.uint8))
 
 
-def test_new_kernels_never_write_to_the_picture(paint) -> None:
+def test_new_kernels_never_write_to_the_image(paint) -> None:
     image = paint(20, 30, 5)
     image.setflags(write=False)
     box, weights = one(3, 5, 9, 30, dtype=np.int32), gaussian(3, np.array([1.0]))

@@ -10,25 +10,25 @@ from nvidia.dali import Pipeline
 from PIL import Image
 
 from fastffdi.data.manifest import Manifest
-from fastffdi.loaders.decode import decode_file
 from fastffdi.recipe import recipe
 from fastffdi.recipe.kernels import Flip, Kernel, Matrix, Program, Resize, Views, Warp, Window
-from fastffdi.recipe.lowering import lower, outline
-from fastffdi.recipe.plan import Plan
+from fastffdi.recipe.lowering import lower, template
+from fastffdi.recipe.rng import CounterRNG
 from fastffdi.recipe.steps import RandomRotation, ResizeStep, Step
 from fastffdi.recipe.steps.base import Range
 from fastffdi.render.cpu import renderer as cpu
+from fastffdi.render.cpu.decode import decode_file
 from fastffdi.render.dali import arguments, can_render, graph, path_matrix
 from fastffdi.render.split import cut
 
 WHOLE = np.array([[0, 0, 1, 1]], np.float32)
 
 
-def render(pictures: Manifest, steps: list[Step]) -> tuple[list[np.ndarray], Program]:
-    """All pictures through a graph on the CPU, and the program they went through."""
-    n = len(pictures)
-    program = lower(steps, Plan(5), 0, np.arange(n), np.zeros(n, np.int64), pictures.sizes)
-    return run(pictures.paths(), program, outline(steps)), program
+def render(image_files: Manifest, steps: list[Step]) -> tuple[list[np.ndarray], Program]:
+    """All images through a graph on the CPU, and the program they went through."""
+    n = len(image_files)
+    program = lower(steps, CounterRNG(5), 0, np.arange(n), np.zeros(n, np.int64), image_files.sizes)
+    return run(image_files.paths(), program, template(steps)), program
 
 
 def run(paths: list[str], program: Program, fixed: Program) -> list[np.ndarray]:
@@ -98,13 +98,13 @@ def test_kernels_come_out_as_from_the_cpu_renderer(name: str, tmp_path: Path, pa
     for ours, expected in zip(rendered(images, kernel, tmp_path), theirs, strict=True):
         difference = np.abs(ours.astype(int) - expected)
         assert ours.shape == expected.shape
-        # A resize weighs the pixels beside its region otherwise, which shows in pictures as small as these.
+        # A resize weighs the pixels beside its region otherwise, which shows in images as small as these.
         assert difference.max() <= MOST.get(name, 0)
         assert difference.mean() <= 1
 
 
 def rendered(images: list[np.ndarray], kernel: Kernel, folder: Path) -> list[np.ndarray]:
-    """Pictures by one kernel, through the loader's graph from lossless files."""
+    """Images by one kernel, through the loader's graph from lossless files."""
     paths = [str(folder / f"{i}.png") for i in range(len(images))]
     for path, image in zip(paths, images, strict=True):
         Image.fromarray(image).save(path)
@@ -127,24 +127,24 @@ def test_paths_are_rows_of_bytes_filled_with_nul() -> None:
 @pytest.mark.parametrize("part", ["train", "eval"])
 def test_shipped_recipes_need_few_arrays(name: str, part: str) -> None:
     resolved = recipe.load(name).resolve((224, 224), (0.5, 0.5, 0.5), (0.5, 0.5, 0.5))
-    program = outline(getattr(resolved, part))
+    program = template(getattr(resolved, part))
     # A crop that resizes and a policy take one more than the four that are cheap enough not to think about.
     most = 5 if name in ("randaugment", "trivial") else 4
     assert 1 + len(arguments(program, program, cut(program, can_render, "dali"))) <= most
 
 
 @pytest.mark.parametrize("steps", [[ResizeStep(64)], [RandomRotation(Range(-30, 30), fill=90)]], ids=repr)
-def test_pictures_of_many_sizes_come_out_as_from_cpu(pictures: Manifest, steps: list[Step]) -> None:
-    ours, program = render(pictures, steps)
-    for i, path in enumerate(pictures.paths()):
+def test_images_of_many_sizes_come_out_as_from_cpu(image_files: Manifest, steps: list[Step]) -> None:
+    ours, program = render(image_files, steps)
+    for i, path in enumerate(image_files.paths()):
         theirs = cpu.render(decode_file(path), program, i)
         assert ours[i].shape == theirs.shape
         assert np.abs(ours[i].astype(int) - theirs).mean() < 0.3
 
 
-def test_a_path_with_odd_letters_is_read(tmp_path: Path, pictures: Manifest) -> None:
-    odd = tmp_path / "naïve picture – 1.jpg"
-    odd.write_bytes(Path(pictures.paths()[0]).read_bytes())
+def test_a_path_with_odd_letters_is_read(tmp_path: Path, image_files: Manifest) -> None:
+    odd = tmp_path / "naïve image – 1.jpg"
+    odd.write_bytes(Path(image_files.paths()[0]).read_bytes())
     names = np.array([odd.name], object)
-    (ours,), _ = render(Manifest(str(tmp_path), names, sizes=pictures.sizes[:1]), [])
+    (ours,), _ = render(Manifest(str(tmp_path), names, sizes=image_files.sizes[:1]), [])
     np.testing.assert_array_equal(ours, decode_file(str(odd)))

@@ -8,11 +8,11 @@ from recorded import WAITING, recorded
 
 from fastffdi.recipe.kernels import Blend, Flip, Normalize, Program, Views
 from fastffdi.recipe.lowering import lower
-from fastffdi.recipe.plan import Plan
+from fastffdi.recipe.rng import CounterRNG
 from fastffdi.recipe.steps import STEPS
 from fastffdi.render.cpu.renderer import render
 from fastffdi.render.device import stage as device
-from fastffdi.render.device.stage import DeviceStage, Some, busy, upload
+from fastffdi.render.device.stage import DeviceStage, Subset, active_kernels, upload
 
 CPU = torch.device("cpu")
 NORMALIZE = Normalize((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
@@ -20,7 +20,7 @@ SIZES = np.tile(SIZE, (6, 1))
 POLICIES = ("auto_augment", "rand_augment", "trivial_augment_wide", "aug_mix")
 
 
-def pictures(paint, n: int) -> torch.Tensor:
+def images(paint, n: int) -> torch.Tensor:
     return torch.from_numpy(np.stack([paint(H, W, k) for k in range(n)]))
 
 
@@ -28,7 +28,7 @@ def pictures(paint, n: int) -> torch.Tensor:
 def test_the_whole_stage_makes_no_host_wait(dtype: torch.dtype, paint) -> None:
     program = Program((sample("resize", 2), sample("blend", 2), NORMALIZE))
     with recorded() as names:
-        DeviceStage(CPU, dtype)(pictures(paint, 2), program, 0)
+        DeviceStage(CPU, dtype)(images(paint, 2), program, 0)
     assert not [name for name in names if any(word in name for word in WAITING)]
 
 
@@ -36,7 +36,7 @@ def test_the_whole_stage_makes_no_host_wait(dtype: torch.dtype, paint) -> None:
     ("dtype", "tolerance"), [(torch.float32, 1e-5), (torch.float16, 2e-3), (torch.bfloat16, 1e-2)]
 )
 def test_normalize_is_its_formula(dtype: torch.dtype, tolerance: float, paint) -> None:
-    x = pictures(paint, 3)
+    x = images(paint, 3)
     out = DeviceStage(CPU, dtype)(x, Program((NORMALIZE,)), 0)
     mean, std = (torch.tensor(v, dtype=torch.float64) for v in (NORMALIZE.mean, NORMALIZE.std))
     expected = ((x.double() / 255 - mean) / std).permute(0, 3, 1, 2)
@@ -45,13 +45,13 @@ def test_normalize_is_its_formula(dtype: torch.dtype, tolerance: float, paint) -
 
 
 def test_the_output_is_channels_last(paint) -> None:
-    out = DeviceStage(CPU, torch.bfloat16)(pictures(paint, 3), Program((NORMALIZE,)), 0)
+    out = DeviceStage(CPU, torch.bfloat16)(images(paint, 3), Program((NORMALIZE,)), 0)
     assert out.shape == (3, 3, H, W)
     assert out.is_contiguous(memory_format=torch.channels_last)
 
 
 def test_what_is_done_is_not_done_again(paint) -> None:
-    x, stage = pictures(paint, 4), DeviceStage(CPU, torch.float32)
+    x, stage = images(paint, 4), DeviceStage(CPU, torch.float32)
     program = Program((sample("matrix", 4), sample("flip", 4), NORMALIZE))
     half = torch.stack(
         [torch.from_numpy(render(x[i].numpy(), Program(program.kernels[:1]), i)) for i in range(4)]
@@ -60,15 +60,15 @@ def test_what_is_done_is_not_done_again(paint) -> None:
     assert torch.equal(stage(half, program, 2), stage(half, Program((NORMALIZE,)), 0))
 
 
-def test_pictures_that_are_done_pass_through(paint) -> None:
-    x = pictures(paint, 2).float() / 7
+def test_images_that_are_done_pass_through(paint) -> None:
+    x = images(paint, 2).float() / 7
     program = Program((sample("flip", 2), NORMALIZE))
     out = DeviceStage(CPU, torch.float32)(x, program, len(program))
     assert torch.equal(out, x.permute(0, 3, 1, 2))
 
 
 def test_one_stage_serves_several_widths_and_normalizations(paint) -> None:
-    stage, x = DeviceStage(CPU, torch.float32), pictures(paint, 2)
+    stage, x = DeviceStage(CPU, torch.float32), images(paint, 2)
     first = stage(x, Program((NORMALIZE,)), 0)
     other = Normalize((0, 0, 0), (1 / 255, 1 / 255, 1 / 255))
     assert torch.allclose(stage(x, Program((other,)), 0), x.permute(0, 3, 1, 2).float(), rtol=1e-5)
@@ -77,7 +77,7 @@ def test_one_stage_serves_several_widths_and_normalizations(paint) -> None:
 
 
 def test_an_earlier_output_is_never_overwritten(paint) -> None:
-    stage, x = DeviceStage(CPU, torch.float32), pictures(paint, 2)
+    stage, x = DeviceStage(CPU, torch.float32), images(paint, 2)
     first = stage(x, Program((NORMALIZE,)), 0)
     kept = first.clone()
     stage(255 - x, Program((NORMALIZE,)), 0)
@@ -108,44 +108,44 @@ def test_upload_of_nothing_is_nothing() -> None:
     assert upload([], CPU) == []
 
 
-def test_a_kernel_is_given_only_the_pictures_it_changes() -> None:
+def test_a_kernel_is_given_only_the_images_it_changes() -> None:
     table = sample("table", 6).only(members(6), SIZES)
-    (some,) = busy([table])
-    assert isinstance(some, Some)
+    (some,) = active_kernels([table])
+    assert isinstance(some, Subset)
     assert some.members.tolist() == [1, 2, 4, 5]
     assert np.array_equal(some.kernel.arrays()["table"], table.arrays()["table"][[1, 2, 4, 5]])
 
 
 def test_a_kernel_with_nothing_to_do_is_left_out() -> None:
-    assert busy([sample("warp", 6).only(np.zeros(6, bool), SIZES)]) == []
+    assert active_kernels([sample("warp", 6).only(np.zeros(6, bool), SIZES)]) == []
 
 
 @pytest.mark.parametrize("name", ["window edge", "resize", "warp"])
-def test_a_kernel_that_changes_all_pictures_is_as_it_was(name: str) -> None:
+def test_a_kernel_that_changes_all_images_is_as_it_was(name: str) -> None:
     kernel = sample(name, 6)
-    assert busy([kernel]) == [kernel]
+    assert active_kernels([kernel]) == [kernel]
 
 
-def test_branches_too_have_only_the_pictures_they_change() -> None:
+def test_branches_too_have_only_the_images_they_change() -> None:
     inner = sample("table", 6).only(members(6), SIZES)
     weights = np.float32([[0.5, 0.5], [1, 0], [0.5, 0.5]] * 2)
-    (some,) = busy([Blend((Program((inner,)),), weights)])
+    (some,) = active_kernels([Blend((Program((inner,)),), weights)])
     assert some.members.tolist() == [0, 2, 3, 5]
     assert some.kernel.branches[0].kernels[0].members.tolist() == [1, 3]
 
 
 @pytest.mark.parametrize("name", [name for name in SAMPLES if "window" not in name and name != "resize"])
-def test_pictures_left_out_stay_as_they_are(name: str, paint) -> None:
-    x, kernel = pictures(paint, 6), sample(name, 6).only(members(6), SIZES)
+def test_images_left_out_stay_as_they_are(name: str, paint) -> None:
+    x, kernel = images(paint, 6), sample(name, 6).only(members(6), SIZES)
     whole = device.KERNELS[type(kernel)](x, kernel, upload([kernel], CPU)[0])
     assert torch.equal(device.render(x, [kernel]), whole)
-    assert torch.equal(x, pictures(paint, 6))
+    assert torch.equal(x, images(paint, 6))
 
 
 @pytest.mark.parametrize("name", POLICIES)
 def test_policies_come_out_as_from_the_cpu_renderer(name: str, paint) -> None:
-    program = lower([STEPS[name].read({})], Plan(2), 0, np.arange(6), np.zeros(6, np.int64), SIZES)
-    x = pictures(paint, 6)
+    program = lower([STEPS[name].read({})], CounterRNG(2), 0, np.arange(6), np.zeros(6, np.int64), SIZES)
+    x = images(paint, 6)
     ours = device.render(x, program.kernels).numpy().astype(int)
     theirs = np.stack([render(image, program, i) for i, image in enumerate(x.numpy())])
     # Some operations make much of a single level's difference, but few pixels have one.
@@ -154,7 +154,7 @@ def test_policies_come_out_as_from_the_cpu_renderer(name: str, paint) -> None:
 
 
 def test_after_views_every_view_has_its_own_parameters(paint) -> None:
-    x, flip = pictures(paint, 2), Flip(np.array([False, True, False, True]), np.zeros(4, bool))
+    x, flip = images(paint, 2), Flip(np.array([False, True, False, True]), np.zeros(4, bool))
     out = device.render(x, [Views(2), flip])
     assert torch.equal(out, torch.stack([x[0], x[0].flip(1), x[1], x[1].flip(1)]))
 
@@ -162,15 +162,15 @@ def test_after_views_every_view_has_its_own_parameters(paint) -> None:
 @pytest.mark.gpu
 @pytest.mark.parametrize("name", [name for name in SAMPLES if name != "jpeg"])
 def test_on_cuda_no_kernel_synchronises(name: str, paint) -> None:
-    ours, theirs = on_cuda_and_cpu(pictures(paint, 4), Program((sample(name, 4), NORMALIZE)))
+    ours, theirs = on_cuda_and_cpu(images(paint, 4), Program((sample(name, 4), NORMALIZE)))
     assert ((ours - theirs).abs() * 0.225 * 255).mean() < 0.5
 
 
 @pytest.mark.gpu
 @pytest.mark.parametrize("name", POLICIES)
 def test_on_cuda_no_policy_synchronises(name: str, paint) -> None:
-    program = lower([STEPS[name].read({})], Plan(2), 0, np.arange(6), np.zeros(6, np.int64), SIZES)
-    ours, theirs = on_cuda_and_cpu(pictures(paint, 6), Program((*program.kernels, NORMALIZE)))
+    program = lower([STEPS[name].read({})], CounterRNG(2), 0, np.arange(6), np.zeros(6, np.int64), SIZES)
+    ours, theirs = on_cuda_and_cpu(images(paint, 6), Program((*program.kernels, NORMALIZE)))
     assert ((ours - theirs).abs() * 0.225 * 255).mean() < 0.5
 
 

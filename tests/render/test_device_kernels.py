@@ -26,8 +26,8 @@ Make = Callable[[int], torch.Tensor]
 
 
 @pytest.fixture
-def pictures(paint) -> Make:
-    """pictures(n): (n, H, W, 3), every other one of low contrast."""
+def images(paint) -> Make:
+    """images(n): (n, H, W, 3), every other one of low contrast."""
     return lambda n: torch.from_numpy(
         np.stack([paint(H, W, i) // (1 + i % 2) + 9 * (i % 2) for i in range(n)])
     )
@@ -53,20 +53,20 @@ def test_there_is_a_sample_of_every_kernel() -> None:
 
 
 @pytest.mark.parametrize("name", ON_DEVICE)
-def test_operations_do_not_grow_with_the_batch(name: str, pictures: Make) -> None:
-    assert operations(pictures(8), sample(name, 8)) == operations(pictures(2), sample(name, 2))
+def test_operations_do_not_grow_with_the_batch(name: str, images: Make) -> None:
+    assert operations(images(8), sample(name, 8)) == operations(images(2), sample(name, 2))
 
 
 @pytest.mark.parametrize("name", ON_DEVICE)
-def test_no_operation_makes_the_host_wait(name: str, pictures: Make) -> None:
-    names = operations(pictures(3), sample(name, 3))
+def test_no_operation_makes_the_host_wait(name: str, images: Make) -> None:
+    names = operations(images(3), sample(name, 3))
     assert names
     assert not [name for name in names if any(word in name for word in WAITING)]
 
 
 @pytest.mark.parametrize("name", SAMPLES)
-def test_kernels_agree_with_the_cpu_renderer(name: str, pictures: Make) -> None:
-    x, kernel = pictures(6), sample(name, 6)
+def test_kernels_agree_with_the_cpu_renderer(name: str, images: Make) -> None:
+    x, kernel = images(6), sample(name, 6)
     ours, theirs = done(x, kernel), on_cpu(x, kernel)
     difference = np.abs(ours.numpy().astype(int) - theirs)
     assert ours.dtype == torch.uint8
@@ -76,18 +76,18 @@ def test_kernels_agree_with_the_cpu_renderer(name: str, pictures: Make) -> None:
 
 
 @pytest.mark.parametrize("name", [name for name in SAMPLES if name not in SIZING])
-def test_neutral_parameters_change_nothing(name: str, pictures: Make) -> None:
-    x, kernel = pictures(6), sample(name, 6).only(members(6), np.tile(SIZE, (6, 1)))
+def test_neutral_parameters_change_nothing(name: str, images: Make) -> None:
+    x, kernel = images(6), sample(name, 6).only(members(6), np.tile(SIZE, (6, 1)))
     ours = done(x, kernel)
     assert torch.equal(ours[::3], x[::3])
     assert not torch.equal(ours, x)
 
 
 @pytest.mark.parametrize("name", SAMPLES)
-def test_the_pictures_given_are_never_written_to(name: str, pictures: Make) -> None:
-    x = pictures(4)
+def test_the_images_given_are_never_written_to(name: str, images: Make) -> None:
+    x = images(4)
     done(x, sample(name, 4))
-    assert torch.equal(x, pictures(4))
+    assert torch.equal(x, images(4))
 
 
 @settings(max_examples=40, deadline=None)
@@ -106,7 +106,7 @@ def test_a_window_is_the_cpu_renderers_wherever_it_lies(
 
 
 @pytest.mark.parametrize("name", ["equalize", "autocontrast", "all stretches"])
-def test_stretches_of_flat_dark_and_sparse_pictures_are_the_cpu_renderers(name: str) -> None:
+def test_stretches_of_flat_dark_and_sparse_images_are_the_cpu_renderers(name: str) -> None:
     rng = np.random.default_rng(3)
     x = torch.from_numpy(rng.integers(0, 256, (6, H, W, 3)).astype(np.uint8))
     x[0], x[1, ..., 0], x[2] = 7, 255, x[2] // 16
@@ -118,21 +118,21 @@ def test_stretches_of_flat_dark_and_sparse_pictures_are_the_cpu_renderers(name: 
 
 @pytest.mark.parametrize("name", ["blur", "sharpen", "warp"])
 @pytest.mark.parametrize("size", [(1, 1), (1, 9), (2, 3)])
-def test_tiny_pictures(name: str, size: tuple[int, int], paint) -> None:
+def test_tiny_images(name: str, size: tuple[int, int], paint) -> None:
     x = torch.from_numpy(paint(*size, 0)[None].copy())
     kernel = sample(name, 1)
     assert np.abs(done(x, kernel).numpy().astype(int) - on_cpu(x, kernel)).max() <= 1
 
 
-def test_a_nearest_warp_agrees_with_the_cpu_renderer(pictures: Make) -> None:
+def test_a_nearest_warp_agrees_with_the_cpu_renderer(images: Make) -> None:
     kernel = k.Warp(sample("warp", 2).arrays()["matrix"], "nearest", 70)
-    assert (done(pictures(2), kernel).numpy() == on_cpu(pictures(2), kernel)).mean() > 0.98
+    assert (done(images(2), kernel).numpy() == on_cpu(images(2), kernel)).mean() > 0.98
 
 
-def test_views_repeat_every_picture_in_a_row(pictures: Make) -> None:
-    x = pictures(2)
+def test_views_repeat_every_image_in_a_row(images: Make) -> None:
+    x = images(2)
     assert torch.equal(done(x, k.Views(3)), x[[0, 0, 0, 1, 1, 1]])
 
 
-def test_views_are_as_many_operations_for_any_batch(pictures: Make) -> None:
-    assert operations(pictures(8), k.Views(5)) == operations(pictures(2), k.Views(5))
+def test_views_are_as_many_operations_for_any_batch(images: Make) -> None:
+    assert operations(images(8), k.Views(5)) == operations(images(2), k.Views(5))

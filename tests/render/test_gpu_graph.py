@@ -13,11 +13,11 @@ from parity_cases import CASES
 
 from fastffdi.recipe import recipe
 from fastffdi.recipe.kernels import Program, Resize, Window
-from fastffdi.recipe.lowering import outline
+from fastffdi.recipe.lowering import template
 from fastffdi.render.dali import KERNELS, can_render, graph
 from fastffdi.render.split import cut
 
-PICTURES = ("gpu", 3, types.UINT8, "HWC")
+IMAGES = ("gpu", 3, types.UINT8, "HWC")
 RENDERED = [name for name in SAMPLES if can_render(sample(name, 2))]
 
 
@@ -39,9 +39,9 @@ def for_gpu(program: Program, count: int, hw_decoder_load: float | None = None) 
 @pytest.mark.parametrize("load", [None, 0.0])
 def test_the_graph_of_every_shipped_recipe_is_sound(name: str, part: str, load: float | None) -> None:
     resolved = recipe.load(name).resolve((224, 224), (0.5, 0.5, 0.5), (0.5, 0.5, 0.5))
-    program = outline(getattr(resolved, part))
+    program = template(getattr(resolved, part))
     count = cut(program, can_render, "dali")
-    assert gpu_graph.check(for_gpu(program, count, load)) == PICTURES
+    assert gpu_graph.check(for_gpu(program, count, load)) == IMAGES
 
 
 @pytest.mark.parametrize("name", RENDERED)
@@ -50,7 +50,7 @@ def test_the_graph_of_every_kernel_is_sound(name: str, sizes: str) -> None:
     kernel = sample(name, 2)
     if sizes == "many sizes" and isinstance(kernel, Window | Resize):
         kernel = replace(kernel, size=kernel.size + np.arange(2)[:, None])
-    assert gpu_graph.check(for_gpu(Program((kernel,)), 1)) == PICTURES
+    assert gpu_graph.check(for_gpu(Program((kernel,)), 1)) == IMAGES
 
 
 def test_all_that_dali_renders_is_among_the_samples() -> None:
@@ -59,9 +59,9 @@ def test_all_that_dali_renders_is_among_the_samples() -> None:
 
 @pytest.mark.parametrize("name", CASES)
 def test_the_graph_of_every_step_is_sound_as_far_as_dali_renders_it(name: str) -> None:
-    program = outline([CASES[name].step])
+    program = template([CASES[name].step])
     count = next((k for k, kernel in enumerate(program.kernels) if not can_render(kernel)), len(program))
-    assert gpu_graph.check(for_gpu(program, count)) == PICTURES
+    assert gpu_graph.check(for_gpu(program, count)) == IMAGES
 
 
 @pytest.mark.parametrize(
@@ -85,7 +85,7 @@ def test_an_operator_that_has_no_gpu_kernel_is_found() -> None:
 
 
 def test_inference_tells_a_wrong_output() -> None:
-    assert gpu_graph.inferred(lambda: fn.transpose(decoded(), perm=[2, 0, 1])) == (*PICTURES[:3], "CHW")
+    assert gpu_graph.inferred(lambda: fn.transpose(decoded(), perm=[2, 0, 1])) == (*IMAGES[:3], "CHW")
     assert gpu_graph.inferred(lambda: fn.cast(decoded(), dtype=types.FLOAT))[2] == types.FLOAT
     assert gpu_graph.inferred(lambda: fn.resize(decoded("cpu"), size=[8, 8]))[0] == "cpu"
 

@@ -32,7 +32,7 @@ def nothing(images):
 """
 
 N = 5
-PICTURES = torch.arange(N * 4 * 6 * 3, dtype=torch.int64).remainder(256).to(torch.uint8).view(N, 4, 6, 3)
+IMAGES = torch.arange(N * 4 * 6 * 3, dtype=torch.int64).remainder(256).to(torch.uint8).view(N, 4, 6, 3)
 PLAIN = Normalize((0, 0, 0), (1 / 255,) * 3)
 
 
@@ -47,20 +47,20 @@ def own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 def staged(name: str, chosen: list[int] | None = None) -> torch.Tensor:
     members = np.ones(N, bool) if chosen is None else np.isin(np.arange(N), chosen)
     stage = DeviceStage(torch.device("cpu"), torch.float32)
-    return stage(PICTURES, Program((Python(f"own:{name}", members), PLAIN)), 0).permute(0, 2, 3, 1)
+    return stage(IMAGES, Program((Python(f"own:{name}", members), PLAIN)), 0).permute(0, 2, 3, 1)
 
 
 def test_a_function_is_called_once_with_the_whole_batch() -> None:
-    before = PICTURES.clone()
+    before = IMAGES.clone()
     assert torch.equal(staged("inverted").round().to(torch.uint8), 255 - before)
-    assert torch.equal(before, PICTURES)
+    assert torch.equal(before, IMAGES)
     assert sys.modules["own"].calls == [(N, 4, 6, 3)]
 
 
 def test_only_those_that_it_falls_to_are_changed() -> None:
     out = staged("inverted", [0, 3]).round().to(torch.uint8)
-    assert torch.equal(out[[0, 3]], 255 - PICTURES[[0, 3]])
-    assert torch.equal(out[[1, 2, 4]], PICTURES[[1, 2, 4]])
+    assert torch.equal(out[[0, 3]], 255 - IMAGES[[0, 3]])
+    assert torch.equal(out[[1, 2, 4]], IMAGES[[1, 2, 4]])
 
 
 @pytest.mark.parametrize(

@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 
 from fastffdi.errors import RecipeError
 from fastffdi.recipe.kernels import Jpeg, Kernel, Matrix, Normalize, Program, Python, Resize, Views, Warp
-from fastffdi.recipe.lowering import lower, outline, sizing_point
-from fastffdi.recipe.plan import Plan
+from fastffdi.recipe.lowering import lower, sizing_point, template
+from fastffdi.recipe.rng import CounterRNG
 from fastffdi.recipe.steps import STEPS
 from fastffdi.recipe.steps.base import Step
 from fastffdi.render import dali
@@ -54,13 +54,13 @@ def everything(kernel: Kernel) -> bool:
     ],
 )
 def test_the_cut(steps: tuple[Step, ...], renders: Renders, beyond: bool, place: int) -> None:
-    assert cut(outline(steps), renders, "mine", beyond) == place
+    assert cut(template(steps), renders, "mine", beyond) == place
 
 
 def test_a_loader_that_cannot_reach_one_size_is_refused_by_the_kernel_it_lacks() -> None:
-    line = "^--loader mine cannot render Window, which this recipe needs before all pictures have one size;"
+    line = "^--loader mine cannot render Window, which this recipe needs before all images have one size;"
     with pytest.raises(RecipeError, match=line):
-        cut(outline((SHORT, CROP, END)), only(Resize), "mine")
+        cut(template((SHORT, CROP, END)), only(Resize), "mine")
 
 
 @pytest.mark.parametrize(
@@ -73,13 +73,13 @@ def test_a_loader_that_cannot_reach_one_size_is_refused_by_the_kernel_it_lacks()
     ],
 )
 def test_what_a_renderer_lacks_ends_its_part(renders: Renders, steps: tuple[Step, ...], place: int) -> None:
-    assert cut(outline(steps), renders, "mine") == place
+    assert cut(template(steps), renders, "mine") == place
 
 
 def test_a_refusal_says_what_is_special_about_the_kernel() -> None:
     steps = step("pad", padding=3, padding_mode="edge"), CROP, END
     with pytest.raises(RecipeError, match="--loader dali cannot render Window with mode edge, which"):
-        cut(outline(steps), dali.can_render, "dali")
+        cut(template(steps), dali.can_render, "dali")
 
 
 @pytest.mark.parametrize(
@@ -121,20 +121,20 @@ later = st.sampled_from(
 
 @settings(max_examples=60, deadline=None)
 @given(st.lists(later, max_size=4), st.sampled_from([(RESIZE,), (SHORT, CROP)]), st.integers(0, 2**32))
-def test_any_allowed_cut_gives_the_same_pictures(paint, steps: list, first: tuple, seed: int) -> None:
+def test_any_allowed_cut_gives_the_same_images(paint, steps: list, first: tuple, seed: int) -> None:
     sizes = np.random.default_rng(seed).integers(40, 90, (N, 2)).astype(np.int32)
     sources = [paint(*size, seed % 997 + k) for k, size in enumerate(sizes.tolist())]
-    program = lower((*first, *steps, END), Plan(seed), 0, np.arange(N), np.zeros(N, np.int64), sizes)
+    program = lower((*first, *steps, END), CounterRNG(seed), 0, np.arange(N), np.zeros(N, np.int64), sizes)
     kernels = program.kernels[:-1]
     whole = rendered(sources, kernels, len(kernels)).int()
-    for place in range(sizing_point(outline((*first, *steps, END))), len(kernels)):
+    for place in range(sizing_point(template((*first, *steps, END))), len(kernels)):
         difference = (rendered(sources, kernels, place).int() - whole).abs()
         assert difference.float().mean() <= 0.6
         assert (difference > 2 * (len(kernels) - place)).float().mean() <= 0.002
 
 
 def rendered(sources: list[np.ndarray], kernels: tuple[Kernel, ...], place: int) -> torch.Tensor:
-    """The pictures by the first `place` kernels on the CPU, and by the rest as the DeviceStage does them."""
+    """The images by the first `place` kernels on the CPU, and by the rest as the DeviceStage does them."""
     head = Program(kernels[:place])
     x = torch.stack([torch.from_numpy(cpu.render(s, head, i).copy()) for i, s in enumerate(sources)])
     return device.render(x, kernels[place:])

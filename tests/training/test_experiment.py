@@ -10,9 +10,10 @@ import pytest
 import torch
 
 from fastffdi.data.layout import find_dataset
-from fastffdi.errors import DataError, RecipeError, SettingError, UndecodablePicture
+from fastffdi.errors import DataError, RecipeError, SettingError, UndecodableImage
 from fastffdi.inference.predict import restore
-from fastffdi.model import checkpoint, metrics
+from fastffdi.evaluation import metrics
+from fastffdi.model import checkpoint
 from fastffdi.recipe.recipe import load, parse
 from fastffdi.training.experiment import BEST, LAST, Settings, prepare
 from fastffdi.training.log import TABLE
@@ -46,7 +47,7 @@ def prepared(settings, dataset, say=lambda line: None):
 def finished(settings, dataset):
     """The experiment, run to its end, and its epochs."""
     with prepared(settings, dataset) as experiment:
-        return experiment, list(experiment.run(lambda pictures, means: None))
+        return experiment, list(experiment.run(lambda images, means: None))
 
 
 def figures(folder):
@@ -107,7 +108,7 @@ def with_mixing(settings, folder):
 def test_a_recipe_that_mixes_is_run_with_a_mixer(settings, dataset, tmp_path):
     with prepared(with_mixing(settings, tmp_path), dataset) as experiment:
         assert experiment.trainer.mixer.mix == parse(experiment.recipe.to_data(), "").mix
-        assert experiment.trainer.mixer.plan.seed == settings.seed
+        assert experiment.trainer.mixer.rng.seed == settings.seed
     with prepared(settings, dataset) as experiment:
         assert experiment.trainer.mixer is None
 
@@ -166,7 +167,7 @@ def test_balance_repeats_the_smaller_class(settings, dataset):
     assert np.bincount(labels).tolist() == [20, 20]
 
 
-def test_validation_pictures_come_in_their_order(settings, dataset):
+def test_validation_images_come_in_their_order(settings, dataset):
     with prepared(settings, dataset) as experiment:
         rows = np.concatenate([batch.rows for batch in experiment.val.epoch(3)])
     assert rows.tolist() == list(range(16))
@@ -240,7 +241,7 @@ def test_a_folder_that_cannot_be_made_is_refused(settings, dataset):
         finished(replace(settings, output=settings.output / "below"), dataset)
 
 
-def test_pictures_too_small_for_a_crop_are_found_before_anything_is_written(settings, dataset, tmp_path):
+def test_images_too_small_for_a_crop_are_found_before_anything_is_written(settings, dataset, tmp_path):
     text = (
         "train: [random_crop: {size: [50, 50]}, normalize: {mean: imagenet, std: imagenet}]\n"
         "eval: [center_crop: {size: [50, 50]}, normalize: {mean: imagenet, std: imagenet}]\n"
@@ -248,7 +249,7 @@ def test_pictures_too_small_for_a_crop_are_found_before_anything_is_written(sett
     (tmp_path / "crop.yaml").write_text(text)
     message = refused(replace(settings, pipeline=str(tmp_path / "crop.yaml")), dataset, DataError)
     assert not settings.output.exists()
-    assert "random_crop: 50×50 does not fit a picture of" in message
+    assert "random_crop: 50×50 does not fit an image of" in message
 
 
 def test_a_size_the_backbone_refuses_is_refused(settings, dataset, tmp_path):
@@ -257,29 +258,29 @@ def test_a_size_the_backbone_refuses_is_refused(settings, dataset, tmp_path):
     message = refused(
         replace(settings, backbone="test_coatnet", pipeline=str(tmp_path / "small.yaml")), dataset
     )
-    assert "'test_coatnet' refuses the recipe's pictures of 32x32" in message
+    assert "'test_coatnet' refuses the recipe's images of 32x32" in message
 
 
 def test_a_step_the_loader_cannot_render_is_refused(settings, dataset, monkeypatch):
-    monkeypatch.setattr("fastffdi.loaders.stock_transforms.TRANSFORMS", {})
+    monkeypatch.setattr("fastffdi.loaders.torchvision_transforms.TRANSFORMS", {})
     message = refused(replace(settings, loader="torchvision"), dataset, RecipeError)
     assert message == "--loader torchvision cannot express resize; take another loader"
 
 
 @pytest.fixture
 def spoilt(tiny, tmp_path):
-    """The data set with one training picture that is none, and that picture's path."""
+    """The data set with one training image that is none, and that image's path."""
     folder = tmp_path / "spoilt"
     shutil.copytree(tiny, folder)
     victim = folder / "trainset" / "07.jpg"
-    victim.write_bytes(b"no picture")
+    victim.write_bytes(b"no image")
     return find_dataset(folder), victim
 
 
 @pytest.mark.parametrize("loader", ["cpu", "dali", "torchvision"])
-def test_a_picture_that_cannot_be_decoded_ends_the_run_by_its_name(settings, spoilt, loader):
+def test_a_image_that_cannot_be_decoded_ends_the_run_by_its_name(settings, spoilt, loader):
     broken, victim = spoilt
-    with pytest.raises(UndecodablePicture, match=f"^{victim}: cannot be decoded"):
+    with pytest.raises(UndecodableImage, match=f"^{victim}: cannot be decoded"):
         finished(replace(settings, loader=loader), broken)
 
 
@@ -287,7 +288,7 @@ def test_it_is_found_at_once_where_sizes_are_read_anyway(settings, spoilt, tmp_p
     steps = "[center_crop: {size: [32, 32]}, normalize: {mean: imagenet, std: imagenet}]"
     (tmp_path / "crop.yaml").write_text(f"train: {steps}\neval: {steps}\n")
     broken, victim = spoilt
-    message = refused(replace(settings, pipeline=str(tmp_path / "crop.yaml")), broken, UndecodablePicture)
+    message = refused(replace(settings, pipeline=str(tmp_path / "crop.yaml")), broken, UndecodableImage)
     assert message.startswith(str(victim))
 
 
@@ -296,7 +297,7 @@ def test_the_demo_models_auc_is_at_least_nine_tenths(demo_run):
 
 
 def with_recipe(settings, train="", evaluation="", mix=""):
-    """The settings with another recipe, which brings pictures to 32 × 32 first and normalises them last."""
+    """The settings with another recipe, which brings images to 32 × 32 first and normalises them last."""
     path = settings.output.parent / "mine.yaml"
     parts = {"train": train, "eval": evaluation}
     lists = [f"{part}: [{{resize: {{size: [32, 32]}}}}, {step} normalize]" for part, step in parts.items()]
@@ -328,7 +329,7 @@ def test_a_function_of_ones_own_trains_and_is_told_of_and_is_not_called_in_predi
     monkeypatch.syspath_prepend(tmp_path)
     settings, said = with_recipe(settings, "{python: 'own_step:dark'},"), []
     with prepared(settings, dataset, said.append) as experiment:
-        list(experiment.run(lambda pictures, means: None))
+        list(experiment.run(lambda images, means: None))
     calls = sys.modules["own_step"].calls
     assert len(calls) == len(experiment.train)
     warning = "runs code of yours, own_step:dark: what it does does not follow from the seed"
@@ -345,18 +346,18 @@ def test_a_function_that_is_not_there_ends_the_run_before_it_begins(settings, da
 
 def test_a_run_that_fails_in_its_first_epoch_leaves_a_folder_that_can_be_used_again(settings, dataset):
     bad = replace(dataset, train=replace(dataset.train, root="/nowhere"))
-    with prepared(settings, bad) as experiment, pytest.raises(UndecodablePicture):
-        list(experiment.run(lambda pictures, means: None))
+    with prepared(settings, bad) as experiment, pytest.raises(UndecodableImage):
+        list(experiment.run(lambda images, means: None))
     _, results = finished(settings, dataset)
     assert len(results) == 3
 
 
-def test_an_epoch_of_balanced_classes_shows_more_pictures(settings, dataset):
+def test_an_epoch_of_balanced_classes_shows_more_images(settings, dataset):
     fewer = np.concatenate(
         [np.flatnonzero(dataset.train.labels == 0), np.flatnonzero(dataset.train.labels)[:5]]
     )
     uneven = replace(dataset, train=dataset.train.take(fewer))
     shown = []
     with prepared(replace(settings, balance=True, epochs=1), uneven) as experiment:
-        list(experiment.run(lambda pictures, means: shown.append(pictures)))
-    assert sum(shown) == experiment.pictures == 20 + 20 + 16
+        list(experiment.run(lambda images, means: shown.append(images)))
+    assert sum(shown) == experiment.images == 20 + 20 + 16

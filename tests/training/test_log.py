@@ -1,7 +1,7 @@
 import pytest
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from fastffdi.model import metrics
+from fastffdi.evaluation import metrics
 from fastffdi.training.log import TABLE, RunLog, flat, line, shown
 from fastffdi.training.loop import EpochResult
 

@@ -11,7 +11,7 @@ from fastffdi.loaders.batch import Batch
 from fastffdi.model import precision
 from fastffdi.recipe.kernels import Normalize, Program
 from fastffdi.recipe.mix import Mix
-from fastffdi.recipe.plan import Plan
+from fastffdi.recipe.rng import CounterRNG
 from fastffdi.render.device.stage import DeviceStage
 from fastffdi.training.loop import PEEK_EVERY, Trainer, mixed_accuracy, soft_cross_entropy
 from fastffdi.training.mix import Mixer
@@ -48,8 +48,8 @@ def test_accuracy_is_the_mass_on_the_prediction():
     assert mixed_accuracy(LOGITS, LABELS, PARTNERS, SHARE).tolist() == [0.75, 1.0, 0.875, 0.0]
 
 
-class Pictures:
-    """A loader of grey pictures, level 60 where real and 180 where fake; `spoilt` rows are placeholders."""
+class Images:
+    """A loader of grey images, level 60 where real and 180 where fake; `spoilt` rows are placeholders."""
 
     def __init__(self, rows=24, batch_size=4, spoilt=()):
         self.rows, self.batch_size, self.spoilt = rows, batch_size, spoilt
@@ -87,8 +87,8 @@ def trainer_of(model, rate=0.1, updates=24, mixer=None):
     return Trainer(model, DeviceStage(CPU, torch.float32), OFF, optimiser, mixer)
 
 
-def fitted(trainer, train=None, val=None, epochs=1, progress=lambda pictures, means: None):
-    train, val = train or Pictures(), val or Pictures()
+def fitted(trainer, train=None, val=None, epochs=1, progress=lambda images, means: None):
+    train, val = train or Images(), val or Images()
     return list(trainer.fit(train, val, val.labels, epochs, progress))
 
 
@@ -103,7 +103,7 @@ def test_what_can_be_told_apart_is_learnt():
 
 def test_the_figures_of_a_model_that_stands_still_are_its_own():
     (result,) = fitted(trainer_of(network(bias=1.0), rate=1e-12))
-    # P(fake) is σ(1) for every picture.
+    # P(fake) is σ(1) for every image.
     expected = -(np.log(1 / (1 + np.exp(-1))) + np.log(1 / (1 + np.exp(1)))) / 2
     assert result.train_loss == pytest.approx(expected, rel=1e-5)
     assert result.train_accuracy == 0.5
@@ -111,8 +111,8 @@ def test_the_figures_of_a_model_that_stands_still_are_its_own():
     assert result.validation["auc"] == 0.5
 
 
-def test_a_short_last_batch_counts_by_its_pictures():
-    (result,) = fitted(trainer_of(network(bias=1.0), rate=1e-12), Pictures(rows=5))
+def test_a_short_last_batch_counts_by_its_images():
+    (result,) = fitted(trainer_of(network(bias=1.0), rate=1e-12), Images(rows=5))
     # Rows 0, 2 and 4 are real.
     expected = -(2 * np.log(1 / (1 + np.exp(-1))) + 3 * np.log(1 / (1 + np.exp(1)))) / 5
     assert result.train_loss == pytest.approx(expected, rel=1e-5)
@@ -120,14 +120,14 @@ def test_a_short_last_batch_counts_by_its_pictures():
 
 def test_placeholders_teach_nothing_and_count_for_nothing():
     spoilt, whole = network(), network()
-    (with_placeholders,) = fitted(trainer_of(spoilt, updates=2), Pictures(8, 4, spoilt=(2, 3, 6, 7)))
+    (with_placeholders,) = fitted(trainer_of(spoilt, updates=2), Images(8, 4, spoilt=(2, 3, 6, 7)))
     (without,) = fitted(trainer_of(whole, updates=2), _First(8, 4))
     assert with_placeholders.train_loss == pytest.approx(without.train_loss)
     assert torch.allclose(spoilt[2].weight, whole[2].weight)
 
 
-class _Twice(Pictures):
-    """Every picture in two views, of its own level and of level 120."""
+class _Twice(Images):
+    """Every image in two views, of its own level and of level 120."""
 
     def batch(self, rows, epoch):
         batch = super().batch(rows, epoch)
@@ -136,49 +136,49 @@ class _Twice(Pictures):
         return dataclasses.replace(batch, images=images, views=2)
 
 
-def test_every_view_of_a_picture_teaches_its_label():
-    (result,) = fitted(trainer_of(network(bias=1.0), rate=1e-12), _Twice(rows=5), Pictures(4))
+def test_every_view_of_a_image_teaches_its_label():
+    (result,) = fitted(trainer_of(network(bias=1.0), rate=1e-12), _Twice(rows=5), Images(4))
     # Rows 0, 2 and 4 are real, in both views.
     expected = -(2 * np.log(1 / (1 + np.exp(-1))) + 3 * np.log(1 / (1 + np.exp(1)))) / 5
     assert result.train_loss == pytest.approx(expected, rel=1e-5)
     assert result.train_accuracy == pytest.approx(2 / 5)
 
 
-def test_views_count_as_one_picture_for_progress_and_as_their_mean_for_validation():
+def test_views_count_as_one_image_for_progress_and_as_their_mean_for_validation():
     seen = []
     (result,) = fitted(trainer_of(network()), _Twice(8), _Twice(8), 1, lambda *step: seen.append(step[0]))
     assert seen == [4, 4, 4, 4]
     assert result.validation["auc"] in (0, 1)
 
 
-def test_views_are_mixed_with_views_of_other_pictures():
-    mixer = Mixer(Mix(mixup=1.0), Plan(0))
+def test_views_are_mixed_with_views_of_other_images():
+    mixer = Mixer(Mix(mixup=1.0), CounterRNG(0))
     (result,) = fitted(trainer_of(network(bias=20.0), rate=1e-12, mixer=mixer), _Twice(4, 2))
-    # Every picture's neighbour has the other label, so that half the label mass is fake whatever the shares.
+    # Every image's neighbour has the other label, so that half the label mass is fake whatever the shares.
     assert 0 < result.train_accuracy < 1
     assert result.train_loss == pytest.approx(20 * (1 - result.train_accuracy), rel=1e-4)
 
 
 def test_the_last_epochs_are_not_mixed_where_the_recipe_says_so():
-    mixer = Mixer(Mix(mixup=1.0), Plan(0), until=2)
+    mixer = Mixer(Mix(mixup=1.0), CounterRNG(0), until=2)
     results = fitted(trainer_of(network(bias=20.0), rate=1e-12, mixer=mixer), epochs=3)
     assert [result.train_accuracy == 0.5 for result in results] == [False, False, True]
 
 
-class _First(Pictures):
-    """The first two pictures of every batch."""
+class _First(Images):
+    """The first two images of every batch."""
 
     def batch(self, rows, epoch):
         return super().batch(rows[:2], epoch)
 
 
 def test_a_batch_of_placeholders_alone_is_no_mistake():
-    (result,) = fitted(trainer_of(network()), Pictures(8, 4, spoilt=(0, 1, 2, 3)))
+    (result,) = fitted(trainer_of(network()), Images(8, 4, spoilt=(0, 1, 2, 3)))
     assert np.isfinite(result.train_loss)
 
 
 class Recorded:
-    """A mixer that changes no picture, swaps every label and gives `share` to the picture's own."""
+    """A mixer that changes no image, swaps every label and gives `share` to the image's own."""
 
     def __init__(self, share):
         self.share = share
@@ -192,7 +192,7 @@ def test_mixed_labels_decide_loss_and_accuracy():
     (result,) = fitted(trainer_of(model, rate=1e-12, mixer=Recorded(0.75)))
     assert result.train_loss == pytest.approx(20 * 0.5, rel=1e-4)
     assert result.train_accuracy == pytest.approx(0.5)
-    (result,) = fitted(trainer_of(model, rate=1e-12, mixer=Recorded(0.75)), Pictures(4, 2, spoilt=(1, 3)))
+    (result,) = fitted(trainer_of(model, rate=1e-12, mixer=Recorded(0.75)), Images(4, 2, spoilt=(1, 3)))
     assert result.train_loss == pytest.approx(20 * 0.75, rel=1e-4)
     assert result.train_accuracy == pytest.approx(0.25)
 
@@ -211,11 +211,11 @@ def test_the_rate_of_an_epoch_is_that_of_its_first_update():
     assert trainer.optimiser.learning_rate == pytest.approx(0.0001)
 
 
-def test_progress_counts_all_pictures_and_shows_means_now_and_then():
+def test_progress_counts_all_images_and_shows_means_now_and_then():
     seen = []
-    train = Pictures(rows=4 * (PEEK_EVERY + 2))
-    fitted(trainer_of(network()), train, Pictures(10), progress=lambda *step: seen.append(step))
-    assert sum(pictures for pictures, _ in seen) == train.rows + 10
+    train = Images(rows=4 * (PEEK_EVERY + 2))
+    fitted(trainer_of(network()), train, Images(10), progress=lambda *step: seen.append(step))
+    assert sum(images for images, _ in seen) == train.rows + 10
     shown = [k for k, (_, means) in enumerate(seen) if means is not None]
     assert shown == [PEEK_EVERY]
     assert seen[PEEK_EVERY][1].keys() == {"loss", "accuracy"}
@@ -230,7 +230,7 @@ def test_speed_and_waiting_are_measured():
 def test_the_model_learns_in_training_mode_and_is_judged_in_eval_mode():
     model, modes = network(), []
     model.register_forward_hook(lambda module, *_: modes.append(module.training))
-    fitted(trainer_of(model), Pictures(8), Pictures(4), epochs=2)
+    fitted(trainer_of(model), Images(8), Images(4), epochs=2)
     assert modes == [True, True, False] * 2
 
 

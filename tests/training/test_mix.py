@@ -1,4 +1,4 @@
-"""Against torchvision, which mixes with the picture before where ours takes the next: hence the flips."""
+"""Against torchvision, which mixes with the image before where ours takes the next: hence the flips."""
 
 import dataclasses
 
@@ -13,7 +13,7 @@ from torchvision.transforms import v2
 from fastffdi.loaders.batch import Batch
 from fastffdi.recipe.kernels import Program
 from fastffdi.recipe.mix import Mix
-from fastffdi.recipe.plan import MIX_STREAM, Plan
+from fastffdi.recipe.rng import MIX_STREAM, CounterRNG
 from fastffdi.training.mix import Mixer, pair
 
 HEIGHT, WIDTH = 12, 20
@@ -29,17 +29,17 @@ def batch_of(n, epoch=0, valid=None, first=0, views=1):
     return Batch(images, rows % 2, rows, np.zeros(n, np.int64), valid, epoch, Program(()), 0, views)
 
 
-def pictures_of(n):
+def images_of(n):
     return torch.rand(n, 3, HEIGHT, WIDTH, generator=torch.Generator().manual_seed(n))
 
 
 def mixed(mix, batch, images=None, seed=3):
-    images = pictures_of(len(batch)) if images is None else images
-    return Mixer(mix, Plan(seed))(images, torch.from_numpy(batch.labels), batch)
+    images = images_of(len(batch)) if images is None else images
+    return Mixer(mix, CounterRNG(seed))(images, torch.from_numpy(batch.labels), batch)
 
 
 def pairing(mix, batch, seed=3, size=(HEIGHT, WIDTH)):
-    return pair(mix, Plan(seed), batch, *size)
+    return pair(mix, CounterRNG(seed), batch, *size)
 
 
 def soft_labels(labels, partners, share):
@@ -47,7 +47,7 @@ def soft_labels(labels, partners, share):
 
 
 def as_torchvision(transform, images, labels, **parameters):
-    """Picture and soft label of every row, as torchvision mixes a batch in reverse order."""
+    """Image and soft label of every row, as torchvision mixes a batch in reverse order."""
     labels = labels.flip(0)
     parameters |= {"labels": labels, "batch_size": len(images)}
     out = transform.transform(images.flip(0), parameters).flip(0)
@@ -55,7 +55,7 @@ def as_torchvision(transform, images, labels, **parameters):
 
 
 def test_mixup_is_torchvisions_for_the_same_shares():
-    batch, images = batch_of(9), pictures_of(9)
+    batch, images = batch_of(9), images_of(9)
     ours, partners, share = mixed(MIXUP, batch)
     labels = torch.from_numpy(batch.labels)
     for k, weight in enumerate(pairing(MIXUP, batch).blend):
@@ -65,7 +65,7 @@ def test_mixup_is_torchvisions_for_the_same_shares():
 
 
 def test_cutmix_is_torchvisions_for_the_same_boxes():
-    batch, images = batch_of(9), pictures_of(9)
+    batch, images = batch_of(9), images_of(9)
     ours, partners, share = mixed(CUTMIX, batch)
     labels = torch.from_numpy(batch.labels)
     for k, (top, left, bottom, right) in enumerate(pairing(CUTMIX, batch).box.astype(int).tolist()):
@@ -89,7 +89,7 @@ def torchvisions_box(monkeypatch, share, centre):
 def test_boxes_are_drawn_as_torchvisions(monkeypatch):
     batch = batch_of(64)
     # Beta(1, 1) is uniform, so that the plan's number is the share itself.
-    u = Plan(3).uniform(0, batch.rows, batch.repeats, MIX_STREAM, 5)
+    u = CounterRNG(3).uniform(0, batch.rows, batch.repeats, MIX_STREAM, 5)
     found = pairing(CUTMIX, batch)
     for k, (top, left, bottom, right) in enumerate(found.box.astype(int).tolist()):
         centre = np.floor(u[k, 3:] * (HEIGHT, WIDTH))
@@ -103,7 +103,7 @@ def of_batch(mix):
 
 
 @KINDS
-def test_one_for_the_batch_is_the_first_pictures_own(mix):
+def test_one_for_the_batch_is_the_first_images_own(mix):
     own, shared = pairing(mix, batch_of(9, first=40)), pairing(of_batch(mix), batch_of(9, first=40))
     assert (shared.box == own.box[:1]).all()
     assert (shared.blend == own.blend[:1]).all()
@@ -112,7 +112,7 @@ def test_one_for_the_batch_is_the_first_pictures_own(mix):
 
 
 def test_a_batch_with_one_mixup_is_torchvisions_as_a_whole():
-    batch, images = batch_of(9), pictures_of(9)
+    batch, images = batch_of(9), images_of(9)
     mix = of_batch(MIXUP)
     ours, partners, share = mixed(mix, batch)
     weight = pairing(mix, batch).blend[0]
@@ -122,7 +122,7 @@ def test_a_batch_with_one_mixup_is_torchvisions_as_a_whole():
 
 
 def test_a_batch_with_one_cutmix_is_torchvisions_as_a_whole():
-    batch, images = batch_of(9), pictures_of(9)
+    batch, images = batch_of(9), images_of(9)
     mix = of_batch(CUTMIX)
     ours, partners, share = mixed(mix, batch)
     top, left, bottom, right = pairing(mix, batch).box[0].astype(int).tolist()
@@ -138,10 +138,10 @@ def test_batches_of_one_kind_each_are_of_both_kinds_together():
     assert {bool((pairs.blend < 1).all()) for pairs in found} == {True, False}
 
 
-# Several views of each picture.
+# Several views of each image.
 
 
-def test_a_view_is_mixed_with_the_same_view_of_the_next_valid_picture():
+def test_a_view_is_mixed_with_the_same_view_of_the_next_valid_image():
     found = pairing(BOTH, batch_of(4, valid=[1, 0, 1, 1], views=2))
     assert found.partner.tolist() == [4, 5, 2, 3, 6, 7, 0, 1]
 
@@ -157,10 +157,10 @@ def test_views_of_a_placeholder_are_left_as_they_are():
     assert (found.blend < 1).tolist() == [True, True, False, False, True, True]
 
 
-def test_mixed_views_have_the_labels_of_their_pictures():
-    batch, images = batch_of(3, views=2), pictures_of(6)
+def test_mixed_views_have_the_labels_of_their_images():
+    batch, images = batch_of(3, views=2), images_of(6)
     labels = torch.tensor([0, 0, 1, 1, 0, 0])
-    out, partners, share = Mixer(MIXUP, Plan(3))(images, labels, batch)
+    out, partners, share = Mixer(MIXUP, CounterRNG(3))(images, labels, batch)
     assert partners.tolist() == [1, 1, 0, 0, 0, 0]
     weight = share[:, None, None, None]
     torch.testing.assert_close(out, weight * images + (1 - weight) * images[[2, 3, 4, 5, 0, 1]])
@@ -171,17 +171,17 @@ def test_mixed_views_have_the_labels_of_their_pictures():
 
 @KINDS
 def test_from_a_given_epoch_on_nothing_is_mixed(mix):
-    mixer, labels = Mixer(mix, Plan(0), until=3), torch.tensor([0, 1] * 4)
-    images, partners, share = mixer(pictures_of(8), labels, batch_of(8, epoch=3))
-    assert torch.equal(images, pictures_of(8))
+    mixer, labels = Mixer(mix, CounterRNG(0), until=3), torch.tensor([0, 1] * 4)
+    images, partners, share = mixer(images_of(8), labels, batch_of(8, epoch=3))
+    assert torch.equal(images, images_of(8))
     assert torch.equal(partners, labels)
     assert (share == 1).all()
-    before, _, _ = mixer(pictures_of(8), labels, batch_of(8, epoch=2))
-    assert not torch.equal(before, pictures_of(8))
+    before, _, _ = mixer(images_of(8), labels, batch_of(8, epoch=2))
+    assert not torch.equal(before, images_of(8))
 
 
 @KINDS
-def test_every_pictures_label_mass_is_one(mix):
+def test_every_images_label_mass_is_one(mix):
     batch = batch_of(50)
     _, partners, share = mixed(mix, batch)
     soft = soft_labels(torch.from_numpy(batch.labels), partners, share)
@@ -199,7 +199,7 @@ def test_mixups_share_is_beta_distributed(alpha):
 def test_cutmixs_share_before_the_edges_cut_is_beta_distributed(alpha):
     batch, side = batch_of(20_000), 10**12
     top, _, bottom, _ = pairing(Mix(cutmix=alpha), batch, size=(side, side)).box.T
-    centre = np.floor(Plan(3).uniform(0, batch.rows, batch.repeats, MIX_STREAM, 5)[:, 3] * side)
+    centre = np.floor(CounterRNG(3).uniform(0, batch.rows, batch.repeats, MIX_STREAM, 5)[:, 3] * side)
     reach = np.maximum(bottom - centre, centre - top)  # of two edges at most one cuts the box
     assert kstest(1 - (2 * reach / side) ** 2, "beta", args=(alpha, alpha)).pvalue > 0.01
 
@@ -212,7 +212,7 @@ def test_cutmixs_share_is_what_the_pasted_pixels_leave():
     assert 0.2 < own.mean() < 0.9
 
 
-def test_p_is_how_often_a_picture_is_mixed():
+def test_p_is_how_often_a_image_is_mixed():
     found = pairing(Mix(mixup=1.0, p=0.3), batch_of(20_000))
     assert (found.blend < 1).mean() == pytest.approx(0.3, abs=0.01)
 
@@ -233,46 +233,46 @@ def test_one_kind_alone_needs_no_switch():
 @pytest.mark.parametrize("mix", [Mix(), Mix(mixup=1.0, cutmix=1.0, p=0.0)])
 def test_without_either_nothing_is_mixed(mix):
     images, _, share = mixed(mix, batch_of(8))
-    assert torch.equal(images, pictures_of(8))
+    assert torch.equal(images, images_of(8))
     assert (share == 1).all()
 
 
-def test_the_partner_is_the_next_valid_picture():
+def test_the_partner_is_the_next_valid_image():
     found = pairing(BOTH, batch_of(7, valid=[0, 1, 1, 0, 1, 0, 1]))
     assert found.partner.tolist() == [0, 2, 4, 3, 6, 5, 1]
 
 
 @KINDS
-def test_invalid_pictures_are_left_as_they_are(mix):
+def test_invalid_images_are_left_as_they_are(mix):
     valid = np.array([1, 0, 1, 1, 0, 1, 1, 1], bool)
     images, _, share = mixed(mix, batch_of(8, valid=valid))
-    assert torch.equal(images[~valid], pictures_of(8)[~valid])
+    assert torch.equal(images[~valid], images_of(8)[~valid])
     assert (share[~valid] == 1).all()
-    assert not torch.equal(images[valid], pictures_of(8)[valid])
+    assert not torch.equal(images[valid], images_of(8)[valid])
 
 
 @KINDS
-def test_invalid_pictures_reach_no_other(mix):
+def test_invalid_images_reach_no_other(mix):
     valid = np.array([1, 0, 1, 1, 0, 1, 1, 1], bool)
-    spoilt = pictures_of(8)
+    spoilt = images_of(8)
     spoilt[~valid] = 1e6
     images, _, _ = mixed(mix, batch_of(8, valid=valid), spoilt)
     assert images[valid].max() <= 1
 
 
 @KINDS
-def test_no_valid_picture_is_no_mistake(mix):
+def test_no_valid_image_is_no_mistake(mix):
     images, _, share = mixed(mix, batch_of(3, valid=[0, 0, 0]))
-    assert torch.equal(images, pictures_of(3))
+    assert torch.equal(images, images_of(3))
     assert (share == 1).all()
 
 
 @KINDS
-def test_a_picture_alone_stays_itself(mix):
+def test_a_image_alone_stays_itself(mix):
     for first in range(5):
         batch = batch_of(1, first=first)
         images, partners, _ = mixed(mix, batch)
-        assert torch.equal(images, pictures_of(1))
+        assert torch.equal(images, images_of(1))
         assert partners.tolist() == batch.labels.tolist()
 
 
@@ -298,16 +298,16 @@ def test_another_seed_or_epoch_mixes_otherwise(other):
 
 @KINDS
 def test_what_is_given_is_not_changed(mix):
-    batch, images = batch_of(8), pictures_of(8)
+    batch, images = batch_of(8), images_of(8)
     labels = torch.from_numpy(batch.labels)
-    Mixer(mix, Plan(0))(images, labels, batch)
-    assert torch.equal(images, pictures_of(8))
+    Mixer(mix, CounterRNG(0))(images, labels, batch)
+    assert torch.equal(images, images_of(8))
     assert labels.tolist() == [0, 1] * 4
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float16])
 def test_dtype_and_memory_format_are_kept(dtype):
-    images = pictures_of(8).to(dtype).contiguous(memory_format=torch.channels_last)
+    images = images_of(8).to(dtype).contiguous(memory_format=torch.channels_last)
     out, _, _ = mixed(BOTH, batch_of(8), images)
     assert out.dtype == dtype
     assert out.is_contiguous(memory_format=torch.channels_last)
@@ -326,14 +326,14 @@ class Operations(TorchDispatchMode):
 
 
 def operations(n):
-    batch, images = batch_of(n), pictures_of(n)
+    batch, images = batch_of(n), images_of(n)
     labels = torch.from_numpy(batch.labels)
     with Operations() as seen:
-        Mixer(BOTH, Plan(0))(images, labels, batch)
+        Mixer(BOTH, CounterRNG(0))(images, labels, batch)
     return seen.names
 
 
-def test_there_are_as_many_operations_for_one_picture_as_for_many():
+def test_there_are_as_many_operations_for_one_image_as_for_many():
     assert operations(64) == operations(1)
     assert len(operations(64)) < 50
 

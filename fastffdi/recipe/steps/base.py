@@ -18,26 +18,26 @@ from fastffdi.recipe.kernels import Kernel
 #: Words that stand for a value found at start: the ImageNet convention, or the backbone's own.
 SYMBOLS = ("backbone", "imagenet")
 
-#: Pixels a side; no picture that a step asks for is larger.
+#: Pixels a side; no image that a step asks for is larger.
 LARGEST = 30_000
 
 
 class TooSmall(ValueError):
-    """A picture whose size does not allow a step; `picture` is its place in the batch."""
+    """An image whose size does not allow a step; `image` is its place in the batch."""
 
-    def __init__(self, picture: int, reason: str) -> None:
+    def __init__(self, image: int, reason: str) -> None:
         super().__init__(reason)
-        self.picture = picture
+        self.image = image
 
 
 @dataclass(frozen=True)
 class Step:
     """One entry of a recipe: validates its parameters, and lowers random numbers to kernels.
 
-    draws       how many uniform numbers each picture needs
+    draws       how many uniform numbers each image needs
     kernels     the kinds of kernel that `lower` gives, in order, whatever the numbers
-    needs_size  whether `lower` reads the pictures' sizes
-    views       how many pictures it makes of each
+    needs_size  whether `lower` reads the images' sizes
+    views       how many images it makes of each
     """
 
     views: ClassVar[int] = 1
@@ -55,13 +55,13 @@ class Step:
         return False
 
     def lower(self, u: np.ndarray, size: np.ndarray) -> list[Kernel]:
-        """Kernels for N pictures from u (N, draws) in [0, 1) and size (N, 2) int32 height, width.
+        """Kernels for N images from u (N, draws) in [0, 1) and size (N, 2) int32 height, width.
 
-        Raises TooSmall where a picture's size does not allow the step.
+        Raises TooSmall where an image's size does not allow the step.
         """
         raise NotImplementedError
 
-    def pretend(self, u: np.ndarray) -> np.ndarray:
+    def probe_draws(self, u: np.ndarray) -> np.ndarray:
         """From even numbers u (N, draws), ones that meet every outcome, however rare."""
         return u
 

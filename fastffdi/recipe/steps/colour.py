@@ -19,8 +19,8 @@ _MID_GREY = 128.0
 class ColorJitter(Step):
     """Change brightness, contrast, saturation (factors 1 ± x, or [low, high]) and hue (± of the circle).
 
-    One linear transform per picture: contrast about mid-grey 128, then brightness, saturation, and hue as a
-    rotation in YIQ. torchvision takes contrast about the picture's mean, hue in HSV, and a random order.
+    One linear transform per image: contrast about mid-grey 128, then brightness, saturation, and hue as a
+    rotation in YIQ. torchvision takes contrast about the image's mean, hue in HSV, and a random order.
     """
 
     brightness: Range = param(span(1, 0, 100), Range(1, 1))

@@ -1,7 +1,7 @@
 """Steps made of other steps, and your own function as a step.
 
-Combining needs no renderer: it lowers to the kernels of the steps inside, neutral for the pictures that a
-step does not fall to. Once all pictures have one size they must keep it, whichever step falls to them; before
+Combining needs no renderer: it lowers to the kernels of the steps inside, neutral for the images that a
+step does not fall to. Once all images have one size they must keep it, whichever step falls to them; before
 that their sizes must be known, since a neutral crop or resize depends on them.
 """
 
@@ -37,7 +37,7 @@ def barred(step: Step) -> str:
     if Normalize in step.kernels:
         return "cannot stand inside another step; it is the last of the recipe"
     if step.views > 1:
-        return "cannot stand inside another step, since it makes several pictures of each"
+        return "cannot stand inside another step, since it makes several images of each"
     return ""
 
 
@@ -77,8 +77,8 @@ class Combined(Step):
         resizing = {Window, Resize} & set(self.kernels)
         return bool(resizing) or any(step.needs_size for step in self.transforms)
 
-    def pretend(self, u: np.ndarray) -> np.ndarray:
-        parts = [step.pretend(v) for step, v in zip(self.transforms, self._shares(u), strict=True)]
+    def probe_draws(self, u: np.ndarray) -> np.ndarray:
+        parts = [step.probe_draws(v) for step, v in zip(self.transforms, self._shares(u), strict=True)]
         return np.concatenate([self._even(u[:, :1]), *parts], axis=1)
 
     def _even(self, u: np.ndarray) -> np.ndarray:
@@ -91,12 +91,12 @@ class Combined(Step):
         return [u[:, begin:end] for begin, end in itertools.pairwise(ends)]
 
     def _inner(self, k: int, u: np.ndarray, size: np.ndarray) -> list[Kernel]:
-        """Inner step k for all pictures, members or not; a picture too small for it is always refused."""
+        """Inner step k for all images, members or not; an image too small for it is always refused."""
         step = self.transforms[k]
         try:
             return step.lower(u, size)
         except TooSmall as error:
-            raise TooSmall(error.picture, f"[{k}] {step.name()}: {error}") from None
+            raise TooSmall(error.image, f"[{k}] {step.name()}: {error}") from None
         except ValueError as error:
             raise ValueError(f"[{k}] {step.name()}: {error}") from None
 
@@ -146,7 +146,7 @@ class RandomChoice(Combined):
 
 @dataclass(frozen=True)
 class RandomOrder(Combined):
-    """Do all of `transforms`, at most 4, in an order drawn for each picture."""
+    """Do all of `transforms`, at most 4, in an order drawn for each image."""
 
     def __post_init__(self) -> None:
         if len(self.transforms) > _LONGEST_ORDER:
@@ -173,8 +173,8 @@ class RandomOrder(Combined):
 class PythonStep(Step):
     """Call your own `function`, given as module:function, on batches (N, H, W, 3) of uint8 arrays.
 
-    It gives back an array of the same shape and type, and is called once a batch, after all pictures have one
-    size, on the host: slow. What it does is outside the promise that the same seed gives the same pictures.
+    It gives back an array of the same shape and type, and is called once a batch, after all images have one
+    size, on the host: slow. What it does is outside the promise that the same seed gives the same images.
     Only a recipe given by its path may have it: it runs code.
     """
 
@@ -201,7 +201,7 @@ def functions(steps: Sequence[Step]) -> list[str]:
 
 
 class _Chosen:
-    """Kernels for members only, and the size (N, 2) that pictures have after them."""
+    """Kernels for members only, and the size (N, 2) that images have after them."""
 
     def __init__(self, size: np.ndarray) -> None:
         self.kernels: list[Kernel] = []

@@ -64,7 +64,7 @@ class ResizeStep(Step):
 
 @dataclass(frozen=True)
 class CenterCrop(Step):
-    """Cut `size` out of the middle; a smaller picture is padded with 0."""
+    """Cut `size` out of the middle; a smaller image is padded with 0."""
 
     size: tuple[int, int] | str = param(height_width)
     kernels = (Window,)
@@ -209,22 +209,22 @@ class VerticalFlip(Step):
 
 
 def everywhere(size: tuple[int, int] | str, n: int) -> np.ndarray:
-    """(N, 2) int32: the same height and width for all pictures."""
+    """(N, 2) int32: the same height and width for all images."""
     if isinstance(size, str):
         raise ValueError(f"size '{size}' has not been resolved")
     return np.tile(np.array(size, np.int32), (n, 1))
 
 
 def refuse_any(bad: np.ndarray, size: np.ndarray, what: str, cure: str) -> None:
-    """Raise TooSmall for the first picture that is `bad` (N, 2) in height or width."""
+    """Raise TooSmall for the first image that is `bad` (N, 2) in height or width."""
     if bad.any():
         first = int(bad.any(axis=1).argmax())
         height, width = size[first]
-        raise TooSmall(first, f"{what} a picture of {height}×{width}; {cure}, or resize first")
+        raise TooSmall(first, f"{what} an image of {height}×{width}; {cure}, or resize first")
 
 
 def _corners(padding: tuple[int, int, int, int], size: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """What is added at top and left, and at bottom and right, of every picture: (N, 2) int32 each."""
+    """What is added at top and left, and at bottom and right, of every image: (N, 2) int32 each."""
     left, top, right, bottom = padding
     return everywhere((top, left), len(size)), everywhere((bottom, right), len(size))
 

@@ -1,10 +1,10 @@
 """The operations that the automatic policies choose from, as kernels, and how strong they are.
 
 All are torchvision's (torchvision.transforms.v2, class _AutoAugmentBase). A slot, the place of one operation,
-always lowers to the same five kernels, whatever operation each picture has there: those of other families
+always lowers to the same five kernels, whatever operation each image has there: those of other families
 get parameters that change nothing.
 
-Shapes: S slots of N pictures; `chosen` (S, N) int are operations, `magnitude` (S, N) float64 what
+Shapes: S slots of N images; `chosen` (S, N) int are operations, `magnitude` (S, N) float64 what
 torchvision calls so.
 """
 
@@ -64,7 +64,7 @@ class Space:
 
     operations  which ones, equally likely
     shear       strongest shear, in pixels a pixel
-    translate   strongest shift: a share of the picture's side, or pixels if `in_pixels`
+    translate   strongest shift: a share of the image's side, or pixels if `in_pixels`
     rotate      strongest turn, in degrees
     factor      strongest change of brightness, colour, contrast and sharpness, as a factor off 1
     bits        how many bits posterize keeps, at the weakest and at the strongest
@@ -83,7 +83,7 @@ class Space:
         return np.array(self.operations)[np.floor(u * len(self.operations)).astype(np.int64)]
 
     def magnitude(self, chosen: np.ndarray, place: np.ndarray, bins: int, size: np.ndarray) -> np.ndarray:
-        """Magnitudes without sign at `place` (S, N) of `bins`, for pictures of size (N, 2); to the last bit.
+        """Magnitudes without sign at `place` (S, N) of `bins`, for images of size (N, 2); to the last bit.
 
         0 for operations without a magnitude.
         """
@@ -126,7 +126,7 @@ def signed(chosen: np.ndarray, magnitude: np.ndarray, u: np.ndarray) -> np.ndarr
 def lowered(
     chosen: np.ndarray, magnitude: np.ndarray, size: np.ndarray, interpolation: str, fill: int
 ) -> list[list[Kernel]]:
-    """For each slot its five kernels, for pictures of size (N, 2) height, width."""
+    """For each slot its five kernels, for images of size (N, 2) height, width."""
     columns = (
         _warps(chosen, magnitude, size),
         _matrices(chosen, magnitude),

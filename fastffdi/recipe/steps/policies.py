@@ -150,7 +150,7 @@ class TrivialAugmentWide(Step):
 
 @dataclass(frozen=True)
 class AugMix(Step):
-    """Mix the picture with `mixture_width` chains of `chain_depth` (−1: 1 to 3) random operations on it.
+    """Mix the image with `mixture_width` chains of `chain_depth` (−1: 1 to 3) random operations on it.
 
     `severity` 1 … 10 is the strongest operation, `alpha` shapes the weights (large: even), and `all_ops`
     brings in brightness, colour, contrast and sharpness. Hendrycks et al., arXiv 1912.02781.
@@ -167,7 +167,7 @@ class AugMix(Step):
 
     @property
     def draws(self) -> int:
-        # The picture's own weight, each chain's weight and depth, and three for each operation.
+        # The image's own weight, each chain's weight and depth, and three for each operation.
         return 1 + self.mixture_width * (2 + 3 * self._slots)
 
     @property
@@ -202,7 +202,7 @@ class AugMix(Step):
 def mixing_weights(alpha: float, u_own: np.ndarray, u_chains: np.ndarray) -> np.ndarray:
     """AugMix's weights (N, 1 + chains) float32, from numbers (N,) and (N, chains); they sum to 1.
 
-    The picture's own is distributed as Beta(α, α); the chains share the rest as Dirichlet(α, …) does, whose
+    The image's own is distributed as Beta(α, α); the chains share the rest as Dirichlet(α, …) does, whose
     parts are Gamma(α) numbers over their sum.
     """
     # Here, since it takes longer to import than everything else that reads recipes.

@@ -149,7 +149,7 @@ class RandomErasing(Step):
         return True
 
     def lower(self, u: np.ndarray, size: np.ndarray) -> list[Kernel]:
-        """The first of ten drawn boxes that is smaller than the picture, else none."""
+        """The first of ten drawn boxes that is smaller than the image, else none."""
         area = size.astype(np.float64).prod(axis=1)[:, None] * self.scale.at(u[:, 1:11])
         ratio = np.exp(Range(np.log(self.ratio.low), np.log(self.ratio.high)).at(u[:, 11:21]))
         extents = np.round(np.sqrt(np.stack([area * ratio, area / ratio], axis=2)))

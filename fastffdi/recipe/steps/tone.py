@@ -1,4 +1,4 @@
-"""Steps that map levels, by a table or by what the picture itself holds; as in torchvision.transforms.v2."""
+"""Steps that map levels, by a table or by what the image itself holds; as in torchvision.transforms.v2."""
 
 from __future__ import annotations
 

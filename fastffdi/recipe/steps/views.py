@@ -1,7 +1,7 @@
-"""Steps that make several views of each picture; the meaning is torchvision.transforms.v2's.
+"""Steps that make several views of each image; the meaning is torchvision.transforms.v2's.
 
-From such a step on there are N · views pictures, picture 0's views first. It comes once in a recipe, after
-all pictures have one size.
+From such a step on there are N · views images, image 0's views first. It comes once in a recipe, after
+all images have one size.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ class FiveCrop(Step):
 
 @dataclass(frozen=True)
 class TenCrop(Step):
-    """Make ten views: those of five_crop, then those of the mirrored picture. Once, after sizing.
+    """Make ten views: those of five_crop, then those of the mirrored image. Once, after sizing.
 
     `vertical_flip` mirrors upside down instead of left-right.
     """
@@ -63,7 +63,7 @@ class TenCrop(Step):
 
 
 def _spare(size: tuple[int, int] | str, given: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The size to cut out, and what that leaves of each picture: (N, 2) each."""
+    """The size to cut out, and what that leaves of each image: (N, 2) each."""
     out = everywhere(size, len(given))
     refuse_any(given < out, given, f"{size[0]}×{size[1]} does not fit", "cut out less")
     return out, given - out

@@ -1,7 +1,7 @@
-"""Steps that turn, shear and tilt pictures, and the matrices for it; as in torchvision.transforms.v2.
+"""Steps that turn, shear and tilt images, and the matrices for it; as in torchvision.transforms.v2.
 
 A matrix (3, 3) float64 takes output (x, y, 1) to input, in pixels whose centres are at integers. Into the
-outermost pixels of a moved picture `fill` is blended once, by its share; torchvision does so twice.
+outermost pixels of a moved image `fill` is blended once, by its share; torchvision does so twice.
 """
 
 from __future__ import annotations
@@ -123,7 +123,7 @@ class RandomAffine(Step):
 class RandomPerspective(Step):
     """With probability `p`, tilt: each corner moves inwards by up to `distortion_scale` of half the side.
 
-    Corners that fall together, as in pictures of one pixel a side, leave the picture as it is.
+    Corners that fall together, as in images of one pixel a side, leave the image as it is.
     """
 
     distortion_scale: float = param(share, 0.5)
@@ -160,10 +160,10 @@ def affine(
     shear: np.ndarray | float = 0.0,
     center: tuple[float, float] | None = None,
 ) -> np.ndarray:
-    """(N, 3, 3) matrices of torchvision's affine for pictures of size (N, 2) height, width.
+    """(N, 3, 3) matrices of torchvision's affine for images of size (N, 2) height, width.
 
     degrees (N,) clockwise, shift (N, 2) x, y in pixels, scale (N,), shear (N, 2) degrees along x, y; of all,
-    one number does for all pictures. center is x, y in pixels from the upper left corner.
+    one number does for all images. center is x, y in pixels from the upper left corner.
     """
     n = len(size)
     angle = np.broadcast_to(np.radians(degrees), n)
@@ -180,7 +180,7 @@ def affine(
 
 
 def perspective(corners: np.ndarray, size: np.ndarray) -> np.ndarray:
-    """(N, 3, 3) matrices that take the corners of pictures of size (N, 2) to `corners` (N, 4, 2) whole x, y.
+    """(N, 3, 3) matrices that take the corners of images of size (N, 2) to `corners` (N, 4, 2) whole x, y.
 
     Clockwise from the upper left; where three of `corners` lie on a line, the identity. The unit square is
     mapped as in Heckbert, "Fundamentals of Texture Mapping and Image Warping", Berkeley 1989.
@@ -193,7 +193,7 @@ def perspective(corners: np.ndarray, size: np.ndarray) -> np.ndarray:
     origin = np.concatenate([w * first, w], axis=1)
     inverse = np.stack([np.cross(y, origin), np.cross(origin, x), np.cross(x, y)], axis=1)
     inverse[:, :2] *= size[:, ::-1, None] - 1
-    # torchvision's corners are those of the corner pixels' centres, but counted from the picture's edge.
+    # torchvision's corners are those of the corner pixels' centres, but counted from the image's edge.
     matrix = _shift(-0.5) @ inverse @ _shift(0.5)
     sides = corners - np.roll(corners, 1, axis=1)
     flat = (_cross(sides, np.roll(sides, -1, axis=1)) == 0).any(axis=1) | (matrix[:, 2, 2] == 0)

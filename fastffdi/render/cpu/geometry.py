@@ -1,4 +1,4 @@
-"""Kernels that move pixels, on one picture (H, W, 3) uint8 at a time: picture i of a kernel.
+"""Kernels that move pixels, on one image (H, W, 3) uint8 at a time: image i of a kernel.
 
 `out` is memory of the result's shape, into which a kernel may write it; it did if that is what it returns.
 """
@@ -44,7 +44,7 @@ def _cut(image: np.ndarray, kernel: Window, i: int) -> np.ndarray:
 
 
 def _window_of_padded(image: np.ndarray, box: tuple[int, int, int, int], kernel: Window) -> np.ndarray:
-    """Padded first: what lies outside may come from parts of the picture that the window leaves out."""
+    """Padded first: what lies outside may come from parts of the image that the window leaves out."""
     top, left, bottom, right = box
     above, before = max(-top, 0), max(-left, 0)
     margins = above, max(bottom - image.shape[0], 0), before, max(right - image.shape[1], 0)

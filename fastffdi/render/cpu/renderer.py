@@ -1,4 +1,4 @@
-"""The CPU renderer: one picture at a time, a few calls into C code that release the GIL."""
+"""The CPU renderer: one image at a time, a few calls into C code that release the GIL."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ from fastffdi.render.cpu import geometry, texture, tone
 
 
 def render(image: np.ndarray, program: k.Program, i: int) -> np.ndarray:
-    """Picture i of a program: (H, W, 3) uint8 RGB in, (h, w, 3) uint8 out, perhaps a view of `image`."""
+    """Image i of a program: (H, W, 3) uint8 RGB in, (h, w, 3) uint8 out, perhaps a view of `image`."""
     for kernel in program.kernels:
-        if not kernel.idle[i]:
+        if not kernel.is_identity[i]:
             image = KERNELS[type(kernel)](image, kernel, i)
     return image
 
 
 def render_into(out: np.ndarray, image: np.ndarray, program: k.Program, i: int) -> None:
     """As `render`, with the result in `out` (h, w, 3) uint8, contiguous and no part of `image`."""
-    busy = [kernel for kernel in program.kernels if not kernel.idle[i]]
+    busy = [kernel for kernel in program.kernels if not kernel.is_identity[i]]
     for kernel in busy[:-1]:
         image = KERNELS[type(kernel)](image, kernel, i)
     for kernel in busy[-1:]:
@@ -43,7 +43,7 @@ def _blend(image: np.ndarray, kernel: k.Blend, i: int, out: geometry.Out = None)
     return mixed.astype(np.uint8)
 
 
-#: Each called with a picture, the kernel, which picture it is, and perhaps memory for the result.
+#: Each called with an image, the kernel, which image it is, and perhaps memory for the result.
 KERNELS: dict[type[k.Kernel], Callable[..., np.ndarray]] = {
     k.Window: geometry.window,
     k.Resize: geometry.resize,

@@ -1,4 +1,4 @@
-"""Kernels that change neighbourhoods and leave traces, on one picture (H, W, 3) uint8: picture i of one."""
+"""Kernels that change neighbourhoods and leave traces, on one image (H, W, 3) uint8: image i of one."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def jpeg(image: np.ndarray, kernel: Jpeg, i: int, out: Out = None) -> np.ndarray
 
 
 def round_trip(image: np.ndarray, quality: int) -> np.ndarray:
-    """The picture after JPEG compression with halved chroma, by libjpeg-turbo."""
+    """The image after JPEG compression with halved chroma, by libjpeg-turbo."""
     # Not simplejpeg: below quality 96 it encodes with the fast, inexact transform, whatever it is told.
     bgr = cv2.cvtColor(image, cv2.COLOR_RGB2BGR)
     data = cv2.imencode(".jpg", bgr, [cv2.IMWRITE_JPEG_QUALITY, quality])[1]

@@ -1,4 +1,4 @@
-"""Kernels that map colours and levels, on one picture (H, W, 3) uint8 at a time: picture i of a kernel."""
+"""Kernels that map colours and levels, on one image (H, W, 3) uint8 at a time: image i of a kernel."""
 
 from __future__ import annotations
 

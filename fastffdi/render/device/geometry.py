@@ -27,7 +27,7 @@ def flip(x: torch.Tensor, kernel: Flip, p: Parameters) -> torch.Tensor:
 
 
 def resize(x: torch.Tensor, kernel: Resize, p: Parameters) -> torch.Tensor:
-    """Separable: one weight matrix per picture and axis, so that any regions make two matrix products."""
+    """Separable: one weight matrix per image and axis, so that any regions make two matrix products."""
     height, width = (int(side) for side in kernel.size[0])
     roi = p["roi"]
     rows = _triangle(roi[:, 0], roi[:, 2], x.shape[1], height)
@@ -68,7 +68,7 @@ def _triangle(start: torch.Tensor, end: torch.Tensor, length: int, out: int) -> 
 
 
 def _inside(index: torch.Tensor, length: int, mode: str) -> torch.Tensor:
-    """For places along an axis, also outside the picture, the place in it that they show."""
+    """For places along an axis, also outside the image, the place in it that they show."""
     if mode in ("constant", "edge"):
         return index.clamp(0, length - 1)
     return mirrored(index, length, mode == "symmetric")
@@ -80,8 +80,8 @@ def _within(index: torch.Tensor, length: int) -> torch.Tensor:
 
 def _gathered(x: torch.Tensor, ys: torch.Tensor, xs: torch.Tensor) -> torch.Tensor:
     """Pixels at rows ys (N, h) and columns xs (N, w): (N, h, w, 3)."""
-    pictures = torch.arange(len(x), device=x.device)[:, None, None]
-    return x[pictures, ys[:, :, None], xs[:, None, :]]
+    images = torch.arange(len(x), device=x.device)[:, None, None]
+    return x[images, ys[:, :, None], xs[:, None, :]]
 
 
 def _turned(chosen: torch.Tensor, length: int) -> torch.Tensor:

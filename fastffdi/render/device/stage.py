@@ -1,10 +1,10 @@
 """The DeviceStage: the kernels a loader left undone, on a whole batch, in torch.
 
-Every kernel is a fixed number of torch operations however many pictures there are, and none makes the host
+Every kernel is a fixed number of torch operations however many images there are, and none makes the host
 wait, but for Jpeg, whose codec is the CPU's, and Python, whose function is the user's. The parameters of a
-batch travel in one pinned buffer and one copy. A kernel is given only those pictures that it changes.
+batch travel in one pinned buffer and one copy. A kernel is given only those images that it changes.
 
-Shapes: N pictures, H × W before and h × w after a kernel; x is (N, H, W, 3) uint8 throughout.
+Shapes: N images, H × W before and h × w after a kernel; x is (N, H, W, 3) uint8 throughout.
 """
 
 from __future__ import annotations
@@ -80,42 +80,44 @@ class DeviceStage:
 
 
 def render(x: torch.Tensor, kernels: Iterable[k.Kernel]) -> torch.Tensor:
-    """Pictures after some kernels, not Normalize: the batch's twin of the CPU renderer's `render`."""
-    kernels = busy(kernels)
+    """Images after some kernels, not Normalize: the batch's twin of the CPU renderer's `render`."""
+    kernels = active_kernels(kernels)
     for kernel, parameters in zip(kernels, upload(kernels, x.device), strict=True):
         x = _done(x, kernel, parameters)
     return x
 
 
 @dataclass(frozen=True)
-class Some(k.Kernel):
-    """A kernel with parameters for the pictures `members` (M,) int64 only; it keeps their size."""
+class Subset(k.Kernel):
+    """A kernel with parameters for the images `members` (M,) int64 only; it keeps their size."""
 
     members: np.ndarray
     kernel: k.Kernel
 
 
-def busy(kernels: Iterable[k.Kernel]) -> list[k.Kernel]:
-    """The kernels with work to do, each for the pictures that it changes."""
-    return [least for kernel in kernels if (least := _busy(kernel)) is not None]
+def active_kernels(kernels: Iterable[k.Kernel]) -> list[k.Kernel]:
+    """The kernels with work to do, each for the images that it changes."""
+    return [least for kernel in kernels if (least := _active_kernel(kernel)) is not None]
 
 
-def _busy(kernel: k.Kernel) -> k.Kernel | None:
-    # After Window and Resize there is one size, so that they have work with all pictures or with none.
-    if isinstance(kernel, k.Views) or not any(kernel.idle):
-        return _busy_branches(kernel)
-    members = np.flatnonzero(np.logical_not(kernel.idle))
-    return Some(members, _busy_branches(kernel.take(members))) if len(members) else None
+def _active_kernel(kernel: k.Kernel) -> k.Kernel | None:
+    # After Window and Resize there is one size, so that they have work with all images or with none.
+    if isinstance(kernel, k.Views) or not any(kernel.is_identity):
+        return _active_branches(kernel)
+    members = np.flatnonzero(np.logical_not(kernel.is_identity))
+    return Subset(members, _active_branches(kernel.take(members))) if len(members) else None
 
 
-def _busy_branches(kernel: k.Kernel) -> k.Kernel:
+def _active_branches(kernel: k.Kernel) -> k.Kernel:
     if not isinstance(kernel, k.Blend):
         return kernel
-    return replace(kernel, branches=tuple(k.Program(tuple(busy(b.kernels))) for b in kernel.branches))
+    return replace(
+        kernel, branches=tuple(k.Program(tuple(active_kernels(b.kernels))) for b in kernel.branches)
+    )
 
 
 def upload(kernels: Sequence[k.Kernel], device: torch.device) -> list[Parameters]:
-    """The per-picture parameters of some kernels on the device: one buffer, one copy.
+    """The per-image parameters of some kernels on the device: one buffer, one copy.
 
     Each (N, …) in its own dtype, float64 as float32; those of kernels inside a kernel by their path.
     """
@@ -146,7 +148,7 @@ def _named(kernel: k.Kernel, path: str = "") -> Iterable[tuple[str, np.ndarray]]
 
 
 def _inside(kernel: k.Kernel) -> list[tuple[str, k.Kernel]]:
-    if isinstance(kernel, Some):
+    if isinstance(kernel, Subset):
         return [("", kernel.kernel)]
     branches = kernel.branches if isinstance(kernel, k.Blend) else ()
     return [
@@ -155,7 +157,7 @@ def _inside(kernel: k.Kernel) -> list[tuple[str, k.Kernel]]:
 
 
 def _done(x: torch.Tensor, kernel: k.Kernel, p: Parameters) -> torch.Tensor:
-    if not isinstance(kernel, Some):
+    if not isinstance(kernel, Subset):
         return KERNELS[type(kernel)](x, kernel, p)
     members = p["members"]
     return x.index_copy(0, members, _done(x.index_select(0, members), kernel.kernel, p))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-#: A kernel's per-picture parameters on the device by field name, each (N, …).
+#: A kernel's per-image parameters on the device by field name, each (N, …).
 Parameters = dict[str, torch.Tensor]
 
 
@@ -14,7 +14,7 @@ def levels(x: torch.Tensor) -> torch.Tensor:
 
 
 def separable(x: torch.Tensor, rows: torch.Tensor, columns: torch.Tensor) -> torch.Tensor:
-    """Pictures with weights along each axis: rows (N, h, H) and columns (N, w, W) float32."""
+    """Images with weights along each axis: rows (N, h, H) and columns (N, w, W) float32."""
     across = torch.einsum("nwv,nhvc->nhwc", columns, x.float())
     return levels(torch.einsum("nhg,ngwc->nhwc", rows, across))
 

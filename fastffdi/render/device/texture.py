@@ -42,12 +42,12 @@ def sharpen(x: torch.Tensor, kernel: Sharpen, p: Parameters) -> torch.Tensor:
 
 
 def jpeg(x: torch.Tensor, kernel: Jpeg, p: Parameters) -> torch.Tensor:
-    """By the CPU's codec, picture by picture: the only kernel that waits for the device."""
-    pictures = x.cpu().numpy().copy()
-    for picture, quality in zip(pictures, kernel.quality.tolist(), strict=True):
+    """By the CPU's codec, image by image: the only kernel that waits for the device."""
+    images = x.cpu().numpy().copy()
+    for image, quality in zip(images, kernel.quality.tolist(), strict=True):
         if quality:
-            picture[:] = round_trip(picture, quality)
-    return torch.from_numpy(pictures).to(x.device)
+            image[:] = round_trip(image, quality)
+    return torch.from_numpy(images).to(x.device)
 
 
 def noise(x: torch.Tensor, kernel: Noise, p: Parameters) -> torch.Tensor:

@@ -19,7 +19,7 @@ def table(x: torch.Tensor, kernel: Table, p: Parameters) -> torch.Tensor:
 
 
 def stretch(x: torch.Tensor, kernel: Stretch, p: Parameters) -> torch.Tensor:
-    """All three maps of each picture, and of these the one asked for."""
+    """All three maps of each image, and of these the one asked for."""
     places = _places(x, 3)
     counts = _histograms(places)
     how = p["how"][:, None, None]
@@ -34,7 +34,7 @@ def stretch(x: torch.Tensor, kernel: Stretch, p: Parameters) -> torch.Tensor:
 
 
 def _places(x: torch.Tensor, tables: int) -> torch.Tensor:
-    """int32, shaped as x: each level's place among all pictures' 1 or 3 (one a channel) `tables` of 256."""
+    """int32, shaped as x: each level's place among all images' 1 or 3 (one a channel) `tables` of 256."""
     first = torch.arange(0, 256 * tables * len(x), 256, dtype=torch.int32, device=x.device)
     return x + first.view(len(x), 1, 1, tables)
 

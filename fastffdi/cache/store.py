@@ -1,0 +1,227 @@
+"""Images kept on disk as plain levels, each in a place that is known before any of them is made.
+
+A store is a folder:
+
+    meta.json         what the images are, for people and for finding the store again
+    index             eight int64 for each image, ROW below; a row of 64 bytes never lies across two sectors
+    shard-00000.raw   levels (height, width, 3) uint8, one image after the other; sparse while it is filled
+
+Nothing is locked, and nothing has to be closed. Processes that fill a store at once write the same bytes to
+the same places. The index names an image after its levels are written, with their sum: a process that takes
+an image for the first time adds its levels up, so that what a power cut left half written is not there.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+import shutil
+from collections.abc import Mapping
+from mmap import ACCESS_COPY, ACCESS_READ, mmap
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from fastffdi.errors import SettingError
+from fastffdi.files import atomic
+
+#: A row of the index: the place, and from `height` on what is in it, all 0 while nothing is.
+ROW = ("shard", "start", "room", "height", "width", "length", "changed_ns", "sum")
+_SHARD, _START, _ROOM, _HEIGHT = range(4)
+_ROW_BYTES = 8 * len(ROW)
+_EMPTY = bytes(_ROW_BYTES - 8 * _HEIGHT)
+
+#: Bytes in a shard; more in a large store, so that no process has more than about so many of them open.
+SHARD_BYTES, SHARDS = 1 << 30, 256
+
+#: Bytes to which an image's place is rounded up: a cache line.
+_ALIGNED = 64
+
+#: In meta.json, by which a folder is known to be a store.
+FORMAT = "fastffdi cache 1"
+
+Mark = tuple[int, int]  # a file's length in bytes and its time of change in ns
+
+
+class Store:
+    """The images of one folder, by their numbers. May be pickled, and used from many threads."""
+
+    def __init__(self, folder: Path) -> None:
+        """Open a store that `make` made. Raises SettingError where it is damaged."""
+        self.folder = folder
+        try:
+            with open(folder / "index", "rb") as file:
+                mapped = mmap(file.fileno(), 0, access=ACCESS_READ)
+            self._index = np.frombuffer(mapped, np.int64).reshape(-1, len(ROW))
+        except (OSError, ValueError) as error:
+            raise SettingError(
+                f"--cache {folder.parent}: the index of {folder.name} cannot be read ({error}); remove that "
+                "folder, or name another one"
+            ) from None
+        last = np.append(np.flatnonzero(np.diff(self._index[:, _SHARD])), -1)
+        self._ends = (self._index[last, _START] + self._index[last, _ROOM]).tolist()  # bytes in each shard
+        self._shards: dict[int, mmap] = {}
+        self._seen = bytearray(len(self))  # which images this process has added up
+
+    @classmethod
+    def make(cls, folder: Path, description: Mapping[str, Any], sizes: np.ndarray) -> Store:
+        """The store in a folder, made empty if it is not there: places for images of sizes (N, 2).
+
+        `description` is plain data. Raises SettingError where the folder cannot be made.
+        """
+        if not folder.is_dir():
+            index = places(sizes)
+            meta = {
+                "format": FORMAT,
+                **description,
+                "images": len(index),
+                "bytes": int(index[:, _ROOM].sum()),
+            }
+            try:
+                _make(folder, meta, index)
+            except OSError as error:
+                raise SettingError(
+                    f"--cache {folder.parent}: cannot be written to ({error.strerror}); name another folder"
+                ) from None
+        return cls(folder)
+
+    def __len__(self) -> int:
+        return len(self._index)
+
+    def __reduce__(self) -> tuple[type[Store], tuple[Path]]:
+        return type(self), (self.folder,)
+
+    def has(self, k: int, mark: Mark) -> bool:
+        """Whether image k was made of a file with this mark."""
+        row = self._index[k]
+        return bool(row[_HEIGHT]) and (int(row[5]), int(row[6])) == mark
+
+    def get(self, k: int, mark: Mark) -> np.ndarray | None:
+        """Image k, (H, W, 3) uint8, a view of the store; None where it is not there, or of another mark.
+
+        What is written to it does not reach the disk. Raises OSError.
+        """
+        shard, start, _, height, width, length, changed, total = self._index[k].tolist()
+        if not height or (length, changed) != mark:
+            return None
+        mapped = self._shards.get(shard) or self._mapped(shard)
+        if mapped is None:
+            return None
+        image: np.ndarray = np.ndarray((height, width, 3), np.uint8, mapped, start)
+        if not self._seen[k]:
+            if _sum(image) != total:
+                return None
+            self._seen[k] = 1
+        return image
+
+    def put(self, k: int, mark: Mark, image: np.ndarray) -> bool:
+        """Keep (H, W, 3) uint8 as image k, made of a file with this mark; False where it is too large.
+
+        Raises OSError, on a full disk for one.
+        """
+        shard, start, room, *held = self._index[k].tolist()
+        if image.nbytes > room:
+            return False
+        image = np.ascontiguousarray(image)
+        if held[0]:
+            self._write_row(k, _EMPTY)
+        self._seen[k] = 0
+        handle = os.open(self._path(shard), os.O_RDWR | os.O_CREAT, 0o666)
+        try:
+            if os.fstat(handle).st_size < self._ends[shard]:
+                os.truncate(handle, self._ends[shard])
+            _write(handle, image.reshape(-1), start)
+        finally:
+            os.close(handle)
+        self._write_row(k, np.array([*image.shape[:2], *mark, _sum(image)], np.int64).tobytes())
+        return True
+
+    @property
+    def stored(self) -> int:
+        """How many images are there, also of files that have changed since."""
+        return int(np.count_nonzero(self._index[:, _HEIGHT]))
+
+    @property
+    def missing_bytes(self) -> int:
+        """Bytes on the disk that it will take besides what it takes already."""
+        taken = sum(512 * path.stat().st_blocks for path in self.folder.glob("shard-*.raw"))
+        return max(0, int(self._index[:, _ROOM].sum()) - taken)
+
+    def _write_row(self, k: int, filled: bytes) -> None:
+        handle = os.open(self.folder / "index", os.O_WRONLY)
+        try:
+            os.pwrite(handle, filled, k * _ROW_BYTES + 8 * _HEIGHT)
+        finally:
+            os.close(handle)
+
+    def _path(self, shard: int) -> Path:
+        return self.folder / f"shard-{shard:05d}.raw"
+
+    def _mapped(self, shard: int) -> mmap | None:
+        """The shard in memory; None where it is too short, and reading beyond its end would be SIGBUS."""
+        try:
+            with open(self._path(shard), "rb") as file:
+                if os.fstat(file.fileno()).st_size < self._ends[shard]:
+                    return None
+                # A copy of pages that are written to: for torch, which wants arrays that may be.
+                mapped = self._shards[shard] = mmap(file.fileno(), 0, access=ACCESS_COPY)
+        except FileNotFoundError:
+            return None
+        return mapped
+
+
+def places(sizes: np.ndarray) -> np.ndarray:
+    """(N, 8) int64: the index of an empty store for images of sizes (N, 2) height, width."""
+    index = np.zeros((len(sizes), len(ROW)), np.int64)
+    room = -(-sizes.astype(np.int64).prod(axis=1) * 3 // _ALIGNED) * _ALIGNED
+    ends = room.cumsum()
+    index[:, _ROOM] = room
+    most = max(SHARD_BYTES, int(room.sum()) // SHARDS)
+    first = shard = 0
+    while first < len(index):
+        begin = ends[first] - room[first]
+        last = max(first + 1, int(np.searchsorted(ends, begin + most, side="right")))
+        index[first:last, _SHARD] = shard
+        index[first:last, _START] = (ends - room)[first:last] - begin
+        first, shard = last, shard + 1
+    return index
+
+
+def total_bytes(sizes: np.ndarray) -> int:
+    """What a store for images of sizes (N, 2) takes when it is full."""
+    index = places(sizes)
+    return int(index[:, _ROOM].sum()) + index.nbytes
+
+
+def _make(folder: Path, meta: Mapping[str, Any], index: np.ndarray) -> None:
+    """Make the folder whole beside its place; where another process is first, its folder is as good."""
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    part = folder.with_name(f".{folder.name}.{secrets.token_hex(4)}.part")
+    part.mkdir()
+    try:
+        with atomic(part / "meta.json") as path:
+            path.write_text(json.dumps(meta, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+        with atomic(part / "index") as path:
+            index.tofile(path)
+        part.rename(folder)
+    except OSError:
+        if not folder.is_dir():
+            raise
+    finally:
+        shutil.rmtree(part, ignore_errors=True)
+
+
+def _sum(image: np.ndarray) -> int:
+    """The levels added up, eight at a time, modulo 2⁶⁴: some 10 µs for 256 × 256."""
+    flat = image.reshape(-1)
+    words = flat[: flat.size // 8 * 8].view(np.int64)
+    return int(words.sum()) ^ int(flat[words.nbytes :].sum())
+
+
+def _write(handle: int, data: np.ndarray, start: int) -> None:
+    rest = memoryview(data.data)
+    while rest:  # a nearly full disk takes a part first, and then says so
+        written = os.pwrite(handle, rest, start)
+        rest, start = rest[written:], start + written

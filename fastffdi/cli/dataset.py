@@ -1,0 +1,30 @@
+"""What `--data` means to commands that only look at images."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from fastffdi.data.manifest import Manifest
+
+
+def training_images(data: Path | None, screen: Console) -> tuple[Manifest, str]:
+    """The training images of a data set, or all of any folder, and one line about them.
+
+    Without `data` they are the built-in demo images, and `screen` is told so.
+    """
+    from fastffdi.data.layout import find_dataset, has_splits, plain_folder
+
+    if data is None:
+        from fastffdi.cli.demo_data import builtin_folder
+
+        manifest = find_dataset(builtin_folder(screen)).train
+        return manifest, f"{len(manifest)} training images of the demo set"
+    if has_splits(data):
+        manifest = find_dataset(data).train
+        return manifest, f"{len(manifest)} training images of {data.name}"
+    manifest = plain_folder(data)
+    return manifest, f"{len(manifest)} images of {data.name}, without labels"

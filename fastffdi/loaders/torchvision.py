@@ -1,0 +1,135 @@
+"""The stock loader, the baseline: torch's DataLoader, Pillow and torchvision, as a tutorial writes it.
+
+Rows come from the order, so that all loaders show the same images; random numbers do not come from the
+plan. What a recipe says of mixing is not the loader's to do.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from PIL import Image, ImageOps, UnidentifiedImageError
+from torch.utils.data import DataLoader, Dataset, default_collate
+
+from fastffdi.data.manifest import Manifest
+from fastffdi.data.sampler import Sampler
+from fastffdi.errors import RunError, UndecodableImage
+from fastffdi.loaders.batch import Batch
+from fastffdi.loaders.planner import BatchPlanner
+from fastffdi.loaders.torchvision_transforms import composed
+
+
+class TorchvisionLoader:
+    """Decodes and renders whole batches in worker processes. One epoch at a time.
+
+    feed     the batches; random numbers of its programs are not used
+    threads  worker processes
+    device   where the model is; for CUDA the images are given in page-locked memory
+
+    Images are (N, H, W, 3) float32, normalised: a view of the (N, 3, H, W) tensor the DataLoader gives.
+    Raises RecipeError for a step that torchvision has no transform for.
+    """
+
+    def __init__(self, planner: BatchPlanner, threads: int, device: torch.device) -> None:
+        self.planner = planner
+        self._batches = _Batches(planner.sampler, planner.batch_size)
+        with _without_advice():
+            self._loader = DataLoader(
+                _Images(planner.manifest, composed(planner.steps)),
+                batch_sampler=self._batches,
+                num_workers=threads,
+                collate_fn=_collated,
+                pin_memory=device.type == "cuda",
+                persistent_workers=True,
+            )
+
+    def __len__(self) -> int:
+        return len(self.planner)
+
+    def epoch(self, epoch: int, start: int = 0) -> Iterator[Batch]:
+        """See Loader.epoch. Beginning an epoch ends the one before."""
+        self._batches.begin(epoch, start)
+        with _without_advice():
+            rendered = iter(self._loader)
+        for work in self.planner.epoch(epoch, start):
+            images = _next(rendered)
+            yield self.planner.batch(work, images.permute(0, 2, 3, 1), len(work.program))
+
+    def close(self) -> None:
+        """See Loader.close."""
+        # The DataLoader has no close of its own; left to the garbage collector, workers outlive their use.
+        if self._loader._iterator is not None:
+            self._loader._iterator._shutdown_workers()  # type: ignore[attr-defined]
+            self._loader._iterator = None
+
+
+class _Images(Dataset[Any]):
+    """Rows of a manifest, opened with Pillow and transformed."""
+
+    def __init__(self, manifest: Manifest, transform: Callable[[Image.Image], torch.Tensor]) -> None:
+        self.manifest, self.transform = manifest, transform
+
+    def __getitem__(self, row: int) -> torch.Tensor | UndecodableImage:
+        (path,) = self.manifest.paths(slice(row, row + 1))
+        try:
+            image = _opened(path)
+        except UndecodableImage as error:
+            return error  # raised here, the DataLoader would wrap it in its worker's traceback
+        return self.transform(image)
+
+
+class _Batches:
+    """The batch sampler: the rows of one epoch's batches, from batch number `start` on."""
+
+    def __init__(self, sampler: Sampler, batch_size: int) -> None:
+        self.sampler, self.batch_size = sampler, batch_size
+        self.begin(0, 0)
+
+    def begin(self, epoch: int, start: int) -> None:
+        self._epoch, self._start = epoch, start
+
+    def __iter__(self) -> Iterator[list[int]]:
+        rows, _ = self.sampler.epoch(self._epoch, self._start * self.batch_size)
+        for first in range(0, len(rows), self.batch_size):
+            yield rows[first : first + self.batch_size].tolist()
+
+
+def _opened(path: str) -> Image.Image:
+    try:
+        with Image.open(path) as image:
+            return ImageOps.exif_transpose(image).convert("RGB")
+    except UnidentifiedImageError:
+        raise UndecodableImage(path, "not an image") from None
+    except Exception as error:  # Pillow's plugins raise whatever they like
+        reason = " ".join(str(error).split()) or type(error).__name__
+        raise UndecodableImage(path, reason) from None
+
+
+def _collated(images: list[Any]) -> Any:
+    errors = (image for image in images if isinstance(image, UndecodableImage))
+    return next(errors, None) or default_collate(images)
+
+
+def _next(rendered: Iterator[Any]) -> torch.Tensor:
+    try:
+        images = next(rendered)
+    except RuntimeError as error:
+        reason = " ".join(str(error).split())
+        raise RunError(f"--loader torchvision: a worker process failed ({reason})") from error
+    if isinstance(images, UndecodableImage):
+        raise images
+    assert isinstance(images, torch.Tensor)
+    return images
+
+
+@contextmanager
+def _without_advice() -> Iterator[None]:
+    """Silence on what is on purpose: as many workers as were asked for, forked as torch has it by default."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "This DataLoader will create", UserWarning)
+        warnings.filterwarnings("ignore", "This process .* is multi-threaded", DeprecationWarning)
+        yield

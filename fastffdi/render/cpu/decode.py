@@ -1,0 +1,99 @@
+"""Image files to RGB arrays on the CPU, bit-identical to Pillow, EXIF orientation applied."""
+
+from __future__ import annotations
+
+import io
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+import simplejpeg
+from PIL import Image, ImageOps, UnidentifiedImageError
+
+from fastffdi.data.headers import orientation
+from fastffdi.errors import UndecodableImage
+
+#: Larger images are refused before they are decoded: Pillow's own limit against decompression bombs.
+MOST_PIXELS = 2 * 89_478_485
+
+
+@dataclass(frozen=True)
+class Region:
+    """What is wanted of an image: the fractions `down` × `across` of it, in `height` × `width` pixels."""
+
+    down: float
+    across: float
+    height: int
+    width: int
+
+    def reduction(self, height: int, width: int) -> int:
+        """8, 4, 2 or 1: by how much an image of that size can be reduced and still has the pixels wanted."""
+        spare = min(height * self.down / self.height, width * self.across / self.width)
+        return next(factor for factor in (8, 4, 2, 1) if factor <= max(spare, 1))
+
+
+def decode_file(path: str, region: Region | None = None) -> np.ndarray:
+    """(H, W, 3) uint8 RGB; with a region, of a JPEG perhaps 1/2, 1/4 or 1/8 of that.
+
+    Raises UndecodableImage with the path and the reason.
+    """
+    try:
+        with open(path, "rb", buffering=0) as file:
+            data = file.read()
+    except OSError as error:
+        raise UndecodableImage(path, error.strerror or "cannot be read") from None
+    try:
+        return decode(data, region)
+    except UnidentifiedImageError:
+        raise UndecodableImage(path, "not an image") from None
+    except Exception as error:  # decoders raise whatever they like
+        reason = " ".join(str(error).split()) or type(error).__name__
+        raise UndecodableImage(path, reason) from None
+
+
+def decode(data: bytes, region: Region | None = None) -> np.ndarray:
+    """As `decode_file`, from a file's bytes. Raises what the decoder raises."""
+    if data[:2] == b"\xff\xd8":
+        try:
+            turned = orientation(data)
+            return upright(_decode_jpeg(data, region, turned >= 5), turned)
+        except ValueError:
+            pass  # what the strict fast path refuses (CMYK, stray bytes), Pillow may know how to read
+    return _decode_with_pillow(data)
+
+
+def upright(image: np.ndarray, turned: int) -> np.ndarray:
+    """The image as it is to be seen, from the EXIF orientation 1..8 it was stored in."""
+    if turned >= 5:
+        image = cv2.transpose(image)
+    flip = {2: 1, 3: -1, 4: 0, 6: 1, 7: -1, 8: 0}.get(turned)
+    return image if flip is None else cv2.flip(image, flip)
+
+
+def _decode_jpeg(data: bytes, region: Region | None, sideways: bool) -> np.ndarray:
+    height, width, colours, _ = simplejpeg.decode_jpeg_header(data)
+    if colours in ("CMYK", "YCCK"):
+        raise ValueError(f"{colours} is converted otherwise than by Pillow")
+    if height * width > MOST_PIXELS:
+        raise ValueError(f"{height}×{width} pixels are more than {MOST_PIXELS}")
+    factor = 1 if region is None else region.reduction(*((width, height) if sideways else (height, width)))
+    return np.asarray(
+        simplejpeg.decode_jpeg(
+            data,
+            "RGB",
+            fastdct=False,
+            fastupsample=False,
+            # The smallest that is as large as this: exactly 1/factor, done in the DCT domain.
+            min_height=-(-height // factor),
+            min_width=-(-width // factor),
+            min_factor=factor,
+        )
+    )
+
+
+def _decode_with_pillow(data: bytes) -> np.ndarray:
+    with Image.open(io.BytesIO(data)) as image:
+        turned = ImageOps.exif_transpose(image)
+        # It changes no pixel of the RGB, but Pillow warns where a palette has several transparent colours.
+        turned.info.pop("transparency", None)
+        return np.array(turned.convert("RGB"))  # a copy: torch wants arrays it may write to

@@ -1,0 +1,77 @@
+"""What an epoch adds up to: sums that stay on the device, and the time the device waited for data."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import torch
+
+
+class RunningMeans:
+    """Weighted means, summed on the device and read without making the host wait.
+
+    names  the quantities, in the order in which `add` takes them
+    """
+
+    def __init__(self, names: tuple[str, ...], device: torch.device) -> None:
+        self._names, self._device = names, device
+        self._sums = torch.zeros(len(names) + 1, device=device)
+        self._snapshot = torch.zeros(len(names) + 1, pin_memory=device.type == "cuda")
+        self._copied: torch.cuda.Event | None = None
+
+    def add(self, *sums: torch.Tensor) -> None:
+        """Add the sums over a batch, one scalar per name, and last the number of images they are over."""
+        self._sums += torch.stack([value.detach().float() for value in sums])
+
+    def peek(self) -> dict[str, float] | None:
+        """The means as of an earlier call, None at first: asks for the present ones, never waits for them."""
+        seen = self._means(self._snapshot) if self._snapshot[-1] > 0 else None
+        if self._copied is None or self._copied.query():  # type: ignore[no-untyped-call]
+            self._snapshot.copy_(self._sums, non_blocking=True)
+            if self._device.type == "cuda":
+                self._copied = torch.cuda.Event()  # type: ignore[no-untyped-call]
+                self._copied.record(torch.cuda.current_stream(self._sums.device))
+        return seen
+
+    def means(self) -> dict[str, float]:
+        """The means so far; waits for the device."""
+        return self._means(self._sums.cpu())
+
+    def _means(self, sums: torch.Tensor) -> dict[str, float]:
+        *totals, count = sums.tolist()
+        return {name: total / max(count, 1) for name, total in zip(self._names, totals, strict=True)}
+
+
+class WaitClock:
+    """Time spent waiting for data: on the CPU by the clock, on CUDA by events on the model's stream."""
+
+    def __init__(self, device: torch.device) -> None:
+        self._device, self._cuda = device, device.type == "cuda"
+        self._seconds = 0.0
+        self._events: list[tuple[torch.cuda.Event, torch.cuda.Event]] = []
+        self._began = time.perf_counter()
+
+    @contextmanager
+    def waiting(self) -> Iterator[None]:
+        """Counts what happens inside as waiting."""
+        if self._cuda:
+            before, after = (torch.cuda.Event(enable_timing=True) for _ in "ab")  # type: ignore[no-untyped-call]
+            stream = torch.cuda.current_stream(self._device)
+            before.record(stream)
+            yield
+            after.record(stream)
+            self._events.append((before, after))
+        else:
+            began = time.perf_counter()
+            yield
+            self._seconds += time.perf_counter() - began
+
+    def stop(self) -> tuple[float, float]:
+        """Seconds since the clock was made, and the share of them spent waiting; waits for the device."""
+        if self._cuda:
+            torch.cuda.synchronize(self._device)
+        seconds = time.perf_counter() - self._began
+        waited = self._seconds + sum(a.elapsed_time(b) for a, b in self._events) / 1000
+        return seconds, waited / seconds

@@ -1,0 +1,409 @@
+import errno
+import logging
+import os
+import pickle
+import shutil
+from collections.abc import Callable
+from contextlib import closing
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from fastffdi.cache.plan import cached, prefix
+from hypothesis import assume, given
+from hypothesis import strategies as st
+from PIL import Image
+from test_random_recipes import END, alone, few, fits, recipes, repeatable, size, step
+
+from fastffdi.cache.decoder import Cached, fill
+from fastffdi.cache.store import Store
+from fastffdi.data.manifest import Manifest
+from fastffdi.data.sampler import Sampler
+from fastffdi.data.source import Files
+from fastffdi.errors import RecipeError, RunError, UndecodableImage
+from fastffdi.cache import decoder as module
+from fastffdi.loaders.cpu import CpuLoader
+from fastffdi.loaders.planner import BatchPlanner
+from fastffdi.loaders.process.loader import ProcessLoader
+from fastffdi.recipe.recipe import load, parse, shipped
+from fastffdi.recipe.rng import CounterRNG
+from fastffdi.recipe.steps import STEPS
+from fastffdi.recipe.steps.base import Step
+from fastffdi.render.device.stage import DeviceStage
+
+pytestmark = pytest.mark.usefixtures("one_thread")
+
+__all__ = ["few"]  # the fixture
+
+NORMALIZE = STEPS["normalize"]((0.5,) * 3, (0.25,) * 3)
+RESIZE, FLIP = STEPS["resize"]((24, 32)), STEPS["horizontal_flip"]()
+CROP, RRC = STEPS["center_crop"]((50, 40)), STEPS["random_resized_crop"]((24, 32))
+PLAIN, ANY_SIZE = (RESIZE, FLIP, NORMALIZE), (RRC, FLIP, NORMALIZE)
+FIRST = ["resize", "center_crop", "pad", "grayscale"]
+SIZED = (STEPS["resize"](40), STEPS["center_crop"]((32, 36)), FLIP, NORMALIZE)
+
+
+def feed_of(image_files: Manifest, steps: tuple[Step, ...], batch_size: int = 5, **more) -> BatchPlanner:
+    return BatchPlanner(image_files, Sampler(len(image_files), 5), CounterRNG(5), steps, batch_size, **more)
+
+
+def through(planner: BatchPlanner, folder: Path) -> BatchPlanner:
+    (found,) = cached([planner], folder, 1)
+    return found
+
+
+def images(planner: BatchPlanner, epoch: int = 0, **options) -> dict[int, bytes]:
+    """Each row's images as the cpu loader gives them."""
+    found = {}
+    with closing(CpuLoader(planner, 2, **options)) as loader:
+        for batch in loader.epoch(epoch):
+            views = batch.images.numpy().reshape(len(batch), -1)
+            found.update(zip(batch.rows.tolist(), map(bytes, views), strict=True))
+    return found
+
+
+@pytest.fixture
+def copy(image_files: Manifest, tmp_path: Path) -> Manifest:
+    """The images in a folder of the test's own."""
+    root = tmp_path / "images"
+    shutil.copytree(image_files.root, root)
+    return replace(image_files, root=str(root))
+
+
+@pytest.fixture
+def unopened(monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
+    """After a call no image file can be opened any more."""
+
+    def opened(self, row, path, program, i):
+        raise AssertionError(path)
+
+    return lambda: monkeypatch.setattr(Files, "__call__", opened)
+
+
+# The same bits: filling, filled, and filled by another process.
+
+
+@pytest.mark.parametrize("part", ["train", "eval"])
+@pytest.mark.parametrize("name", shipped())
+def test_shipped_recipes_give_the_same_images(
+    name: str, part: str, image_files: Manifest, tmp_path: Path
+) -> None:
+    recipe = load(name).resolve((64, 64), (0.5,) * 3, (0.25,) * 3)
+    some = image_files.take(np.arange(9))
+    planner = feed_of(some, getattr(recipe, part))
+    kept = through(planner, tmp_path)
+    plain = images(planner)
+    assert images(kept) == plain
+    assert kept.source.store.stored == 9
+    assert images(through(planner, tmp_path)) == plain
+
+
+@st.composite
+def beginnings(draw: st.DrawFn) -> tuple[Step, ...]:
+    """Up to three deterministic steps, then up to four of any kind, brought to one size somewhere."""
+    first = draw(st.lists(st.sampled_from(FIRST).flatmap(alone), min_size=1, max_size=3))
+    rest = draw(st.lists(step, max_size=4))
+    rest.insert(draw(st.integers(0, len(rest))), {"random_resized_crop": {"size": draw(size)}})
+    try:
+        return parse({"train": [*first, *rest, END], "eval": [{"resize": {"size": [8, 8]}}, END]}, "x").train
+    except RecipeError:
+        assume(False)
+        raise
+
+
+def given_to_the_model(planner: BatchPlanner, beyond: bool) -> dict[int, bytes]:
+    """Each row's images, float32."""
+    stage, found = DeviceStage(torch.device("cpu"), torch.float32), {}
+    with closing(CpuLoader(planner, 2, beyond)) as loader:
+        for batch in loader.epoch(1):
+            out = stage(batch.images, batch.program, batch.done).numpy().reshape(len(batch), -1)
+            found.update(zip(batch.rows.tolist(), map(bytes, out), strict=True))
+    return found
+
+
+def same_with_and_without(planner: BatchPlanner, folder: Path) -> bool:
+    """Whether the model is given the same while a store is filled, and from it."""
+    kept = through(planner, folder)
+    return all(
+        given_to_the_model(kept, beyond) == given_to_the_model(planner, beyond)
+        for beyond in (True, False, True)
+    )
+
+
+@repeatable
+@given(steps=recipes())
+def test_random_recipes_give_the_same_images(
+    few: Manifest, tmp_path_factory: pytest.TempPathFactory, steps: tuple[Step, ...]
+) -> None:
+    assume(fits(steps, few))
+    assert same_with_and_without(feed_of(few, steps, 4), tmp_path_factory.mktemp("cache"))
+
+
+@repeatable
+@given(steps=beginnings())
+def test_random_recipes_with_deterministic_beginnings_give_the_same_images(
+    few: Manifest, tmp_path_factory: pytest.TempPathFactory, steps: tuple[Step, ...]
+) -> None:
+    assume(fits(steps, few))
+    assert prefix(steps) >= 1
+    assert same_with_and_without(feed_of(few, steps, 4), tmp_path_factory.mktemp("cache"))
+
+
+@pytest.mark.parametrize("steps", [PLAIN, ANY_SIZE, SIZED])
+def test_served_images_need_no_file_opened(
+    steps: tuple[Step, ...], image_files: Manifest, tmp_path: Path, unopened: Callable[[], None]
+) -> None:
+    planner = through(feed_of(image_files, steps), tmp_path)
+    first = images(planner, 3)
+    unopened()
+    assert images(planner, 3) == first
+    assert images(through(feed_of(image_files, steps), tmp_path), 3) == first
+
+
+def test_epochs_differ_as_they_do_without(image_files: Manifest, tmp_path: Path) -> None:
+    planner = feed_of(image_files, ANY_SIZE)
+    kept = through(planner, tmp_path)
+    for epoch in (0, 1, 2):
+        assert images(kept, epoch) == images(planner, epoch)
+
+
+def test_a_feed_may_be_pickled(image_files: Manifest, tmp_path: Path, unopened: Callable[[], None]) -> None:
+    planner = through(feed_of(image_files, SIZED), tmp_path)
+    first, copied = images(planner), pickle.loads(pickle.dumps(planner))
+    unopened()
+    assert images(copied) == first
+
+
+def test_a_loading_process_fills_and_serves(image_files: Manifest, tmp_path: Path) -> None:
+    planner = through(feed_of(image_files, PLAIN), tmp_path)
+    device = torch.device("cpu")
+    with closing(ProcessLoader(planner, 2, device)) as loader:
+        for _ in range(2):
+            found = {
+                int(row): bytes(image.numpy().reshape(-1))
+                for batch in loader.epoch(0)
+                for row, image in zip(batch.rows, batch.images, strict=True)
+            }
+            assert found == images(feed_of(image_files, PLAIN))
+    assert planner.source.store.stored == len(image_files)
+
+
+def test_a_name_listed_twice_is_stored_once(image_files: Manifest, tmp_path: Path) -> None:
+    twice = image_files.take(np.r_[0:6, 3, 5, 5])
+    planner = feed_of(twice, SIZED)
+    kept = through(planner, tmp_path)
+    assert images(kept) == images(planner)
+    assert (len(kept.source.store), kept.source.store.stored) == (6, 6)
+
+
+# Nothing stale.
+
+
+def overwrite(manifest: Manifest, row: int, image: np.ndarray) -> None:
+    path = Path(manifest.paths()[row])
+    Image.fromarray(image).save(path, quality=92)
+    os.utime(path, ns=(1, path.stat().st_mtime_ns + 1000))  # clocks may be coarse
+
+
+@pytest.mark.parametrize("steps", [PLAIN, ANY_SIZE, SIZED])
+def test_a_changed_file_is_opened_again(
+    steps: tuple[Step, ...], copy: Manifest, tmp_path: Path, unopened: Callable[[], None]
+) -> None:
+    kept = through(feed_of(copy, steps), tmp_path / "cache")
+    before = images(kept)
+    overwrite(copy, 7, np.full((*copy.sizes[7], 3), 99, np.uint8))
+    plain = images(feed_of(copy, steps))
+    assert [row for row in plain if plain[row] != before[row]] == [7]
+    assert images(kept) == plain
+    unopened()
+    assert images(kept) == plain
+
+
+def test_a_file_changed_in_time_only_is_opened_again(copy: Manifest, tmp_path: Path) -> None:
+    kept = through(feed_of(copy, PLAIN), tmp_path / "cache")
+    before = images(kept)
+    os.utime(copy.paths()[4], ns=(1, 1))
+    mark = (os.stat(copy.paths()[4]).st_size, 1)
+    assert not kept.source.store.has(4, mark)
+    assert images(kept) == before
+    assert kept.source.store.has(4, mark)
+
+
+def test_a_file_that_has_become_too_large_for_its_place_is_served_all_the_same(
+    copy: Manifest, tmp_path: Path
+) -> None:
+    images(through(feed_of(copy, ANY_SIZE), tmp_path / "cache"))
+    sizes = copy.sizes.copy()
+    sizes[7] = 300, 400
+    overwrite(copy, 7, np.full((300, 400, 3), 99, np.uint8))
+    planner = feed_of(replace(copy, sizes=sizes), ANY_SIZE)
+    kept = through(planner, tmp_path / "cache")
+    for _ in range(2):
+        assert images(kept) == images(planner)
+    assert fill(kept, 1, lambda rows: None) == 1
+
+
+def test_a_file_that_changes_its_size_while_training_is_not_stored(copy: Manifest, tmp_path: Path) -> None:
+    planner = feed_of(copy, (CROP, FLIP, NORMALIZE))
+    kept = through(planner, tmp_path / "cache")
+    overwrite(copy, 7, np.random.default_rng(0).integers(0, 256, (90, 91, 3), dtype=np.uint8))
+    assert images(kept) == images(planner)
+    assert kept.source.store.stored == len(copy) - 1
+
+
+def test_a_file_that_changes_while_it_is_read_is_not_stored(
+    copy: Manifest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened = Files.__call__
+
+    def changing(self, row, path, program, i):
+        image = opened(self, row, path, program, i)
+        if row == 7:
+            os.utime(path, ns=(1, 1))
+        return image
+
+    monkeypatch.setattr(Files, "__call__", changing)
+    kept = through(feed_of(copy, PLAIN), tmp_path / "cache")
+    images(kept)
+    assert kept.source.store.stored == len(copy) - 1
+
+
+def test_a_image_that_is_gone_stops_the_epoch_by_its_name(copy: Manifest, tmp_path: Path) -> None:
+    kept = through(feed_of(copy, PLAIN), tmp_path / "cache")
+    images(kept)
+    Path(copy.paths()[9]).unlink()
+    with pytest.raises(UndecodableImage, match=r"09.jpg: cannot be decoded \(No such file or directory\)"):
+        images(kept)
+
+
+def test_scaled_decoding_is_kept_apart(test_data: Path, tmp_path: Path) -> None:
+    names = np.array(sorted(path.name for path in (test_data / "large").iterdir())[:2], object)
+    large = Manifest(str(test_data / "large"), names).with_sizes(1)
+    steps = (STEPS["resize"](200), STEPS["center_crop"]((200, 200)), FLIP, NORMALIZE)
+    full, scaled = (feed_of(large, steps, source=Files(scaled)) for scaled in (False, True))
+    for planner in (full, scaled, full, scaled):
+        assert images(through(planner, tmp_path)) == images(planner)
+    assert through(scaled, tmp_path).source.store.stored == 2
+    assert images(full) != images(scaled)
+
+
+# A full disk.
+
+
+@pytest.fixture
+def full(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A disk on which there is room for three images."""
+    put, puts = Store.put, []
+
+    def refused(self, *record):
+        if len(puts) == 3:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        puts.append(record)
+        return put(self, *record)
+
+    monkeypatch.setattr(Store, "put", refused)
+
+
+@pytest.mark.usefixtures("full")
+def test_on_a_full_disk_training_goes_on_and_it_is_said_once(
+    image_files: Manifest, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    kept = through(feed_of(image_files, PLAIN), tmp_path)
+    for _ in range(2):
+        assert images(kept) == images(feed_of(image_files, PLAIN))
+    assert kept.source.store.stored == 3
+    line = f"--cache {tmp_path}: No space left on device; going on without storing more images"
+    assert caplog.record_tuples == [("fastffdi.cache.decoder", logging.WARNING, line)]
+
+
+@pytest.mark.usefixtures("full")
+def test_filling_beforehand_fails_on_a_full_disk_and_what_is_there_stays(
+    image_files: Manifest, tmp_path: Path
+) -> None:
+    kept = through(feed_of(image_files, PLAIN), tmp_path)
+    with pytest.raises(
+        RunError, match=f"^--cache {tmp_path}: No space left on device; what was stored stays"
+    ):
+        fill(kept, 1, lambda rows: None)
+    assert Store(kept.source.store.folder).stored == 3
+
+
+def test_the_reserve_is_kept_while_it_is_filled(
+    image_files: Manifest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    kept = through(feed_of(image_files, PLAIN), tmp_path)
+    monkeypatch.setattr(module, "free_bytes", lambda folder: 100)
+    assert images(kept) == images(feed_of(image_files, PLAIN))
+    assert kept.source.store.stored == 0
+    assert len(caplog.records) == 1
+
+
+# Filling beforehand.
+
+
+@pytest.mark.parametrize("steps", [PLAIN, ANY_SIZE, SIZED])
+def test_what_is_filled_beforehand_is_served(
+    steps: tuple[Step, ...], image_files: Manifest, tmp_path: Path, unopened: Callable[[], None]
+) -> None:
+    planner, seen = feed_of(image_files, steps), []
+    assert fill(through(planner, tmp_path), 2, seen.append) == 0
+    assert sum(seen) == len(image_files)
+    plain = images(planner)
+    unopened()
+    assert images(through(planner, tmp_path)) == plain
+
+
+def test_filling_opens_a_name_listed_twice_once(image_files: Manifest, tmp_path: Path) -> None:
+    twice, seen = image_files.take(np.r_[4:9, 3, 5, 5]), []
+    fill(through(feed_of(twice, SIZED), tmp_path), 1, seen.append)
+    assert seen == [6]
+
+
+def test_filling_goes_on_where_it_was_left(
+    image_files: Manifest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    planner, opened = feed_of(image_files, PLAIN), []
+    kept = through(planner, tmp_path)
+    with closing(CpuLoader(kept, 1, ahead=0)) as loader:
+        first = next(loader.epoch(0)).rows.tolist()
+    monkeypatch.setattr(Files, "__call__", lambda self, row, *rest: opened.append(row) or _IMAGE)
+    fill(kept, 1, lambda rows: None)
+    assert not {*opened} & {*first}
+    assert kept.source.store.stored == len(image_files)
+
+
+_IMAGE = np.zeros((9, 9, 3), np.uint8)
+
+
+def test_filling_stops_at_a_spoilt_image_by_its_name(copy: Manifest, tmp_path: Path) -> None:
+    Path(copy.paths()[9]).write_bytes(b"no image")
+    kept = through(feed_of(copy, PLAIN), tmp_path / "cache")
+    with pytest.raises(UndecodableImage, match=r"09.jpg: cannot be decoded \(not an image\)"):
+        fill(kept, 1, lambda rows: None)
+
+
+def test_filling_leaves_torchs_threads_as_they_were(image_files: Manifest, tmp_path: Path) -> None:
+    before = torch.get_num_threads()
+    fill(through(feed_of(image_files, PLAIN), tmp_path), 2, lambda rows: None)
+    assert torch.get_num_threads() == before
+
+
+def test_the_order_of_steps_is_kept_by_what_follows_the_stored_ones(
+    image_files: Manifest, tmp_path: Path
+) -> None:
+    """A flip between two resizes, and between a crop and a resize, is done where it stands."""
+    for first in ({"resize": {"size": [50, 60]}}, {"center_crop": {"size": [50, 60]}}):
+        entries = [first, "horizontal_flip", {"random_resized_crop": {"size": [24, 32]}}, END]
+        steps = parse({"train": entries, "eval": entries}, "x").train
+        planner = feed_of(image_files, steps)
+        kept = through(planner, tmp_path)
+        assert kept.begun == 1
+        assert images(kept) == images(planner)
+
+
+def test_the_source_is_told_apart_from_files(image_files: Manifest, tmp_path: Path) -> None:
+    kept = through(feed_of(image_files, PLAIN), tmp_path)
+    assert isinstance(kept.source, Cached)
+    assert (kept.skip, kept.begun, kept.source.begun) == (1, 1, 1)

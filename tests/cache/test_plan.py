@@ -1,0 +1,192 @@
+import shutil
+from collections import namedtuple
+from dataclasses import replace
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+import torch
+
+from fastffdi.cache.plan import Planned, cached, check_space, estimate, loader_for, prefix
+from fastffdi.cache import folder as cache_folder
+from fastffdi.data.manifest import Manifest
+from fastffdi.data.sampler import Sampler
+from fastffdi.data.source import Files
+from fastffdi.errors import SettingError
+from fastffdi.cache import plan as cache_plan
+from fastffdi.loaders.planner import BatchPlanner
+from fastffdi.recipe.rng import CounterRNG
+from fastffdi.recipe.steps import STEPS
+from fastffdi.recipe.steps.base import Step
+
+Disk = namedtuple("Disk", "total used free")
+END = STEPS["normalize"]((0.5,) * 3, (0.25,) * 3)
+RESIZE, SHORT, CROP = STEPS["resize"]((256, 256)), STEPS["resize"](40), STEPS["center_crop"]((32, 36))
+FLIP, RRC, GREY = STEPS["horizontal_flip"](), STEPS["random_resized_crop"]((32, 32)), STEPS["grayscale"]()
+TURN = STEPS["random_rotation"].read({"degrees": 0})
+PYTHON = STEPS["python"].read({"function": "os.path:join"})
+
+
+def planned(image_files: Manifest, folder: Path, *steps: Step, source: Files | None = None) -> Planned:
+    sampler = Sampler(len(image_files), 5)
+    return Planned.of(
+        BatchPlanner(image_files, sampler, CounterRNG(5), (*steps, END), 4, source or Files()), folder, 1
+    )
+
+
+@pytest.mark.parametrize(
+    ("steps", "length"),
+    [
+        ((RESIZE, FLIP), 1),
+        ((RESIZE,), 1),
+        ((RRC,), 0),
+        ((GREY, RESIZE, FLIP), 2),
+        ((SHORT, CROP, FLIP), 2),
+        ((SHORT, CROP, CROP), 3),
+        ((RESIZE, CROP, GREY), 2),  # grey levels may be rounded otherwise on a device
+        ((RESIZE, SHORT), 1),
+        ((RESIZE, STEPS["pad"].read({"padding": 3}), FLIP), 2),
+        ((TURN, RESIZE), 0),
+        ((RESIZE, PYTHON), 1),
+        ((RESIZE, STEPS["ten_crop"]((32, 32))), 1),
+        ((RESIZE, STEPS["random_apply"]((GREY,))), 1),
+    ],
+)
+def test_the_beginning_ends_at_the_first_step_that_is_not_the_same_everywhere(
+    steps: tuple[Step, ...], length: int
+) -> None:
+    assert prefix((*steps, END)) == length
+
+
+@pytest.mark.parametrize("sizes", ["known", "unknown"])
+def test_sizes_are_those_after_the_beginning(sizes: str, image_files: Manifest, tmp_path: Path) -> None:
+    known = image_files if sizes == "known" else replace(image_files, sizes=None)
+    assert (planned(known, tmp_path, RESIZE).sizes == 256).all()
+    assert np.array_equal(planned(known, tmp_path, RRC).sizes, image_files.sizes)
+    assert (planned(known, tmp_path, SHORT, RRC).sizes.min(axis=1) == 40).all()
+
+
+def test_sizes_that_do_not_matter_are_not_probed(tmp_path: Path) -> None:
+    absent = Manifest("/nowhere", np.array([f"{k}.jpg" for k in range(500_000)], object))
+    plan = planned(absent, tmp_path, RESIZE, FLIP)
+    assert plan.bytes == 500_000 * (256 * 256 * 3 + 64)
+    assert estimate([plan]) == "cache: 98.3 GB for 500,000 images of 256×256, 0 there"
+
+
+def test_a_name_listed_twice_counts_once(image_files: Manifest, tmp_path: Path) -> None:
+    plan = planned(image_files.take(np.array([3, 1, 3, 0, 1])), tmp_path, RRC)
+    assert plan.records.tolist() == [0, 1, 0, 2, 1]
+    assert np.array_equal(plan.sizes, image_files.sizes[[3, 1, 0]])
+    assert planned(image_files, tmp_path, RRC).records is None
+
+
+def test_the_folder_is_the_same_for_the_same(image_files: Manifest, tmp_path: Path) -> None:
+    folder = planned(image_files, tmp_path, RESIZE, FLIP).folder
+    assert folder.parent == tmp_path
+    assert planned(image_files, tmp_path, RESIZE, RRC).folder == folder
+    assert planned(replace(image_files, labels=None, sizes=None), tmp_path, RESIZE).folder == folder
+    assert planned(image_files.take(np.r_[0:23, 5]), tmp_path, RESIZE).folder == folder
+
+
+def test_the_folder_is_another_for_anything_else(
+    image_files: Manifest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def folder(manifest: Manifest = image_files, *steps: Step, scaled: bool = False) -> Path:
+        return planned(manifest, tmp_path, *(steps or (RESIZE,)), source=Files(scaled)).folder
+
+    found = [
+        folder(),
+        folder(image_files, SHORT),
+        folder(image_files, RESIZE, CROP),
+        folder(image_files.take(slice(1, None))),
+        folder(image_files.take(slice(None, None, -1))),
+        folder(replace(image_files, root="/elsewhere")),
+        folder(scaled=True),
+    ]
+    monkeypatch.setattr(cache_plan, "_RENDERING", 99)
+    found.append(folder())
+    for module in (cv2, torch, cache_plan.simplejpeg, cache_plan.PIL):
+        monkeypatch.setattr(module, "__version__", "99")
+        found.append(folder())
+    monkeypatch.setattr(torch.backends.cpu, "get_cpu_capability", lambda: "other")
+    found.append(folder())
+    assert len({*found}) == len(found)
+
+
+def test_the_estimate_says_what_is_there(image_files: Manifest, tmp_path: Path) -> None:
+    plans = [planned(image_files, tmp_path, *steps) for steps in ((RESIZE,), (RRC,), (RESIZE, FLIP))]
+    store = plans[0].open().source.store
+    for k in range(3):
+        store.put(k, (1, 1), np.ones((256, 256, 3), np.uint8))
+    assert estimate(plans[:1]) == "cache: 4.5 MB for 23 images of 256×256, 3 there"
+    assert estimate(plans) == "cache: 5.2 MB for 46 images of various sizes, 3 there"
+
+
+def free(monkeypatch: pytest.MonkeyPatch, count: int) -> None:
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: Disk(0, 0, count))
+
+
+def test_a_disk_without_room_is_refused(
+    image_files: Manifest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plan = planned(image_files, tmp_path, RESIZE, FLIP)
+    free(monkeypatch, plan.bytes)
+    check_space([plan, plan])
+    free(monkeypatch, plan.bytes - 1)
+    line = (
+        f"^--cache {tmp_path}: needs 4.5 MB for 23 images of 256×256, 4.5 MB are free; name a folder on "
+        "another disk, or leave out --cache$"
+    )
+    with pytest.raises(SettingError, match=line):
+        cached([plan.planner], tmp_path, 1)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_what_is_there_needs_no_room(
+    image_files: Manifest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plan = planned(image_files, tmp_path, RESIZE, FLIP)
+    store = plan.open().source.store
+    for k in range(23):
+        store.put(k, (1, 1), np.ones((256, 256, 3), np.uint8))
+    free(monkeypatch, 0)
+    check_space([plan])
+
+
+def test_the_reserve_is_not_for_images(
+    image_files: Manifest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plan = planned(image_files, tmp_path, RESIZE, FLIP)
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: Disk(100 * plan.bytes, 0, 2 * plan.bytes))
+    with pytest.raises(SettingError, match=r"needs 4.5 MB .* 0.0 MB are free"):
+        check_space([plan])
+    assert cache_folder.free_bytes(tmp_path) < 0
+
+
+def test_the_estimate_is_said_first(
+    image_files: Manifest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    said = []
+    free(monkeypatch, 0)
+    with pytest.raises(SettingError):
+        cached([planned(image_files, tmp_path, RESIZE).planner], tmp_path, 1, said.append)
+    assert said == ["cache: 4.5 MB for 23 images of 256×256, 0 there"]
+
+
+def test_decoding_that_depends_on_random_numbers_is_refused(image_files: Manifest, tmp_path: Path) -> None:
+    planned(image_files, tmp_path, RRC)
+    planned(image_files, tmp_path, RESIZE, source=Files(scaled=True))
+    with pytest.raises(SettingError, match="the recipe begins with random_resized_crop, and with decode: "):
+        planned(image_files, tmp_path, RRC, source=Files(scaled=True))
+
+
+@pytest.mark.parametrize("name", ["auto", "cpu"])
+def test_cached_images_are_the_cpu_loaders(name: str) -> None:
+    assert loader_for(name) == "cpu"
+
+
+@pytest.mark.parametrize("name", ["dali", "torchvision", "nonsense"])
+def test_other_loaders_are_refused(name: str) -> None:
+    with pytest.raises(SettingError, match=f"^--loader {name}: does not go with --cache"):
+        loader_for(name)

@@ -1,0 +1,130 @@
+import pickle
+import queue
+import shutil
+import tempfile
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from fastffdi.data.manifest import Manifest
+from fastffdi.data.sampler import Sampler
+from fastffdi.data.source import Files
+from fastffdi.errors import UndecodableImage
+from fastffdi.loaders.cpu import CpuLoader
+from fastffdi.loaders.planner import BatchPlanner
+from fastffdi.loaders.process.messages import BatchReady, Inbox, ReleaseSlot, StartEpoch
+from fastffdi.loaders.process.ring import Ring
+from fastffdi.loaders.process.worker import Job, Worker
+from fastffdi.recipe.rng import CounterRNG
+from fastffdi.recipe.steps import STEPS
+
+pytestmark = pytest.mark.usefixtures("one_thread")
+
+STEPS_HERE = (STEPS["random_resized_crop"]((12, 16)), STEPS["normalize"]((0.5,) * 3, (0.5,) * 3))
+SLOTS = 4
+
+
+@pytest.fixture
+def planner(image_files: Manifest) -> BatchPlanner:
+    return BatchPlanner(image_files, Sampler(len(image_files), 3), CounterRNG(3), STEPS_HERE, 4)
+
+
+@contextmanager
+def at_work(planner: BatchPlanner) -> Iterator[tuple[Inbox, "queue.Queue[BatchReady]", torch.Tensor]]:
+    """A worker on a thread: its orders, its answers, its slots."""
+    orders, answers = Inbox(SLOTS), queue.Queue()
+    job = Job(planner, 2, True, 2, (SLOTS, planner.batch_size, 12, 16, 3))
+    with tempfile.TemporaryFile() as memory:
+        slots = Ring(memory, job.shape).slots
+        worker = Worker(job, memory, orders, answers.put)
+    thread = threading.Thread(target=worker.run)
+    thread.start()
+    yield orders, answers, slots
+    orders.end()
+    thread.join(20)
+    assert not thread.is_alive()
+
+
+def answered(answers: "queue.Queue[BatchReady]") -> BatchReady:
+    return answers.get(timeout=20)
+
+
+def test_slots_hold_the_cpu_loaders_batches_in_order(planner: BatchPlanner):
+    with at_work(planner) as (orders, answers, slots):
+        orders.put(StartEpoch(1, 2, 0))
+        for batch in CpuLoader(planner, 1).epoch(2):
+            answer = answered(answers)
+            assert (answer.generation, answer.error) == (1, None)
+            assert torch.equal(slots[answer.slot, : len(batch)], batch.images)
+            orders.put(ReleaseSlot(answer.slot))
+
+
+def test_it_waits_for_slots_with_two_batches_told_of(planner: BatchPlanner):
+    with at_work(planner) as (orders, answers, _):
+        orders.put(StartEpoch(1, 0, 0))
+        first, second = answered(answers), answered(answers)
+        with pytest.raises(queue.Empty):
+            answers.get(timeout=0.1)
+        orders.put(ReleaseSlot(first.slot))
+        assert answered(answers).slot not in (first.slot, second.slot)
+
+
+def test_an_epoch_given_up_keeps_only_the_slots_it_told_of(planner: BatchPlanner):
+    with at_work(planner) as (orders, answers, slots):
+        orders.put(StartEpoch(1, 0, 0))
+        kept = [answered(answers).slot for _ in range(2)]
+        orders.put(StartEpoch(2, 1, 4))
+        for slot in kept:
+            orders.put(ReleaseSlot(slot))
+        for batch in CpuLoader(planner, 1).epoch(1, 4):
+            answer = answered(answers)
+            assert answer.generation == 2
+            assert torch.equal(slots[answer.slot, : len(batch)], batch.images)
+
+
+def test_a_bad_image_is_told_of_in_its_turn_and_the_next_epoch_is_rendered(
+    planner: BatchPlanner, tmp_path: Path
+):
+    root = tmp_path / "copy"
+    shutil.copytree(planner.manifest.root, root)
+    (root / "09.jpg").write_bytes(b"no image")
+    spoilt = replace(
+        planner,
+        manifest=replace(planner.manifest, root=str(root)),
+        sampler=replace(planner.sampler, shuffle=False),
+    )
+    with at_work(spoilt) as (orders, answers, _):
+        orders.put(StartEpoch(1, 0, 1))
+        orders.put(ReleaseSlot(answered(answers).slot))
+        error = answered(answers).error
+        assert isinstance(error, UndecodableImage)
+        assert error.path == str(root / "09.jpg")
+        orders.put(StartEpoch(2, 0, 3))
+        assert answered(answers).generation == 2
+
+
+@pytest.mark.parametrize("names", [["a.jpg", "sub/b c.png", "bad\udcff.jpg", "new\nline.jpg"], ["a"], []])
+def test_a_job_arrives_as_it_was_sent(names: list[str], planner: BatchPlanner):
+    manifest = Manifest("/data", np.array(names, object), np.arange(len(names)))
+    sent = Job(replace(planner, manifest=manifest, source=Files(True)), 3, False, 5, (7, 4, 12, 16, 3))
+    job = pickle.loads(pickle.dumps(sent))
+    assert job.planner.manifest.names.tolist() == names
+    assert job.planner.manifest.names.dtype == object
+    assert np.array_equal(job.planner.manifest.labels, manifest.labels)
+    assert (job.planner.steps, job.planner.source) == (planner.steps, Files(True))
+    assert (job.threads, job.beyond, job.ahead, job.shape) == (3, False, 5, (7, 4, 12, 16, 3))
+
+
+def test_labels_of_manifest_and_order_travel_once(planner: BatchPlanner):
+    labels = np.zeros(100_000, np.int64)
+    manifest = Manifest("/data", np.array(["a"] * len(labels), object), labels)
+    job = Job(
+        replace(planner, manifest=manifest, sampler=Sampler(100_000, labels=labels)), 1, True, 2, (4, 1)
+    )
+    assert len(pickle.dumps(job)) < 1.5 * labels.nbytes

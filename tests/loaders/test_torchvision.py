@@ -1,0 +1,114 @@
+import multiprocessing
+import pickle
+import shutil
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from fastffdi.data.manifest import Manifest
+from fastffdi.data.sampler import Sampler
+from fastffdi.errors import UndecodableImage
+from fastffdi.loaders.cpu import CpuLoader
+from fastffdi.loaders.planner import BatchPlanner
+from fastffdi.loaders.torchvision import TorchvisionLoader
+from fastffdi.recipe.rng import CounterRNG
+from fastffdi.recipe.steps import STEPS
+from fastffdi.recipe.steps.base import Step
+from fastffdi.render.device.stage import DeviceStage
+
+CPU = torch.device("cpu")
+END = STEPS["normalize"]((0.5, 0.4, 0.3), (0.25, 0.2, 0.3))
+EVAL = (STEPS["resize"]((40, 48)), END)
+
+Make = Callable[..., TorchvisionLoader]
+
+
+@pytest.fixture
+def make() -> Iterator[Make]:
+    """make(manifest): a loader with two workers over the images, closed after the test."""
+    made = []
+
+    def build(manifest: Manifest, steps: tuple[Step, ...] = EVAL, batch_size: int = 4) -> TorchvisionLoader:
+        planner = BatchPlanner(manifest, Sampler(len(manifest), 5), CounterRNG(5), steps, batch_size)
+        made.append(TorchvisionLoader(planner, 2, CPU))
+        return made[-1]
+
+    yield build
+    for loader in made:
+        loader.close()
+    assert not multiprocessing.active_children()
+
+
+def test_images_are_those_of_the_cpu_loader_through_the_device_stage(make: Make, image_files: Manifest):
+    stock, stage = make(image_files), DeviceStage(CPU, torch.float32)
+    # First: to fork workers while other threads are busy is to invite a crash.
+    rendered = list(stock.epoch(1))
+    cpu = CpuLoader(stock.planner, 1)
+    for ours, theirs in zip(cpu.epoch(1), rendered, strict=True):
+        assert theirs.images.dtype == torch.float32
+        assert theirs.done == len(theirs.program) == 2
+        ours_image = stage(ours.images, ours.program, ours.done)
+        theirs_image = stage(theirs.images, theirs.program, theirs.done)
+        assert theirs_image.shape == ours_image.shape == (len(ours), 3, 40, 48)
+        # Pillow rounds between the two passes of its resize: at most one level, of 255 · 0.2.
+        torch.testing.assert_close(theirs_image, ours_image, rtol=0, atol=1.01 / (255 * 0.2))
+    cpu.close()
+
+
+def test_batches_have_the_rows_and_labels_of_the_order(make: Make, image_files: Manifest):
+    loader = make(image_files)
+    batches = list(loader.epoch(3))
+    rows = np.concatenate([batch.rows for batch in batches])
+    assert len(batches) == len(loader) == 6
+    np.testing.assert_array_equal(rows, Sampler(len(image_files), 5).epoch(3)[0])
+    np.testing.assert_array_equal(
+        np.concatenate([batch.labels for batch in batches]), image_files.labels[rows]
+    )
+    assert all(batch.valid.all() and batch.epoch == 3 for batch in batches)
+
+
+def test_an_epoch_begun_later_is_the_tail_of_the_whole_one_even_after_another_was_abandoned(
+    make: Make, image_files: Manifest
+):
+    loader = make(image_files)
+    whole = list(loader.epoch(0))
+    abandoned = loader.epoch(1)
+    next(abandoned)
+    abandoned.close()
+    tail = list(loader.epoch(0, start=4))
+    assert len(tail) == 2
+    for ours, theirs in zip(tail, whole[4:], strict=True):
+        np.testing.assert_array_equal(ours.rows, theirs.rows)
+        assert torch.equal(ours.images, theirs.images)
+
+
+def test_an_undecodable_image_stops_the_epoch_and_is_named(make: Make, image_files: Manifest, tmp_path: Path):
+    folder = tmp_path / "copy"
+    shutil.copytree(image_files.root, folder)
+    (folder / "07.jpg").write_bytes(b"no image at all")
+    with pytest.raises(UndecodableImage) as caught:
+        list(make(replace(image_files, root=str(folder))).epoch(0))
+    assert caught.value.path == str(folder / "07.jpg")
+    assert str(caught.value).endswith(
+        "cannot be decoded (not an image); replace the file or take it off the list"
+    )
+
+
+def test_the_error_is_the_same_after_crossing_a_process():
+    error = pickle.loads(pickle.dumps(UndecodableImage("a/b.jpg", "truncated")))
+    assert (error.path, str(error)) == ("a/b.jpg", str(UndecodableImage("a/b.jpg", "truncated")))
+
+
+def test_orientation_is_applied(make: Make, tmp_path: Path):
+    exif = Image.Exif()
+    exif[0x0112] = 6  # to be turned clockwise: what was left is on top
+    dark_left = np.zeros((40, 80, 3), np.uint8)
+    dark_left[:, 40:] = 255
+    Image.fromarray(dark_left).save(tmp_path / "turned.jpg", exif=exif)
+    (batch,) = make(Manifest(str(tmp_path), np.array(["turned.jpg"], object))).epoch(0)
+    assert batch.images[0, :10].mean() < -1 < 1 < batch.images[0, -10:].mean()
