@@ -7,6 +7,7 @@ from collections.abc import Callable
 import numpy as np
 
 from fastffdi.recipe import kernels as k
+from fastffdi.recipe.program import Program
 from fastffdi.recipe.steps.warps import rotation
 
 H, W = 24, 36
@@ -91,8 +92,8 @@ def _erase(rng: np.random.Generator, n: int) -> k.Kernel:
 def _blend(rng: np.random.Generator, n: int) -> k.Kernel:
     weights = rng.dirichlet(np.ones(3), n).astype(np.float32)
     table = _table(rng, n).only(members(n), np.tile(SIZE, (n, 1)))
-    inner = k.Blend((k.Program((_perspective(rng, n),)),), weights[:, :2])
-    return k.Blend((k.Program((table, _warp(rng, n))), k.Program((inner,))), weights)
+    inner = k.Blend((Program((_perspective(rng, n),)),), weights[:, :2])
+    return k.Blend((Program((table, _warp(rng, n))), Program((inner,))), weights)
 
 
 SAMPLES: dict[str, Callable[[np.random.Generator, int], k.Kernel]] = {

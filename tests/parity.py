@@ -11,8 +11,9 @@ from nvidia.dali import Pipeline
 from parity_cases import Case
 from PIL import Image
 
-from fastffdi.recipe.kernels import Normalize, Program, Views
+from fastffdi.recipe.kernels import Normalize, Views
 from fastffdi.recipe.lowering import lower, template
+from fastffdi.recipe.program import Program
 from fastffdi.recipe.rng import CounterRNG
 from fastffdi.recipe.steps.base import Step
 from fastffdi.render import dali

@@ -21,7 +21,8 @@ from parity import (
 from parity_cases import AROUND_ONE, CASES, HUE, Case
 from PIL import Image
 
-from fastffdi.recipe.kernels import Normalize, Program
+from fastffdi.recipe.kernels import Normalize
+from fastffdi.recipe.program import Program
 from fastffdi.recipe.steps import STEPS, ColorJitter
 from fastffdi.render.device.stage import DeviceStage
 

@@ -15,7 +15,7 @@ from fastffdi.errors import RecipeError
 from fastffdi.loaders.cpu import CpuLoader
 from fastffdi.loaders.dali import DaliLoader
 from fastffdi.loaders.planner import BatchPlanner
-from fastffdi.recipe.lowering import check_sizes, image_size, sizing_point, template
+from fastffdi.recipe.lowering import check_sizes, output_size, sizing_point, template
 from fastffdi.recipe.recipe import parse
 from fastffdi.recipe.rng import CounterRNG
 from fastffdi.recipe.steps import STEPS
@@ -127,7 +127,7 @@ def by_row(loader: CpuLoader | DaliLoader, steps: tuple[Step, ...]) -> dict[int,
         for batch in loader.epoch(1):
             assert batch.images.dtype == torch.uint8
             out = stage(batch.images, batch.program, batch.done)
-            assert out.shape == (len(batch) * program.views, 3, *image_size(program))
+            assert out.shape == (len(batch) * program.views, 3, *output_size(program))
             assert out.dtype == torch.float32
             assert out.isfinite().all()
             found.update(zip(batch.rows.tolist(), batch.images.clone(), strict=True))

@@ -24,7 +24,7 @@ from fastffdi.bench.loader import EPOCH, Settings, feed_over
 from fastffdi.bench.stream import Stream, arrivals, endless, landed
 from fastffdi.data.manifest import Manifest
 from fastffdi.loaders import factory
-from fastffdi.recipe.lowering import image_size, template
+from fastffdi.recipe.lowering import output_size, template
 from fastffdi.recipe.steps.base import Step
 from fastffdi.recipe.steps.colour import NormalizeStep
 from fastffdi.recipe.steps.geometry import CenterCrop
@@ -137,7 +137,7 @@ def _stream(
 
 def _batch_shape(steps: tuple[Step, ...], batch_size: int) -> tuple[int, int, int, int]:
     program = template(steps)
-    height, width = image_size(program)
+    height, width = output_size(program)
     return batch_size * program.views, height, width, 3
 
 

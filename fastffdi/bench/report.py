@@ -16,7 +16,7 @@ from fastffdi.cache.plan import prefix
 from fastffdi.data.manifest import Manifest
 from fastffdi.loaders import factory
 from fastffdi.model.device import usable_cores
-from fastffdi.recipe.lowering import image_size, template
+from fastffdi.recipe.lowering import output_size, template
 from fastffdi.recipe.steps.base import Step
 
 
@@ -127,7 +127,7 @@ def _verdict(subject: Subject, drawn: Sample, results: Sequence[Result]) -> str:
             fastest.shares,
             _busy(fastest, cores),
             drawn.median_size,
-            image_size(template(subject.steps)),
+            output_size(template(subject.steps)),
             fastest.settings.scaled,
             tuple(step.name() for step in subject.steps[: prefix(subject.steps)]),
             _others(subject),

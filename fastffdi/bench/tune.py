@@ -13,8 +13,9 @@ from fastffdi.bench.memory import loader_gib
 from fastffdi.bench.trial import Choice, Task, Trial
 from fastffdi.errors import SettingError
 from fastffdi.loaders.settings import Tuned
-from fastffdi.recipe.kernels import Program, Resize
-from fastffdi.recipe.lowering import image_size, template
+from fastffdi.recipe.kernels import Resize
+from fastffdi.recipe.lowering import output_size, template
+from fastffdi.recipe.program import Program
 from fastffdi.recipe.recipe import Recipe
 
 THREADS = (1, 2, 3, 4, 6, 8, 12, 16)
@@ -118,7 +119,7 @@ def scaling_hint(recipe: Recipe, task: Task, sizes: np.ndarray) -> str | None:
     first = template(recipe.train).kernels[0]
     if recipe.decode.scaled or task.loader != "cpu" or not isinstance(first, Resize):
         return None
-    times = float(np.median((sizes / image_size(Program((first,)))).min(axis=1)))
+    times = float(np.median((sizes / output_size(Program((first,)))).min(axis=1)))
     if times < LARGE:
         return None
     megapixels = float(np.median(sizes.astype(np.int64).prod(axis=1))) / 1e6
@@ -190,7 +191,7 @@ class Search:
     def _trial(self, choice: Choice) -> Trial:
         """A trial; with its problem at once where it is going to take too much memory."""
         program = template(self.task.planner.steps)
-        images = (choice.batch_size * program.views, *image_size(program), 3)
+        images = (choice.batch_size * program.views, *output_size(program), 3)
         gib = loader_gib(self.task.loader, choice.settings(), images, self.task.dtype.itemsize, self._sizes)
         beyond = f"would take {gib:.2f} GiB, more than the cap of {self.task.cap_gib:.2f}"
         return Trial(choice, gib=gib, problem=beyond if gib > self.task.cap_gib else None)

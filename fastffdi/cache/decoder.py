@@ -1,7 +1,7 @@
-"""A source that keeps on disk what the deterministic beginning of a recipe makes of images.
+"""A decoder that keeps on disk what the deterministic beginning of a recipe makes of images.
 
-Each time an image is served its file's length and time of change are asked for. One that differs, or is not
-there, is opened and rendered as ever, and stored: images are the same bits with a store and without.
+Each time an image is served its identity is asked for. One that has changed, or is not stored, is decoded and
+rendered as without a cache, and stored: images are the same bits with a cache and without.
 """
 
 from __future__ import annotations
@@ -19,75 +19,74 @@ import numpy as np
 import torch
 
 from fastffdi.cache.folder import free_bytes
-from fastffdi.cache.store import Mark, Store
-from fastffdi.data.source import Files
-from fastffdi.errors import RunError, UndecodableImage
-from fastffdi.loaders.planner import BatchPlanner
-from fastffdi.recipe.kernels import Program
+from fastffdi.cache.store import Store
+from fastffdi.data.manifest import Manifest
+from fastffdi.data.source import Identity
+from fastffdi.errors import RunError
+from fastffdi.recipe.lowering import lower
+from fastffdi.recipe.program import EMPTY, Program
+from fastffdi.recipe.rng import CounterRNG
+from fastffdi.recipe.steps.base import Step
+from fastffdi.render.cpu.decode import SourceDecoder
 from fastffdi.render.cpu.renderer import render
 
-#: Images stored between two looks at how full the disk is.
-_LOOK = 256
+#: Images stored between two checks of how full the disk is.
+_CHECK_EVERY = 256
 
-#: Images a thread takes at a time when a store is filled beforehand: few, so that Ctrl-C is soon obeyed.
+#: Images a thread takes at a time when a store is filled beforehand: few, so that Ctrl-C is obeyed soon.
 _CHUNK = 16
 
-_SAYING = threading.Lock()
+_REPORTING = threading.Lock()
 
 
-class Cached:
+class CachedDecoder:
     """Takes images from a store, and puts there what is missing. May be pickled.
 
-    store    the images
-    files    where they come from at first
-    begun    how many kernels of a program the stored images have behind them
+    store    the images, with the prefix of their programs applied
+    decoder  decodes what is not stored yet
     records  (rows,) int64: the number in the store of each of the manifest's rows; None: the row itself
-    sizes    (rows, 2) height, width that programs take the files' images to have; None: they do not care
+    sizes    (rows, 2) height, width that programs take the images to have; None: they do not depend on it
     """
 
     def __init__(
         self,
         store: Store,
-        files: Files,
-        begun: int,
+        decoder: SourceDecoder,
         records: np.ndarray | None = None,
         sizes: np.ndarray | None = None,
     ) -> None:
-        self.store, self.files, self.begun = store, files, begun
+        self.store, self.decoder = store, decoder
         self._records, self._sizes = records, sizes
         self._puts, self._filling = 0, True
 
-    def __call__(self, row: int, path: str, program: Program, i: int) -> np.ndarray:
-        """See Source; with the program's first `begun` kernels done.
-
-        Where the disk is full or fails it goes on without storing more, and says so once.
-        """
-        record, mark = self._record(row), _mark(path)
+    def __call__(self, row: int, path: str, prefix: Program, program: Program, i: int) -> np.ndarray:
+        """See Decoder. Where the disk is full or fails it goes on without storing more, and warns once."""
+        record, identity = self._record(row), self.decoder.source.identity(path)
         try:
-            image = self.store.get(record, mark)
+            image = self.store.get(record, identity)
         except OSError as error:
-            self._give_up(error)
+            self._stop_filling(error)
             image = None
         if image is None:
-            image, lasting = self._made(row, path, mark, program, i)
+            image, lasting = self._made(row, path, identity, prefix, i)
             if lasting and self._filling:
                 try:
-                    self._put(record, mark, image)
+                    self._put(record, identity, image)
                 except OSError as error:
-                    self._give_up(error)
+                    self._stop_filling(error)
         return image
 
-    def fill(self, row: int, path: str, program: Program, i: int) -> bool:
-        """Store the image if it is not there; whether it is there then.
+    def fill(self, row: int, path: str, prefix: Program, i: int) -> bool:
+        """Store the image if it is not stored; whether it is stored then.
 
-        False where its file has changed to a size for which there is no place. Raises UndecodableImage, and
-        OSError on a full disk.
+        False where its file has changed to a size that does not fit. Raises UndecodableImage, and OSError on
+        a full disk.
         """
-        record, mark = self._record(row), _mark(path)
-        if self.store.has(record, mark):
+        record, identity = self._record(row), self.decoder.source.identity(path)
+        if self.store.has(record, identity):
             return True
-        image, lasting = self._made(row, path, mark, program, i)
-        return lasting and self._put(record, mark, image)
+        image, lasting = self._made(row, path, identity, prefix, i)
+        return lasting and self._put(record, identity, image)
 
     def rows(self) -> np.ndarray:
         """A row of each image, once."""
@@ -98,28 +97,30 @@ class Cached:
     def _record(self, row: int) -> int:
         return row if self._records is None else int(self._records[row])
 
-    def _made(self, row: int, path: str, mark: Mark, program: Program, i: int) -> tuple[np.ndarray, bool]:
-        """The image, and whether it is what every run would make of a file with that mark."""
-        opened = self.files(row, path, program, i)
-        image = render(opened, Program(program.kernels[: self.begun]), i)
-        return image, self._as_expected(row, opened) and _mark(path) == mark
+    def _made(
+        self, row: int, path: str, identity: Identity, prefix: Program, i: int
+    ) -> tuple[np.ndarray, bool]:
+        """The image, and whether every run would make the same of a file with that identity."""
+        decoded = self.decoder(row, path, EMPTY, prefix, i)
+        image = render(decoded, prefix, i)
+        return image, self._as_expected(row, decoded) and self.decoder.source.identity(path) == identity
 
-    def _as_expected(self, row: int, opened: np.ndarray) -> bool:
-        """Whether the file has the size that the programs were made for, and not one it has got since."""
+    def _as_expected(self, row: int, decoded: np.ndarray) -> bool:
+        """Whether the image has the size that the programs were made for, and has not changed since."""
         if self._sizes is None:
             return True
-        factors = (1, 2, 4, 8) if self.files.scaled else (1,)
+        factors = (1, 2, 4, 8) if self.decoder.scaled else (1,)
         height, width = self._sizes[row].tolist()
-        return opened.shape[:2] in [(-(-height // factor), -(-width // factor)) for factor in factors]
+        return decoded.shape[:2] in [(-(-height // factor), -(-width // factor)) for factor in factors]
 
-    def _put(self, record: int, mark: Mark, image: np.ndarray) -> bool:
-        if self._puts % _LOOK == 0 and free_bytes(self.store.folder) < image.nbytes:
+    def _put(self, record: int, identity: Identity, image: np.ndarray) -> bool:
+        if self._puts % _CHECK_EVERY == 0 and free_bytes(self.store.folder) < image.nbytes:
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         self._puts += 1
-        return self.store.put(record, mark, image)
+        return self.store.put(record, identity, image)
 
-    def _give_up(self, error: OSError) -> None:
-        with _SAYING:
+    def _stop_filling(self, error: OSError) -> None:
+        with _REPORTING:
             if self._filling:
                 self._filling = False
                 logging.getLogger(__name__).warning(
@@ -129,55 +130,53 @@ class Cached:
                 )
 
 
-def fill(planner: BatchPlanner, threads: int, progress: Callable[[int], None]) -> int:
-    """Store what is missing of a cached feed's images; how many have no place, as in Cached.fill.
+def fill(
+    decoder: CachedDecoder,
+    manifest: Manifest,
+    steps: tuple[Step, ...],
+    threads: int,
+    progress: Callable[[int], None],
+) -> int:
+    """Store what is missing of a manifest's images after some deterministic steps; how many do not fit.
 
     `progress` gets counts of images that are done. Raises UndecodableImage, and RunError on a full disk;
     what has been stored stays.
     """
-    source = planner.source
-    assert isinstance(source, Cached)
-    rows = source.rows()
+    rows = decoder.rows()
 
     def chunk(first: int) -> tuple[int, int]:
         part = rows[first : first + _CHUNK]
-        program, paths = planner.work(0, part, np.zeros_like(part)).program, planner.manifest.paths(part)
+        sizes = None if manifest.sizes is None else manifest.sizes[part]
+        prefix = lower(steps, CounterRNG(0), 0, part, np.zeros_like(part), sizes)
+        paths = manifest.paths(part)
         stored = [
-            source.fill(row, path, program, i)
+            decoder.fill(row, path, prefix, i)
             for i, (row, path) in enumerate(zip(part.tolist(), paths, strict=True))
         ]
         return len(part), stored.count(False)
 
-    without = 0
+    misfits = 0
     cv2.setNumThreads(0)
     try:
         with _one_torch_thread(), ThreadPoolExecutor(threads) as pool:
-            # An error of a chunk is raised here, and cancels the chunks not begun.
-            for count, misfits in pool.map(chunk, range(0, len(rows), _CHUNK)):
+            # An error of a chunk is raised here, and cancels the chunks not started.
+            for count, unfit in pool.map(chunk, range(0, len(rows), _CHUNK)):
                 progress(count)
-                without += misfits
+                misfits += unfit
     except OSError as error:
         raise RunError(
-            f"--cache {source.store.folder.parent}: {error.strerror or error}; what was stored stays, make "
+            f"--cache {decoder.store.folder.parent}: {error.strerror or error}; what was stored stays, make "
             "room and repeat the command"
         ) from None
-    return without
+    return misfits
 
 
 @contextmanager
 def _one_torch_thread() -> Iterator[None]:
-    """For threads that begin meanwhile: one torch thread each."""
+    """For threads that start meanwhile: one torch thread each."""
     before = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
         yield
     finally:
         torch.set_num_threads(before)
-
-
-def _mark(path: str) -> Mark:
-    try:
-        info = os.stat(path)
-    except OSError as error:
-        raise UndecodableImage(path, error.strerror or "cannot be read") from None
-    return info.st_size, info.st_mtime_ns

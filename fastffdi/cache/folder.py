@@ -42,8 +42,8 @@ def clear(folder: Path) -> int:
     return freed
 
 
-def amount(count: int) -> str:
-    """Bytes as a person says them: 98.3 GB, or 41.2 MB."""
+def readable_bytes(count: int) -> str:
+    """A number of bytes for people: 98.3 GB, or 41.2 MB."""
     return f"{count / 1e9:,.1f} GB" if count >= 1e9 else f"{count / 1e6:,.1f} MB"
 
 

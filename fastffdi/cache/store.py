@@ -1,14 +1,14 @@
-"""Images kept on disk as plain levels, each in a place that is known before any of them is made.
+"""Images kept on disk as raw pixel values, each at an offset that is known before any is written.
 
 A store is a folder:
 
     meta.json         what the images are, for people and for finding the store again
     index             eight int64 for each image, ROW below; a row of 64 bytes never lies across two sectors
-    shard-00000.raw   levels (height, width, 3) uint8, one image after the other; sparse while it is filled
+    shard-00000.raw   pixel values (height, width, 3) uint8, image after image; sparse while it is filled
 
 Nothing is locked, and nothing has to be closed. Processes that fill a store at once write the same bytes to
-the same places. The index names an image after its levels are written, with their sum: a process that takes
-an image for the first time adds its levels up, so that what a power cut left half written is not there.
+the same offsets. An image's row in the index is written after its pixel values, with their checksum: a process
+that reads an image for the first time verifies it, so that what a power cut left half written does not count.
 """
 
 from __future__ import annotations
@@ -24,25 +24,24 @@ from typing import Any
 
 import numpy as np
 
+from fastffdi.data.source import Identity
 from fastffdi.errors import SettingError
 from fastffdi.files import atomic
 
-#: A row of the index: the place, and from `height` on what is in it, all 0 while nothing is.
-ROW = ("shard", "start", "room", "height", "width", "length", "changed_ns", "sum")
-_SHARD, _START, _ROOM, _HEIGHT = range(4)
+#: A row of the index: where the image goes, and from `height` on what is stored there, 0 while nothing is.
+ROW = ("shard", "offset", "capacity", "height", "width", "size_bytes", "mtime_ns", "checksum")
+_SHARD, _OFFSET, _CAPACITY, _HEIGHT = range(4)
 _ROW_BYTES = 8 * len(ROW)
 _EMPTY = bytes(_ROW_BYTES - 8 * _HEIGHT)
 
 #: Bytes in a shard; more in a large store, so that no process has more than about so many of them open.
 SHARD_BYTES, SHARDS = 1 << 30, 256
 
-#: Bytes to which an image's place is rounded up: a cache line.
+#: Bytes to which the capacity for an image is rounded up: a cache line.
 _ALIGNED = 64
 
 #: In meta.json, by which a folder is known to be a store.
 FORMAT = "fastffdi cache 1"
-
-Mark = tuple[int, int]  # a file's length in bytes and its time of change in ns
 
 
 class Store:
@@ -61,23 +60,25 @@ class Store:
                 "folder, or name another one"
             ) from None
         last = np.append(np.flatnonzero(np.diff(self._index[:, _SHARD])), -1)
-        self._ends = (self._index[last, _START] + self._index[last, _ROOM]).tolist()  # bytes in each shard
+        self._ends = (
+            self._index[last, _OFFSET] + self._index[last, _CAPACITY]
+        ).tolist()  # bytes in each shard
         self._shards: dict[int, mmap] = {}
-        self._seen = bytearray(len(self))  # which images this process has added up
+        self._seen = bytearray(len(self))  # which images this process has verified
 
     @classmethod
     def make(cls, folder: Path, description: Mapping[str, Any], sizes: np.ndarray) -> Store:
-        """The store in a folder, made empty if it is not there: places for images of sizes (N, 2).
+        """The store in a folder, created empty if it is not there, for images of sizes (N, 2).
 
         `description` is plain data. Raises SettingError where the folder cannot be made.
         """
         if not folder.is_dir():
-            index = places(sizes)
+            index = empty_index(sizes)
             meta = {
                 "format": FORMAT,
                 **description,
                 "images": len(index),
-                "bytes": int(index[:, _ROOM].sum()),
+                "bytes": int(index[:, _CAPACITY].sum()),
             }
             try:
                 _make(folder, meta, index)
@@ -93,36 +94,36 @@ class Store:
     def __reduce__(self) -> tuple[type[Store], tuple[Path]]:
         return type(self), (self.folder,)
 
-    def has(self, k: int, mark: Mark) -> bool:
-        """Whether image k was made of a file with this mark."""
+    def has(self, k: int, identity: Identity) -> bool:
+        """Whether image k was made of a file with this identity."""
         row = self._index[k]
-        return bool(row[_HEIGHT]) and (int(row[5]), int(row[6])) == mark
+        return bool(row[_HEIGHT]) and (int(row[5]), int(row[6])) == identity
 
-    def get(self, k: int, mark: Mark) -> np.ndarray | None:
-        """Image k, (H, W, 3) uint8, a view of the store; None where it is not there, or of another mark.
+    def get(self, k: int, identity: Identity) -> np.ndarray | None:
+        """Image k, (H, W, 3) uint8, a view of the store; None where it is not there, or of another identity.
 
         What is written to it does not reach the disk. Raises OSError.
         """
-        shard, start, _, height, width, length, changed, total = self._index[k].tolist()
-        if not height or (length, changed) != mark:
+        shard, offset, _, height, width, size_bytes, mtime_ns, checksum = self._index[k].tolist()
+        if not height or (size_bytes, mtime_ns) != identity:
             return None
         mapped = self._shards.get(shard) or self._mapped(shard)
         if mapped is None:
             return None
-        image: np.ndarray = np.ndarray((height, width, 3), np.uint8, mapped, start)
+        image: np.ndarray = np.ndarray((height, width, 3), np.uint8, mapped, offset)
         if not self._seen[k]:
-            if _sum(image) != total:
+            if _checksum(image) != checksum:
                 return None
             self._seen[k] = 1
         return image
 
-    def put(self, k: int, mark: Mark, image: np.ndarray) -> bool:
-        """Keep (H, W, 3) uint8 as image k, made of a file with this mark; False where it is too large.
+    def put(self, k: int, identity: Identity, image: np.ndarray) -> bool:
+        """Keep (H, W, 3) uint8 as image k, made of a file with this identity; False where it is too large.
 
         Raises OSError, on a full disk for one.
         """
-        shard, start, room, *held = self._index[k].tolist()
-        if image.nbytes > room:
+        shard, offset, capacity, *held = self._index[k].tolist()
+        if image.nbytes > capacity:
             return False
         image = np.ascontiguousarray(image)
         if held[0]:
@@ -132,10 +133,10 @@ class Store:
         try:
             if os.fstat(handle).st_size < self._ends[shard]:
                 os.truncate(handle, self._ends[shard])
-            _write(handle, image.reshape(-1), start)
+            _write(handle, image.reshape(-1), offset)
         finally:
             os.close(handle)
-        self._write_row(k, np.array([*image.shape[:2], *mark, _sum(image)], np.int64).tobytes())
+        self._write_row(k, np.array([*image.shape[:2], *identity, _checksum(image)], np.int64).tobytes())
         return True
 
     @property
@@ -147,7 +148,7 @@ class Store:
     def missing_bytes(self) -> int:
         """Bytes on the disk that it will take besides what it takes already."""
         taken = sum(512 * path.stat().st_blocks for path in self.folder.glob("shard-*.raw"))
-        return max(0, int(self._index[:, _ROOM].sum()) - taken)
+        return max(0, int(self._index[:, _CAPACITY].sum()) - taken)
 
     def _write_row(self, k: int, filled: bytes) -> None:
         handle = os.open(self.folder / "index", os.O_WRONLY)
@@ -172,27 +173,27 @@ class Store:
         return mapped
 
 
-def places(sizes: np.ndarray) -> np.ndarray:
+def empty_index(sizes: np.ndarray) -> np.ndarray:
     """(N, 8) int64: the index of an empty store for images of sizes (N, 2) height, width."""
     index = np.zeros((len(sizes), len(ROW)), np.int64)
-    room = -(-sizes.astype(np.int64).prod(axis=1) * 3 // _ALIGNED) * _ALIGNED
-    ends = room.cumsum()
-    index[:, _ROOM] = room
-    most = max(SHARD_BYTES, int(room.sum()) // SHARDS)
+    capacity = -(-sizes.astype(np.int64).prod(axis=1) * 3 // _ALIGNED) * _ALIGNED
+    ends = capacity.cumsum()
+    index[:, _CAPACITY] = capacity
+    most = max(SHARD_BYTES, int(capacity.sum()) // SHARDS)
     first = shard = 0
     while first < len(index):
-        begin = ends[first] - room[first]
+        begin = ends[first] - capacity[first]
         last = max(first + 1, int(np.searchsorted(ends, begin + most, side="right")))
         index[first:last, _SHARD] = shard
-        index[first:last, _START] = (ends - room)[first:last] - begin
+        index[first:last, _OFFSET] = (ends - capacity)[first:last] - begin
         first, shard = last, shard + 1
     return index
 
 
 def total_bytes(sizes: np.ndarray) -> int:
     """What a store for images of sizes (N, 2) takes when it is full."""
-    index = places(sizes)
-    return int(index[:, _ROOM].sum()) + index.nbytes
+    index = empty_index(sizes)
+    return int(index[:, _CAPACITY].sum()) + index.nbytes
 
 
 def _make(folder: Path, meta: Mapping[str, Any], index: np.ndarray) -> None:
@@ -213,15 +214,15 @@ def _make(folder: Path, meta: Mapping[str, Any], index: np.ndarray) -> None:
         shutil.rmtree(part, ignore_errors=True)
 
 
-def _sum(image: np.ndarray) -> int:
-    """The levels added up, eight at a time, modulo 2⁶⁴: some 10 µs for 256 × 256."""
+def _checksum(image: np.ndarray) -> int:
+    """The sum of the pixel values, eight at a time, modulo 2⁶⁴: about 10 µs for 256 × 256."""
     flat = image.reshape(-1)
     words = flat[: flat.size // 8 * 8].view(np.int64)
     return int(words.sum()) ^ int(flat[words.nbytes :].sum())
 
 
-def _write(handle: int, data: np.ndarray, start: int) -> None:
+def _write(handle: int, data: np.ndarray, offset: int) -> None:
     rest = memoryview(data.data)
     while rest:  # a nearly full disk takes a part first, and then says so
-        written = os.pwrite(handle, rest, start)
-        rest, start = rest[written:], start + written
+        written = os.pwrite(handle, rest, offset)
+        rest, offset = rest[written:], offset + written

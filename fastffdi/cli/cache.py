@@ -7,10 +7,13 @@ from typing import TYPE_CHECKING
 
 import click
 
+from fastffdi.cli.loading import threads
+
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from fastffdi.cache.plan import Planned
+    from fastffdi.cache.plan import CachePlan
+    from fastffdi.loaders.settings import LoaderSettings
 
 _FILE = click.Path(path_type=Path)
 
@@ -24,9 +27,7 @@ _FILE = click.Path(path_type=Path)
 @click.option(
     "--backbone", default="efficientnet_b0", show_default=True, help="Whose size the recipe may ask for."
 )
-@click.option(
-    "--threads", type=click.IntRange(min=1), help="Decoding threads.  [default: the usable cores, at most 16]"
-)
+@threads
 @click.option(
     "--clear", is_flag=True, help="Remove all that is kept in the folder, and keep nothing.  [default: off]"
 )
@@ -42,60 +43,66 @@ def cache(
         _clear(folder)
         return
     from fastffdi.cache.plan import check_space, estimate
+    from fastffdi.cli.loading import merged
     from fastffdi.cli.screen import console
-    from fastffdi.model.device import choose_threads
 
-    screen, count = console(), choose_threads(threads)
-    plans = _plans(folder, data, pipeline, backbone, count, screen)
+    screen, settings = console(), merged(None, threads)
+    plans = _plans(folder, data, pipeline, backbone, settings, screen)
     screen.print(estimate(plans))
     check_space(plans)
-    _fill(plans, count, screen)
-    kept = {plan.folder: plan.there for plan in plans}
-    click.echo(f"{sum(kept.values()):,} images in {folder}; next: fastffdi train … --cache {folder}")
+    _fill(plans, settings.threads, screen)
+    stored = {plan.folder: plan.stored for plan in plans}
+    click.echo(f"{sum(stored.values()):,} images in {folder}; next: fastffdi train … --cache {folder}")
 
 
 def _plans(
-    folder: Path, data: Path | None, pipeline: str | None, backbone: str, threads: int, screen: Console
-) -> list[Planned]:
+    folder: Path,
+    data: Path | None,
+    pipeline: str | None,
+    backbone: str,
+    settings: LoaderSettings,
+    screen: Console,
+) -> list[CachePlan]:
     """What is to be kept of the training and of the validation images."""
-    from fastffdi.cache.plan import Planned
     from fastffdi.data.layout import find_dataset
-    from fastffdi.data.source import Files
     from fastffdi.loaders.planner import BatchPlanner
-    from fastffdi.model.backbone import preprocessing
-    from fastffdi.recipe import recipe as recipes
+    from fastffdi.model.backbone import load_recipe
+    from fastffdi.recipe.recipe import default_recipe
 
-    name = pipeline or ("demo" if data is None else "standard")
-    loaded, own = recipes.load(name), preprocessing(backbone)
-    recipe = loaded.resolve(own.size, own.mean, own.std)
+    recipe = load_recipe(pipeline or default_recipe(demo=data is None), backbone)
     if data is None:
         from fastffdi.cli.demo_data import builtin_folder
 
         data = builtin_folder(screen)
-    dataset, source = find_dataset(data), Files(recipe.decode.scaled)
-    parts = (dataset.train, recipe.train), (dataset.val, recipe.eval)
-    planners = [BatchPlanner.over(manifest, steps, 64, threads, source=source) for manifest, steps in parts]
+    dataset = find_dataset(data)
+    planners = (
+        BatchPlanner.of_split(recipe, "train", dataset.train, settings),
+        BatchPlanner.of_split(recipe, "eval", dataset.val, settings),
+    )
     screen.print(f"data: {dataset.description}")
-    return [Planned.of(planner, folder, threads) for planner in planners]
+    return [planner.cache_plan(folder) for planner in planners]
 
 
-def _fill(plans: list[Planned], threads: int, screen: Console) -> None:
+def _fill(plans: list[CachePlan], threads: int, screen: Console) -> None:
     from fastffdi.cache.decoder import fill
     from fastffdi.cli.screen import bar
 
-    planners = [plan.open() for plan in plans]
     with bar(sum(len(plan.sizes) for plan in plans), "storing", screen) as progress:
-        without = sum(fill(planner, threads, progress.advance) for planner in planners)
-    if without:
+        misfits = sum(
+            fill(plan.open(), plan.manifest, plan.prefix, threads, progress.advance) for plan in plans
+        )
+    if misfits:
         screen.print(
-            f"no place for {without:,} of them, whose files have grown: every epoch will decode them again, "
-            "unless you --clear the folder and fill it again"
+            f"{misfits:,} of them do not fit, since their files have grown: every epoch will decode them "
+            "again, unless you --clear the folder and fill it again"
         )
 
 
 def _clear(folder: Path) -> None:
-    from fastffdi.cache.folder import amount, clear, stores
+    from fastffdi.cache.folder import clear, readable_bytes, stores
 
     count = len(stores(folder))
     freed = clear(folder)
-    click.echo(f"{count} {'store' if count == 1 else 'stores'} removed from {folder}, {amount(freed)}")
+    click.echo(
+        f"{count} {'store' if count == 1 else 'stores'} removed from {folder}, {readable_bytes(freed)}"
+    )

@@ -7,12 +7,11 @@ from typing import TYPE_CHECKING
 
 import click
 
-from fastffdi.cli.loading import loading
+from fastffdi.cli.loading import loading, merged
 from fastffdi.errors import SettingError
 
 if TYPE_CHECKING:
     from fastffdi.data.manifest import Manifest
-    from fastffdi.loaders.settings import Tuned
 
 _FILE = click.Path(path_type=Path)
 
@@ -28,7 +27,6 @@ _FILE = click.Path(path_type=Path)
 @click.option(
     "-o", "--output", type=_FILE, default="submit.csv", show_default=True, help="CSV file to write."
 )
-@click.option("--batch-size", type=click.IntRange(min=1), default=64, show_default=True)
 @loading
 def predict(
     checkpoint: Path,
@@ -37,12 +35,12 @@ def predict(
     labels: Path | None,
     images: Path | None,
     output: Path,
-    batch_size: int,
+    batch_size: int | None,
     loader: str,
     threads: int | None,
     process: bool | None,
     cache: Path | None,
-    loader_settings: Tuned,
+    loader_settings: Path | None,
     device: str,
     amp: str,
 ) -> None:
@@ -60,7 +58,8 @@ def predict(
         raise SettingError(f"--output {output}: there is no folder {output.parent}; make it first")
     from fastffdi.inference.predict import restore, write_csv
 
-    predictor = restore(checkpoint, loader, device, amp, threads, batch_size, loader_settings, cache, process)
+    settings = merged(loader_settings, threads, batch_size, process)
+    predictor = restore(checkpoint, loader, device, amp, settings, cache)
     with bar(len(manifest), "predicting", console()) as progress:
         scores = predictor(manifest, progress.advance)
     write_csv(output, manifest.names, scores)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import click
@@ -40,6 +41,9 @@ _FORMATS = {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG"}
     help="As for train: a recipe may leave the last unmixed.",
 )
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True)
+@click.option(
+    "--balance", is_flag=True, help="As for train: repeat images of the smaller class.  [default: off]"
+)
 @click.option("--steps", "stepwise", is_flag=True, help="Show the images after every step.  [default: off]")
 @click.option(
     "--eval", "evaluation", is_flag=True, help="Show the recipe's part for evaluation.  [default: off]"
@@ -54,6 +58,7 @@ def preview(
     epoch: int,
     epochs: int,
     seed: int,
+    balance: bool,
     stepwise: bool,
     evaluation: bool,
 ) -> None:
@@ -65,20 +70,22 @@ def preview(
     _check_output(output)
     from fastffdi.cli.dataset import training_images
     from fastffdi.cli.screen import console
-    from fastffdi.data.source import Files
     from fastffdi.files import atomic
-    from fastffdi.model.backbone import preprocessing
+    from fastffdi.loaders.planner import BatchPlanner
+    from fastffdi.loaders.settings import LoaderSettings
+    from fastffdi.model.backbone import load_recipe
     from fastffdi.preview.sheet import sheet
     from fastffdi.preview.tables import Preview
-    from fastffdi.recipe import recipe as recipes
+    from fastffdi.recipe.recipe import default_recipe
     from fastffdi.training.mix import Mixer
 
-    name = pipeline or ("demo" if data is None else "standard")
-    loaded, own = recipes.load(name), preprocessing(backbone)
-    recipe = loaded.resolve(own.size, own.mean, own.std)
+    name = pipeline or default_recipe(demo=data is None)
+    recipe = load_recipe(name, backbone)
     manifest, described = training_images(data, console())
-    steps = recipe.eval if evaluation else recipe.train
-    view = Preview(manifest, steps, seed, epoch - 1, images, Files(recipe.decode.scaled))
+    # The part for evaluation is shown on training images too, in the order of training.
+    shown = replace(recipe, train=recipe.eval) if evaluation else recipe
+    planner = BatchPlanner.of_split(shown, "train", manifest, LoaderSettings(), seed=seed, balance=balance)
+    view = Preview(planner, epoch - 1, images)
     tables = [view.by_step() if stepwise else view.by_epoch(1 if evaluation else draws)]
     mixer = Mixer.of_run(recipe.mix, seed, epochs)
     if mixer is not None and not evaluation and epoch - 1 < mixer.until:

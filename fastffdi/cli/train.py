@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     from fastffdi.data.layout import Dataset
     from fastffdi.training.experiment import Experiment
+    from fastffdi.training.settings import Settings
 
 _FILE = click.Path(path_type=Path)
 
@@ -47,9 +48,6 @@ _FILE = click.Path(path_type=Path)
 )
 @click.option("--epochs", type=click.IntRange(min=1), default=5, show_default=True)
 @click.option(
-    "--batch-size", type=click.IntRange(min=1), default=64, show_default=True, help="Images per update."
-)
-@click.option(
     "--lr",
     type=click.FloatRange(min=0, min_open=True),
     default=1e-3,
@@ -79,12 +77,14 @@ def train(**options: Any) -> None:
     from fastffdi.cli.screen import console
 
     screen = console()
-    dataset, builtin = _dataset(options, screen)
-    settings = _settings(options, builtin)
+    dataset, demo = _dataset(options, screen)
+    settings = _settings(options, demo)
     from fastffdi.training.experiment import prepare
 
     remarks = [f"data: {dataset.description}"]
     experiment = prepare(settings, dataset, remarks.append)
+    if options["loader_settings"] is not None:
+        remarks.append(f"loader settings: {settings.loading.described()}")
     screen.print("\n".join(remarks))  # only now, so that an error stands alone
     try:
         _run(experiment, screen)
@@ -96,8 +96,9 @@ def _dataset(options: dict[str, Any], screen: Console) -> tuple[Dataset, bool]:
     """The data asked for, and whether it is the built-in demo set."""
     from fastffdi.data.layout import find_dataset
 
-    data, limit = options.pop("data"), options.pop("limit")
-    files = {name: options.pop(name) for name in ("train_labels", "train_images", "val_labels", "val_images")}
+    data, limit = options["data"], options["limit"]
+    files = {name: options[name] for name in ("train_labels", "train_images", "val_labels", "val_images")}
+    demo = data is None and not any(files.values())
     if any(files.values()):
         dataset = _labelled(data, files)
     elif data is not None:
@@ -106,8 +107,7 @@ def _dataset(options: dict[str, Any], screen: Console) -> tuple[Dataset, bool]:
         from fastffdi.cli.demo_data import builtin_folder
 
         dataset = find_dataset(builtin_folder(screen))
-    builtin = data is None and not any(files.values())
-    return (dataset if limit is None else dataset.limit(limit, options["seed"])), builtin
+    return (dataset if limit is None else dataset.limit(limit, options["seed"])), demo
 
 
 def _labelled(data: Path | None, files: dict[str, Path | None]) -> Dataset:
@@ -123,17 +123,29 @@ def _labelled(data: Path | None, files: dict[str, Path | None]) -> Dataset:
     return label_files(**files)  # type: ignore[arg-type]  # none is None: seen above
 
 
-def _settings(options: dict[str, Any], builtin: bool) -> Any:
-    from fastffdi.training.experiment import Settings
+def _settings(options: dict[str, Any], demo: bool) -> Settings:
+    from fastffdi.cli.loading import merged
+    from fastffdi.recipe.recipe import default_recipe
+    from fastffdi.training.settings import Settings
 
-    now = datetime.now()
-    options["learning_rate"] = options.pop("lr")
-    options["tuned"] = options.pop("loader_settings")
-    options["pipeline"] = options["pipeline"] or ("demo" if builtin else "standard")
-    options["output"] = options["output"] or Path("runs") / f"{options['backbone']}-{now:%Y%m%d-%H%M%S}"
-    if options["pretrained"] is None:
-        options["pretrained"] = not builtin
-    return Settings(**options)
+    backbone, file = options["backbone"], options["loader_settings"]
+    return Settings(
+        backbone=backbone,
+        pipeline=options["pipeline"] or default_recipe(demo),
+        epochs=options["epochs"],
+        learning_rate=options["lr"],
+        output=options["output"] or Path("runs") / f"{backbone}-{datetime.now():%Y%m%d-%H%M%S}",
+        loading=merged(file, options["threads"], options["batch_size"], options["process"]),
+        loader=options["loader"],
+        device=options["device"],
+        amp=options["amp"],
+        pretrained=not demo if options["pretrained"] is None else options["pretrained"],
+        weights=options["weights"],
+        overwrite=options["overwrite"],
+        balance=options["balance"],
+        seed=options["seed"],
+        cache=options["cache"],
+    )
 
 
 def _run(experiment: Experiment, screen: Console) -> None:

@@ -7,7 +7,8 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from fastffdi.data.headers import image_sizes
+from fastffdi.data.sizes import image_sizes
+from fastffdi.data.source import FILES, ImageSource
 
 LABELS = ("real", "fake")  # label 0, label 1
 
@@ -66,11 +67,11 @@ class Manifest:
             return {}
         return dict(enumerate(np.bincount(self.labels, minlength=len(LABELS)).tolist()))
 
-    def with_sizes(self, threads: int) -> Manifest:
-        """The same rows with `sizes`, probed by `threads` threads unless they are there already.
+    def with_sizes(self, threads: int, source: ImageSource = FILES) -> Manifest:
+        """The same rows with `sizes`, probed by `threads` threads unless they are known.
 
-        Raises UndecodableImage for the first that is no image.
+        Raises UndecodableImage for the first image without a valid header.
         """
         if self.sizes is not None:
             return self
-        return replace(self, sizes=image_sizes(self.paths(), threads, self.root))
+        return replace(self, sizes=image_sizes(self.paths(), threads, self.root, source))

@@ -1,46 +1,70 @@
-"""Where the cpu loader's images come from, before the program is rendered."""
+"""Where the bytes of images come from; decoding and probing are done elsewhere, on what a source gives."""
 
 from __future__ import annotations
 
+import os
+import stat
 from dataclasses import dataclass
-from typing import Protocol
+from typing import BinaryIO, NamedTuple, Protocol
 
-import numpy as np
-
-from fastffdi.recipe.kernels import Kernel, Program, Resize
-from fastffdi.render.cpu.decode import Region, decode_file
+from fastffdi.errors import UndecodableImage
 
 
-class Source(Protocol):
-    """Opens images; called from many threads at once."""
+class Identity(NamedTuple):
+    """What changes when the bytes of an image do: their number, and the time of change in ns."""
 
-    def __call__(self, row: int, path: str, program: Program, i: int) -> np.ndarray:
-        """(H, W, 3) uint8 RGB of the manifest's `row`, which is to become image i of the program.
+    size_bytes: int
+    mtime_ns: int
 
-        It has those kernels behind it that the feed's `begun` says, none for files.
-        It may be a view of memory that must not be written to. Raises UndecodableImage.
-        """
+
+class ImageSource(Protocol):
+    """Encoded images by the path that `Manifest.paths` gives for a row. Called from many threads at once.
+
+    Files today; tar shards and object stores fit behind it. All methods raise UndecodableImage.
+    """
+
+    def read(self, path: str) -> bytes:
+        """All bytes of an image."""
+
+    def open(self, path: str) -> BinaryIO:
+        """The same bytes as a file, for those who need only its header."""
+
+    def identity(self, path: str) -> Identity:
+        """What tells a changed image from the one seen before, without reading it."""
 
 
 @dataclass(frozen=True)
-class Files:
-    """The images of the files themselves.
+class FileSource:
+    """Images that are files of their own."""
 
-    scaled  decode JPEGs at 1/2, 1/4 or 1/8 where that is enough for the program's first kernel, a Resize
-    """
+    def read(self, path: str) -> bytes:
+        """See ImageSource."""
+        try:
+            with open(path, "rb", buffering=0) as file:
+                return file.read()
+        except OSError as error:
+            raise UndecodableImage(path, _reason(error)) from None
 
-    scaled: bool = False
+    def open(self, path: str) -> BinaryIO:
+        """See ImageSource."""
+        try:
+            return open(path, "rb")
+        except OSError as error:
+            raise UndecodableImage(path, _reason(error)) from None
 
-    def __call__(self, row: int, path: str, program: Program, i: int) -> np.ndarray:
-        """See Source."""
-        return decode_file(path, _region(program.kernels[0], i) if self.scaled else None)
+    def identity(self, path: str) -> Identity:
+        """See ImageSource; only regular files have one, since opening a pipe would wait for ever."""
+        try:
+            info = os.stat(path)
+        except OSError as error:
+            raise UndecodableImage(path, _reason(error)) from None
+        if not stat.S_ISREG(info.st_mode):
+            raise UndecodableImage(path, "not a file")
+        return Identity(info.st_size, info.st_mtime_ns)
 
 
-def _region(kernel: Kernel, i: int) -> Region:
-    assert isinstance(kernel, Resize), "a recipe that does not begin with one is refused when it is read"
-    top, left, bottom, right = kernel.roi[i].tolist()
-    height, width = kernel.size[i].tolist()
-    return Region(abs(bottom - top), abs(right - left), height, width)
+FILES = FileSource()
 
 
-FILES = Files()
+def _reason(error: OSError) -> str:
+    return error.strerror or "cannot be read"

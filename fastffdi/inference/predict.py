@@ -9,16 +9,14 @@ from pathlib import Path
 
 import numpy as np
 
-from fastffdi.cache.plan import cached, loader_for
 from fastffdi.data.manifest import Manifest
-from fastffdi.data.source import Files
 from fastffdi.files import atomic
 from fastffdi.inference.scoring import Scorer
 from fastffdi.loaders import factory
-from fastffdi.loaders.planner import BatchPlanner
-from fastffdi.loaders.settings import UNTUNED, LoaderSettings, Tuned
+from fastffdi.loaders.planner import BatchPlanner, cached
+from fastffdi.loaders.settings import LoaderSettings
 from fastffdi.model import checkpoint, precision
-from fastffdi.model.device import choose_device, choose_threads
+from fastffdi.model.device import choose_device
 from fastffdi.recipe.recipe import Recipe, parse
 from fastffdi.render.device.stage import DeviceStage
 
@@ -31,17 +29,13 @@ class Predictor:
     recipe: Recipe
     loader: str
     settings: LoaderSettings
-    batch_size: int
     cache: Path | None = None
 
     def __call__(self, manifest: Manifest, progress: Callable[[int], None] | None = None) -> np.ndarray:
         """(N,) float64 P(fake) in the manifest's order. Raises UndecodableImage."""
-        source = Files(self.recipe.decode.scaled)
-        planner = BatchPlanner.over(
-            manifest, self.recipe.eval, self.batch_size, self.settings.threads, source=source
-        )
+        planner = BatchPlanner.of_split(self.recipe, "eval", manifest, self.settings)
         if self.cache is not None:
-            (planner,) = cached([planner], self.cache, self.settings.threads)
+            (planner,) = cached([planner], self.cache)
         device = self.scorer.stage.device
         with closing(factory.build_loader(self.loader, planner, self.settings, device)) as loader:
             return self.scorer(loader, len(manifest), progress)
@@ -49,28 +43,25 @@ class Predictor:
 
 def restore(
     path: Path,
-    loader: str,
-    device: str,
-    amp: str,
-    threads: int | None,
-    batch_size: int,
-    tuned: Tuned = UNTUNED,
+    loader: str = "auto",
+    device: str = "auto",
+    amp: str = "auto",
+    settings: LoaderSettings | None = None,
     cache: Path | None = None,
-    process: bool | None = None,
 ) -> Predictor:
-    """The predictor of a checkpoint; the options mean what they mean in `fastffdi predict --help`.
+    """The predictor of a checkpoint; the arguments mean what they mean in `fastffdi predict --help`.
 
-    Raises SettingError for a file that is no checkpoint and for options that do not fit this machine.
+    Raises SettingError for a file that is no checkpoint and for arguments that do not fit this machine.
     """
+    settings = settings or LoaderSettings()
     place = choose_device(device)
     numbers = precision.choose(amp, place)
-    kind = factory.choose_loader(loader if cache is None else loader_for(loader), place, process)
+    kind = factory.choose_loader(loader, place, settings.process, cache is not None)
     described, model = checkpoint.restore(path)
     # Its steps for training may name functions; they are not run here.
     recipe = parse(described.recipe, str(path), code=True)
     scorer = Scorer(model.to(place), DeviceStage(place, numbers.dtype), numbers)
-    settings = tuned.settings(choose_threads(threads), process)
-    return Predictor(scorer, recipe, kind, settings, batch_size, cache)
+    return Predictor(scorer, recipe, kind, settings, cache)
 
 
 def write_csv(path: Path, names: np.ndarray, scores: np.ndarray) -> None:

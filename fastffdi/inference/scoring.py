@@ -33,7 +33,7 @@ class Scorer:
         self.model.eval()
         rows, scores = [], []
         for batch in loader.epoch(0):
-            images = self.stage(batch.images, batch.program, batch.done)
+            images = self.stage(batch)
             with self.precision.autocast(self.stage.device):
                 logits = self.model(images)
             fake = logits.float().softmax(dim=1)[:, 1]

@@ -9,22 +9,21 @@ from typing import Protocol
 import numpy as np
 import torch
 
-from fastffdi.recipe.kernels import Program
+from fastffdi.recipe.program import Program
 
 
 @dataclass(frozen=True)
 class Batch:
     """One batch of images; it belongs to its consumer, and no loader writes to it again.
 
-    images   (N·views, H, W, 3) uint8, rows first; float32 and already normalised from the stock loader
-    labels   (N,) int64: 0 real, 1 fake, −1 unknown
-    rows     (N,) int64 into the manifest
-    repeats  (N,) int64: how often the row has come before in this epoch
-    valid    (N,) bool: False where an image is a placeholder
-    epoch    the epoch the images were planned for
-    program  the kernels and this batch's parameters
-    done     how many of the program's kernels the images have behind them
-    views    images per row
+    images     (N·views, H, W, 3) uint8, rows first; float32 and already normalised from torchvision
+    labels     (N,) int64: 0 real, 1 fake, −1 unknown
+    rows       (N,) int64 into the manifest
+    repeats    (N,) int64: how often the row has come before in this epoch
+    valid      (N,) bool: False where an image is a placeholder
+    epoch      the epoch the images were planned for
+    remaining  what is still to be done to the images, with this batch's parameters; for the DeviceStage
+    views      images per row, once nothing remains
     """
 
     images: torch.Tensor
@@ -33,8 +32,7 @@ class Batch:
     repeats: np.ndarray
     valid: np.ndarray
     epoch: int
-    program: Program
-    done: int
+    remaining: Program
     views: int = 1
 
     def __len__(self) -> int:

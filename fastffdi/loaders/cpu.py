@@ -11,14 +11,15 @@ import cv2
 import numpy as np
 import torch
 
-from fastffdi.data.source import Source
 from fastffdi.errors import FastffdiError, RunError
 from fastffdi.loaders.batch import Batch
 from fastffdi.loaders.planner import BatchPlan, BatchPlanner
-from fastffdi.recipe.kernels import Program
-from fastffdi.recipe.lowering import image_size
+from fastffdi.loaders.settings import LoaderSettings
+from fastffdi.recipe.lowering import output_size
+from fastffdi.recipe.program import Program
+from fastffdi.render.cpu.decode import Decoder
 from fastffdi.render.cpu.renderer import can_render, render_into
-from fastffdi.render.split import cut
+from fastffdi.render.split import Split, split
 
 #: Images a thread takes at a time: few enough to share out a batch evenly, enough to hide the hand-over.
 _SPAN = 8
@@ -27,43 +28,40 @@ _SPAN = 8
 class CpuLoader:
     """Decodes and renders in threads, a few batches ahead.
 
-    feed      the batches
-    threads   how many images are worked on at once
+    planner   the batches
+    settings  how many threads, and how many batches are rendered before they are asked for
     beyond    render past the sizing point (right when the model is on the CPU as well)
     pinned    give images in page-locked memory, for asynchronous copies to CUDA
-    ahead     batches rendered before they are asked for
-    allocate  gives memory (n, H, W, 3) uint8 for n images, batch by batch in their order. None: memory that
-              no other batch has
+    allocate  gives memory (n, H, W, 3) uint8 for n images, batch by batch in their order. None: new memory
+              for every batch
     """
 
     def __init__(
         self,
         planner: BatchPlanner,
-        threads: int,
+        settings: LoaderSettings,
         beyond: bool = True,
         pinned: bool = False,
-        ahead: int = 2,
         allocate: Callable[[int], torch.Tensor] | None = None,
     ) -> None:
         self.planner = planner
-        self._cut, self._size = reach(planner, beyond)
-        self._begun = planner.begun
-        self._pinned, self._ahead = pinned, ahead
+        self._split, self._size = reach(planner, beyond)
+        self._pinned, self._prefetch = pinned, settings.prefetch
         self._allocate = allocate
         cv2.setNumThreads(0)
-        everyone = torch.get_num_threads()
-        self._pool = ThreadPoolExecutor(threads, "fastffdi-cpu", _use_one_core, (everyone,))
+        process_threads = torch.get_num_threads()
+        self._pool = ThreadPoolExecutor(settings.threads, "fastffdi-cpu", _use_one_core, (process_threads,))
 
     def __len__(self) -> int:
         return len(self.planner)
 
     def epoch(self, epoch: int, start: int = 0) -> Generator[Batch, None, None]:
-        """See Loader.epoch. When an epoch is given up, or fails, no thread is at work on it any more."""
+        """See Loader.epoch. When an epoch is closed, or fails, no thread works on it any more."""
         ahead: deque[_Rendering] = deque()
         try:
-            for work in self.planner.epoch(epoch, start):
-                ahead.append(self._begin(work))
-                if len(ahead) > self._ahead:
+            for plan in self.planner.epoch(epoch, start):
+                ahead.append(self._start(plan))
+                if len(ahead) > self._prefetch:
                     yield self._finish(ahead.popleft())
             while ahead:
                 yield self._finish(ahead.popleft())
@@ -74,20 +72,16 @@ class CpuLoader:
     def close(self) -> None:
         self._pool.shutdown(cancel_futures=True)
 
-    def _begin(self, work: BatchPlan) -> _Rendering:
-        n = len(work.rows)
+    def _start(self, plan: BatchPlan) -> _Rendering:
+        n = len(plan.rows)
         images = self._empty(n) if self._allocate is None else self._allocate(n)
-        program = Program(work.program.kernels[: self._cut])
-        source, rows, paths = self.planner.source, work.rows.tolist(), self.planner.manifest.paths(work.rows)
+        paths = self.planner.manifest.paths(plan.rows)
+        task = _Task(self.planner.decoder, plan, self._split.loader(plan.program), paths, images.numpy())
         spans = [slice(first, first + _SPAN) for first in range(0, n, _SPAN)]
-        futures = [
-            self._pool.submit(_render_span, source, rows, paths, program, self._begun, span, images.numpy())
-            for span in spans
-        ]
-        return _Rendering(work, images, futures)
+        return _Rendering(plan, images, [self._pool.submit(task, span) for span in spans])
 
-    def _empty(self, count: int) -> torch.Tensor:
-        return torch.empty((count, *self._size, 3), dtype=torch.uint8, pin_memory=self._pinned)
+    def _empty(self, n: int) -> torch.Tensor:
+        return torch.empty((n, *self._size, 3), dtype=torch.uint8, pin_memory=self._pinned)
 
     def _finish(self, rendering: _Rendering) -> Batch:
         try:
@@ -96,58 +90,66 @@ class CpuLoader:
         except BaseException:
             rendering.cancel()
             raise
-        return self.planner.batch(rendering.work, rendering.images, self._cut)
+        remaining = self._split.remaining(rendering.plan.program)
+        return self.planner.batch(rendering.plan, rendering.images, remaining)
 
 
 class _Rendering:
-    """A batch that threads are at work on."""
+    """A batch that threads are working on."""
 
-    def __init__(self, work: BatchPlan, images: torch.Tensor, futures: list[Future[None]]) -> None:
-        self.work, self.images, self.futures = work, images, futures
+    def __init__(self, plan: BatchPlan, images: torch.Tensor, futures: list[Future[None]]) -> None:
+        self.plan, self.images, self.futures = plan, images, futures
 
     def cancel(self) -> None:
-        """Give up what has not begun, and wait for what has: its memory may have another use."""
+        """Cancel what has not started, and wait for what has: its memory may be used for something else."""
         wait([future for future in self.futures if not future.cancel()])
 
 
-def reach(planner: BatchPlanner, beyond: bool) -> tuple[int, tuple[int, int]]:
-    """How many kernels of a feed's programs the cpu loader renders, and its images' height and width then.
+class _Task:
+    """Decodes and renders spans of a batch into `images` (n, H, W, 3)."""
+
+    def __init__(
+        self, decoder: Decoder, plan: BatchPlan, program: Program, paths: list[str], images: np.ndarray
+    ) -> None:
+        self._decoder, self._plan, self._program = decoder, plan, program
+        self._rows, self._paths, self._images = plan.rows.tolist(), paths, images
+
+    def __call__(self, span: slice) -> None:
+        for i in range(*span.indices(len(self._rows))):
+            try:
+                self._render(i)
+            except FastffdiError:
+                raise
+            except Exception as error:  # torch and OpenCV raise what they like, and name no file
+                reason = " ".join(f"{type(error).__name__}: {error}".split())
+                raise RunError(
+                    f"{self._paths[i]}: cannot be rendered ({reason}); take it off the list"
+                ) from error
+
+    def _render(self, i: int) -> None:
+        image = self._decoder(self._rows[i], self._paths[i], self._plan.prefix, self._program, i)
+        render_into(self._images[i], image, self._program, i)
+
+
+def reach(planner: BatchPlanner, beyond: bool) -> tuple[Split, tuple[int, int]]:
+    """How far the cpu loader renders a planner's programs, and the height and width of its images then.
 
     `beyond` is CpuLoader's. Raises RecipeError where it cannot bring all images to one size.
     """
-    program = planner.template
-    done = max(planner.begun, cut(program, can_render, "cpu", beyond))
-    return done, image_size(Program(program.kernels[:done]))
+    prefix, program = planner.template
+    reached = split(program, can_render, "cpu", beyond, before=prefix)
+    done = (*prefix.kernels, *reached.loader(program).kernels)
+    return reached, output_size(Program(done))
 
 
-def _render_span(
-    source: Source,
-    rows: list[int],
-    paths: list[str],
-    program: Program,
-    begun: int,
-    span: slice,
-    images: np.ndarray,
-) -> None:
-    rest = Program(program.kernels[begun:])
-    for i in range(*span.indices(len(rows))):
-        try:
-            render_into(images[i], source(rows[i], paths[i], program, i), rest, i)
-        except FastffdiError:
-            raise
-        except Exception as error:  # torch and OpenCV raise what they like, and name no file
-            reason = " ".join(f"{type(error).__name__}: {error}".split())
-            raise RunError(f"{paths[i]}: cannot be rendered ({reason}); take it off the list") from error
+def _use_one_core(process_threads: int) -> None:
+    """Let torch use one thread in this worker, and in this worker only.
 
-
-def _use_one_core(everyone: int) -> None:
-    """Keep torch's own threads out of this worker, and of this worker only.
-
-    torch sets a thread up from a process-wide number at the first question, so it is asked first; then the
-    process-wide number, which set_num_threads changes as well, is put back by a thread that ends at once.
+    torch sets a thread up from a process-wide number when it is first asked, so it is asked first; then the
+    process-wide number, which set_num_threads changes as well, is restored by a thread that ends at once.
     """
     torch.get_num_threads()
     torch.set_num_threads(1)
-    keeper = threading.Thread(target=torch.set_num_threads, args=(everyone,))
+    keeper = threading.Thread(target=torch.set_num_threads, args=(process_threads,))
     keeper.start()
     keeper.join()

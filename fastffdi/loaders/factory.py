@@ -17,57 +17,56 @@ NAMES = ("auto", "dali", "cpu", "torchvision")
 INSTALL_DALI = "pip install nvidia-dali-cuda120"
 
 
-def choose_loader(name: str, device: torch.device, process: bool | None = None) -> str:
+def choose_loader(name: str, device: torch.device, process: bool | None = None, cache: bool = False) -> str:
     """The loader for `--loader name` when the model is on `device`: dali, cpu or torchvision.
 
-    `auto` is dali where CUDA and DALI are there, else cpu; and cpu where `process` asks for a process of its
-    own. Raises SettingError for an unknown name, for a process that another loader would not use, and for
-    DALI that is asked for but cannot be imported.
+    `auto` is dali where CUDA and DALI are there, else cpu; and cpu where `process` asks for a child process
+    or `cache` for cached images. Raises SettingError for an unknown name, for a loader that cannot do what is
+    asked for, and for DALI that cannot be imported.
     """
     if name not in NAMES:
         raise SettingError(f"--loader {name}: unknown loader{did_you_mean(name, NAMES)}")
-    if process and name not in ("auto", "cpu"):
-        raise SettingError(
-            f"--loader-process: goes with --loader cpu, not with {name}; leave out one of the two"
-        )
+    for option, asked in (("--loader-process", process), ("--cache", cache)):
+        if asked and name not in ("auto", "cpu"):
+            raise SettingError(f"{option}: goes with --loader cpu, not with {name}; leave out one of the two")
     if name == "auto":
-        if process:
+        if process or cache:
             return "cpu"
         return "dali" if device.type == "cuda" and not dali_problem() else "cpu"
     if name == "dali" and (problem := dali_problem()):
-        raise SettingError(f"--loader dali: {problem}; {INSTALL_DALI}, or take --loader cpu")
+        raise SettingError(f"--loader dali: {problem}; {INSTALL_DALI}, or choose --loader cpu")
     return name
 
 
 def build_loader(name: str, planner: BatchPlanner, settings: LoaderSettings, device: torch.device) -> Loader:
-    """The loader that `choose` named, for batches that go to `device`.
+    """The loader that `choose_loader` named, for batches that go to `device`.
 
-    Raises RecipeError where the loader cannot render the feed's steps, SettingError where there is no loading
-    process to be had.
+    Raises RecipeError where the loader cannot render the planner's steps, SettingError where it cannot take
+    images from the planner's decoder or no child process can be started.
     """
     if name == "dali":
         from fastffdi.loaders.dali import DaliLoader
 
-        return DaliLoader(planner, settings.threads, device, settings.prefetch, settings.hw_decoder_load)
+        return DaliLoader(planner, settings, device)
     if name == "torchvision":
         from fastffdi.loaders.torchvision import TorchvisionLoader
 
-        return TorchvisionLoader(planner, settings.threads, device)
+        return TorchvisionLoader(planner, settings, device)
     on_cpu = device.type == "cpu"
     if _in_process(settings.process, device):
         from fastffdi.loaders.process.loader import ProcessLoader
 
-        return ProcessLoader(planner, settings.threads, device, beyond=on_cpu, ahead=settings.prefetch)
+        return ProcessLoader(planner, settings, device, beyond=on_cpu)
     from fastffdi.loaders.cpu import CpuLoader
 
-    return CpuLoader(planner, settings.threads, beyond=on_cpu, pinned=not on_cpu, ahead=settings.prefetch)
+    return CpuLoader(planner, settings, beyond=on_cpu, pinned=not on_cpu)
 
 
 def _in_process(asked: bool | None, device: torch.device) -> bool:
-    """Whether the cpu loader's threads live in a process of their own."""
+    """Whether the cpu loader's threads run in a child process."""
     possible = os.name == "posix"  # elsewhere a child cannot be given open files
     if asked and not possible:
-        raise SettingError("--loader-process: not on this system; leave it away")
+        raise SettingError("--loader-process: not on this system; leave it out")
     return possible and (device.type == "cuda" if asked is None else asked)
 
 

@@ -1,112 +1,178 @@
-"""The feed: which images come in which batch, with what parameters. All planned loaders share it."""
+"""The planner: which images come in which batch, with what parameters. All planned loaders share it."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+from typing import Literal, Protocol
 
 import numpy as np
 import torch
 
+from fastffdi.cache.plan import CachePlan, check_space, estimate
 from fastffdi.data.manifest import Manifest
 from fastffdi.data.sampler import Sampler
-from fastffdi.data.source import FILES, Source
-from fastffdi.errors import DataError
+from fastffdi.data.source import FileSource
+from fastffdi.errors import DataError, SettingError
 from fastffdi.loaders.batch import Batch
-from fastffdi.recipe.kernels import Program
-from fastffdi.recipe.lowering import check_sizes, lower, needs_sizes, template
+from fastffdi.loaders.settings import LoaderSettings, default_threads
+from fastffdi.recipe.lowering import check_sizes, lower_around, needs_sizes, template_around
+from fastffdi.recipe.program import Program
+from fastffdi.recipe.recipe import Recipe
 from fastffdi.recipe.rng import CounterRNG
 from fastffdi.recipe.steps.base import Step, TooSmall
+from fastffdi.render.cpu.decode import DECODER, Decoder, SourceDecoder
 
 
 @dataclass(frozen=True)
 class BatchPlan:
-    """A batch before it is rendered: rows, repeats (N,) int64 and the program of its images."""
+    """A batch before it is rendered.
+
+    rows     (N,) int64 into the manifest
+    repeats  (N,) int64: how often the row has come before in this epoch
+    prefix   what the decoder has already applied to the images it gives; empty but for a cache
+    program  what is still to be applied, by the loader and then by the DeviceStage
+    """
 
     epoch: int
     rows: np.ndarray
     repeats: np.ndarray
+    prefix: Program
     program: Program
+
+
+class Rows(Protocol):
+    """Which rows an epoch visits; a Sampler is one."""
+
+    def __len__(self) -> int: ...
+
+    def epoch(self, epoch: int, start: int = 0) -> tuple[np.ndarray, np.ndarray]: ...
 
 
 @dataclass(frozen=True)
 class BatchPlanner:
     """The batches of every epoch, before rendering; a pure function of its fields.
 
-    source  where the cpu loader takes images from; the others read the files
-    skip    how many of the steps the source's images have behind them
+    decoder       where the cpu loader takes images from
+    prefix_steps  how many of the steps that decoder has already applied
     """
 
     manifest: Manifest
-    sampler: Sampler
+    sampler: Rows
     rng: CounterRNG
     steps: tuple[Step, ...]
     batch_size: int
-    source: Source = FILES
-    skip: int = 0
+    decoder: Decoder = DECODER
+    prefix_steps: int = 0
 
     @classmethod
     def over(
         cls,
         manifest: Manifest,
         steps: tuple[Step, ...],
-        batch_size: int,
-        threads: int,
+        settings: LoaderSettings,
+        *,
         seed: int = 0,
         shuffle: bool = False,
         balance: bool = False,
-        source: Source = FILES,
+        decoder: SourceDecoder = DECODER,
     ) -> BatchPlanner:
-        """The feed over a whole manifest; sizes are probed by `threads` threads if the steps need them.
+        """The planner over a whole manifest; sizes are probed if the steps need them.
 
         Raises UndecodableImage where a size cannot be probed, DataError where an image is too small.
         """
         if needs_sizes(steps):
-            manifest = manifest.with_sizes(threads)
+            manifest = manifest.with_sizes(settings.threads, decoder.source)
             _check_sizes(manifest, steps)
         sampler = Sampler(len(manifest), seed, shuffle, manifest.labels if balance else None)
-        return cls(manifest, sampler, CounterRNG(seed), steps, batch_size, source)
+        return cls(manifest, sampler, CounterRNG(seed), steps, settings.batch_size, decoder)
+
+    @classmethod
+    def of_split(
+        cls,
+        recipe: Recipe,
+        split: Literal["train", "eval"],
+        manifest: Manifest,
+        settings: LoaderSettings,
+        *,
+        seed: int = 0,
+        balance: bool = False,
+    ) -> BatchPlanner:
+        """The batches that a resolved recipe makes of a manifest: shuffled for training. Raises as `over`."""
+        steps, train = (recipe.train, True) if split == "train" else (recipe.eval, False)
+        decoder = SourceDecoder(scaled=recipe.decode.scaled)
+        return cls.over(
+            manifest, steps, settings, seed=seed, shuffle=train, balance=balance and train, decoder=decoder
+        )
 
     def __len__(self) -> int:
         return -(-len(self.sampler) // self.batch_size)
 
-    @property
-    def template(self) -> Program:
-        """The program of pretend images, whose kernels are those of every batch's."""
-        return template(self.steps, self.skip)
+    @cached_property
+    def template(self) -> tuple[Program, Program]:
+        """The prefix and program of images of synthetic sizes, whose kernels are those of every batch's."""
+        return template_around(self.steps, self.prefix_steps)
 
-    @property
-    def begun(self) -> int:
-        """How many of the program's kernels the source's images have behind them."""
-        return len(template(self.steps[: self.skip]))
+    def cache_plan(self, folder: Path) -> CachePlan:
+        """What a cache in `folder` will keep of the images. Raises as CachePlan.of."""
+        assert isinstance(self.decoder, SourceDecoder), "the planner is cached already"
+        return CachePlan.of(self.manifest, self.steps, self.decoder, folder, default_threads())
+
+    def cached(self, plan: CachePlan) -> BatchPlanner:
+        """The same batches with their images from a cache, which is filled as they are rendered."""
+        return replace(self, decoder=plan.open(), prefix_steps=len(plan.prefix))
+
+    def require_files(self, loader: str) -> None:
+        """Raise SettingError for a loader that opens files itself where the images are not whole files."""
+        decoder = self.decoder
+        if not isinstance(decoder, SourceDecoder) or not isinstance(decoder.source, FileSource):
+            raise SettingError(
+                f"--loader {loader}: opens image files itself, and these images come from "
+                f"{type(decoder).__name__}; choose --loader cpu"
+            )
 
     def epoch(self, epoch: int, start: int = 0) -> Iterator[BatchPlan]:
-        """The epoch's work from batch number `start` on; the last batch may be short."""
+        """The epoch's plans from batch number `start` on; the last batch may be short."""
         rows, repeats = self.sampler.epoch(epoch, start * self.batch_size)
         for first in range(0, len(rows), self.batch_size):
             span = slice(first, first + self.batch_size)
-            yield self.work(epoch, rows[span], repeats[span])
+            yield self.plan(epoch, rows[span], repeats[span])
 
-    def work(self, epoch: int, rows: np.ndarray, repeats: np.ndarray) -> BatchPlan:
-        """The work of any images of an epoch.
+    def plan(self, epoch: int, rows: np.ndarray, repeats: np.ndarray) -> BatchPlan:
+        """The plan of any images of an epoch.
 
-        Raises DataError where one is too small for what its numbers ask; `over` has looked for such, but may
-        miss what steps inside steps do together in a rare draw.
+        Raises DataError where one is too small for what its random numbers ask; `over` has looked for such,
+        but may miss what steps inside steps do together in a rare draw.
         """
         sizes = None if self.manifest.sizes is None else self.manifest.sizes[rows]
         try:
-            program = lower(self.steps, self.rng, epoch, rows, repeats, sizes, self.skip)
+            programs = lower_around(self.steps, self.prefix_steps, self.rng, epoch, rows, repeats, sizes)
         except TooSmall as error:
-            raise _refusal(self.manifest, int(rows[error.image]), error) from None
-        return BatchPlan(epoch, rows, repeats, program)
+            raise _refusal(self.manifest, int(rows[error.index]), error) from None
+        return BatchPlan(epoch, rows, repeats, *programs)
 
-    def batch(self, work: BatchPlan, images: torch.Tensor, done: int) -> Batch:
-        """The rendered batch of a work."""
-        n, known = len(work.rows), self.manifest.labels
-        labels = np.full(n, -1) if known is None else known[work.rows]
+    def batch(self, plan: BatchPlan, images: torch.Tensor, remaining: Program) -> Batch:
+        """The batch of a plan whose images are rendered but for what is `remaining`."""
+        n, known = len(plan.rows), self.manifest.labels
+        labels = np.full(n, -1) if known is None else known[plan.rows]
         valid = np.ones(n, bool)
-        views = work.program.views
-        return Batch(images, labels, work.rows, work.repeats, valid, work.epoch, work.program, done, views)
+        views = plan.program.views
+        return Batch(images, labels, plan.rows, plan.repeats, valid, plan.epoch, remaining, views)
+
+
+def cached(
+    planners: Sequence[BatchPlanner], folder: Path, say: Callable[[str], None] = lambda line: None
+) -> list[BatchPlanner]:
+    """The planners with their images from stores in `folder`; `say` gets the estimate of their size.
+
+    Raises SettingError where the disk has no room for all of it, or the folder cannot be written to.
+    """
+    plans = [planner.cache_plan(folder) for planner in planners]
+    say(estimate(plans))
+    check_space(plans)
+    return [planner.cached(plan) for planner, plan in zip(planners, plans, strict=True)]
 
 
 def _check_sizes(manifest: Manifest, steps: tuple[Step, ...]) -> None:
@@ -114,7 +180,7 @@ def _check_sizes(manifest: Manifest, steps: tuple[Step, ...]) -> None:
     try:
         check_sizes(steps, manifest.sizes)
     except TooSmall as error:
-        raise _refusal(manifest, error.image, error) from None
+        raise _refusal(manifest, error.index, error) from None
 
 
 def _refusal(manifest: Manifest, row: int, error: TooSmall) -> DataError:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -13,85 +14,90 @@ from fastffdi.errors import SettingError, did_you_mean
 from fastffdi.files import atomic
 from fastffdi.recipe.steps.base import shown
 
+#: More decoding threads than this have stopped paying off before one accelerator is fed.
+MOST_THREADS = 16
+
+
+def usable_cores() -> int:
+    """Cores this process may run on."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def default_threads() -> int:
+    """The number of decoding threads where none is asked for: the usable cores up to MOST_THREADS."""
+    return min(usable_cores(), MOST_THREADS)
+
 
 @dataclass(frozen=True)
 class LoaderSettings:
-    """What `choose.build` is told besides the feed.
+    """What a loader is given besides what to load.
 
     threads          decoding threads; worker processes for torchvision
-    prefetch         batches made before they are asked for; torchvision keeps its own number
-    process          cpu: the threads live in a process of their own. None: where the model is on CUDA
-    hw_decoder_load  dali on a GPU: share of images for the hardware decoder, 0 to 1. None: DALI decides;
-                     with 0 the images do not depend on how they are batched
+    batch_size       images per batch; in training it also changes what is learnt
+    prefetch         batches rendered before they are asked for; torchvision has its own number
+    process          cpu: the threads run in a child process. None: where the model is on CUDA
+    hw_decoder_load  dali on a GPU: share of the images for the hardware decoder, 0 to 1. None: DALI decides;
+                     with 0 the pixels do not depend on how images are batched
     """
 
-    threads: int
+    threads: int = field(default_factory=default_threads)
+    batch_size: int = 64
     prefetch: int = 2
     process: bool | None = None
     hw_decoder_load: float | None = None
 
+    @classmethod
+    def merged(cls, file: Path | None = None, **options: Any) -> LoaderSettings:
+        """Options that are not None, before those of a file, before defaults.
 
-@dataclass(frozen=True)
-class Tuned:
-    """What a file of loader settings says; None where it says nothing.
+        file     YAML as `bench-loader --tune` writes it
+        options  fields of this class
+        Raises SettingError for a file that cannot be read, unknown keys and values out of range.
+        """
+        given = {name: value for name, value in options.items() if value is not None}
+        return cls(**{**({} if file is None else read_settings(file)), **given})
 
-    `batch_size` is images per batch, the others are as in LoaderSettings. An option on the command line
-    wins over the file, the file over defaults.
-    """
+    def described(self) -> str:
+        """The settings in words, `threads 2, batch size 64, …`, without those that are None."""
+        return ", ".join(f"{name.replace('_', ' ')} {value}" for name, value in self.to_data().items())
 
-    threads: int | None = None
-    prefetch: int | None = None
-    batch_size: int | None = None
-    hw_decoder_load: float | None = None
-
-    def settings(self, threads: int, process: bool | None = None) -> LoaderSettings:
-        """How a loader with `threads` works; with defaults for what the file does not say."""
-        prefetch = LoaderSettings.prefetch if self.prefetch is None else self.prefetch
-        return LoaderSettings(threads, prefetch, process, self.hw_decoder_load)
-
-    def to_data(self) -> dict[str, int | float]:
-        """What the file says, by key."""
-        return {key: value for key, value in asdict(self).items() if value is not None}
-
-    def write(self, path: Path, remarks: Iterable[str]) -> None:
-        """Write the file, whole or not at all, below remarks: lines of text that say where it comes from."""
-        head = [f"# {line}" for remark in remarks for line in remark.splitlines()]
-        with atomic(path) as part:
-            body = yaml.safe_dump(self.to_data(), sort_keys=False)
-            part.write_text("\n".join([*head, body]), encoding="utf-8")
+    def to_data(self) -> dict[str, Any]:
+        """The settings that are not None, by name."""
+        return {name: value for name, value in asdict(self).items() if value is not None}
 
 
-#: No file: every setting is its default.
-UNTUNED = Tuned()
+def write_settings(path: Path, data: Mapping[str, Any], remarks: Iterable[str]) -> None:
+    """Write settings to a file, whole or not at all, below `remarks`: comments that say where they come from."""
+    head = [f"# {line}" for remark in remarks for line in remark.splitlines()]
+    with atomic(path) as part:
+        body = yaml.safe_dump(dict(data), sort_keys=False)
+        part.write_text("\n".join([*head, body]), encoding="utf-8")
 
 
-def read_settings(path: Path) -> Tuned:
-    """The settings of a YAML file as `fastffdi tune` writes it; data only.
-
-    Raises SettingError for a file that cannot be read, keys that are unknown and values out of range.
-    """
+def read_settings(path: Path) -> dict[str, Any]:
+    """The settings that a YAML file gives, by name; data only. Raises SettingError as `merged`."""
     data = _parsed(path)
     if not isinstance(data, Mapping):
-        raise SettingError(f"{path}: {shown(data)} is no mapping; write lines such as threads: 4")
+        raise SettingError(f"{path}: {shown(data)} is not a mapping; write lines such as threads: 4")
     for key, value in data.items():
         if key not in _ALLOWED:
             raise SettingError(f"{path}: unknown key '{key}'{did_you_mean(str(key), _ALLOWED)}")
-        right, allowed = _ALLOWED[key]
-        if not right(value):
+        valid, allowed = _ALLOWED[key]
+        if not valid(value):
             raise SettingError(f"{path}: {key}: {shown(value)} is not {allowed}")
-    return Tuned(**data)
+    return dict(data)
 
 
 def _parsed(path: Path) -> Any:
     try:
         data = yaml.safe_load(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
-        raise SettingError(f"{path}: no such file; `fastffdi tune -o FILE` writes one") from None
+        raise SettingError(f"{path}: no such file; `fastffdi bench-loader --tune FILE` writes one") from None
     except (OSError, UnicodeDecodeError) as error:
         raise SettingError(f"{path}: cannot be read as text ({error})") from None
     except (yaml.YAMLError, ValueError, RecursionError) as error:  # the last two: odd dates, deep nesting
         raise SettingError(f"{path}: is not YAML: {' '.join(str(error).split())}") from None
-    return {} if data is None else data  # None: nothing but remarks
+    return {} if data is None else data  # None: nothing but comments
 
 
 def _whole(value: Any) -> bool:
@@ -102,8 +108,13 @@ def _share(value: Any) -> bool:
     return isinstance(value, (int, float)) and not isinstance(value, bool) and 0 <= value <= 1
 
 
-#: Per key: whether a value is right, and which ones are.
+def _is_flag(value: Any) -> bool:
+    return isinstance(value, bool)
+
+
+#: Per key: whether a value is valid, and which ones are.
 _ALLOWED: dict[str, tuple[Callable[[Any], bool], str]] = {
     **dict.fromkeys(("threads", "prefetch", "batch_size"), (_whole, "a whole number from 1 on")),
+    "process": (_is_flag, "true or false"),
     "hw_decoder_load": (_share, "a number from 0 to 1"),
 }

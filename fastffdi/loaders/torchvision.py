@@ -1,7 +1,7 @@
-"""The stock loader, the baseline: torch's DataLoader, Pillow and torchvision, as a tutorial writes it.
+"""The torchvision loader, the baseline: torch's DataLoader, Pillow and torchvision, as a tutorial writes it.
 
-Rows come from the order, so that all loaders show the same images; random numbers do not come from the
-plan. What a recipe says of mixing is not the loader's to do.
+Rows come from the sampler, so that all loaders give the same images; random numbers do not come from the
+CounterRNG. It does not mix images.
 """
 
 from __future__ import annotations
@@ -16,32 +16,35 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 from torch.utils.data import DataLoader, Dataset, default_collate
 
 from fastffdi.data.manifest import Manifest
-from fastffdi.data.sampler import Sampler
 from fastffdi.errors import RunError, UndecodableImage
 from fastffdi.loaders.batch import Batch
-from fastffdi.loaders.planner import BatchPlanner
+from fastffdi.loaders.planner import BatchPlanner, Rows
+from fastffdi.loaders.settings import LoaderSettings
 from fastffdi.loaders.torchvision_transforms import composed
+from fastffdi.recipe.program import EMPTY
 
 
 class TorchvisionLoader:
     """Decodes and renders whole batches in worker processes. One epoch at a time.
 
-    feed     the batches; random numbers of its programs are not used
-    threads  worker processes
-    device   where the model is; for CUDA the images are given in page-locked memory
+    planner   the batches; the random numbers of its programs are not used
+    settings  how many worker processes; the DataLoader has its own number of batches ahead
+    device    where the model is; for CUDA the images are given in page-locked memory
 
     Images are (N, H, W, 3) float32, normalised: a view of the (N, 3, H, W) tensor the DataLoader gives.
-    Raises RecipeError for a step that torchvision has no transform for.
+    Raises RecipeError for a step that torchvision has no transform for, SettingError for a planner whose
+    images are not files.
     """
 
-    def __init__(self, planner: BatchPlanner, threads: int, device: torch.device) -> None:
+    def __init__(self, planner: BatchPlanner, settings: LoaderSettings, device: torch.device) -> None:
+        planner.require_files("torchvision")
         self.planner = planner
         self._batches = _Batches(planner.sampler, planner.batch_size)
         with _without_advice():
             self._loader = DataLoader(
                 _Images(planner.manifest, composed(planner.steps)),
                 batch_sampler=self._batches,
-                num_workers=threads,
+                num_workers=settings.threads,
                 collate_fn=_collated,
                 pin_memory=device.type == "cuda",
                 persistent_workers=True,
@@ -51,13 +54,13 @@ class TorchvisionLoader:
         return len(self.planner)
 
     def epoch(self, epoch: int, start: int = 0) -> Iterator[Batch]:
-        """See Loader.epoch. Beginning an epoch ends the one before."""
-        self._batches.begin(epoch, start)
+        """See Loader.epoch. Starting an epoch ends the one before."""
+        self._batches.start(epoch, start)
         with _without_advice():
             rendered = iter(self._loader)
-        for work in self.planner.epoch(epoch, start):
+        for plan in self.planner.epoch(epoch, start):
             images = _next(rendered)
-            yield self.planner.batch(work, images.permute(0, 2, 3, 1), len(work.program))
+            yield self.planner.batch(plan, images.permute(0, 2, 3, 1), EMPTY)
 
     def close(self) -> None:
         """See Loader.close."""
@@ -85,11 +88,11 @@ class _Images(Dataset[Any]):
 class _Batches:
     """The batch sampler: the rows of one epoch's batches, from batch number `start` on."""
 
-    def __init__(self, sampler: Sampler, batch_size: int) -> None:
+    def __init__(self, sampler: Rows, batch_size: int) -> None:
         self.sampler, self.batch_size = sampler, batch_size
-        self.begin(0, 0)
+        self.start(0, 0)
 
-    def begin(self, epoch: int, start: int) -> None:
+    def start(self, epoch: int, start: int) -> None:
         self._epoch, self._start = epoch, start
 
     def __iter__(self) -> Iterator[list[int]]:

@@ -13,6 +13,8 @@ from torch import nn
 
 from fastffdi.errors import SettingError, did_you_mean
 from fastffdi.model.weights import load_weights
+from fastffdi.recipe import recipe as recipes
+from fastffdi.recipe.recipe import Recipe
 
 # A hub that has not answered by then counts as out of reach; its client would try for most of a minute.
 HUB_TIMEOUT_SECONDS = 5.0
@@ -32,6 +34,10 @@ class Preprocessing:
     std: tuple[float, float, float]
 
 
+#: Where there is no backbone.
+NO_BACKBONE = Preprocessing((256, 256), (0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
+
+
 def preprocessing(name: str) -> Preprocessing:
     """timm's own size, mean and std for the backbone, read without building it.
 
@@ -42,6 +48,17 @@ def preprocessing(name: str) -> Preprocessing:
     config = resolve_data_config(pretrained_cfg=_published(name))
     _, height, width = config["input_size"]
     return Preprocessing((height, width), _rgb(config["mean"]), _rgb(config["std"]))
+
+
+def load_recipe(name_or_path: str, backbone: str | None = None) -> Recipe:
+    """The recipe `--pipeline` names, with every `backbone` in it replaced by the backbone's own values.
+
+    Without a backbone, images are 256 × 256 with ImageNet's mean and std.
+    Raises RecipeError as recipe.load, SettingError for a name timm does not know.
+    """
+    recipe = recipes.load(name_or_path)
+    own = NO_BACKBONE if backbone is None else preprocessing(backbone)
+    return recipe.resolve(own.size, own.mean, own.std)
 
 
 def _rgb(values: Sequence[float]) -> tuple[float, float, float]:

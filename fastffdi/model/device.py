@@ -2,14 +2,9 @@
 
 from __future__ import annotations
 
-import os
-
 import torch
 
 from fastffdi.errors import SettingError
-
-#: More decoding threads than this have stopped paying off before one accelerator is fed.
-MOST_THREADS = 16
 
 
 def choose_device(name: str) -> torch.device:
@@ -31,13 +26,3 @@ def choose_device(name: str) -> torch.device:
             " here; take --device cpu, or run `fastffdi doctor` to see why"
         )
     return torch.device("cuda", int(index or 0))
-
-
-def usable_cores() -> int:
-    """Cores this process may run on."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
-def choose_threads(threads: int | None) -> int:
-    """The number of decoding threads: as asked for, else the usable cores up to MOST_THREADS."""
-    return min(usable_cores(), MOST_THREADS) if threads is None else threads

@@ -7,8 +7,9 @@ from collections.abc import Sequence
 import numpy as np
 
 from fastffdi.errors import RecipeError
-from fastffdi.recipe.kernels import Normalize, Program, Python
+from fastffdi.recipe.kernels import Normalize, Python
 from fastffdi.recipe.lowering import same_size, sizes_along, sizing_point, template
+from fastffdi.recipe.program import Program
 from fastffdi.recipe.steps.base import Step, TooSmall
 
 

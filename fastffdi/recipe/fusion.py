@@ -1,9 +1,9 @@
-"""Fusion: two kernels in a row as one, where no rounding lies between them.
+"""Fusion: two consecutive kernels as one, where no rounding lies between them.
 
-Window and Flip are maps of indices: they fuse with each other and into the region of a Resize without
-changing a pixel, but that to resize a mirrored image may round otherwise than to mirror a resized one.
-Tables fuse exactly. Consecutive warps are defined as one interpolation. A Matrix fuses with nothing, not even
-with Normalize: every kernel before Normalize rounds and clamps to uint8, which one product would not do.
+Window and Flip are index maps: they fuse with each other and into the region of a Resize without changing a
+pixel, except that resizing a mirrored image may round differently from mirroring a resized one. Tables fuse
+exactly. Consecutive warps are defined as one interpolation. A Matrix fuses with nothing, not even with
+Normalize: every kernel before Normalize rounds and clamps to uint8, which one product would not do.
 """
 
 from __future__ import annotations
@@ -17,33 +17,45 @@ import numpy as np
 from fastffdi.recipe.kernels import Flip, Kernel, Resize, Table, Warp, Window
 
 
-def fuse(kernels: Sequence[Kernel], size: np.ndarray, apart: int = 0) -> tuple[Kernel, ...]:
-    """The kernels for images of height, width `size` (N, 2), each fused with the next where they can be.
+def fuse(kernels: Sequence[Kernel], size: np.ndarray | None) -> tuple[Kernel, ...]:
+    """The kernels, each fused with the next where they can be.
 
-    The first `apart` of them stay by themselves: what would be fused across that place is left in two, and
-    everything else as it is without, so that no pixel depends on it.
+    size  (N, 2) height, width of the images; None where they are not known
+    """
+    return fuse_around(kernels, size, 0)[1]
+
+
+def fuse_around(
+    kernels: Sequence[Kernel], size: np.ndarray | None, barrier: int
+) -> tuple[tuple[Kernel, ...], tuple[Kernel, ...]]:
+    """As `fuse`, in two parts: of the first `barrier` kernels, and of the others.
+
+    A fused kernel that would reach across the barrier is left in two, and every other one is as without it,
+    so that no pixel depends on where the barrier is.
     """
     whole: list[Kernel] = []
-    begins: list[int] = []  # the first kernel in each
-    sizes = [size]  # in front of each kernel
-    for place, kernel in enumerate(kernels):
-        both = fuse_pair(whole[-1], kernel, sizes[begins[-1]]) if whole else None
+    firsts: list[int] = []  # of each fused kernel, the index of its first part
+    sizes = [size]  # before each kernel
+    for index, kernel in enumerate(kernels):
+        both = fuse_pair(whole[-1], kernel, sizes[firsts[-1]]) if whole else None
         if both is None:
             whole.append(kernel)
-            begins.append(place)
+            firsts.append(index)
         else:
             whole[-1] = both
         sizes.append(kernel.out_size(sizes[-1]))
-    if 0 < apart < len(kernels) and apart not in begins:
-        one = bisect.bisect(begins, apart) - 1
-        begin, end = [*begins, len(kernels)][one : one + 2]
-        parts = fuse(kernels[begin:apart], sizes[begin]), fuse(kernels[apart:end], sizes[apart])
-        whole[one : one + 1] = [*parts[0], *parts[1]]
-    return tuple(whole)
+    if barrier in (*firsts, 0, len(kernels)):
+        place = bisect.bisect_left(firsts, barrier)
+        return tuple(whole[:place]), tuple(whole[place:])
+    place = bisect.bisect(firsts, barrier) - 1
+    first, last = [*firsts, len(kernels)][place : place + 2]
+    before = fuse(kernels[first:barrier], sizes[first])
+    after = fuse(kernels[barrier:last], sizes[barrier])
+    return (*whole[:place], *before), (*after, *whole[place + 1 :])
 
 
-def fuse_pair(first: Kernel, then: Kernel, size: np.ndarray) -> Kernel | None:
-    """One kernel that does both to images of height, width `size` (N, 2), or None.
+def fuse_pair(first: Kernel, then: Kernel, size: np.ndarray | None) -> Kernel | None:
+    """One kernel that does both to images of height, width `size` (N, 2), or None where there is none.
 
     Which kernels fuse does not depend on the parameters of single images.
     """
@@ -90,14 +102,16 @@ def _flipped(window: Window, flip: Flip) -> Window:
     )
 
 
-def _mirrored(window: Window, flip: Flip, size: np.ndarray) -> np.ndarray:
+def _mirrored(window: Window, flip: Flip, size: np.ndarray | None) -> np.ndarray:
     """Where the window begins (N, 2) in images of `size` that are not flipped yet."""
+    assert size is not None, "steps that lower to a Window need the sizes"
     turned = np.stack([flip.vertical, flip.horizontal], axis=1)
     return np.where(turned, size - window.start - window.size, window.start).astype(np.int32)
 
 
-def _region(window: Window, size: np.ndarray) -> np.ndarray:
+def _region(window: Window, size: np.ndarray | None) -> np.ndarray:
     """The window as a region (N, 4) float64, fractions of the image, with its ends swapped for flips."""
+    assert size is not None, "steps that lower to a Window need the sizes"
     ends = np.concatenate([window.start, window.start + window.size], axis=1) / np.tile(size, (1, 2))
     return _turned(ends, _flip_of(window))
 

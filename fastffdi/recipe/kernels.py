@@ -2,18 +2,20 @@
 
 A kernel is a frozen dataclass. Its array fields have one row per image (N first); its other fields are the
 same for every image and are known from the recipe alone, so that a graph can be built before any data.
-All kernels take and give uint8 (H, W, 3) images, except Normalize, which is always last.
+All kernels take and give uint8 (H, W, 3) images, except Normalize, which ends a program.
 """
 
 from __future__ import annotations
 
 import dataclasses
-import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
+
+if TYPE_CHECKING:
+    from fastffdi.recipe.program import Program
 
 K = TypeVar("K", bound="Kernel")
 
@@ -24,27 +26,36 @@ class Kernel:
 
     def take(self: K, rows: np.ndarray | slice) -> K:
         """The same kernel for some of the images."""
-        return dataclasses.replace(self, **{name: value[rows] for name, value in self.arrays().items()})
+        return replace(self, **{name: value[rows] for name, value in self.arrays().items()})
 
-    def only(self: K, members: np.ndarray, size: np.ndarray) -> K:
-        """The same kernel, doing nothing to the images, of size (N, 2), that are not `members` (N,)."""
+    def only(self: K, members: np.ndarray, size: np.ndarray | None) -> K:
+        """The same kernel with identity parameters for the images that are not `members` (N,) bool.
+
+        size  (N, 2) height, width of the images; only Window and Resize need it
+        """
         neutral = self.neutral(size)
         chosen = {
             name: np.where(members.reshape(-1, *[1] * (value.ndim - 1)), value, neutral[name])
             for name, value in self.arrays().items()
         }
-        return dataclasses.replace(self, **chosen)
+        return replace(self, **chosen)
 
-    def neutral(self, size: np.ndarray) -> dict[str, np.ndarray]:
-        """Parameters that leave images of size (N, 2) as they are, by field name; each (N, …) or (1, …)."""
-        raise NotImplementedError
+    def neutral(self, size: np.ndarray | None) -> dict[str, np.ndarray]:
+        """Identity parameters for images of height, width `size` (N, 2), by field name; (N, …) or (1, …)."""
+        return {}
+
+    def is_identity(self, i: int) -> bool:
+        """Whether the kernel is known to leave image i as it is, from its parameters alone."""
+        return self._identity[i]
+
+    def changed(self) -> np.ndarray | None:
+        """(M,) int64 indices of the images that it may change; None for all, however many there are."""
+        return np.flatnonzero(np.logical_not(self._identity)) if any(self._identity) else None
 
     @cached_property
-    def is_identity(self) -> list[bool]:
-        """For each image, whether the kernel certainly leaves it as it is."""
-        n = len(next(iter(self.arrays().values())))
-        neutral = self.neutral(np.full((n, 2), -1, np.int32))
-        same = [(value == neutral[name]).reshape(n, -1).all(axis=1) for name, value in self.arrays().items()]
+    def _identity(self) -> list[bool]:
+        neutral, arrays = self.neutral(None), self.arrays().items()
+        same = [(value == neutral[name]).reshape(len(value), -1).all(axis=1) for name, value in arrays]
         return list(np.logical_and.reduce(same).tolist())
 
     def arrays(self) -> dict[str, np.ndarray]:
@@ -52,8 +63,8 @@ class Kernel:
         fields = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
         return {name: value for name, value in fields.items() if isinstance(value, np.ndarray)}
 
-    def out_size(self, size: np.ndarray) -> np.ndarray:
-        """Height and width (N, 2) after this kernel, from those before it."""
+    def out_size(self, size: np.ndarray | None) -> np.ndarray | None:
+        """Height, width (N, 2) after this kernel, from those before it; None where not known."""
         return size
 
 
@@ -74,12 +85,17 @@ class Window(Kernel):
     horizontal: np.ndarray | None = None
     vertical: np.ndarray | None = None
 
-    def out_size(self, size: np.ndarray) -> np.ndarray:
+    def out_size(self, size: np.ndarray | None) -> np.ndarray:
         return self.size
 
-    def neutral(self, size: np.ndarray) -> dict[str, np.ndarray]:
+    def neutral(self, size: np.ndarray | None) -> dict[str, np.ndarray]:
+        assert size is not None, "a step that may leave out a Window needs the sizes"
         still = np.zeros(1, bool)
         return {"start": np.zeros((1, 2), np.int32), "size": size, "horizontal": still, "vertical": still}
+
+    @cached_property
+    def _identity(self) -> list[bool]:
+        return [False] * len(self.size)  # it depends on the image's size, which is not a parameter
 
 
 @dataclass(frozen=True)
@@ -93,11 +109,16 @@ class Resize(Kernel):
     roi: np.ndarray
     size: np.ndarray
 
-    def out_size(self, size: np.ndarray) -> np.ndarray:
+    def out_size(self, size: np.ndarray | None) -> np.ndarray:
         return self.size
 
-    def neutral(self, size: np.ndarray) -> dict[str, np.ndarray]:
+    def neutral(self, size: np.ndarray | None) -> dict[str, np.ndarray]:
+        assert size is not None, "a step that may leave out a Resize needs the sizes"
         return {"roi": np.array([[0, 0, 1, 1]], np.float32), "size": size}
+
+    @cached_property
+    def _identity(self) -> list[bool]:
+        return [False] * len(self.size)  # it depends on the image's size, which is not a parameter
 
 
 @dataclass(frozen=True)
@@ -107,7 +128,7 @@ class Flip(Kernel):
     horizontal: np.ndarray
     vertical: np.ndarray
 
-    def neutral(self, size: np.ndarray) -> dict[str, np.ndarray]:
+    def neutral(self, size: np.ndarray | None) -> dict[str, np.ndarray]:
         return {"horizontal": np.zeros(1, bool), "vertical": np.zeros(1, bool)}
 
 
@@ -124,27 +145,27 @@ class Warp(Kernel):
     fill: int = 0
     projective: bool = False
 
-    def neutral(self, size: np.ndarray) -> dict[str, np.ndarray]:
+    def neutral(self, size: np.ndarray | None) -> dict[str, np.ndarray]:
         return {"matrix": np.eye(3)[None]}
 
 
 @dataclass(frozen=True)
 class Matrix(Kernel):
-    """Mix the channels: `matrix` (N, 3, 4) float32 maps levels (r, g, b, 1) to r, g, b; rounded, clamped."""
+    """Mix the channels: `matrix` (N, 3, 4) float32 maps (r, g, b, 1) to r, g, b; rounded, clamped."""
 
     matrix: np.ndarray
 
-    def neutral(self, size: np.ndarray) -> dict[str, np.ndarray]:
+    def neutral(self, size: np.ndarray | None) -> dict[str, np.ndarray]:
         return {"matrix": np.eye(3, 4, dtype=np.float32)[None]}
 
 
 @dataclass(frozen=True)
 class Table(Kernel):
-    """Replace every level by `table` (N, 256) uint8, the same in all channels."""
+    """Replace every pixel value by `table` (N, 256) uint8, the same in all channels."""
 
     table: np.ndarray
 
-    def neutral(self, size: np.ndarray) -> dict[str, np.ndarray]:
+    def neutral(self, size: np.ndarray | None) -> dict[str, np.ndarray]:
         return {"table": np.arange(256, dtype=np.uint8)[None]}
 
 
@@ -154,16 +175,16 @@ NOTHING, EQUALIZE, AUTOCONTRAST, CONTRAST = range(4)
 
 @dataclass(frozen=True)
 class Stretch(Kernel):
-    """Map levels by what the image itself holds.
+    """Map pixel values by statistics of the image itself.
 
-    `how` (N,) int32: EQUALIZE and AUTOCONTRAST by each channel's levels, CONTRAST about the mean grey by the
-    factor `amount` (N,) float32, which the others do not use.
+    `how` (N,) int32: EQUALIZE and AUTOCONTRAST by each channel's histogram, CONTRAST about the mean grey by
+    the factor `amount` (N,) float32, which the others do not use.
     """
 
     how: np.ndarray
     amount: np.ndarray
 
-    def neutral(self, size: np.ndarray) -> dict[str, np.ndarray]:
+    def neutral(self, size: np.ndarray | None) -> dict[str, np.ndarray]:
         return {"how": np.full(1, NOTHING, np.int32), "amount": np.ones(1, np.float32)}
 
 
@@ -174,7 +195,7 @@ class Blur(Kernel):
     rows: np.ndarray
     columns: np.ndarray
 
-    def neutral(self, size: np.ndarray) -> dict[str, np.ndarray]:
+    def neutral(self, size: np.ndarray | None) -> dict[str, np.ndarray]:
         return {"rows": _impulse(self.rows), "columns": _impulse(self.columns)}
 
 
@@ -184,7 +205,7 @@ class Sharpen(Kernel):
 
     amount: np.ndarray
 
-    def neutral(self, size: np.ndarray) -> dict[str, np.ndarray]:
+    def neutral(self, size: np.ndarray | None) -> dict[str, np.ndarray]:
         return {"amount": np.ones(1, np.float32)}
 
 
@@ -194,13 +215,13 @@ class Jpeg(Kernel):
 
     quality: np.ndarray
 
-    def neutral(self, size: np.ndarray) -> dict[str, np.ndarray]:
+    def neutral(self, size: np.ndarray | None) -> dict[str, np.ndarray]:
         return {"quality": np.zeros(1, np.int32)}
 
 
 @dataclass(frozen=True)
 class Noise(Kernel):
-    """Add `offset` (N,) int32 levels and noise of deviation `sigma` (N,) float32 levels about it.
+    """Add `offset` (N,) int32 and noise of standard deviation `sigma` (N,) float32, both in pixel values.
 
     The noise is hashed from `key` (N,) int64 and the pixel.
     """
@@ -209,26 +230,26 @@ class Noise(Kernel):
     key: np.ndarray
     offset: np.ndarray
 
-    def neutral(self, size: np.ndarray) -> dict[str, np.ndarray]:
+    def neutral(self, size: np.ndarray | None) -> dict[str, np.ndarray]:
         return {"sigma": np.zeros(1, np.float32), "key": self.key, "offset": np.zeros(1, np.int32)}
 
 
 @dataclass(frozen=True)
 class Erase(Kernel):
-    """Fill `box` (N, 4) int32 top, left, bottom, right with the levels `fill`; an empty box leaves all."""
+    """Fill `box` (N, 4) int32 top, left, bottom, right with `fill`; an empty box changes nothing."""
 
     box: np.ndarray
     fill: tuple[int, int, int] = (0, 0, 0)
 
-    def neutral(self, size: np.ndarray) -> dict[str, np.ndarray]:
+    def neutral(self, size: np.ndarray | None) -> dict[str, np.ndarray]:
         return {"box": np.zeros((1, 4), np.int32)}
 
 
 @dataclass(frozen=True)
 class Blend(Kernel):
-    """Mix the image with what the `branches` make of it, by `weights` (N, 1 + branches) float32.
+    """Mix the image with the results of the `branches`, by `weights` (N, 1 + branches) float32.
 
-    The first weight is the image's own. Branches keep the size; the mean is cut off to whole levels.
+    The first weight is the image's own. Branches keep the size; the mean is truncated to an integer.
     """
 
     branches: tuple[Program, ...]
@@ -237,7 +258,7 @@ class Blend(Kernel):
     def take(self, rows: np.ndarray | slice) -> Blend:
         return Blend(tuple(branch.take(rows) for branch in self.branches), self.weights[rows])
 
-    def neutral(self, size: np.ndarray) -> dict[str, np.ndarray]:
+    def neutral(self, size: np.ndarray | None) -> dict[str, np.ndarray]:
         own = np.zeros((1, self.weights.shape[1]), np.float32)
         own[:, 0] = 1
         return {"weights": own}
@@ -245,15 +266,21 @@ class Blend(Kernel):
 
 @dataclass(frozen=True)
 class Views(Kernel):
-    """Repeat every image `count` times in a row: from here on there are N · count images.
+    """Repeat every image `count` times in a row: after it there are N · count images.
 
     All images have one size before it. Only the DeviceStage renders it.
     """
 
     count: int
 
-    def out_size(self, size: np.ndarray) -> np.ndarray:
-        return np.repeat(size, self.count, axis=0)
+    def is_identity(self, i: int) -> bool:
+        return self.count == 1
+
+    def changed(self) -> np.ndarray | None:
+        return np.zeros(0, np.int64) if self.count == 1 else None
+
+    def out_size(self, size: np.ndarray | None) -> np.ndarray | None:
+        return None if size is None else np.repeat(size, self.count, axis=0)
 
 
 @dataclass(frozen=True)
@@ -266,36 +293,25 @@ class Python(Kernel):
     function: str
     chosen: np.ndarray
 
-    def neutral(self, size: np.ndarray) -> dict[str, np.ndarray]:
+    def neutral(self, size: np.ndarray | None) -> dict[str, np.ndarray]:
         return {"chosen": np.zeros(1, bool)}
 
 
 @dataclass(frozen=True)
 class Normalize(Kernel):
-    """(pixel / 255 − mean) / std per channel, in the model's precision; always the last kernel."""
+    """(pixel value / 255 − mean) / std per channel, in the model's precision: a program's end.
+
+    Only the DeviceStage renders it. It is never the identity, since it leaves uint8.
+    """
 
     mean: tuple[float, float, float]
     std: tuple[float, float, float]
 
+    def is_identity(self, i: int) -> bool:
+        return False
 
-@dataclass(frozen=True)
-class Program:
-    """Kernels in order, with the parameters of N images."""
-
-    kernels: tuple[Kernel, ...]
-
-    def __len__(self) -> int:
-        return len(self.kernels)
-
-    @property
-    def views(self) -> int:
-        """Images made of each row."""
-        return math.prod(kernel.count for kernel in self.kernels if isinstance(kernel, Views))
-
-    def take(self, rows: np.ndarray | slice) -> Program:
-        """The same program for some of the images; not for several views of them."""
-        assert self.views == 1
-        return Program(tuple(kernel.take(rows) for kernel in self.kernels))
+    def changed(self) -> np.ndarray | None:
+        return None
 
 
 def _impulse(weights: np.ndarray) -> np.ndarray:

@@ -6,20 +6,20 @@ from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
 
-from fastffdi.recipe.fusion import fuse
-from fastffdi.recipe.kernels import Kernel, Program
+from fastffdi.recipe.fusion import fuse_around
+from fastffdi.recipe.kernels import Kernel
+from fastffdi.recipe.program import Program
 from fastffdi.recipe.rng import VIEW_STREAMS, CounterRNG
 from fastffdi.recipe.steps.base import Step, TooSmall
 from fastffdi.recipe.steps.combine import Combined
 
-#: Pretend images that no step brings to one size by accident, large enough for any crop; so many that what
-#: several steps leave to chance comes together in every way.
+#: Synthetic sizes for shape inference: no step brings them to one size by accident, and every crop fits.
+#: So many that the random outcomes of several steps meet in every combination.
 _COUNT = 256
-_PROBE_SIZES = np.stack([30_011 + 103 * np.arange(_COUNT), 61_001 - 107 * np.arange(_COUNT)], 1).astype(
-    np.int32
-)
+_PROBE_SIZES = np.stack([30_011 + 103 * np.arange(_COUNT), 61_001 - 107 * np.arange(_COUNT)], axis=1)
+_PROBE_SIZES = _PROBE_SIZES.astype(np.int32)
 
-#: With how many numbers each size is tried where the sizes on the way depend on them.
+#: With how many random numbers each size is tried where the sizes along the way depend on them.
 _TRIES = 16
 
 
@@ -30,17 +30,26 @@ def lower(
     rows: np.ndarray,
     repeats: np.ndarray,
     sizes: np.ndarray | None,
-    apart: int = 0,
 ) -> Program:
     """The program for the images (rows, repeats), both (N,), of an epoch.
 
-    `sizes` (N, 2) height, width may be None where `needs_sizes(steps)` is False. Kernels of the first `apart`
-    steps are not fused with those of the others; that changes no pixel.
+    `sizes` (N, 2) height, width may be None where `needs_sizes(steps)` is False.
     Raises TooSmall, naming the step, where an image's size does not allow it.
     """
-    numbers = _numbers(steps, rng, epoch, rows, repeats)
-    unknown = np.full((len(rows), 2), -1, np.int32)
-    return _lowered(steps, numbers, unknown if sizes is None else sizes, apart)
+    return lower_around(steps, 0, rng, epoch, rows, repeats, sizes)[1]
+
+
+def lower_around(
+    steps: Sequence[Step],
+    barrier: int,
+    rng: CounterRNG,
+    epoch: int,
+    rows: np.ndarray,
+    repeats: np.ndarray,
+    sizes: np.ndarray | None,
+) -> tuple[Program, Program]:
+    """As `lower`, in two programs: of the first `barrier` steps, and of the others. No pixel depends on it."""
+    return _lowered(steps, _numbers(steps, rng, epoch, rows, repeats), sizes, barrier)
 
 
 def check_sizes(steps: Sequence[Step], sizes: np.ndarray) -> None:
@@ -50,12 +59,17 @@ def check_sizes(steps: Sequence[Step], sizes: np.ndarray) -> None:
     try:
         _lowered(steps, _probe_draws(steps, tries * len(distinct)), np.tile(distinct, (tries, 1)))
     except TooSmall as error:
-        raise TooSmall(int(first[error.image % len(distinct)]), str(error)) from None
+        raise TooSmall(int(first[error.index % len(distinct)]), str(error)) from None
 
 
-def template(steps: Sequence[Step], apart: int = 0) -> Program:
-    """The program of pretend images: the kernels and fixed parameters that hold for all images."""
-    return _lowered(steps, _probe_draws(steps, _COUNT), _PROBE_SIZES, apart)
+def template(steps: Sequence[Step]) -> Program:
+    """The program of images of synthetic sizes: its kernels and fixed parameters hold for all images."""
+    return template_around(steps, 0)[1]
+
+
+def template_around(steps: Sequence[Step], barrier: int) -> tuple[Program, Program]:
+    """As `template`, in the two programs that `lower_around` makes."""
+    return _lowered(steps, _probe_draws(steps, _COUNT), _PROBE_SIZES, barrier)
 
 
 def needs_sizes(steps: Sequence[Step]) -> bool:
@@ -66,20 +80,19 @@ def needs_sizes(steps: Sequence[Step]) -> bool:
 
 
 def sizes_along(steps: Sequence[Step]) -> Iterator[np.ndarray]:
-    """The sizes (N, 2) of the pretend images before each step, and after the last."""
+    """The synthetic sizes (N, 2) before each step, and after the last."""
     size = _PROBE_SIZES
     yield size
     for step, u in zip(steps, _probe_draws(steps, _COUNT), strict=True):
-        for kernel in step.lower(u, size):
-            size = kernel.out_size(size)
+        size = _size_after(step.lower(u, size), size)
         yield size
 
 
 def sizing_point(program: Program) -> int | None:
-    """How many kernels of an outline it takes until all images have one size; None if they never do."""
+    """How many kernels of a template it takes until all images have one size; None if they never do."""
     size, point = _PROBE_SIZES, None
     for k, kernel in enumerate(program.kernels):
-        size = kernel.out_size(size)
+        size = _size_after([kernel], size)
         if not same_size(size):
             point = None
         elif point is None:
@@ -92,20 +105,26 @@ def same_size(size: np.ndarray) -> bool:
     return bool((size == size[0]).all())
 
 
-def image_size(program: Program) -> tuple[int, int]:
-    """Height and width of the images after an outline's kernels, which reach the sizing point."""
-    size = _PROBE_SIZES
-    for kernel in program.kernels:
-        size = kernel.out_size(size)
+def output_size(program: Program) -> tuple[int, int]:
+    """Height and width of the images after a template's kernels, which reach the sizing point."""
+    size = _size_after(program.kernels, _PROBE_SIZES)
     return int(size[0, 0]), int(size[0, 1])
 
 
+def _size_after(kernels: Iterable[Kernel], size: np.ndarray) -> np.ndarray:
+    for kernel in kernels:
+        after = kernel.out_size(size)
+        assert after is not None, "a known size stays known"
+        size = after
+    return size
+
+
 def _probe_draws(steps: Sequence[Step], count: int) -> list[np.ndarray]:
-    """For each step the numbers of `count` pretend images: of every outcome, extremes among them."""
+    """For each step the random numbers of `count` images: of every outcome, extremes among them."""
     numbers = []
     for k, step in enumerate(steps):
         images = np.arange(count)
-        u = CounterRNG(0).uniform(0, images, np.zeros_like(images), k, step.draws)
+        u = CounterRNG(0).uniform(0, images, np.zeros_like(images), k, step.draws.total)
         u[0], u[-1] = 0, 1 - 2**-53
         numbers.append(step.probe_draws(u))
         count *= step.views
@@ -116,7 +135,7 @@ def _numbers(
     steps: Sequence[Step], rng: CounterRNG, epoch: int, rows: np.ndarray, repeats: np.ndarray
 ) -> list[np.ndarray]:
     """The plan's numbers for each step: (N, draws), and (N · views, draws) after a step that makes views."""
-    draws = [step.draws for step in steps]
+    draws = [step.draws.total for step in steps]
     whole = next((k + 1 for k, step in enumerate(steps) if step.views > 1), len(steps))
     numbers = rng.steps(epoch, rows, repeats, draws[:whole])
     views = range(steps[whole - 1].views if whole < len(steps) else 0)
@@ -129,19 +148,19 @@ def _numbers(
 
 
 def _lowered(
-    steps: Sequence[Step], numbers: Iterable[np.ndarray], size: np.ndarray, apart: int = 0
-) -> Program:
+    steps: Sequence[Step], numbers: Iterable[np.ndarray], sizes: np.ndarray | None, barrier: int = 0
+) -> tuple[Program, Program]:
     kernels: list[Kernel] = []
-    begun = size
+    size = sizes
     for step, u in zip(steps, numbers, strict=True):
         try:
             lowered = step.lower(u, size)
         except TooSmall as error:
-            raise TooSmall(error.image, f"{step.name()}: {error}") from None
+            raise TooSmall(error.index, f"{step.name()}: {error}") from None
         except ValueError as error:
             raise ValueError(f"{step.name()}: {error}") from None
         for kernel in lowered:
             kernels.append(kernel)
             size = kernel.out_size(size)
-    alone = sum(len(step.kernels) for step in steps[:apart])
-    return Program(fuse(kernels, begun, alone))
+    before, after = fuse_around(kernels, sizes, sum(len(step.kernels) for step in steps[:barrier]))
+    return Program.of(before), Program.of(after)

@@ -61,6 +61,11 @@ class Recipe:
         return data
 
 
+def default_recipe(demo: bool) -> str:
+    """The recipe for `--pipeline` left out: standard, or demo for the demo images, which do not bear it."""
+    return "demo" if demo else "standard"
+
+
 def shipped() -> list[str]:
     """Names of the recipes that come with fastffdi."""
     return sorted(path.stem for path in shipped_folder().glob("*.yaml"))

@@ -14,7 +14,8 @@ import numpy as np
 from nvidia.dali import fn, types
 from nvidia.dali.data_node import DataNode
 
-from fastffdi.recipe.kernels import Flip, Kernel, Matrix, Program, Resize, Warp, Window
+from fastffdi.recipe.kernels import Flip, Kernel, Matrix, Resize, Warp, Window
+from fastffdi.recipe.program import Program
 
 Arrays = tuple[np.ndarray, ...]
 
@@ -24,27 +25,26 @@ _CORNER = np.array([0.5, 0.5, 0.0])
 
 
 def graph(
-    template: Program,
-    count: int,
-    device: str,
-    source: Callable[[], Arrays],
-    hw_decoder_load: float | None = None,
+    template: Program, device: str, source: Callable[[], Arrays], hw_decoder_load: float | None = None
 ) -> DataNode:
-    """The images of a batch, (N, h, w, 3) uint8 on `device`: read, decoded, `count` kernels rendered.
+    """The images of a batch, (N, h, w, 3) uint8 on `device`: read, decoded, and the template's kernels rendered.
 
-    outline          the program of any images; only what holds for all of them is read from it
+    template         the program of any images; only what holds for all of them is read from it
     device           "cpu", or "gpu" with mixed decoding
-    source           gives (path_matrix(paths), *arguments(program, outline, count)) of the next batch
+    source           gives (path_matrix(paths), *arguments(program, template)) of the next batch
     hw_decoder_load  the GPU's hardware decoder's share of a batch, 0 to 1; None leaves it to DALI
     """
-    files, *inputs = _inputs(source, (path_matrix(["/"]), *arguments(template, template, count)))
+    files, *inputs = _inputs(source, (path_matrix(["/"]), *arguments(template, template)))
     images = _decoded(fn.io.file.read(files, dont_use_mmap=True), device, hw_decoder_load)
-    return _rendered(images, template, count, inputs)
+    return _rendered(images, template, inputs)
 
 
-def arguments(program: Program, template: Program, count: int) -> Arrays:
-    """The parameters of a batch as the first `count` kernels' operators take them, each (N, …), in order."""
-    pairs = zip(program.kernels[:count], template.kernels, strict=False)
+def arguments(program: Program, template: Program) -> Arrays:
+    """The parameters of a batch as the operators of a program take them, each (N, …), in order.
+
+    `template` is that of `program`, or of a longer one.
+    """
+    pairs = zip(program.kernels, template.kernels, strict=False)
     return tuple(
         np.ascontiguousarray(array, np.float32 if array.dtype.kind == "f" else np.int32)
         for kernel, fixed in pairs
@@ -84,9 +84,9 @@ def _decoded(files: DataNode, device: str, hw_decoder_load: float | None) -> Dat
     )
 
 
-def _rendered(images: DataNode, template: Program, count: int, inputs: Iterable[DataNode]) -> DataNode:
+def _rendered(images: DataNode, template: Program, inputs: Iterable[DataNode]) -> DataNode:
     nodes = iter(inputs)
-    for fixed in template.kernels[:count]:
+    for fixed in template.kernels:
         arrays, operator = KERNELS[type(fixed)]
         images = operator(images, fixed, *(next(nodes) for _ in arrays(fixed, fixed)))
     return images

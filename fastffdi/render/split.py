@@ -1,33 +1,57 @@
-"""The cut: how much of a program a loader renders; the DeviceStage renders the rest."""
+"""Dividing a program between a loader and the DeviceStage."""
 
 from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable
+from dataclasses import dataclass
 
 from fastffdi.errors import RecipeError
-from fastffdi.recipe.kernels import Kernel, Normalize, Program
+from fastffdi.recipe.kernels import Kernel
 from fastffdi.recipe.lowering import sizing_point
+from fastffdi.recipe.program import EMPTY, Program
 
 
-def cut(template: Program, renders: Callable[[Kernel], bool], loader: str, beyond: bool = True) -> int:
-    """How many of the outline's kernels a loader renders that can render those for which `renders` is true.
+@dataclass(frozen=True)
+class Split:
+    """Where every program of a recipe is divided: the loader renders the first `count` kernels."""
 
-    It goes at least through the sizing point, after which all images have one size, and `beyond` it as far
-    as it can; never to Normalize, which is the DeviceStage's. Raises RecipeError where it cannot go so far.
+    count: int
+
+    def loader(self, program: Program) -> Program:
+        """The part that the loader renders."""
+        return program.first(self.count)
+
+    def remaining(self, program: Program) -> Program:
+        """The part that is left for the DeviceStage, normalising included."""
+        return program.after(self.count)
+
+
+def split(
+    template: Program,
+    renders: Callable[[Kernel], bool],
+    loader: str,
+    beyond: bool = True,
+    before: Program = EMPTY,
+) -> Split:
+    """How a loader that can render the kernels for which `renders` is true divides the template's programs.
+
+    It renders at least through the sizing point, after which all images have one size, and `beyond` it as far
+    as it can. `before` is what is applied to the images before the program (see BatchPlan).
+    Raises RecipeError where it cannot render so far.
     """
-    least = sizing_point(template)
-    assert least is not None, "a recipe without a sizing point is refused when it is read"
-    for kernel in template.kernels[:least]:
+    point = sizing_point(Program((*before.kernels, *template.kernels)))
+    assert point is not None, "a recipe without a sizing point is refused when it is read"
+    count = max(0, point - len(before))
+    for kernel in template.kernels[:count]:
         if not renders(kernel):
             raise RecipeError(
                 f"--loader {loader} cannot render {described(kernel)}, which this recipe needs before "
-                "all images have one size; resize or crop earlier, or take another loader"
+                "all images have one size; resize or crop earlier, or choose another loader"
             )
-    place = least
-    while beyond and not isinstance(template.kernels[place], Normalize) and renders(template.kernels[place]):
-        place += 1
-    return place
+    while beyond and count < len(template) and renders(template.kernels[count]):
+        count += 1
+    return Split(count)
 
 
 def described(kernel: Kernel) -> str:

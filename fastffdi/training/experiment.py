@@ -3,26 +3,20 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from pathlib import Path
 
 import torch
 from torch import nn
 
-from fastffdi.cache.plan import cached, loader_for
 from fastffdi.data.layout import Dataset
-from fastffdi.data.source import Files
 from fastffdi.errors import DataError, SettingError
 from fastffdi.loaders import factory
 from fastffdi.loaders.batch import Loader
-from fastffdi.loaders.planner import BatchPlanner
-from fastffdi.loaders.settings import UNTUNED, Tuned
+from fastffdi.loaders.planner import BatchPlanner, cached
 from fastffdi.model import backbone, checkpoint, precision
-from fastffdi.model.device import choose_device, choose_threads
-from fastffdi.recipe import recipe as recipes
-from fastffdi.recipe.kernels import Normalize
-from fastffdi.recipe.lowering import image_size, template
+from fastffdi.model.device import choose_device
+from fastffdi.recipe.lowering import output_size, template
 from fastffdi.recipe.recipe import Recipe
 from fastffdi.recipe.steps.combine import functions
 from fastffdi.render.device.python import imported
@@ -31,32 +25,9 @@ from fastffdi.training.log import TABLE, RunLog
 from fastffdi.training.loop import EpochResult, Progress, Trainer
 from fastffdi.training.mix import Mixer
 from fastffdi.training.optimiser import Optimiser
+from fastffdi.training.settings import Settings
 
 BEST, LAST = "best.safetensors", "last.safetensors"
-
-
-@dataclass(frozen=True)
-class Settings:
-    """The options of a training run; the meaning of each is in `fastffdi train --help`."""
-
-    backbone: str
-    pipeline: str
-    epochs: int
-    batch_size: int
-    learning_rate: float
-    output: Path
-    loader: str = "auto"
-    device: str = "auto"
-    amp: str = "auto"
-    pretrained: bool = True
-    weights: Path | None = None
-    overwrite: bool = False
-    balance: bool = False
-    seed: int = 0
-    threads: int | None = None
-    tuned: Tuned = UNTUNED
-    cache: Path | None = None
-    process: bool | None = None
 
 
 @dataclass
@@ -93,14 +64,13 @@ class Experiment:
 
     def _save(self, result: EpochResult, name: str) -> None:
         program = template(self.recipe.eval)
-        normalize = program.kernels[-1]
-        assert isinstance(normalize, Normalize), "recipes end with it"
+        assert program.normalize is not None, "recipes end with it"
         described = checkpoint.Checkpoint(
             backbone=self.settings.backbone,
             recipe=self.recipe.to_data(),
-            size=image_size(program),
-            mean=normalize.mean,
-            std=normalize.std,
+            size=output_size(program),
+            mean=program.normalize.mean,
+            std=program.normalize.std,
             epoch=result.epoch,
             seed=self.settings.seed,
             metrics=result.validation,
@@ -114,33 +84,36 @@ def prepare(settings: Settings, dataset: Dataset, say: Callable[[str], None]) ->
     `say` gets lines worth telling the user. Raises UsageError where the settings, the recipe and the data do
     not go together.
     """
-    recipe = recipes.load(settings.pipeline)
+    loading = settings.loading
+    recipe = backbone.load_recipe(settings.pipeline, settings.backbone)
     device = choose_device(settings.device)
     numbers = precision.choose(settings.amp, device)
-    loader = settings.loader if settings.cache is None else loader_for(settings.loader)
-    kind = factory.choose_loader(loader, device, settings.process)
+    kind = factory.choose_loader(settings.loader, device, loading.process, settings.cache is not None)
     _refuse_old_run(settings)
-    own = backbone.preprocessing(settings.backbone)
-    recipe = recipe.resolve(own.size, own.mean, own.std)
     torch.manual_seed(settings.seed)
     model = backbone.build(settings.backbone, settings.pretrained, settings.weights, say)
     for steps in (recipe.train, recipe.eval):
-        backbone.check_input(model, image_size(template(steps)))
+        backbone.check_input(model, output_size(template(steps)))
     for function in functions(recipe.train):
         imported(function)
         say(f"{settings.pipeline} runs code of yours, {function}: what it does does not follow from the seed")
     say(f"{settings.backbone} on {device}, loader {kind}, {numbers.reason}")
-    how = settings.tuned.settings(choose_threads(settings.threads), settings.process)
-    if settings.tuned != UNTUNED:
-        loading = f"threads {how.threads}, prefetch {how.prefetch}, batch size {settings.batch_size}"
-        say(f"loader settings: {loading}")
-    planners: Sequence[BatchPlanner] = _planners(settings, dataset, recipe, how.threads)
+    planners = _planners(settings, dataset, recipe)
     if settings.cache is not None:
-        planners = cached(planners, settings.cache, how.threads, say)
-    train, val = (factory.build_loader(kind, planner, how, device) for planner in planners)
+        planners = cached(planners, settings.cache, say)
+    train, val = (factory.build_loader(kind, planner, loading, device) for planner in planners)
     trainer = _trainer(settings, recipe, model, numbers, device, len(train))
     images = sum(len(planner.sampler) for planner in planners)
     return Experiment(settings, dataset, recipe, trainer, train, val, images)
+
+
+def _planners(settings: Settings, dataset: Dataset, recipe: Recipe) -> list[BatchPlanner]:
+    """The batches for training and for validation."""
+    seed, loading = settings.seed, settings.loading
+    return [
+        BatchPlanner.of_split(recipe, "train", dataset.train, loading, seed=seed, balance=settings.balance),
+        BatchPlanner.of_split(recipe, "eval", dataset.val, loading, seed=seed),
+    ]
 
 
 def _trainer(
@@ -155,18 +128,6 @@ def _trainer(
     optimiser = Optimiser(model, settings.learning_rate, settings.epochs * batches, numbers.scaler())
     mixer = Mixer.of_run(recipe.mix, settings.seed, settings.epochs)
     return Trainer(model, DeviceStage(device, numbers.dtype), numbers, optimiser, mixer)
-
-
-def _planners(
-    settings: Settings, dataset: Dataset, recipe: Recipe, threads: int
-) -> tuple[BatchPlanner, BatchPlanner]:
-    size, seed = settings.batch_size, settings.seed
-    source = Files(recipe.decode.scaled)
-    train = BatchPlanner.over(
-        dataset.train, recipe.train, size, threads, seed, True, settings.balance, source
-    )
-    val = BatchPlanner.over(dataset.val, recipe.eval, size, threads, seed, source=source)
-    return train, val
 
 
 def _refuse_old_run(settings: Settings) -> None:

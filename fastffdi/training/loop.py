@@ -20,7 +20,7 @@ from fastffdi.training.measures import RunningMeans, WaitClock
 from fastffdi.training.mix import Mixer
 from fastffdi.training.optimiser import Optimiser
 
-#: Batches between two looks at the device's sums.
+#: Batches between two readings of the running means.
 PEEK_EVERY = 10
 
 #: Called after each batch with its number of images, and now and then with the means so far.
@@ -82,20 +82,20 @@ class Trainer:
         Raises RunError where the mean loss is no finite number.
         """
         self.model.train()
-        tally, clock = RunningMeans(("loss", "accuracy"), self.stage.device), WaitClock(self.stage.device)
+        means, clock = RunningMeans(("loss", "accuracy"), self.stage.device), WaitClock(self.stage.device)
         seen, batches = 0, loader.epoch(epoch)
         for step in range(len(loader)):
             with clock.waiting():
                 batch = next(batches)
-            images = self.stage(batch.images, batch.program, batch.done)
-            tally.add(*self._step(images, batch))
+            images = self.stage(batch)
+            means.add(*self._step(images, batch))
             seen += len(batch)
-            progress(len(batch), tally.peek() if step % PEEK_EVERY == 0 else None)
+            progress(len(batch), means.peek() if step % PEEK_EVERY == 0 else None)
         seconds, wait_share = clock.stop()
-        means = tally.means()
-        if not np.isfinite(means["loss"]):
-            raise RunError(f"epoch {epoch + 1}: the loss is {means['loss']}; lower --lr or set --amp off")
-        return means, seen / seconds, wait_share
+        figures = means.means()
+        if not np.isfinite(figures["loss"]):
+            raise RunError(f"epoch {epoch + 1}: the loss is {figures['loss']}; lower --lr or set --amp off")
+        return figures, seen / seconds, wait_share
 
     def _step(self, images: torch.Tensor, batch: Batch) -> tuple[torch.Tensor, ...]:
         """One update: summed loss, summed accuracy, and how many images they are over."""

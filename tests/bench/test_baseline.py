@@ -6,7 +6,7 @@ from torch import nn
 from fastffdi.bench.baseline import LEARNING_RATE, TutorialLoop, build
 from fastffdi.bench.phases import PHASES, PhaseTimer
 from fastffdi.loaders.batch import Batch
-from fastffdi.recipe.kernels import Program
+from fastffdi.recipe.program import Program
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 

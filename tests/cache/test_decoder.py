@@ -11,19 +11,19 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from fastffdi.cache.plan import cached, prefix
 from hypothesis import assume, given
 from hypothesis import strategies as st
 from PIL import Image
 from test_random_recipes import END, alone, few, fits, recipes, repeatable, size, step
 
+from fastffdi.cache import decoder as module
 from fastffdi.cache.decoder import Cached, fill
+from fastffdi.cache.plan import cached, prefix
 from fastffdi.cache.store import Store
 from fastffdi.data.manifest import Manifest
 from fastffdi.data.sampler import Sampler
 from fastffdi.data.source import Files
 from fastffdi.errors import RecipeError, RunError, UndecodableImage
-from fastffdi.cache import decoder as module
 from fastffdi.loaders.cpu import CpuLoader
 from fastffdi.loaders.planner import BatchPlanner
 from fastffdi.loaders.process.loader import ProcessLoader

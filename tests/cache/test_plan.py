@@ -8,13 +8,13 @@ import numpy as np
 import pytest
 import torch
 
-from fastffdi.cache.plan import Planned, cached, check_space, estimate, loader_for, prefix
 from fastffdi.cache import folder as cache_folder
+from fastffdi.cache import plan as cache_plan
+from fastffdi.cache.plan import Planned, cached, check_space, estimate, loader_for, prefix
 from fastffdi.data.manifest import Manifest
 from fastffdi.data.sampler import Sampler
 from fastffdi.data.source import Files
 from fastffdi.errors import SettingError
-from fastffdi.cache import plan as cache_plan
 from fastffdi.loaders.planner import BatchPlanner
 from fastffdi.recipe.rng import CounterRNG
 from fastffdi.recipe.steps import STEPS

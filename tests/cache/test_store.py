@@ -11,8 +11,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from fastffdi.cache.store import Store, places, total_bytes
 from fastffdi.cache import store as cache
+from fastffdi.cache.store import Store, places, total_bytes
 from fastffdi.errors import SettingError
 
 SIZES = np.array([[5, 7], [16, 16], [3, 3], [40, 30], [1, 1]], np.int32)

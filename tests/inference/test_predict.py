@@ -8,8 +8,8 @@ import torch
 
 from fastffdi.data.layout import find_dataset, plain_folder
 from fastffdi.errors import RecipeError, SettingError, UndecodableImage
-from fastffdi.inference.predict import restore, write_csv
 from fastffdi.evaluation import metrics
+from fastffdi.inference.predict import restore, write_csv
 from fastffdi.model import checkpoint
 from fastffdi.recipe.recipe import load
 from fastffdi.render.cpu.decode import decode_file

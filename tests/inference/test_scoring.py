@@ -6,7 +6,8 @@ from torch import nn
 from fastffdi.inference.scoring import Scorer
 from fastffdi.loaders.batch import Batch
 from fastffdi.model.precision import Precision
-from fastffdi.recipe.kernels import Normalize, Program
+from fastffdi.recipe.kernels import Normalize
+from fastffdi.recipe.program import Program
 from fastffdi.render.device.stage import DeviceStage
 
 CPU = torch.device("cpu")

@@ -16,7 +16,7 @@ from fastffdi.errors import RunError, UndecodableImage
 from fastffdi.loaders.batch import Batch
 from fastffdi.loaders.cpu import CpuLoader
 from fastffdi.loaders.planner import BatchPlanner
-from fastffdi.recipe.kernels import Program
+from fastffdi.recipe.program import Program
 from fastffdi.recipe.rng import CounterRNG
 from fastffdi.recipe.steps import STEPS
 from fastffdi.render.cpu.decode import decode_file

@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fastffdi.recipe.fusion import fuse
-from fastffdi.recipe.kernels import Flip, Kernel, Matrix, Normalize, Program, Resize, Table, Warp, Window
+from fastffdi.recipe.kernels import Flip, Kernel, Matrix, Normalize, Resize, Table, Warp, Window
+from fastffdi.recipe.program import Program
 from fastffdi.render.cpu import renderer
 from fastffdi.render.device import stage
 

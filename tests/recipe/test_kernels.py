@@ -3,7 +3,8 @@ import dataclasses
 import numpy as np
 import pytest
 
-from fastffdi.recipe.kernels import Flip, Matrix, Normalize, Program, Resize, Warp, Window
+from fastffdi.recipe.kernels import Flip, Matrix, Normalize, Resize, Warp, Window
+from fastffdi.recipe.program import Program
 
 SIZE = np.array([[10, 20], [30, 40], [50, 60]], np.int32)
 WINDOW = Window(np.array([[1, 2], [3, 4], [5, 6]], np.int32), SIZE - 7, fill=9)

@@ -6,14 +6,14 @@ from fastffdi.recipe.kernels import (
     Kernel,
     Matrix,
     Normalize,
-    Program,
     Resize,
     Table,
     Views,
     Warp,
     Window,
 )
-from fastffdi.recipe.lowering import image_size, lower, needs_sizes, sizing_point, template
+from fastffdi.recipe.lowering import output_size, lower, needs_sizes, sizing_point, template
+from fastffdi.recipe.program import Program
 from fastffdi.recipe.rng import CounterRNG
 from fastffdi.recipe.steps import STEPS
 from fastffdi.recipe.steps.base import Step
@@ -147,7 +147,7 @@ def test_what_a_recipe_alone_tells(
     program = template(steps)
     assert kinds(program) == kernels
     assert sizing_point(program) == point
-    assert image_size(program) == size
+    assert output_size(program) == size
     assert needs_sizes(steps) is needed
 
 

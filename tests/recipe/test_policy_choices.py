@@ -9,7 +9,7 @@ import torch
 from scipy import stats
 from torchvision.transforms import v2
 
-from fastffdi.recipe.kernels import Program
+from fastffdi.recipe.program import Program
 from fastffdi.recipe.rng import CounterRNG
 from fastffdi.recipe.steps import STEPS, policies
 from fastffdi.recipe.steps.base import Step

@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 from scipy.stats import chisquare
 
-from fastffdi.recipe.kernels import Flip, Program, Python, Resize, Window
-from fastffdi.recipe.lowering import check_sizes, image_size, lower, needs_sizes, sizing_point, template
+from fastffdi.recipe.kernels import Flip, Python, Resize, Window
+from fastffdi.recipe.lowering import check_sizes, output_size, lower, needs_sizes, sizing_point, template
+from fastffdi.recipe.program import Program
 from fastffdi.recipe.rng import CounterRNG
 from fastffdi.recipe.steps import STEPS
 from fastffdi.recipe.steps.base import Step, TooSmall
@@ -168,7 +169,7 @@ OUTLINES = [
 @pytest.mark.parametrize(("steps", "kernels", "point", "size", "needed"), OUTLINES)
 def test_what_a_recipe_alone_tells(steps: tuple, kernels: int, point: int, size: tuple, needed: bool) -> None:
     program = template(steps)
-    assert (len(program), sizing_point(program), image_size(program)) == (kernels, point, size)
+    assert (len(program), sizing_point(program), output_size(program)) == (kernels, point, size)
     assert needs_sizes(steps) is needed
 
 
@@ -187,7 +188,7 @@ def test_all_images_have_the_outlines_size_and_kernels(steps: tuple[Step, ...], 
     ]
     done = Program(program.kernels[:-1])
     shapes = {render(paint(HEIGHT, WIDTH, 1), done, i).shape[:2] for i in range(N)}
-    assert shapes == {image_size(program)}
+    assert shapes == {output_size(program)}
 
 
 def test_a_flip_outside_fuses_with_a_resize_inside(paint) -> None:
@@ -203,7 +204,7 @@ def test_a_image_too_small_for_an_inner_step_is_found_however_rare_the_step() ->
     line = r"^random_choice: \[0\] random_crop: 30×30 does not fit an image of 29×90;"
     with pytest.raises(TooSmall, match=line) as error:
         check_sizes((crop,), np.array([[40, 40], [29, 90]], np.int32))
-    assert error.value.image == 1
+    assert error.value.index == 1
 
 
 def test_a_image_that_only_chance_makes_too_small_is_found() -> None:

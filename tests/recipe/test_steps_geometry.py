@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 from torchvision.transforms import v2
 from torchvision.transforms.v2 import functional as F
 
-from fastffdi.recipe.kernels import Flip, Kernel, Program
+from fastffdi.recipe.kernels import Flip, Kernel
+from fastffdi.recipe.program import Program
 from fastffdi.recipe.steps import STEPS
 from fastffdi.recipe.steps.base import Range, Step
 from fastffdi.render.cpu.renderer import render

@@ -7,7 +7,7 @@ import pytest
 import torch
 from torchvision.transforms import v2
 
-from fastffdi.recipe.kernels import Program
+from fastffdi.recipe.program import Program
 from fastffdi.recipe.steps.operations import (
     KINDS,
     MIXED,

@@ -8,8 +8,9 @@ import torch
 from scipy import stats
 from torchvision.transforms import v2
 
-from fastffdi.recipe.kernels import Blend, Program
+from fastffdi.recipe.kernels import Blend
 from fastffdi.recipe.lowering import needs_sizes, template
+from fastffdi.recipe.program import Program
 from fastffdi.recipe.rng import CounterRNG
 from fastffdi.recipe.steps import STEPS
 from fastffdi.recipe.steps.base import Step

@@ -8,8 +8,9 @@ from hypothesis import strategies as st
 from torchvision.transforms.v2 import functional as F
 
 from fastffdi.errors import RecipeError
-from fastffdi.recipe.kernels import Program, Views
-from fastffdi.recipe.lowering import image_size, lower, needs_sizes, sizing_point, template
+from fastffdi.recipe.kernels import Views
+from fastffdi.recipe.lowering import output_size, lower, needs_sizes, sizing_point, template
+from fastffdi.recipe.program import Program
 from fastffdi.recipe.recipe import parse
 from fastffdi.recipe.rng import CounterRNG
 from fastffdi.recipe.steps import STEPS
@@ -55,13 +56,13 @@ def test_a_view_larger_than_the_image_is_refused() -> None:
     line = "5×9 does not fit an image of 8×8; cut out less, or resize first"
     with pytest.raises(TooSmall, match=f"^{re.escape(line)}$") as error:
         step("five_crop", size=[5, 9]).lower(np.zeros((2, 0)), np.array([[9, 9], [8, 8]], np.int32))
-    assert error.value.image == 1
+    assert error.value.index == 1
 
 
 def test_what_a_recipe_with_views_alone_tells() -> None:
     steps = (step("resize", size=[8, 9]), step("ten_crop", size=[5, 4]))
     assert template(steps).views == 10
-    assert (sizing_point(template(steps)), image_size(template(steps))) == (1, (5, 4))
+    assert (sizing_point(template(steps)), output_size(template(steps))) == (1, (5, 4))
     assert not needs_sizes(steps)
 
 

@@ -11,7 +11,8 @@ from torchvision.transforms import v2
 from torchvision.transforms.v2 import functional as F
 from torchvision.transforms.v2.functional._geometry import _get_inverse_affine_matrix
 
-from fastffdi.recipe.kernels import Kernel, Program
+from fastffdi.recipe.kernels import Kernel
+from fastffdi.recipe.program import Program
 from fastffdi.recipe.steps import STEPS
 from fastffdi.recipe.steps.base import Range, Step
 from fastffdi.recipe.steps.warps import affine, perspective, rotation

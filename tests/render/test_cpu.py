@@ -6,7 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torchvision.transforms.v2 import functional as F
 
-from fastffdi.recipe.kernels import Flip, Kernel, Matrix, Program, Resize, Warp, Window
+from fastffdi.recipe.kernels import Flip, Kernel, Matrix, Resize, Warp, Window
+from fastffdi.recipe.program import Program
 from fastffdi.render.cpu.renderer import render, render_into
 
 WHOLE = [0.0, 0.0, 1.0, 1.0]

@@ -10,6 +10,7 @@ from torchvision.transforms.v2 import functional as F
 
 from fastffdi.recipe import kernels as k
 from fastffdi.recipe.kernels import AUTOCONTRAST, CONTRAST, EQUALIZE
+from fastffdi.recipe.program import Program
 from fastffdi.recipe.steps.texture import gaussian
 from fastffdi.render.cpu.renderer import render
 from fastffdi.render.cpu.texture import round_trip
@@ -20,7 +21,7 @@ MODES = "constant", "edge", "reflect", "symmetric"
 
 
 def done(image: np.ndarray, kernel: k.Kernel) -> np.ndarray:
-    return render(image, k.Program((kernel,)), 0)
+    return render(image, Program((kernel,)), 0)
 
 
 def by_torchvision(image: np.ndarray, function, *arguments: object) -> np.ndarray:
@@ -149,8 +150,8 @@ def test_erasing_fills_the_box_and_nothing_else(paint) -> None:
 
 def test_a_blend_is_the_weighted_mean_cut_off_to_whole_levels(paint) -> None:
     image = paint(20, 30, 6)
-    inverted = k.Program((k.Table(np.arange(255, -1, -1, dtype=np.uint8)[None]),))
-    kernel = k.Blend((inverted, k.Program(())), one(0.5, 0.25, 0.25))
+    inverted = Program((k.Table(np.arange(255, -1, -1, dtype=np.uint8)[None]),))
+    kernel = k.Blend((inverted, Program(())), one(0.5, 0.25, 0.25))
     expected = 0.75 * image.astype(float) + 0.25 * (255 - image.astype(float))
     assert np.array_equal(done(image, kernel), expected.astype(np.uint8))
 

@@ -11,8 +11,9 @@ from PIL import Image
 
 from fastffdi.data.manifest import Manifest
 from fastffdi.recipe import recipe
-from fastffdi.recipe.kernels import Flip, Kernel, Matrix, Program, Resize, Views, Warp, Window
+from fastffdi.recipe.kernels import Flip, Kernel, Matrix, Resize, Views, Warp, Window
 from fastffdi.recipe.lowering import lower, template
+from fastffdi.recipe.program import Program
 from fastffdi.recipe.rng import CounterRNG
 from fastffdi.recipe.steps import RandomRotation, ResizeStep, Step
 from fastffdi.recipe.steps.base import Range

@@ -6,8 +6,9 @@ import torch
 from kernel_samples import SAMPLES, SIZE, H, W, members, sample
 from recorded import WAITING, recorded
 
-from fastffdi.recipe.kernels import Blend, Flip, Normalize, Program, Views
+from fastffdi.recipe.kernels import Blend, Flip, Normalize, Views
 from fastffdi.recipe.lowering import lower
+from fastffdi.recipe.program import Program
 from fastffdi.recipe.rng import CounterRNG
 from fastffdi.recipe.steps import STEPS
 from fastffdi.render.cpu.renderer import render

@@ -11,6 +11,7 @@ from kernel_samples import SAMPLES, SIZE, SIZING, H, W, members, sample
 from recorded import WAITING, recorded
 
 from fastffdi.recipe import kernels as k
+from fastffdi.recipe.program import Program
 from fastffdi.render.cpu.renderer import render
 from fastffdi.render.device.stage import KERNELS, upload
 
@@ -38,7 +39,7 @@ def done(x: torch.Tensor, kernel: k.Kernel) -> torch.Tensor:
 
 
 def on_cpu(x: torch.Tensor, kernel: k.Kernel) -> np.ndarray:
-    program = k.Program((kernel,))
+    program = Program((kernel,))
     return np.stack([render(image, program, i) for i, image in enumerate(x.numpy())])
 
 

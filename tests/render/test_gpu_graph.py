@@ -12,8 +12,9 @@ from nvidia.dali.data_node import DataNode
 from parity_cases import CASES
 
 from fastffdi.recipe import recipe
-from fastffdi.recipe.kernels import Program, Resize, Window
+from fastffdi.recipe.kernels import Resize, Window
 from fastffdi.recipe.lowering import template
+from fastffdi.recipe.program import Program
 from fastffdi.render.dali import KERNELS, can_render, graph
 from fastffdi.render.split import cut
 

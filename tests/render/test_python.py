@@ -6,7 +6,8 @@ import pytest
 import torch
 
 from fastffdi.errors import RecipeError, RunError
-from fastffdi.recipe.kernels import Normalize, Program, Python
+from fastffdi.recipe.kernels import Normalize, Python
+from fastffdi.recipe.program import Program
 from fastffdi.render.device.python import imported
 from fastffdi.render.device.stage import DeviceStage
 

@@ -7,8 +7,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fastffdi.errors import RecipeError
-from fastffdi.recipe.kernels import Jpeg, Kernel, Matrix, Normalize, Program, Python, Resize, Views, Warp
+from fastffdi.recipe.kernels import Jpeg, Kernel, Matrix, Normalize, Python, Resize, Views, Warp
 from fastffdi.recipe.lowering import lower, sizing_point, template
+from fastffdi.recipe.program import Program
 from fastffdi.recipe.rng import CounterRNG
 from fastffdi.recipe.steps import STEPS
 from fastffdi.recipe.steps.base import Step

@@ -11,8 +11,8 @@ import torch
 
 from fastffdi.data.layout import find_dataset
 from fastffdi.errors import DataError, RecipeError, SettingError, UndecodableImage
-from fastffdi.inference.predict import restore
 from fastffdi.evaluation import metrics
+from fastffdi.inference.predict import restore
 from fastffdi.model import checkpoint
 from fastffdi.recipe.recipe import load, parse
 from fastffdi.training.experiment import BEST, LAST, Settings, prepare

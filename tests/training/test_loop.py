@@ -9,8 +9,9 @@ from torch import nn
 from fastffdi.errors import RunError
 from fastffdi.loaders.batch import Batch
 from fastffdi.model import precision
-from fastffdi.recipe.kernels import Normalize, Program
+from fastffdi.recipe.kernels import Normalize
 from fastffdi.recipe.mix import Mix
+from fastffdi.recipe.program import Program
 from fastffdi.recipe.rng import CounterRNG
 from fastffdi.render.device.stage import DeviceStage
 from fastffdi.training.loop import PEEK_EVERY, Trainer, mixed_accuracy, soft_cross_entropy

@@ -11,8 +11,8 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torchvision.transforms import v2
 
 from fastffdi.loaders.batch import Batch
-from fastffdi.recipe.kernels import Program
 from fastffdi.recipe.mix import Mix
+from fastffdi.recipe.program import Program
 from fastffdi.recipe.rng import MIX_STREAM, CounterRNG
 from fastffdi.training.mix import Mixer, pair
 

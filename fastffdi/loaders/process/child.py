@@ -1,6 +1,6 @@
-"""The loading process: what runs in the child that `ProcessLoader` starts.
+"""What runs in the child process that `ProcessLoader` starts.
 
-It ends when the pipe to its parent does, however the parent may have ended.
+The child exits when the pipe to its parent closes, however the parent may have ended.
 """
 
 from __future__ import annotations
@@ -17,20 +17,20 @@ from typing import Any
 
 from fastffdi.loaders.process.messages import BatchReady, Inbox, to_loader_error
 
-#: Between two looks at whether the parent lives: a process it forked may keep the pipe open after its end.
-_LOOK_SECONDS = 1.0
+#: Between two checks that the parent lives: a process that it forked may keep the pipe open after its end.
+_CHECK_SECONDS = 1.0
 
-#: How long the threads may take to finish when the parent is gone.
+#: How long the threads may take to finish when the parent has ended.
 GRACE_SECONDS = 1.0
 
 
 def main(pipe_number: int, memory_number: int, job_number: int, slots: int) -> None:
     """Serve the parent; the numbers are those of inherited file descriptors."""
     pipe: Connection[Any, Any] = Connection(pipe_number)
-    orders = Inbox(slots)
+    inbox = Inbox(slots)
     # Before the imports, which take seconds: the parent may end meanwhile.
-    threading.Thread(target=_listen_and_end, args=(pipe, orders), daemon=True).start()
-    atexit.register(os._exit, 0)  # the last handler to run; to take torch down would last most of a second
+    threading.Thread(target=_listen_and_end, args=(pipe, inbox), daemon=True).start()
+    atexit.register(os._exit, 0)  # the last handler to run; unloading torch takes most of a second
     warnings.filterwarnings("ignore", module=r"PIL\.")  # as in cli.main
     try:
         from fastffdi.loaders.process.worker import Worker
@@ -38,28 +38,28 @@ def main(pipe_number: int, memory_number: int, job_number: int, slots: int) -> N
         with open(job_number, "rb") as file:
             job = pickle.load(file)
         with open(memory_number, "r+b") as memory:
-            worker = Worker(job, memory, orders, pipe.send)
+            worker = Worker(job, memory, inbox, pipe.send)
         worker.run()
-    except Exception as error:  # whatever it is, only the parent can tell of it
+    except Exception as error:  # whatever it is, only the parent can report it
         with contextlib.suppress(OSError):
             pipe.send(BatchReady(0, error=to_loader_error(error)))
 
 
-def listen(pipe: Connection[Any, Any], orders: Inbox) -> None:
-    """Pass on the parent's orders until the pipe ends, or the parent."""
+def listen(pipe: Connection[Any, Any], inbox: Inbox) -> None:
+    """Put the parent's requests into the inbox until the pipe closes, or the parent has ended."""
     parent = os.getppid()
     try:
         while True:
-            while not pipe.poll(_LOOK_SECONDS):
+            while not pipe.poll(_CHECK_SECONDS):
                 if os.getppid() != parent:
                     return
-            orders.put(pipe.recv())
+            inbox.put(pipe.recv())
     except (EOFError, OSError):
         return
 
 
-def _listen_and_end(pipe: Connection[Any, Any], orders: Inbox) -> None:
-    listen(pipe, orders)
-    if orders.end():  # else nothing can be half done
+def _listen_and_end(pipe: Connection[Any, Any], inbox: Inbox) -> None:
+    listen(pipe, inbox)
+    if inbox.end():  # otherwise nothing has been started
         time.sleep(GRACE_SECONDS)
     os._exit(0)

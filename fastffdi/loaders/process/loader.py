@@ -1,4 +1,4 @@
-"""The cpu loader in a process of its own: its threads leave the thread that launches kernels in peace."""
+"""The cpu loader in a child process, so that its threads do not slow the thread that launches CUDA kernels."""
 
 from __future__ import annotations
 
@@ -22,10 +22,11 @@ from fastffdi.loaders.batch import Batch
 from fastffdi.loaders.cpu import reach
 from fastffdi.loaders.planner import BatchPlan, BatchPlanner
 from fastffdi.loaders.process.child import GRACE_SECONDS
-from fastffdi.loaders.process.messages import BatchReady, ReleaseSlot, StartEpoch
+from fastffdi.loaders.process.messages import BatchReady, ReleaseSlot, Request, StartEpoch
 from fastffdi.loaders.process.ring import Ring, anonymous_file
 from fastffdi.loaders.process.transfer import Transfer, copying
 from fastffdi.loaders.process.worker import Job
+from fastffdi.loaders.settings import LoaderSettings
 
 #: Not -m: that would put the working folder, and any torch.py in it, before everything else.
 _CODE = (
@@ -33,36 +34,35 @@ _CODE = (
     "from fastffdi.loaders.process.child import main; main(*map(int, sys.argv[1:5]))"
 )
 
-#: What can have ended a process that used too much memory.
-_WANT = (signal.SIGKILL, signal.SIGBUS)
+#: Signals that a lack of memory may have caused.
+_MEMORY_SIGNALS = (signal.SIGKILL, signal.SIGBUS)
 
 
 class ProcessLoader:
     """Decodes and renders in the threads of one child process, a few batches ahead. One epoch at a time.
 
-    feed     the batches; both processes have it, so that only images cross, in shared memory
-    threads  how many images are worked on at once
-    device   where the images are to be: cpu, or a CUDA device
-    beyond   see CpuLoader
-    ahead    batches rendered before they are asked for
+    planner   the batches; both processes have it, so that only pixels cross, in shared memory
+    settings  as CpuLoader's
+    device    where the images are to be: cpu, or a CUDA device
+    beyond    as CpuLoader's
 
-    The child starts with the loader, and ends with it or with this process, whichever ends first.
+    The child starts with the loader. It ends with the loader or with this process, whichever ends first.
     """
 
     def __init__(
-        self, planner: BatchPlanner, threads: int, device: torch.device, beyond: bool = True, ahead: int = 2
+        self, planner: BatchPlanner, settings: LoaderSettings, device: torch.device, beyond: bool = True
     ) -> None:
         self.planner = planner
-        self._done, size = reach(planner, beyond)
+        self._split, size = reach(planner, beyond)
         per_slot = max(1, min(planner.batch_size, len(planner.sampler)))
-        job = Job(planner, threads, beyond, ahead, (max(3, ahead + 2), per_slot, *size, 3))
+        job = Job(planner, settings, beyond, (max(3, settings.prefetch + 2), per_slot, *size, 3))
         self._generation = 0
         self._transfer = Transfer(copying(device))
         with anonymous_file("fastffdi-ring") as memory:
             self._ring = Ring(memory, job.shape)
             self._child, self._pipe = _start(job, memory)
         ours = self._pipe, self._transfer, self._ring
-        self._end = weakref.finalize(self, _ended, self._child, *ours, os.getpid())
+        self._end = weakref.finalize(self, _stop, self._child, *ours, os.getpid())
         if device.type == "cuda":
             self._ring.page_lock()
 
@@ -70,51 +70,51 @@ class ProcessLoader:
         return len(self.planner)
 
     def epoch(self, epoch: int, start: int = 0) -> Iterator[Batch]:
-        """See Loader.epoch. Beginning an epoch ends the one before. Raises RunError if the child ended."""
+        """See Loader.epoch. Starting an epoch ends the one before. Raises RunError if the child has ended."""
         generation = self._generation = self._generation + 1
-        self._order(StartEpoch(generation, epoch, start))
-        for work in self.planner.epoch(epoch, start):
+        self._request(StartEpoch(generation, epoch, start))
+        for plan in self.planner.epoch(epoch, start):
             assert generation == self._generation, "a process loader was asked for two epochs at once"
-            slot = self._rendered(generation, work)
-            images = self._transfer.take(slot, self._ring.slots[slot, : len(work.rows)])
-            self._free(self._transfer.completed())
-            yield self.planner.batch(work, images, self._done)
+            slot = self._rendered(generation, plan)
+            images = self._transfer.take(slot, self._ring.slots[slot, : len(plan.rows)])
+            self._release(self._transfer.completed())
+            yield self.planner.batch(plan, images, self._split.remaining(plan.program))
 
     def close(self) -> None:
         """See Loader.close. Images given out stay valid."""
         self._end()
 
-    def _rendered(self, generation: int, work: BatchPlan) -> int:
-        """The slot of the generation's next batch; those of epochs given up are let go of on the way."""
-        # With two copies under way the child could be out of slots, and this wait without an end.
-        self._free(self._transfer.all_but_one())
+    def _rendered(self, generation: int, plan: BatchPlan) -> int:
+        """The slot of the generation's next batch; those of cancelled epochs are released on the way."""
+        # With two copies in flight the child could be out of slots, and this wait without an end.
+        self._release(self._transfer.all_but_one())
         while True:
-            answer = self._answer(work)
-            if answer.generation in (0, generation):
-                if answer.error is not None:
-                    raise answer.error
-                return answer.slot
-            if answer.error is None:
-                self._free([answer.slot])
+            report = self._receive(plan)
+            if report.generation in (0, generation):
+                if report.error is not None:
+                    raise report.error
+                return report.slot
+            if report.error is None:
+                self._release([report.slot])
 
-    def _answer(self, work: BatchPlan) -> BatchReady:
+    def _receive(self, plan: BatchPlan) -> BatchReady:
         self._refuse_closed()
         try:
-            answer = self._pipe.recv()
+            report = self._pipe.recv()
         except (EOFError, OSError):
             self.close()
-            raise _lost(self._child.returncode, self.planner.manifest.paths(work.rows[:1])[0]) from None
-        assert isinstance(answer, BatchReady)
-        return answer
+            raise _lost(self._child.returncode, self.planner.manifest.paths(plan.rows[:1])[0]) from None
+        assert isinstance(report, BatchReady)
+        return report
 
-    def _free(self, slots: list[int]) -> None:
+    def _release(self, slots: list[int]) -> None:
         for slot in slots:
-            self._order(ReleaseSlot(slot))
+            self._request(ReleaseSlot(slot))
 
-    def _order(self, order: StartEpoch | ReleaseSlot) -> None:
+    def _request(self, request: Request) -> None:
         self._refuse_closed()
-        with contextlib.suppress(OSError):  # the child has ended; why is told where its answer is missing
-            self._pipe.send(order)
+        with contextlib.suppress(OSError):  # the child has ended; `_receive` reports why
+            self._pipe.send(request)
 
     def _refuse_closed(self) -> None:
         if not self._end.alive:
@@ -122,7 +122,7 @@ class ProcessLoader:
 
 
 def _start(job: Job, memory: BinaryIO) -> tuple[subprocess.Popen[bytes], Connection[Any, Any]]:
-    """The child, which imports what it needs meanwhile, and the pipe to it."""
+    """Start the child; it, and the pipe to it."""
     ours, theirs = Pipe()
     with anonymous_file("fastffdi-job") as file, theirs:
         # In a file and not through the pipe, which the child is slow to read from at first.
@@ -140,14 +140,14 @@ def _start(job: Job, memory: BinaryIO) -> tuple[subprocess.Popen[bytes], Connect
                 )
         except OSError as error:
             raise RunError(
-                f"--loader cpu: its process cannot be started ({error}); take --no-loader-process"
+                f"--loader cpu: its child process cannot be started ({error}); use --no-loader-process"
             ) from None
     return child, ours
 
 
 @contextlib.contextmanager
 def _without_interrupts() -> Iterator[None]:
-    """What is started here is never interrupted: Ctrl-C goes to all, what to do is the parent's to say."""
+    """Start processes that ignore Ctrl-C, which every process gets: the parent decides what to do about it."""
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
         yield
@@ -155,21 +155,21 @@ def _without_interrupts() -> Iterator[None]:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
-def _ended(
+def _stop(
     child: subprocess.Popen[bytes],
     pipe: Connection[Any, Any],
     transfer: Transfer,
     ring: Ring,
     owner: int,
 ) -> None:
-    """End the child by ending the pipe, with more emphasis if that is not enough; no zombie is left."""
-    if os.getpid() != owner:  # a fork of the owner, which still needs the child
+    """Close the pipe, then send SIGTERM, then SIGKILL, each if the one before was not enough; wait for the child."""
+    if os.getpid() != owner:  # in a fork of the owner, which still needs the child
         pipe.close()
         return
     with pipe, socket.socket(fileno=os.dup(pipe.fileno())) as whole, contextlib.suppress(OSError):
-        whole.shutdown(socket.SHUT_RDWR)  # to close it is not enough where forks have it open as well
-    for emphasis in (0, signal.SIGTERM, signal.SIGKILL):  # 0 does nothing
-        child.send_signal(emphasis)
+        whole.shutdown(socket.SHUT_RDWR)  # closing is not enough where forks have it open as well
+    for number in (0, signal.SIGTERM, signal.SIGKILL):  # 0 does nothing
+        child.send_signal(number)
         with contextlib.suppress(subprocess.TimeoutExpired):
             child.wait(GRACE_SECONDS + 1)
             break
@@ -178,12 +178,12 @@ def _ended(
 
 
 def _lost(code: int | None, path: str) -> RunError:
-    """What to tell of a child that ended by itself, when the batch that begins with `path` was due."""
+    """The error for a child that has ended by itself when the batch that begins with `path` was due."""
     how = f"exit code {code}"
     if code is not None and code < 0:
-        want = ", perhaps for want of memory" if -code in _WANT else ""
-        how = f"signal {-code}: {signal.strsignal(-code)}{want}"
+        memory = ", perhaps for lack of memory" if -code in _MEMORY_SIGNALS else ""
+        how = f"signal {-code}: {signal.strsignal(-code)}{memory}"
     return RunError(
-        f"--loader cpu: its process ended ({how}) at the batch that begins with {path} or soon after; lower "
-        "--threads or --batch-size, or take --no-loader-process"
+        f"--loader cpu: its child process ended ({how}) at the batch that begins with {path} or soon after; lower "
+        "--threads or --batch-size, or use --no-loader-process"
     )

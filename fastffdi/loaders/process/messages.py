@@ -1,4 +1,4 @@
-"""What a loader and its loading process say to each other. It imports nothing that takes time."""
+"""What a loader and its child process tell each other. It imports nothing that takes time."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from fastffdi.errors import FastffdiError, RunError
 
 
 class StartEpoch(NamedTuple):
-    """Render an epoch from batch number `start` on, and give up those of lower generations."""
+    """Render an epoch from batch number `start` on, and cancel those of lower generations."""
 
     generation: int
     epoch: int
@@ -18,12 +18,12 @@ class StartEpoch(NamedTuple):
 
 
 class ReleaseSlot(NamedTuple):
-    """A slot may be filled again."""
+    """A slot may be written again."""
 
     slot: int
 
 
-Order = StartEpoch | ReleaseSlot
+Request = StartEpoch | ReleaseSlot
 
 
 class BatchReady(NamedTuple):
@@ -40,7 +40,7 @@ def to_loader_error(error: Exception) -> FastffdiError:
         return error
     reason = " ".join(f"{type(error).__name__}: {error}".split())
     return RunError(
-        f"--loader cpu: the loading process failed ({reason}); "
+        f"--loader cpu: the child process failed ({reason}); "
         "`fastffdi --debug` and --no-loader-process show where"
     )
 
@@ -50,7 +50,7 @@ class EpochCancelled(Exception):
 
 
 class Inbox:
-    """What has been ordered so far: one thread listens and puts, another renders and takes.
+    """The parent's requests so far: one thread receives and puts them, another renders.
 
     slots  how many there are, all free at first
     """
@@ -58,44 +58,44 @@ class Inbox:
     def __init__(self, slots: int) -> None:
         self._changed = threading.Condition()
         self._free = list(range(slots))
-        self._begun: StartEpoch | None = None
+        self._started: StartEpoch | None = None
         self._ended = False
 
-    def put(self, order: Order) -> None:
-        """Take note of an order."""
+    def put(self, request: Request) -> None:
+        """Record a request."""
         with self._changed:
-            if isinstance(order, StartEpoch):
-                self._begun = order
+            if isinstance(request, StartEpoch):
+                self._started = request
             else:
-                self._free.append(order.slot)
+                self._free.append(request.slot)
             self._changed.notify()
 
     def end(self) -> bool:
-        """There will be no more orders. Whether any epoch has been ordered."""
+        """There will be no more requests. Returns whether any epoch has been requested."""
         with self._changed:
             self._ended = True
             self._changed.notify()
-            return self._begun is not None
+            return self._started is not None
 
     def after(self, done: StartEpoch | None) -> StartEpoch | None:
-        """Wait for the epoch to render after one that is done with; None at the end."""
+        """Wait for the epoch to render after one that is finished; None at the end."""
         with self._changed:
-            self._changed.wait_for(lambda: self._ended or self._begun is not done)
-            return None if self._ended else self._begun
+            self._changed.wait_for(lambda: self._ended or self._started is not done)
+            return None if self._ended else self._started
 
-    def wanted(self, begun: StartEpoch) -> bool:
+    def wanted(self, started: StartEpoch) -> bool:
         """Whether an epoch is still to be rendered."""
-        return self._begun is begun and not self._ended
+        return self._started is started and not self._ended
 
-    def take(self, begun: StartEpoch) -> int:
-        """Wait for a free slot. Raises GivenUp when the epoch it is for is no longer wanted."""
+    def take(self, started: StartEpoch) -> int:
+        """Wait for a free slot. Raises EpochCancelled when the epoch it is for is no longer wanted."""
         with self._changed:
-            self._changed.wait_for(lambda: self._free or not self.wanted(begun))
-            if not self.wanted(begun):
+            self._changed.wait_for(lambda: self._free or not self.wanted(started))
+            if not self.wanted(started):
                 raise EpochCancelled
             return self._free.pop()
 
     def give_back(self, slots: Iterable[int]) -> None:
-        """Slots that were taken but not told of are free again."""
+        """Slots that were taken but not reported are free again."""
         with self._changed:
             self._free.extend(slots)

@@ -1,4 +1,4 @@
-"""The loading process's work: the cpu loader, whose batches lie in shared slots."""
+"""The child process's work: the cpu loader, whose batches lie in shared slots."""
 
 from __future__ import annotations
 
@@ -16,28 +16,28 @@ from fastffdi.loaders.cpu import CpuLoader
 from fastffdi.loaders.planner import BatchPlanner
 from fastffdi.loaders.process.messages import BatchReady, EpochCancelled, Inbox, StartEpoch, to_loader_error
 from fastffdi.loaders.process.ring import Ring
+from fastffdi.loaders.settings import LoaderSettings
 
 
 @dataclass(frozen=True)
 class Job:
-    """What the loading process is told at its start; `threads`, `beyond`, `ahead` are CpuLoader's.
+    """What the child process is given at its start; `settings` and `beyond` are CpuLoader's.
 
-    shape  of the ring's slots, (S, N, H, W, 3); S is ahead + 2 at least: so many batches are rendered while
-           one lies ready and one is copied out
+    shape  of the ring's slots, (S, N, H, W, 3); S is prefetch + 2 at least: so many batches are rendered
+           while one lies ready and one is copied out
     """
 
     planner: BatchPlanner
-    threads: int
+    settings: LoaderSettings
     beyond: bool
-    ahead: int
     shape: tuple[int, ...]
 
     def __reduce__(self) -> tuple[Callable[..., Job], tuple[Any, ...]]:
-        # A million strings one by one take six times as long as one string.
+        # Pickling a million strings one by one takes six times as long as one string.
         names = "\0".join(self.planner.manifest.names.tolist())
         nameless = replace(self.planner.manifest, names=np.empty(0, object))
         planner = replace(self.planner, manifest=nameless)
-        return _job, (planner, names, self.threads, self.beyond, self.ahead, self.shape)
+        return _job, (planner, names, self.settings, self.beyond, self.shape)
 
 
 def _job(planner: BatchPlanner, names: str, *rest: Any) -> Job:
@@ -46,49 +46,49 @@ def _job(planner: BatchPlanner, names: str, *rest: Any) -> Job:
 
 
 class Worker:
-    """Renders the epochs ordered and tells of each batch in turn.
+    """Renders the epochs requested and reports each batch in turn.
 
     job     what there is to render
     memory  the ring's file
-    orders  what is wanted, and which slots are free
-    tell    takes the answers
+    inbox   what is requested, and which slots are free
+    send    takes the reports
     """
 
-    def __init__(self, job: Job, memory: BinaryIO, orders: Inbox, tell: Callable[[BatchReady], None]) -> None:
+    def __init__(self, job: Job, memory: BinaryIO, inbox: Inbox, send: Callable[[BatchReady], None]) -> None:
         torch.set_num_threads(1)
-        self._orders, self._tell = orders, tell
+        self._inbox, self._send = inbox, send
         self._slots = Ring(memory, job.shape).slots
-        self._begun: StartEpoch | None = None
-        self._taken: deque[int] = deque()  # the slots of batches begun, in their order
-        self._loader = CpuLoader(job.planner, job.threads, job.beyond, ahead=job.ahead, allocate=self._slot)
+        self._started: StartEpoch | None = None
+        self._taken: deque[int] = deque()  # the slots of batches in progress, in their order
+        self._loader = CpuLoader(job.planner, job.settings, job.beyond, allocate=self._slot)
 
     def run(self) -> None:
-        """Render what is ordered until there are no more orders."""
+        """Render what is requested until there are no more requests."""
         with contextlib.closing(self._loader):
-            while (begun := self._orders.after(self._begun)) is not None:
-                self._begun = begun
-                self._epoch(begun)
+            while (started := self._inbox.after(self._started)) is not None:
+                self._started = started
+                self._epoch(started)
 
-    def _epoch(self, begun: StartEpoch) -> None:
+    def _epoch(self, started: StartEpoch) -> None:
         try:
-            with contextlib.closing(self._loader.epoch(begun.epoch, begun.start)) as batches:
+            with contextlib.closing(self._loader.epoch(started.epoch, started.start)) as batches:
                 for _ in batches:
-                    if not self._orders.wanted(begun):
+                    if not self._inbox.wanted(started):
                         break
-                    self._answer(begun, slot=self._taken.popleft())
+                    self._report(started, slot=self._taken.popleft())
         except EpochCancelled:
             pass
-        except Exception as error:  # whatever it is, only the parent can tell of it
-            self._answer(begun, error=to_loader_error(error))
+        except Exception as error:  # whatever it is, only the parent can report it
+            self._report(started, error=to_loader_error(error))
         finally:
-            self._orders.give_back(self._taken)  # no thread is at work on them: the epoch is closed
+            self._inbox.give_back(self._taken)  # no thread works on them: the epoch is closed
             self._taken.clear()
 
-    def _answer(self, begun: StartEpoch, slot: int = -1, error: FastffdiError | None = None) -> None:
-        with contextlib.suppress(OSError):  # the parent is gone, which the listening thread sees to
-            self._tell(BatchReady(begun.generation, slot, error))
+    def _report(self, started: StartEpoch, slot: int = -1, error: FastffdiError | None = None) -> None:
+        with contextlib.suppress(OSError):  # the parent has ended, which the listening thread handles
+            self._send(BatchReady(started.generation, slot, error))
 
-    def _slot(self, images: int) -> torch.Tensor:
-        assert self._begun is not None
-        self._taken.append(self._orders.take(self._begun))
-        return self._slots[self._taken[-1], :images]
+    def _slot(self, n: int) -> torch.Tensor:
+        assert self._started is not None
+        self._taken.append(self._inbox.take(self._started))
+        return self._slots[self._taken[-1], :n]

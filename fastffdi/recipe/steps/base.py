@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import re
 import reprlib
 import sys
@@ -23,19 +24,48 @@ LARGEST = 30_000
 
 
 class TooSmall(ValueError):
-    """An image whose size does not allow a step; `image` is its place in the batch."""
+    """An image whose size does not allow a step; `index` is its place in the batch."""
 
-    def __init__(self, image: int, reason: str) -> None:
+    def __init__(self, index: int, reason: str) -> None:
         super().__init__(reason)
-        self.image = image
+        self.index = index
+
+
+class Draws:
+    """The uniform random numbers that a step needs for each image, by name.
+
+    >>> Draws(angle=1, center=2).split(np.array([[0.1, 0.2, 0.3]]))["center"]
+    array([[0.2, 0.3]])
+    """
+
+    def __init__(self, **counts: int) -> None:
+        """`counts` are how many numbers go by each name."""
+        self._counts = counts
+
+    @property
+    def total(self) -> int:
+        """How many numbers each image needs."""
+        return sum(self._counts.values())
+
+    def split(self, u: np.ndarray) -> dict[str, np.ndarray]:
+        """The columns of u (N, total) by name: (N,) where the count is 1, else (N, count)."""
+        ends = itertools.accumulate(self._counts.values(), initial=0)
+        spans = zip(self._counts, itertools.pairwise(ends), strict=True)
+        return {name: u[:, first] if last == first + 1 else u[:, first:last] for name, (first, last) in spans}
+
+
+NO_DRAWS = Draws()
+
+#: One number, for a step that falls to some of the images.
+P = Draws(p=1)
 
 
 @dataclass(frozen=True)
 class Step:
     """One entry of a recipe: validates its parameters, and lowers random numbers to kernels.
 
-    draws       how many uniform numbers each image needs
-    kernels     the kinds of kernel that `lower` gives, in order, whatever the numbers
+    draws       the uniform numbers that each image needs
+    kernels     the types of kernel that `lower` gives, in order, whatever the numbers
     needs_size  whether `lower` reads the images' sizes
     views       how many images it makes of each
     """
@@ -43,8 +73,8 @@ class Step:
     views: ClassVar[int] = 1
 
     @property
-    def draws(self) -> int:
-        return 0
+    def draws(self) -> Draws:
+        return NO_DRAWS
 
     @property
     def kernels(self) -> tuple[type[Kernel], ...]:
@@ -54,15 +84,17 @@ class Step:
     def needs_size(self) -> bool:
         return False
 
-    def lower(self, u: np.ndarray, size: np.ndarray) -> list[Kernel]:
-        """Kernels for N images from u (N, draws) in [0, 1) and size (N, 2) int32 height, width.
+    def lower(self, u: np.ndarray, size: np.ndarray | None) -> list[Kernel]:
+        """Kernels for N images.
 
+        u     (N, draws.total) in [0, 1)
+        size  (N, 2) int32 height, width; None where they are not known, which `needs_size` forbids
         Raises TooSmall where an image's size does not allow the step.
         """
         raise NotImplementedError
 
     def probe_draws(self, u: np.ndarray) -> np.ndarray:
-        """From even numbers u (N, draws), ones that meet every outcome, however rare."""
+        """From evenly distributed u (N, draws.total), numbers that produce every outcome, however rare."""
         return u
 
     @classmethod
@@ -90,6 +122,12 @@ class Step:
     def to_data(self) -> dict[str, Any]:
         """The step as a recipe file would say it."""
         return {self.name(): {f.name: _plain(getattr(self, f.name)) for f in dataclasses.fields(self)}}
+
+
+def known(size: np.ndarray | None) -> np.ndarray:
+    """The sizes (N, 2), in a step whose `needs_size` is True."""
+    assert size is not None, "needs_size has said that the sizes must be known"
+    return size
 
 
 def param(convert: Callable[[Any], Any], default: Any = dataclasses.MISSING) -> Any:
@@ -138,11 +176,11 @@ def flag(value: Any) -> bool:
     return value
 
 
-def level(value: Any) -> int:
-    """A channel value 0..255."""
+def pixel_value(value: Any) -> int:
+    """A pixel value 0..255."""
     number = whole(value)
     if not 0 <= number <= 255:
-        raise ValueError(f"{value} is not a level between 0 and 255")
+        raise ValueError(f"{value} is not a pixel value between 0 and 255")
     return number
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from fastffdi.recipe.kernels import Kernel, Matrix, Normalize
-from fastffdi.recipe.steps.base import Range, Step, param, probability, span, three, three_positive
+from fastffdi.recipe.steps.base import Draws, P, Range, Step, param, probability, span, three, three_positive
 
 _LUMA = np.array([0.299, 0.587, 0.114])
 _RGB_TO_YIQ = np.array([_LUMA, [0.595716, -0.274453, -0.321263], [0.211456, -0.522591, 0.311135]])
@@ -27,12 +27,13 @@ class ColorJitter(Step):
     contrast: Range = param(span(1, 0, 100), Range(1, 1))
     saturation: Range = param(span(1, 0, 100), Range(1, 1))
     hue: Range = param(span(0, -0.5, 0.5), Range(0, 0))
-    draws = 4
+    draws = Draws(brightness=1, contrast=1, saturation=1, hue=1)
     kernels = (Matrix,)
 
-    def lower(self, u: np.ndarray, size: np.ndarray) -> list[Kernel]:
-        brightness, contrast = self.brightness.at(u[:, 0]), self.contrast.at(u[:, 1])
-        chroma = saturation_hue(self.saturation.at(u[:, 2]), self.hue.at(u[:, 3]))
+    def lower(self, u: np.ndarray, size: np.ndarray | None) -> list[Kernel]:
+        drawn = self.draws.split(u)
+        brightness, contrast = self.brightness.at(drawn["brightness"]), self.contrast.at(drawn["contrast"])
+        chroma = saturation_hue(self.saturation.at(drawn["saturation"]), self.hue.at(drawn["hue"]))
         scale = (brightness * contrast)[:, None, None]
         # Greys pass saturation and hue unchanged, so the offset stays equal in all channels.
         offset = (brightness * (1 - contrast) * _MID_GREY)[:, None, None] * np.ones((1, 3, 1))
@@ -45,7 +46,7 @@ class Grayscale(Step):
 
     kernels = (Matrix,)
 
-    def lower(self, u: np.ndarray, size: np.ndarray) -> list[Kernel]:
+    def lower(self, u: np.ndarray, size: np.ndarray | None) -> list[Kernel]:
         return [_lumas(len(u))]
 
 
@@ -54,10 +55,10 @@ class RandomGrayscale(Step):
     """Replace colours by their luma with probability `p`. Rounded, where torchvision truncates."""
 
     p: float = param(probability, 0.1)
-    draws = 1
+    draws = P
     kernels = (Matrix,)
 
-    def lower(self, u: np.ndarray, size: np.ndarray) -> list[Kernel]:
+    def lower(self, u: np.ndarray, size: np.ndarray | None) -> list[Kernel]:
         return [_lumas(len(u)).only(u[:, 0] < self.p, size)]
 
 
@@ -73,7 +74,7 @@ class NormalizeStep(Step):
     def name(cls) -> str:
         return "normalize"
 
-    def lower(self, u: np.ndarray, size: np.ndarray) -> list[Kernel]:
+    def lower(self, u: np.ndarray, size: np.ndarray | None) -> list[Kernel]:
         if isinstance(self.mean, str) or isinstance(self.std, str):
             raise ValueError(f"mean '{self.mean}' or std '{self.std}' has not been resolved")
         return [Normalize(self.mean, self.std)]

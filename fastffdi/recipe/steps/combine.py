@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from fastffdi.recipe.kernels import Kernel, Normalize, Python, Resize, Window
-from fastffdi.recipe.steps.base import Step, TooSmall, param, probability, real, shown
+from fastffdi.recipe.steps.base import Draws, Step, TooSmall, param, probability, real, shown
 
 #: A random order of k steps takes k² times their kernels.
 _LONGEST_ORDER = 4
@@ -65,8 +65,8 @@ class Combined(Step):
     transforms: tuple[Step, ...] = param(inner_steps)
 
     @property
-    def draws(self) -> int:
-        return 1 + sum(step.draws for step in self.transforms)
+    def draws(self) -> Draws:
+        return Draws(own=1, inner=sum(step.draws.total for step in self.transforms))
 
     @property
     def kernels(self) -> tuple[type[Kernel], ...]:
@@ -87,16 +87,16 @@ class Combined(Step):
 
     def _shares(self, u: np.ndarray) -> list[np.ndarray]:
         """The numbers of each inner step."""
-        ends = itertools.accumulate((step.draws for step in self.transforms), initial=1)
+        ends = itertools.accumulate((step.draws.total for step in self.transforms), initial=1)
         return [u[:, begin:end] for begin, end in itertools.pairwise(ends)]
 
-    def _inner(self, k: int, u: np.ndarray, size: np.ndarray) -> list[Kernel]:
+    def _inner(self, k: int, u: np.ndarray, size: np.ndarray | None) -> list[Kernel]:
         """Inner step k for all images, members or not; an image too small for it is always refused."""
         step = self.transforms[k]
         try:
             return step.lower(u, size)
         except TooSmall as error:
-            raise TooSmall(error.image, f"[{k}] {step.name()}: {error}") from None
+            raise TooSmall(error.index, f"[{k}] {step.name()}: {error}") from None
         except ValueError as error:
             raise ValueError(f"[{k}] {step.name()}: {error}") from None
 
@@ -107,7 +107,7 @@ class RandomApply(Combined):
 
     p: float = param(probability, 0.5)
 
-    def lower(self, u: np.ndarray, size: np.ndarray) -> list[Kernel]:
+    def lower(self, u: np.ndarray, size: np.ndarray | None) -> list[Kernel]:
         members, chosen = u[:, 0] < self.p, _Chosen(size)
         for k, numbers in enumerate(self._shares(u)):
             size = chosen.add(self._inner(k, numbers, size), members, size)
@@ -129,7 +129,7 @@ class RandomChoice(Combined):
                 f"{self.name()}: p: {len(self.p)} weights for {len(self.transforms)} steps; give one each"
             )
 
-    def lower(self, u: np.ndarray, size: np.ndarray) -> list[Kernel]:
+    def lower(self, u: np.ndarray, size: np.ndarray | None) -> list[Kernel]:
         choice = np.searchsorted(_ends(self._weights), u[:, 0], side="right")
         chosen = _Chosen(size)
         for k, numbers in enumerate(self._shares(u)):
@@ -155,7 +155,7 @@ class RandomOrder(Combined):
                 f"{_LONGEST_ORDER}, since every step is prepared in every place"
             )
 
-    def lower(self, u: np.ndarray, size: np.ndarray) -> list[Kernel]:
+    def lower(self, u: np.ndarray, size: np.ndarray | None) -> list[Kernel]:
         orders = np.array(list(itertools.permutations(range(len(self.transforms)))))
         order = orders[np.floor(u[:, 0] * len(orders)).astype(int)]
         chosen, first = _Chosen(size), size
@@ -164,7 +164,7 @@ class RandomOrder(Combined):
             for k, numbers in enumerate(self._shares(u)):
                 members = order[:, place] == k
                 # The others are taken at the size that they have where the step comes first.
-                before = np.where(members[:, None], size, first)
+                before = None if size is None or first is None else np.where(members[:, None], size, first)
                 chosen.add(self._inner(k, numbers, before), members, before)
         return chosen.kernels
 
@@ -185,7 +185,7 @@ class PythonStep(Step):
     def name(cls) -> str:
         return "python"
 
-    def lower(self, u: np.ndarray, size: np.ndarray) -> list[Kernel]:
+    def lower(self, u: np.ndarray, size: np.ndarray | None) -> list[Kernel]:
         return [Python(self.function, np.ones(len(u), bool))]
 
 
@@ -203,11 +203,11 @@ def functions(steps: Sequence[Step]) -> list[str]:
 class _Chosen:
     """Kernels for members only, and the size (N, 2) that images have after them."""
 
-    def __init__(self, size: np.ndarray) -> None:
+    def __init__(self, size: np.ndarray | None) -> None:
         self.kernels: list[Kernel] = []
         self.size = size
 
-    def add(self, kernels: list[Kernel], members: np.ndarray, size: np.ndarray) -> np.ndarray:
+    def add(self, kernels: list[Kernel], members: np.ndarray, size: np.ndarray | None) -> np.ndarray | None:
         """Add a step's kernels for `members` (N,); gives the size after them if all were members."""
         for kernel in kernels:
             size = kernel.out_size(size)

@@ -10,15 +10,18 @@ import numpy as np
 from fastffdi.recipe.kernels import Flip, Kernel, Resize, Window
 from fastffdi.recipe.steps.base import (
     LARGEST,
+    Draws,
+    P,
     Range,
     Step,
     TooSmall,
     between,
     flag,
     height_width,
-    level,
+    known,
     one_of,
     param,
+    pixel_value,
     probability,
     short_side_or_size,
     shown,
@@ -56,9 +59,9 @@ class ResizeStep(Step):
     def needs_size(self) -> bool:
         return isinstance(self.size, int)
 
-    def lower(self, u: np.ndarray, size: np.ndarray) -> list[Kernel]:
+    def lower(self, u: np.ndarray, size: np.ndarray | None) -> list[Kernel]:
         n = len(u)
-        out = _short_side(size, self.size) if isinstance(self.size, int) else everywhere(self.size, n)
+        out = _short_side(known(size), self.size) if isinstance(self.size, int) else everywhere(self.size, n)
         return [Resize(np.tile(_WHOLE, (n, 1)), out)]
 
 
@@ -73,9 +76,9 @@ class CenterCrop(Step):
     def needs_size(self) -> bool:
         return True
 
-    def lower(self, u: np.ndarray, size: np.ndarray) -> list[Kernel]:
+    def lower(self, u: np.ndarray, size: np.ndarray | None) -> list[Kernel]:
         out = everywhere(self.size, len(u))
-        spare = size - out
+        spare = known(size) - out
         # torchvision pads the smaller half of a lack to the left, and rounds a surplus half to even.
         start = np.where(spare < 0, -((-spare) // 2), np.round(spare / 2)).astype(np.int32)
         return [Window(start, out)]
@@ -89,7 +92,7 @@ class Pad(Step):
     """
 
     padding: tuple[int, int, int, int] = param(margins)
-    fill: int = param(level, 0)
+    fill: int = param(pixel_value, 0)
     padding_mode: str = param(_padding_mode, "constant")
     kernels = (Window,)
 
@@ -97,7 +100,8 @@ class Pad(Step):
     def needs_size(self) -> bool:
         return True
 
-    def lower(self, u: np.ndarray, size: np.ndarray) -> list[Kernel]:
+    def lower(self, u: np.ndarray, size: np.ndarray | None) -> list[Kernel]:
+        size = known(size)
         before, after = _corners(self.padding, size)
         _refuse_wide(np.maximum(before, after), size, self.padding_mode)
         return [Window(-before, size + before + after, self.fill, self.padding_mode)]
@@ -113,17 +117,17 @@ class RandomCrop(Step):
     size: tuple[int, int] | str = param(height_width)
     padding: tuple[int, int, int, int] = param(margins, (0, 0, 0, 0))
     pad_if_needed: bool = param(flag, False)
-    fill: int = param(level, 0)
+    fill: int = param(pixel_value, 0)
     padding_mode: str = param(_padding_mode, "constant")
-    draws = 2
+    draws = Draws(position=2)
     kernels = (Window,)
 
     @property
     def needs_size(self) -> bool:
         return True
 
-    def lower(self, u: np.ndarray, size: np.ndarray) -> list[Kernel]:
-        out = everywhere(self.size, len(u))
+    def lower(self, u: np.ndarray, size: np.ndarray | None) -> list[Kernel]:
+        size, out = known(size), everywhere(self.size, len(u))
         before, after = _corners(self.padding, size)
         lack = np.maximum(out - size - before - after, 0)
         if not self.pad_if_needed:
@@ -146,29 +150,30 @@ class RandomResizedCrop(Step):
     size: tuple[int, int] | str = param(height_width)
     scale: Range = param(between(0, 1), Range(0.08, 1.0))
     ratio: Range = param(between(0.01, 100), Range(3 / 4, 4 / 3))
-    draws = 22
+    draws = Draws(area=10, ratio=10, position=2)
     kernels = (Resize,)
 
     @property
     def needs_size(self) -> bool:
         return True
 
-    def lower(self, u: np.ndarray, size: np.ndarray) -> list[Kernel]:
-        window = self._attempts(u, size.astype(np.float64))
+    def lower(self, u: np.ndarray, size: np.ndarray | None) -> list[Kernel]:
+        size = known(size)
+        window = self._attempts(self.draws.split(u), size.astype(np.float64))
         top_left, extent = window[:, :2], window[:, 2:]
         whole = np.concatenate([size, size], axis=1)
         roi = np.concatenate([top_left, top_left + extent], axis=1) / whole
         return [Resize(roi.astype(np.float32), everywhere(self.size, len(u)))]
 
-    def _attempts(self, u: np.ndarray, size: np.ndarray) -> np.ndarray:
+    def _attempts(self, drawn: dict[str, np.ndarray], size: np.ndarray) -> np.ndarray:
         """The first of ten drawn windows that fits, else the largest central one: (N, 4) y, x, h, w."""
-        area = size.prod(axis=1)[:, None] * self.scale.at(u[:, 0:10])
-        ratio = np.exp(Range(np.log(self.ratio.low), np.log(self.ratio.high)).at(u[:, 10:20]))
+        area = size.prod(axis=1)[:, None] * self.scale.at(drawn["area"])
+        ratio = np.exp(Range(np.log(self.ratio.low), np.log(self.ratio.high)).at(drawn["ratio"]))
         extents = np.round(np.sqrt(np.stack([area / ratio, area * ratio], axis=2)))
         fits = ((extents > 0) & (extents <= size[:, None])).all(axis=2)
         first = fits.argmax(axis=1)
-        extent = extents[np.arange(len(u)), first]
-        start = np.floor(u[:, 20:22] * (size - extent + 1))
+        extent = extents[np.arange(len(size)), first]
+        start = np.floor(drawn["position"] * (size - extent + 1))
         found = fits.any(axis=1)[:, None]
         return np.where(found, np.concatenate([start, extent], axis=1), self._central(size))
 
@@ -187,10 +192,10 @@ class HorizontalFlip(Step):
     """Mirror left-right with probability `p`."""
 
     p: float = param(probability, 0.5)
-    draws = 1
+    draws = P
     kernels = (Flip,)
 
-    def lower(self, u: np.ndarray, size: np.ndarray) -> list[Kernel]:
+    def lower(self, u: np.ndarray, size: np.ndarray | None) -> list[Kernel]:
         chosen = u[:, 0] < self.p
         return [Flip(chosen, np.zeros_like(chosen))]
 
@@ -200,10 +205,10 @@ class VerticalFlip(Step):
     """Mirror upside down with probability `p`."""
 
     p: float = param(probability, 0.5)
-    draws = 1
+    draws = P
     kernels = (Flip,)
 
-    def lower(self, u: np.ndarray, size: np.ndarray) -> list[Kernel]:
+    def lower(self, u: np.ndarray, size: np.ndarray | None) -> list[Kernel]:
         chosen = u[:, 0] < self.p
         return [Flip(np.zeros_like(chosen), chosen)]
 

@@ -1,8 +1,8 @@
 """The automatic policies: steps that choose operations by themselves, as torchvision's of the same names.
 
-The operations are torchvision's on uint8 tensors, except that we round where it cuts off, that saturation
+The operations are torchvision's on uint8 tensors, except that ours round where it truncates, that saturation
 takes its floored grey on average only, and that with a `fill` other than 0 bilinear edges blend into that
-level, where torchvision's are darkened on the way.
+pixel value, where torchvision's are darkened on the way.
 """
 
 from __future__ import annotations
@@ -13,8 +13,20 @@ from typing import Any
 
 import numpy as np
 
-from fastffdi.recipe.kernels import Blend, Kernel, Program
-from fastffdi.recipe.steps.base import Step, flag, level, one_of, param, real, shown, whole
+from fastffdi.recipe.kernels import Blend, Kernel
+from fastffdi.recipe.program import Program
+from fastffdi.recipe.steps.base import (
+    Draws,
+    Step,
+    flag,
+    known,
+    one_of,
+    param,
+    pixel_value,
+    real,
+    shown,
+    whole,
+)
 from fastffdi.recipe.steps.operations import (
     KINDS,
     MIXED,
@@ -67,21 +79,23 @@ class AutoAugment(Step):
 
     policy: str = param(one_of(*SUBPOLICIES), "imagenet")
     interpolation: str = param(_interpolation, "nearest")
-    fill: int = param(level, 0)
-    draws = 5
+    fill: int = param(pixel_value, 0)
+    draws = Draws(pair=1, p=2, sign=2)
     kernels = KINDS * 2
 
     @property
     def needs_size(self) -> bool:
         return True
 
-    def lower(self, u: np.ndarray, size: np.ndarray) -> list[Kernel]:
+    def lower(self, u: np.ndarray, size: np.ndarray | None) -> list[Kernel]:
+        size, drawn = known(size), self.draws.split(u)
         operations, chances, places = _policy(self.policy)
-        pair = np.floor(u[:, 0] * len(operations)).astype(np.int64)
+        pair = np.floor(drawn["pair"] * len(operations)).astype(np.int64)
         # The first operation is the identity.
-        chosen = np.where(u[:, 1:3] < chances[pair], operations[pair], 0).T
-        size_of = STANDARD.magnitude(chosen, places[pair].T, _TEN, size)
-        slots = lowered(chosen, signed(chosen, size_of, u[:, 3:5].T), size, self.interpolation, self.fill)
+        chosen = np.where(drawn["p"] < chances[pair], operations[pair], 0).T
+        unsigned = STANDARD.magnitude(chosen, places[pair].T, _TEN, size)
+        magnitude = signed(chosen, unsigned, drawn["sign"].T)
+        slots = lowered(chosen, magnitude, size, self.interpolation, self.fill)
         return [kernel for slot in slots for kernel in slot]
 
 
@@ -96,7 +110,7 @@ class RandAugment(Step):
     magnitude: int = param(count(0, 999), 9)
     num_magnitude_bins: int = param(count(2, 1000), 31)
     interpolation: str = param(_interpolation, "nearest")
-    fill: int = param(level, 0)
+    fill: int = param(pixel_value, 0)
 
     def __post_init__(self) -> None:
         if self.magnitude >= self.num_magnitude_bins:
@@ -106,8 +120,8 @@ class RandAugment(Step):
             )
 
     @property
-    def draws(self) -> int:
-        return 2 * self.num_ops
+    def draws(self) -> Draws:
+        return Draws(operation=self.num_ops, sign=self.num_ops)
 
     @property
     def kernels(self) -> tuple[type[Kernel], ...]:
@@ -117,11 +131,12 @@ class RandAugment(Step):
     def needs_size(self) -> bool:
         return True
 
-    def lower(self, u: np.ndarray, size: np.ndarray) -> list[Kernel]:
-        chosen = STANDARD.choose(u[:, : self.num_ops].T)
+    def lower(self, u: np.ndarray, size: np.ndarray | None) -> list[Kernel]:
+        size, drawn = known(size), self.draws.split(u)
+        chosen = STANDARD.choose(_by_slot(drawn["operation"]))
         place = np.full(chosen.shape, self.magnitude)
-        size_of = STANDARD.magnitude(chosen, place, self.num_magnitude_bins, size)
-        magnitude = signed(chosen, size_of, u[:, self.num_ops :].T)
+        unsigned = STANDARD.magnitude(chosen, place, self.num_magnitude_bins, size)
+        magnitude = signed(chosen, unsigned, _by_slot(drawn["sign"]))
         slots = lowered(chosen, magnitude, size, self.interpolation, self.fill)
         return [kernel for slot in slots for kernel in slot]
 
@@ -135,16 +150,17 @@ class TrivialAugmentWide(Step):
 
     num_magnitude_bins: int = param(count(2, 1000), 31)
     interpolation: str = param(_interpolation, "nearest")
-    fill: int = param(level, 0)
-    draws = 3
+    fill: int = param(pixel_value, 0)
+    draws = Draws(slot=3)
     kernels = KINDS
 
     @property
     def needs_size(self) -> bool:
         return True
 
-    def lower(self, u: np.ndarray, size: np.ndarray) -> list[Kernel]:
-        chosen, magnitude = _drawn(WIDE, u.T[None], self.num_magnitude_bins, self.num_magnitude_bins, size)
+    def lower(self, u: np.ndarray, size: np.ndarray | None) -> list[Kernel]:
+        size, bins = known(size), self.num_magnitude_bins
+        chosen, magnitude = _drawn(WIDE, u.T[None], bins, bins, size)
         return lowered(chosen, magnitude, size, self.interpolation, self.fill)[0]
 
 
@@ -162,13 +178,13 @@ class AugMix(Step):
     alpha: float = param(positive, 1.0)
     all_ops: bool = param(flag, True)
     interpolation: str = param(_interpolation, "bilinear")
-    fill: int = param(level, 0)
+    fill: int = param(pixel_value, 0)
     kernels = (Blend,)
 
     @property
-    def draws(self) -> int:
-        # The image's own weight, each chain's weight and depth, and three for each operation.
-        return 1 + self.mixture_width * (2 + 3 * self._slots)
+    def draws(self) -> Draws:
+        width = self.mixture_width
+        return Draws(own_weight=1, chain_weights=width, chain_depths=width, slots=3 * width * self._slots)
 
     @property
     def needs_size(self) -> bool:
@@ -179,14 +195,15 @@ class AugMix(Step):
         """Operations of the longest chain."""
         return 3 if self.chain_depth < 0 else self.chain_depth
 
-    def lower(self, u: np.ndarray, size: np.ndarray) -> list[Kernel]:
-        width = self.mixture_width
+    def lower(self, u: np.ndarray, size: np.ndarray | None) -> list[Kernel]:
+        size, drawn = known(size), self.draws.split(u)
         space = MIXED if self.all_ops else MIXED_PARTLY
-        draws = u[:, 1 + 2 * width :].T.reshape(width * self._slots, 3, len(u))
-        chosen, magnitude = _drawn(space, draws, self.severity, _TEN, size)
-        chosen = np.where(self._within(u[:, 1 + width : 1 + 2 * width].T), chosen, 0)
+        of_slots = drawn["slots"].T.reshape(self.mixture_width * self._slots, 3, len(u))
+        chosen, magnitude = _drawn(space, of_slots, self.severity, _TEN, size)
+        chosen = np.where(self._within(_by_slot(drawn["chain_depths"])), chosen, 0)
         slots = lowered(chosen, magnitude, size, self.interpolation, self.fill)
-        return [Blend(self._chains(slots), mixing_weights(self.alpha, u[:, 0], u[:, 1 : 1 + width]))]
+        chain_weights = _by_slot(drawn["chain_weights"]).T
+        return [Blend(self._chains(slots), mixing_weights(self.alpha, drawn["own_weight"], chain_weights))]
 
     def _within(self, u: np.ndarray) -> np.ndarray:
         """Whether each slot is within its chain's depth, from u (chains, N): (S, N) bool."""
@@ -213,6 +230,11 @@ def mixing_weights(alpha: float, u_own: np.ndarray, u_chains: np.ndarray) -> np.
     parts = np.maximum(gammaincinv(alpha, u_chains), np.finfo(float).tiny)
     shares = parts / parts.sum(axis=1, keepdims=True)
     return np.concatenate([own, (1 - own) * shares], axis=1).astype(np.float32)
+
+
+def _by_slot(u: np.ndarray) -> np.ndarray:
+    """Numbers (N, S), or (N,) where there is one slot, as (S, N)."""
+    return u.T.reshape(-1, len(u))
 
 
 def _drawn(

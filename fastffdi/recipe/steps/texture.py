@@ -10,11 +10,14 @@ import numpy as np
 
 from fastffdi.recipe.kernels import Blur, Erase, Jpeg, Kernel, Noise, Sharpen
 from fastffdi.recipe.steps.base import (
+    Draws,
+    P,
     Range,
     Step,
     between,
-    level,
+    known,
     param,
+    pixel_value,
     probability,
     real,
     shown,
@@ -64,15 +67,17 @@ def qualities(value: Any) -> Range:
     return Range(*pair)
 
 
-def levels(value: Any) -> tuple[int, int, int]:
-    """A level 0..255, or one for each channel."""
+def pixel_values(value: Any) -> tuple[int, int, int]:
+    """A pixel value 0..255, or one for each channel."""
     if value == "random":
-        raise ValueError("'random' is not offered, since no renderer draws numbers; give a level or three")
+        raise ValueError(
+            "'random' is not offered, since renderers draw no random numbers; give one pixel value or three"
+        )
     if not isinstance(value, list | tuple):
-        return (level(value),) * 3
+        return (pixel_value(value),) * 3
     if len(value) != 3:
-        raise ValueError(f"{shown(value)} is neither a level nor three")
-    return level(value[0]), level(value[1]), level(value[2])
+        raise ValueError(f"{shown(value)} is neither a pixel value nor three")
+    return pixel_value(value[0]), pixel_value(value[1]), pixel_value(value[2])
 
 
 @dataclass(frozen=True)
@@ -84,14 +89,14 @@ class GaussianBlur(Step):
 
     kernel_size: tuple[int, int] = param(width_height)
     sigma: Range = param(one_or_range(0.01, 100), Range(0.1, 2.0))
-    draws = 1
+    draws = Draws(sigma=1)
     kernels = (Blur,)
 
-    def lower(self, u: np.ndarray, size: np.ndarray) -> list[Kernel]:
+    def lower(self, u: np.ndarray, size: np.ndarray | None) -> list[Kernel]:
         width, height = self.kernel_size
-        # Edges are reflected, of which torchvision wants enough. Before sizing this need not be known.
-        short = (size >= 0) & (size <= np.array([height // 2, width // 2]))
-        refuse_any(short, size, f"kernel_size [{width}, {height}] does not fit", "make it smaller")
+        if size is not None:  # edges are reflected, which needs enough of them; before sizing nobody knows
+            short = size <= np.array([height // 2, width // 2])
+            refuse_any(short, size, f"kernel_size [{width}, {height}] does not fit", "make it smaller")
         sigma = self.sigma.at(u[:, 0])
         return [Blur(gaussian(height, sigma), gaussian(width, sigma))]
 
@@ -105,10 +110,10 @@ class RandomAdjustSharpness(Step):
 
     sharpness_factor: float = param(factor)
     p: float = param(probability, 0.5)
-    draws = 1
+    draws = P
     kernels = (Sharpen,)
 
-    def lower(self, u: np.ndarray, size: np.ndarray) -> list[Kernel]:
+    def lower(self, u: np.ndarray, size: np.ndarray | None) -> list[Kernel]:
         amount = np.full(len(u), self.sharpness_factor, np.float32)
         return [Sharpen(amount).only(u[:, 0] < self.p, size)]
 
@@ -122,62 +127,65 @@ class JpegCompression(Step):
 
     quality: Range = param(qualities)
     p: float = param(probability, 1.0)
-    draws = 2
+    draws = Draws(p=1, quality=1)
     kernels = (Jpeg,)
 
-    def lower(self, u: np.ndarray, size: np.ndarray) -> list[Kernel]:
-        quality = self.quality.integers(u[:, 1]).astype(np.int32)
-        return [Jpeg(quality).only(u[:, 0] < self.p, size)]
+    def lower(self, u: np.ndarray, size: np.ndarray | None) -> list[Kernel]:
+        drawn = self.draws.split(u)
+        quality = self.quality.integers(drawn["quality"]).astype(np.int32)
+        return [Jpeg(quality).only(drawn["p"] < self.p, size)]
 
 
 @dataclass(frozen=True)
 class RandomErasing(Step):
     """Fill a box with `value` with probability `p`: `scale` of the area, `ratio` height/width.
 
-    On levels 0 … 255, before normalize; `value` is one or three of them. "random" is not offered.
+    `value` is one pixel value 0 … 255 or three; it is filled in before normalize. "random" is not offered.
     """
 
     p: float = param(probability, 0.5)
     scale: Range = param(between(0, 1), Range(0.02, 0.33))
     ratio: Range = param(between(0.01, 100), Range(0.3, 3.3))
-    value: tuple[int, int, int] = param(levels, (0, 0, 0))
-    draws = 23
+    value: tuple[int, int, int] = param(pixel_values, (0, 0, 0))
+    draws = Draws(p=1, area=10, ratio=10, position=2)
     kernels = (Erase,)
 
     @property
     def needs_size(self) -> bool:
         return True
 
-    def lower(self, u: np.ndarray, size: np.ndarray) -> list[Kernel]:
+    def lower(self, u: np.ndarray, size: np.ndarray | None) -> list[Kernel]:
         """The first of ten drawn boxes that is smaller than the image, else none."""
-        area = size.astype(np.float64).prod(axis=1)[:, None] * self.scale.at(u[:, 1:11])
-        ratio = np.exp(Range(np.log(self.ratio.low), np.log(self.ratio.high)).at(u[:, 11:21]))
+        size, drawn = known(size), self.draws.split(u)
+        area = size.astype(np.float64).prod(axis=1)[:, None] * self.scale.at(drawn["area"])
+        ratio = np.exp(Range(np.log(self.ratio.low), np.log(self.ratio.high)).at(drawn["ratio"]))
         extents = np.round(np.sqrt(np.stack([area * ratio, area / ratio], axis=2)))
         fits = (extents < size[:, None]).all(axis=2)
         extent = extents[np.arange(len(u)), fits.argmax(axis=1)]
-        start = np.floor(u[:, 21:23] * (size - extent + 1))
+        start = np.floor(drawn["position"] * (size - extent + 1))
         box = np.concatenate([start, start + extent], axis=1).astype(np.int32)
-        return [Erase(box, self.value).only(fits.any(axis=1) & (u[:, 0] < self.p), size)]
+        return [Erase(box, self.value).only(fits.any(axis=1) & (drawn["p"] < self.p), size)]
 
 
 @dataclass(frozen=True)
 class GaussianNoise(Step):
-    """Add noise of `mean` and deviation `sigma` (or [low, high]), fractions of the brightest level.
+    """Add noise of `mean` and deviation `sigma` (or [low, high]), fractions of 255.
 
-    Nearly normal, within 3.4 deviations: the sum of four hashed bytes. The mean is rounded to whole levels,
-    the sum too, where torchvision truncates; it is always clipped.
+    Nearly normal, within 3.4 deviations: the sum of four hashed bytes. The mean and the sum are rounded,
+    where torchvision truncates; the result is always clipped.
     """
 
     mean: float = param(shift, 0.0)
     sigma: Range = param(one_or_range(0, 1), Range(0.1, 0.1))
-    draws = 2
+    draws = Draws(sigma=1, key=1)
     kernels = (Noise,)
 
-    def lower(self, u: np.ndarray, size: np.ndarray) -> list[Kernel]:
+    def lower(self, u: np.ndarray, size: np.ndarray | None) -> list[Kernel]:
         # Keys that are whole in float32 too.
-        key = np.floor(u[:, 1] * 2**24).astype(np.int64)
+        drawn = self.draws.split(u)
+        key = np.floor(drawn["key"] * 2**24).astype(np.int64)
         offset = np.full(len(u), round(255 * self.mean), np.int32)
-        return [Noise((255 * self.sigma.at(u[:, 0])).astype(np.float32), key, offset)]
+        return [Noise((255 * self.sigma.at(drawn["sigma"])).astype(np.float32), key, offset)]
 
 
 def gaussian(width: int, sigma: np.ndarray) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""Steps that map levels, by a table or by what the image itself holds; as in torchvision.transforms.v2."""
+"""Steps that map pixel values, by a table or by the image's own histogram; as in torchvision.transforms.v2."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 
 from fastffdi.recipe.kernels import AUTOCONTRAST, EQUALIZE, Kernel, Stretch, Table
-from fastffdi.recipe.steps.base import Step, param, probability, real, whole
+from fastffdi.recipe.steps.base import P, Step, param, probability, real, whole
 
-_LEVELS = np.arange(256)
+_VALUES = np.arange(256)
 
 
 def bits(value: Any) -> int:
@@ -22,7 +22,7 @@ def bits(value: Any) -> int:
 
 
 def threshold(value: Any) -> float:
-    """A level 0..255, perhaps between two."""
+    """A pixel value 0..255, not necessarily whole."""
     number = real(value)
     if not 0 <= number <= 255:
         raise ValueError(f"{value} is not between 0 and 255")
@@ -31,81 +31,81 @@ def threshold(value: Any) -> float:
 
 @dataclass(frozen=True)
 class RandomInvert(Step):
-    """Turn levels into 255 − level with probability `p`."""
+    """Replace pixel values v by 255 − v with probability `p`."""
 
     p: float = param(probability, 0.5)
-    draws = 1
+    draws = P
     kernels = (Table,)
 
-    def lower(self, u: np.ndarray, size: np.ndarray) -> list[Kernel]:
-        return [tables(255 - _LEVELS, u[:, 0] < self.p, size)]
+    def lower(self, u: np.ndarray, size: np.ndarray | None) -> list[Kernel]:
+        return [tables(255 - _VALUES, u[:, 0] < self.p, size)]
 
 
 @dataclass(frozen=True)
 class RandomPosterize(Step):
-    """Keep the `bits` highest bits of every level (0 to 8) with probability `p`."""
+    """Keep the `bits` highest bits (0 to 8) of every pixel value with probability `p`."""
 
     bits: int = param(bits)
     p: float = param(probability, 0.5)
-    draws = 1
+    draws = P
     kernels = (Table,)
 
-    def lower(self, u: np.ndarray, size: np.ndarray) -> list[Kernel]:
+    def lower(self, u: np.ndarray, size: np.ndarray | None) -> list[Kernel]:
         return [tables(posterized(self.bits), u[:, 0] < self.p, size)]
 
 
 @dataclass(frozen=True)
 class RandomSolarize(Step):
-    """Invert the levels from `threshold` (0 to 255) on with probability `p`."""
+    """Invert the pixel values from `threshold` (0 to 255) on with probability `p`."""
 
     threshold: float = param(threshold)
     p: float = param(probability, 0.5)
-    draws = 1
+    draws = P
     kernels = (Table,)
 
-    def lower(self, u: np.ndarray, size: np.ndarray) -> list[Kernel]:
+    def lower(self, u: np.ndarray, size: np.ndarray | None) -> list[Kernel]:
         return [tables(solarized(self.threshold), u[:, 0] < self.p, size)]
 
 
 @dataclass(frozen=True)
 class RandomEqualize(Step):
-    """Spread each channel's levels evenly over 0 … 255 with probability `p`."""
+    """Equalize each channel's histogram over 0 … 255 with probability `p`."""
 
     p: float = param(probability, 0.5)
-    draws = 1
+    draws = P
     kernels = (Stretch,)
 
-    def lower(self, u: np.ndarray, size: np.ndarray) -> list[Kernel]:
+    def lower(self, u: np.ndarray, size: np.ndarray | None) -> list[Kernel]:
         return [_stretch(EQUALIZE, u[:, 0] < self.p, size)]
 
 
 @dataclass(frozen=True)
 class RandomAutocontrast(Step):
-    """Widen each channel's levels to 0 … 255 with probability `p`."""
+    """Stretch each channel's pixel values to 0 … 255 with probability `p`."""
 
     p: float = param(probability, 0.5)
-    draws = 1
+    draws = P
     kernels = (Stretch,)
 
-    def lower(self, u: np.ndarray, size: np.ndarray) -> list[Kernel]:
+    def lower(self, u: np.ndarray, size: np.ndarray | None) -> list[Kernel]:
         return [_stretch(AUTOCONTRAST, u[:, 0] < self.p, size)]
 
 
-def tables(table: np.ndarray, members: np.ndarray, size: np.ndarray) -> Table:
-    """The levels `table` (256,) for the `members` (N,), nothing for the others."""
+def tables(table: np.ndarray, members: np.ndarray, size: np.ndarray | None) -> Table:
+    """The `table` (256,) for the `members` (N,) bool, the identity for the others."""
     return Table(np.tile(table.astype(np.uint8), (len(members), 1))).only(members, size)
 
 
 def posterized(bits: int | np.ndarray) -> np.ndarray:
-    """(256,) levels with only their highest `bits` bits; of bits (N, 1), (N, 256)."""
-    return _LEVELS & (0xFF00 >> bits)
+    """(256,) pixel values with only their highest `bits` bits; of bits (N, 1), (N, 256)."""
+    return _VALUES & (0xFF00 >> bits)
 
 
 def solarized(threshold: float | np.ndarray) -> np.ndarray:
-    """(256,) levels, inverted from `threshold` on; of thresholds (N, 1), (N, 256)."""
-    return np.where(threshold <= _LEVELS, 255 - _LEVELS, _LEVELS)
+    """(256,) pixel values, inverted from `threshold` on; of thresholds (N, 1), (N, 256)."""
+    return np.where(threshold <= _VALUES, 255 - _VALUES, _VALUES)
 
 
-def _stretch(how: int, members: np.ndarray, size: np.ndarray) -> Stretch:
+def _stretch(how: int, members: np.ndarray, size: np.ndarray | None) -> Stretch:
     n = len(members)
     return Stretch(np.full(n, how, np.int32), np.ones(n, np.float32)).only(members, size)

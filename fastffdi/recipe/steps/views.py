@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from fastffdi.recipe.kernels import Flip, Kernel, Views, Window
-from fastffdi.recipe.steps.base import Step, flag, height_width, param
+from fastffdi.recipe.steps.base import Step, flag, height_width, known, param
 from fastffdi.recipe.steps.geometry import everywhere, refuse_any
 
 _CORNERS = np.array([[0, 0], [0, 1], [1, 0], [1, 1]])
@@ -29,8 +29,8 @@ class FiveCrop(Step):
     def needs_size(self) -> bool:
         return True
 
-    def lower(self, u: np.ndarray, size: np.ndarray) -> list[Kernel]:
-        out, spare = _spare(self.size, size)
+    def lower(self, u: np.ndarray, size: np.ndarray | None) -> list[Kernel]:
+        out, spare = _spare(self.size, known(size))
         return [Views(5), _windows(_five(spare), out)]
 
 
@@ -50,13 +50,13 @@ class TenCrop(Step):
     def needs_size(self) -> bool:
         return True
 
-    def lower(self, u: np.ndarray, size: np.ndarray) -> list[Kernel]:
-        out, spare = _spare(self.size, size)
+    def lower(self, u: np.ndarray, size: np.ndarray | None) -> list[Kernel]:
+        out, spare = _spare(self.size, known(size))
         start = _five(spare)
         mirrored, axis = start.copy(), 0 if self.vertical_flip else 1
         # Cut first and mirrored afterwards, which is less to mirror: what is left and right changes places.
         mirrored[:, :, axis] = spare[:, None, axis] - start[:, :, axis]
-        flipped = np.tile(np.repeat([False, True], 5), len(size))
+        flipped = np.tile(np.repeat([False, True], 5), len(u))
         stays = np.zeros_like(flipped)
         flip = Flip(stays, flipped) if self.vertical_flip else Flip(flipped, stays)
         return [Views(10), _windows(np.concatenate([start, mirrored], axis=1), out), flip]

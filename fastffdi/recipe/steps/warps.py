@@ -13,12 +13,14 @@ import numpy as np
 
 from fastffdi.recipe.kernels import Kernel, Warp
 from fastffdi.recipe.steps.base import (
+    Draws,
     Range,
     Step,
     between,
-    level,
+    known,
     one_of,
     param,
+    pixel_value,
     probability,
     real,
     shown,
@@ -70,16 +72,16 @@ class RandomRotation(Step):
 
     degrees: Range = param(_turn)
     interpolation: str = param(_interpolation, "bilinear")
-    fill: int = param(level, 0)
-    draws = 1
+    fill: int = param(pixel_value, 0)
+    draws = Draws(angle=1)
     kernels = (Warp,)
 
     @property
     def needs_size(self) -> bool:
         return True
 
-    def lower(self, u: np.ndarray, size: np.ndarray) -> list[Kernel]:
-        return [Warp(rotation(self.degrees.at(u[:, 0]), size), self.interpolation, self.fill)]
+    def lower(self, u: np.ndarray, size: np.ndarray | None) -> list[Kernel]:
+        return [Warp(rotation(self.degrees.at(u[:, 0]), known(size)), self.interpolation, self.fill)]
 
 
 @dataclass(frozen=True)
@@ -95,25 +97,26 @@ class RandomAffine(Step):
     scale: Range = param(between(0.01, 100), Range(1, 1))
     shear: tuple[float, float, float, float] = param(shears, (0.0, 0.0, 0.0, 0.0))
     interpolation: str = param(_interpolation, "bilinear")
-    fill: int = param(level, 0)
+    fill: int = param(pixel_value, 0)
     center: tuple[float, float] | None = param(point, None)
-    draws = 6
+    draws = Draws(angle=1, shift=2, scale=1, shear_x=1, shear_y=1)
     kernels = (Warp,)
 
     @property
     def needs_size(self) -> bool:
         return True
 
-    def lower(self, u: np.ndarray, size: np.ndarray) -> list[Kernel]:
+    def lower(self, u: np.ndarray, size: np.ndarray | None) -> list[Kernel]:
+        size, drawn = known(size), self.draws.split(u)
         reach = np.array(self.translate) * size[:, ::-1]
-        shift = np.round(reach * (2 * u[:, 1:3] - 1))
+        shift = np.round(reach * (2 * drawn["shift"] - 1))
         along_x, along_y = Range(*self.shear[:2]), Range(*self.shear[2:])
         matrix = affine(
             size,
-            degrees=self.degrees.at(u[:, 0]),
+            degrees=self.degrees.at(drawn["angle"]),
             shift=shift,
-            scale=self.scale.at(u[:, 3]),
-            shear=np.stack([along_x.at(u[:, 4]), along_y.at(u[:, 5])], axis=1),
+            scale=self.scale.at(drawn["scale"]),
+            shear=np.stack([along_x.at(drawn["shear_x"]), along_y.at(drawn["shear_y"])], axis=1),
             center=self.center,
         )
         return [Warp(matrix, self.interpolation, self.fill)]
@@ -129,22 +132,23 @@ class RandomPerspective(Step):
     distortion_scale: float = param(share, 0.5)
     p: float = param(probability, 0.5)
     interpolation: str = param(_interpolation, "bilinear")
-    fill: int = param(level, 0)
-    draws = 9
+    fill: int = param(pixel_value, 0)
+    draws = Draws(p=1, corners=8)
     kernels = (Warp,)
 
     @property
     def needs_size(self) -> bool:
         return True
 
-    def lower(self, u: np.ndarray, size: np.ndarray) -> list[Kernel]:
+    def lower(self, u: np.ndarray, size: np.ndarray | None) -> list[Kernel]:
+        size, drawn = known(size), self.draws.split(u)
         reach = (self.distortion_scale * (size // 2)).astype(np.int64)
         # Whole places, equally likely, as torchvision draws them: x and y, clockwise from the upper left.
-        steps = np.floor(u[:, 1:].reshape(-1, 4, 2) * (reach[:, None, ::-1] + 1))
+        steps = np.floor(drawn["corners"].reshape(-1, 4, 2) * (reach[:, None, ::-1] + 1))
         far = np.array([[0, 0], [1, 0], [1, 1], [0, 1]])
         corners = steps + far * (size - 1 - reach)[:, None, ::-1]
         warp = Warp(perspective(corners, size), self.interpolation, self.fill, projective=True)
-        return [warp.only(u[:, 0] < self.p, size)]
+        return [warp.only(drawn["p"] < self.p, size)]
 
 
 def rotation(degrees: np.ndarray, size: np.ndarray) -> np.ndarray:

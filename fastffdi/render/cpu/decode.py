@@ -1,9 +1,10 @@
-"""Image files to RGB arrays on the CPU, bit-identical to Pillow, EXIF orientation applied."""
+"""Encoded images to RGB arrays on the CPU, bit-identical to Pillow, EXIF orientation applied."""
 
 from __future__ import annotations
 
 import io
 from dataclasses import dataclass
+from typing import Protocol
 
 import cv2
 import numpy as np
@@ -11,7 +12,10 @@ import simplejpeg
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from fastffdi.data.headers import orientation
+from fastffdi.data.source import FILES, ImageSource
 from fastffdi.errors import UndecodableImage
+from fastffdi.recipe.kernels import Kernel, Resize
+from fastffdi.recipe.program import Program
 
 #: Larger images are refused before they are decoded: Pillow's own limit against decompression bombs.
 MOST_PIXELS = 2 * 89_478_485
@@ -32,16 +36,42 @@ class Region:
         return next(factor for factor in (8, 4, 2, 1) if factor <= max(spare, 1))
 
 
-def decode_file(path: str, region: Region | None = None) -> np.ndarray:
+class Decoder(Protocol):
+    """Gives decoded images. Called from many threads at once."""
+
+    def __call__(self, row: int, path: str, prefix: Program, program: Program, i: int) -> np.ndarray:
+        """(H, W, 3) uint8 RGB of the manifest's `row`, with image i of `prefix` already applied.
+
+        `program` is what will be applied to it next. It may be a view of memory that must not be written to.
+        Raises UndecodableImage.
+        """
+
+
+@dataclass(frozen=True)
+class SourceDecoder:
+    """Reads from a source and decodes; nothing is applied yet, so that `prefix` is empty.
+
+    source  where the bytes come from
+    scaled  decode JPEGs at 1/2, 1/4 or 1/8 where that is enough for the program's first kernel, a Resize
+    """
+
+    source: ImageSource = FILES
+    scaled: bool = False
+
+    def __call__(self, row: int, path: str, prefix: Program, program: Program, i: int) -> np.ndarray:
+        """See Decoder."""
+        return decode_path(path, _region(program.kernels[0], i) if self.scaled else None, self.source)
+
+
+DECODER = SourceDecoder()
+
+
+def decode_path(path: str, region: Region | None = None, source: ImageSource = FILES) -> np.ndarray:
     """(H, W, 3) uint8 RGB; with a region, of a JPEG perhaps 1/2, 1/4 or 1/8 of that.
 
     Raises UndecodableImage with the path and the reason.
     """
-    try:
-        with open(path, "rb", buffering=0) as file:
-            data = file.read()
-    except OSError as error:
-        raise UndecodableImage(path, error.strerror or "cannot be read") from None
+    data = source.read(path)
     try:
         return decode(data, region)
     except UnidentifiedImageError:
@@ -52,7 +82,7 @@ def decode_file(path: str, region: Region | None = None) -> np.ndarray:
 
 
 def decode(data: bytes, region: Region | None = None) -> np.ndarray:
-    """As `decode_file`, from a file's bytes. Raises what the decoder raises."""
+    """As `decode_path`, from the bytes. Raises what the decoder raises."""
     if data[:2] == b"\xff\xd8":
         try:
             turned = orientation(data)
@@ -60,6 +90,13 @@ def decode(data: bytes, region: Region | None = None) -> np.ndarray:
         except ValueError:
             pass  # what the strict fast path refuses (CMYK, stray bytes), Pillow may know how to read
     return _decode_with_pillow(data)
+
+
+def _region(kernel: Kernel, i: int) -> Region:
+    assert isinstance(kernel, Resize), "a recipe that does not begin with one is refused when it is read"
+    top, left, bottom, right = kernel.roi[i].tolist()
+    height, width = kernel.size[i].tolist()
+    return Region(abs(bottom - top), abs(right - left), height, width)
 
 
 def upright(image: np.ndarray, turned: int) -> np.ndarray:

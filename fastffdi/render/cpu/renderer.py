@@ -1,4 +1,4 @@
-"""The CPU renderer: one image at a time, a few calls into C code that release the GIL."""
+"""The CPU renderer: one image at a time, a few calls into C code that releases the GIL."""
 
 from __future__ import annotations
 
@@ -8,30 +8,31 @@ import cv2
 import numpy as np
 
 from fastffdi.recipe import kernels as k
+from fastffdi.recipe.program import Program
 from fastffdi.render.cpu import geometry, texture, tone
 
 
-def render(image: np.ndarray, program: k.Program, i: int) -> np.ndarray:
+def render(image: np.ndarray, program: Program, i: int) -> np.ndarray:
     """Image i of a program: (H, W, 3) uint8 RGB in, (h, w, 3) uint8 out, perhaps a view of `image`."""
     for kernel in program.kernels:
-        if not kernel.is_identity[i]:
+        if not kernel.is_identity(i):
             image = KERNELS[type(kernel)](image, kernel, i)
     return image
 
 
-def render_into(out: np.ndarray, image: np.ndarray, program: k.Program, i: int) -> None:
+def render_into(out: np.ndarray, image: np.ndarray, program: Program, i: int) -> None:
     """As `render`, with the result in `out` (h, w, 3) uint8, contiguous and no part of `image`."""
-    busy = [kernel for kernel in program.kernels if not kernel.is_identity[i]]
-    for kernel in busy[:-1]:
+    active = [kernel for kernel in program.kernels if not kernel.is_identity(i)]
+    for kernel in active[:-1]:
         image = KERNELS[type(kernel)](image, kernel, i)
-    for kernel in busy[-1:]:
+    for kernel in active[-1:]:
         image = KERNELS[type(kernel)](image, kernel, i, out)
     if image is not out:
         np.copyto(out, image)
 
 
 def can_render(kernel: k.Kernel) -> bool:
-    """Whether this renderer has a kernel of an outline."""
+    """Whether this renderer has a kernel of a template."""
     return type(kernel) in KERNELS
 
 
@@ -43,7 +44,7 @@ def _blend(image: np.ndarray, kernel: k.Blend, i: int, out: geometry.Out = None)
     return mixed.astype(np.uint8)
 
 
-#: Each called with an image, the kernel, which image it is, and perhaps memory for the result.
+#: Each called with an image, the kernel, the image's index, and perhaps memory for the result.
 KERNELS: dict[type[k.Kernel], Callable[..., np.ndarray]] = {
     k.Window: geometry.window,
     k.Resize: geometry.resize,

@@ -6,15 +6,15 @@ import torch
 import torch.nn.functional as F
 
 from fastffdi.recipe.kernels import Flip, Resize, Views, Warp, Window
-from fastffdi.render.device.tensors import Parameters, levels, mirrored, separable
+from fastffdi.render.device.tensors import Parameters, mirrored, separable, to_uint8
 
 
 def window(x: torch.Tensor, kernel: Window, p: Parameters) -> torch.Tensor:
     height, width = (int(side) for side in kernel.size[0])
     down, across = (torch.arange(side, device=x.device)[None] for side in (height, width))
     if kernel.horizontal is not None:
-        down, across = _turned(p["vertical"], height), _turned(p["horizontal"], width)
-    ys, xs = p["start"][:, :1] + down, p["start"][:, 1:] + across
+        down, across = _turned(p.vertical, height), _turned(p.horizontal, width)
+    ys, xs = p.start[:, :1] + down, p.start[:, 1:] + across
     out = _gathered(x, _inside(ys, x.shape[1], kernel.mode), _inside(xs, x.shape[2], kernel.mode))
     if kernel.mode != "constant":
         return out
@@ -23,13 +23,13 @@ def window(x: torch.Tensor, kernel: Window, p: Parameters) -> torch.Tensor:
 
 
 def flip(x: torch.Tensor, kernel: Flip, p: Parameters) -> torch.Tensor:
-    return _gathered(x, _turned(p["vertical"], x.shape[1]), _turned(p["horizontal"], x.shape[2]))
+    return _gathered(x, _turned(p.vertical, x.shape[1]), _turned(p.horizontal, x.shape[2]))
 
 
 def resize(x: torch.Tensor, kernel: Resize, p: Parameters) -> torch.Tensor:
     """Separable: one weight matrix per image and axis, so that any regions make two matrix products."""
     height, width = (int(side) for side in kernel.size[0])
-    roi = p["roi"]
+    roi = p.roi
     rows = _triangle(roi[:, 0], roi[:, 2], x.shape[1], height)
     columns = _triangle(roi[:, 1], roi[:, 3], x.shape[2], width)
     return separable(x, rows, columns)
@@ -39,13 +39,13 @@ def warp(x: torch.Tensor, kernel: Warp, p: Parameters) -> torch.Tensor:
     n, height, width, _ = x.shape
     ys, xs = torch.meshgrid(*(torch.arange(s, device=x.device) for s in (height, width)), indexing="ij")
     points = torch.stack([xs, ys, torch.ones_like(xs)], dim=-1).float().view(-1, 3)
-    source = points @ p["matrix"].transpose(1, 2)
+    source = points @ p.matrix.transpose(1, 2)
     scale = torch.stack([torch.full_like(xs[0, 0], s) for s in (width, height)])
     grid = (2 * source[..., :2] / source[..., 2:] + 1) / scale - 1
     # Shifted so that the fill is 0, which is what grid_sample puts outside.
     image = x.permute(0, 3, 1, 2).float() - kernel.fill
     out = F.grid_sample(image, grid.view(n, height, width, 2), kernel.interpolation, "zeros", False)
-    return levels(out.permute(0, 2, 3, 1) + kernel.fill)
+    return to_uint8(out.permute(0, 2, 3, 1) + kernel.fill)
 
 
 def views(x: torch.Tensor, kernel: Views, p: Parameters) -> torch.Tensor:

@@ -2,25 +2,52 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
+
 import torch
 
-#: A kernel's per-image parameters on the device by field name, each (N, …).
-Parameters = dict[str, torch.Tensor]
+from fastffdi.recipe.kernels import Kernel
 
 
-def levels(x: torch.Tensor) -> torch.Tensor:
+class Parameters(dict[str, torch.Tensor]):
+    """A kernel's per-image parameters on the device, each (N, …), as attributes named like its fields."""
+
+    def __getattr__(self, name: str) -> torch.Tensor:
+        return self[name]
+
+
+@dataclass(frozen=True)
+class DeviceKernel:
+    """A kernel on the device.
+
+    kernel      the kernel; of it only what is the same for all images is read
+    parameters  its arrays as tensors, float64 as float32
+    members     (M,) int64: the images that it is for, which its parameters belong to; None: all
+    branches    the kernels of each branch of a Blend
+    """
+
+    kernel: Kernel
+    parameters: Parameters
+    members: torch.Tensor | None = None
+    branches: tuple[tuple[DeviceKernel, ...], ...] = field(default=())
+
+
+def to_uint8(x: torch.Tensor) -> torch.Tensor:
     """Rounded half to even and clamped to uint8; x, in floating point, is written to."""
     return x.round_().clamp_(0, 255).to(torch.uint8)
 
 
 def separable(x: torch.Tensor, rows: torch.Tensor, columns: torch.Tensor) -> torch.Tensor:
-    """Images with weights along each axis: rows (N, h, H) and columns (N, w, W) float32."""
+    """Images filtered along each axis: weights rows (N, h, H) and columns (N, w, W) float32."""
     across = torch.einsum("nwv,nhvc->nhwc", columns, x.float())
-    return levels(torch.einsum("nhg,ngwc->nhwc", rows, across))
+    return to_uint8(torch.einsum("nhg,ngwc->nhwc", rows, across))
 
 
 def mirrored(index: torch.Tensor, length: int, edge: bool = False) -> torch.Tensor:
-    """For places along an axis the place 0 … length − 1 that mirrors show there, with its `edge` or not."""
+    """For indices along an axis, also outside 0 … length − 1, those that mirroring maps them to.
+
+    `edge` says whether the outermost pixel is repeated.
+    """
     if edge:
         place = index % (2 * length)
         return torch.minimum(place, 2 * length - 1 - place)

@@ -7,12 +7,12 @@ import torch
 
 from fastffdi.recipe.kernels import Blur, Erase, Jpeg, Noise, Sharpen
 from fastffdi.render.cpu.texture import ONE_LEVEL, round_trip
-from fastffdi.render.device.tensors import Parameters, levels, mirrored, separable
+from fastffdi.render.device.tensors import Parameters, mirrored, separable, to_uint8
 
 
 def blur(x: torch.Tensor, kernel: Blur, p: Parameters) -> torch.Tensor:
     height, width = x.shape[1:3]
-    rows, columns = p["rows"], p["columns"]
+    rows, columns = p.rows, p.columns
     wide = x.index_select(1, _reach(rows, height)).index_select(2, _reach(columns, width))
     return separable(wide, _band(rows, height), _band(columns, width))
 
@@ -35,9 +35,9 @@ def sharpen(x: torch.Tensor, kernel: Sharpen, p: Parameters) -> torch.Tensor:
     inner = x[:, 1:-1, 1:-1].float()
     rows = x[:, :-2].float() + x[:, 1:-1] + x[:, 2:]
     smooth = ((rows[:, :, :-2] + rows[:, :, 1:-1] + rows[:, :, 2:] + 4 * inner) / 13).round_()
-    amount = p["amount"].view(-1, 1, 1, 1)
+    amount = p.amount.view(-1, 1, 1, 1)
     out = x.clone()
-    out[:, 1:-1, 1:-1] = levels(amount * inner + (1 - amount) * smooth)
+    out[:, 1:-1, 1:-1] = to_uint8(amount * inner + (1 - amount) * smooth)
     return out
 
 
@@ -52,9 +52,9 @@ def jpeg(x: torch.Tensor, kernel: Jpeg, p: Parameters) -> torch.Tensor:
 
 def noise(x: torch.Tensor, kernel: Noise, p: Parameters) -> torch.Tensor:
     """To the last bit what the CPU renderer adds."""
-    bell = _bell(x[0].numel(), p["key"]).view(x.shape)
-    factor = (p["sigma"].double() * ONE_LEVEL).round().int().view(-1, 1, 1, 1)
-    offset = p["offset"].int().view(-1, 1, 1, 1)
+    bell = _bell(x[0].numel(), p.key).view(x.shape)
+    factor = (p.sigma.double() * ONE_LEVEL).round().int().view(-1, 1, 1, 1)
+    offset = p.offset.int().view(-1, 1, 1, 1)
     return (x + offset + ((bell * factor + (1 << 15)) >> 16)).clamp_(0, 255).to(torch.uint8)
 
 
@@ -79,7 +79,7 @@ def _signed(word: int) -> int:
 
 
 def erase(x: torch.Tensor, kernel: Erase, p: Parameters) -> torch.Tensor:
-    top, left, bottom, right = p["box"].T[..., None]
+    top, left, bottom, right = p.box.T[..., None]
     ys, xs = (torch.arange(side, device=x.device) for side in x.shape[1:3])
     rows, columns = (ys >= top) & (ys < bottom), (xs >= left) & (xs < right)
     box = rows[:, :, None] & columns[:, None, :]

@@ -5,29 +5,29 @@ from __future__ import annotations
 import torch
 
 from fastffdi.recipe.kernels import AUTOCONTRAST, CONTRAST, EQUALIZE, Matrix, Stretch, Table
-from fastffdi.render.device.tensors import Parameters, levels
+from fastffdi.render.device.tensors import Parameters, to_uint8
 
 
 def matrix(x: torch.Tensor, kernel: Matrix, p: Parameters) -> torch.Tensor:
-    mix = p["matrix"]
+    mix = p.matrix
     flat = x.reshape(len(x), -1, 3).float()
-    return levels(torch.baddbmm(mix[:, None, :, 3], flat, mix[:, :, :3].transpose(1, 2))).view(x.shape)
+    return to_uint8(torch.baddbmm(mix[:, None, :, 3], flat, mix[:, :, :3].transpose(1, 2))).view(x.shape)
 
 
 def table(x: torch.Tensor, kernel: Table, p: Parameters) -> torch.Tensor:
-    return _looked_up(_places(x, 1), p["table"])
+    return _looked_up(_places(x, 1), p.table)
 
 
 def stretch(x: torch.Tensor, kernel: Stretch, p: Parameters) -> torch.Tensor:
     """All three maps of each image, and of these the one asked for."""
     places = _places(x, 3)
     counts = _histograms(places)
-    how = p["how"][:, None, None]
+    how = p.how[:, None, None]
     out = torch.arange(256, dtype=torch.uint8, device=x.device)
     for what, map_to in (
         (EQUALIZE, _equalized(counts)),
         (AUTOCONTRAST, _widened(counts)),
-        (CONTRAST, _contrast(x, p["amount"])[:, None]),
+        (CONTRAST, _contrast(x, p.amount)[:, None]),
     ):
         out = torch.where(how == what, map_to, out)
     return _looked_up(places, out)
@@ -75,7 +75,7 @@ def _contrast(x: torch.Tensor, amount: torch.Tensor) -> torch.Tensor:
     red, green, blue = x.float().unbind(dim=3)
     # torchvision floors each pixel's grey; on average that takes half a level away.
     grey = (0.2989 * red + 0.587 * green + 0.114 * blue).floor_().mean(dim=(1, 2))[:, None]
-    return levels(grey + amount[:, None] * (_levels_of(x) - grey))
+    return to_uint8(grey + amount[:, None] * (_levels_of(x) - grey))
 
 
 def _levels_of(like: torch.Tensor) -> torch.Tensor:

@@ -21,10 +21,10 @@ from hypothesis import strategies as st
 from fastffdi.data.manifest import Manifest
 from fastffdi.data.sampler import Sampler
 from fastffdi.errors import RecipeError, RunError, UndecodableImage
-from fastffdi.loaders.process import loader as process
 from fastffdi.loaders.batch import Batch
 from fastffdi.loaders.cpu import CpuLoader
 from fastffdi.loaders.planner import BatchPlanner
+from fastffdi.loaders.process import loader as process
 from fastffdi.loaders.process.child import listen
 from fastffdi.loaders.process.loader import ProcessLoader
 from fastffdi.loaders.process.messages import Inbox
