@@ -1,8 +1,8 @@
-"""The training loop as a tutorial writes it: what ours is compared with.
+"""The training loop of a tutorial, with which ours is compared.
 
-torch's DataLoader with Pillow and torchvision transforms; the model in float32 and in the memory format that
-timm gives; Adam; loss and accuracy read with `.item()` at every step. What changes what is learnt but not the
-speed (the schedule, the measure of the best epoch) is left out. Never tuned beyond what a tutorial does.
+torch's DataLoader with Pillow and torchvision transforms; the model in float32 and in timm's memory format;
+Adam; loss and accuracy read with `.item()` at every step. What changes the result of training but not its
+speed (the schedule, choosing the best epoch) is left out. Not to be tuned beyond what a tutorial does.
 """
 
 from __future__ import annotations
@@ -27,10 +27,10 @@ def build(name: str, device: torch.device) -> nn.Module:
 
 
 class TutorialLoop:
-    """Trains on batches of the stock loader.
+    """Trains on batches of the torchvision loader.
 
     model    on the device
-    batches  images (N, H, W, 3) float32 as the stock loader gives them: views of (N, 3, H, W) tensors
+    batches  images (N, H, W, 3) float32: views of (N, 3, H, W) tensors
     """
 
     def __init__(self, model: nn.Module, batches: Iterator[Batch], device: torch.device) -> None:
@@ -39,14 +39,13 @@ class TutorialLoop:
         self._optimiser = torch.optim.Adam(model.parameters(), LEARNING_RATE)
 
     def train(self, steps: int, timer: PhaseTimer) -> float:
-        """Images/s of so many steps; `laps` is told of their phases."""
+        """Images/s of so many steps; `timer` gets the ends of their phases."""
         before, torch.backends.cudnn.benchmark = torch.backends.cudnn.benchmark, True  # as tutorials do
         try:
-            began, count = time.perf_counter(), 0
+            began = time.perf_counter()
             self._model.train()
             timer.begin()
-            for _ in range(steps):
-                count += self._step(timer)
+            count = sum(self._step(timer) for _ in range(steps))
             if self._device.type == "cuda":
                 torch.cuda.synchronize(self._device)
             return count / (time.perf_counter() - began)

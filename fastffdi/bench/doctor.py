@@ -1,4 +1,4 @@
-"""What works on this machine, found out by trying it."""
+"""What works on this machine, found by trying it."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import platform
 import tempfile
 import time
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import numpy as np
@@ -14,20 +15,19 @@ import torch
 from PIL import Image
 
 from fastffdi.bench import machine
-from fastffdi.bench.loader import BACKBONE
 from fastffdi.data.manifest import Manifest
 from fastffdi.files import cache_folder
 from fastffdi.loaders import factory
 from fastffdi.loaders.planner import BatchPlanner
-from fastffdi.loaders.settings import LoaderSettings
+from fastffdi.loaders.settings import LoaderSettings, usable_cores
 from fastffdi.model import precision
-from fastffdi.model.device import choose_device, usable_cores
-from fastffdi.recipe import recipe
+from fastffdi.model.backbone import load_recipe
+from fastffdi.model.device import choose_device
 from fastffdi.render.device.stage import DeviceStage
 
 
 def checks() -> Iterator[tuple[str, str]]:
-    """(what, how it stands), one line each, as they are found out; none of them raises."""
+    """(what, state) of each check, as soon as it is done; none of them raises."""
     device = choose_device("auto")
     yield "python", f"{platform.python_version()} on {platform.platform()}"
     yield "driver", _driver()
@@ -64,29 +64,23 @@ def _dali() -> str:
 
 
 def _trial(name: str, device: torch.device) -> str:
-    """Whether a loader brings an image to the device."""
+    """Whether a loader gives an image on the device."""
     try:
         seconds = _first_batch(factory.choose_loader(name, device), device)
-    except Exception as error:  # whatever is wrong here is what is to be told
+    except Exception as error:  # whatever is wrong is the answer
         return f"does not work: {' '.join(str(error).split()) or type(error).__name__}"
     return f"works (first batch after {seconds:.1f} s)"
 
 
 def _first_batch(name: str, device: torch.device) -> float:
-    """Seconds from nothing to the first image on the device, imports included."""
+    """Seconds to the first image on the device, imports included."""
     with tempfile.TemporaryDirectory() as folder:
         Image.new("RGB", (64, 64), (200, 100, 50)).save(Path(folder) / "image.jpg")
         began = time.perf_counter()
-        steps = recipe.load("jitter").resolve(*BACKBONE).train
-        manifest = Manifest(folder, np.array(["image.jpg"], object))
-        loader = factory.build_loader(
-            name, BatchPlanner.over(manifest, steps, 1, 1), LoaderSettings(1), device
-        )
-        try:
-            batch = next(iter(loader.epoch(0)))
-            DeviceStage(device, torch.float32)(batch.images, batch.program, batch.done).cpu()
-        finally:
-            loader.close()
+        manifest, settings = Manifest(folder, np.array(["image.jpg"], object)), LoaderSettings(1, 1)
+        planner = BatchPlanner.over(manifest, load_recipe("jitter").train, settings)
+        with closing(factory.build_loader(name, planner, settings, device)) as loader:
+            DeviceStage(device, torch.float32)(next(iter(loader.epoch(0)))).cpu()
         return time.perf_counter() - began
 
 

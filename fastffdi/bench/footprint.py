@@ -1,30 +1,28 @@
-"""What a loader costs before it is fast: the time to its first batch, and its memory.
+"""The time to a loader's first batch, and its memory.
 
-Both depend on what a process has done before, so that each is taken in processes of their own: `REPEATS` for
-each loader, loaders taking turns, imports done beforehand.
+Both depend on what a process has done before, so each is measured in fresh processes: `REPEATS` for each
+loader, loaders taking turns, imports done beforehand.
 """
 
 from __future__ import annotations
 
 import importlib
-import statistics
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import closing, contextmanager
-from dataclasses import dataclass, replace
+from contextlib import closing
+from dataclasses import dataclass
 from multiprocessing import get_context, set_start_method
-from threading import Event, Thread
 from typing import Any, TypeVar
 
 import numpy as np
 import torch
 
-from fastffdi.bench.loader import BASELINE, Settings, feed_over
+from fastffdi.bench.loader import BASELINE, Settings, planner_over
 from fastffdi.bench.machine import only_cores
 from fastffdi.bench.processes import memory_mib
-from fastffdi.bench.stopwatch import Quartiles
+from fastffdi.bench.stopwatch import Quartiles, median_ratio
 from fastffdi.bench.stream import endless, refusal
 from fastffdi.data.manifest import Manifest
 from fastffdi.errors import RecipeError, RunError
@@ -36,22 +34,22 @@ T = TypeVar("T")
 
 REPEATS = 3
 
-#: How long a loader runs while its memory is watched, at most, and how often that is looked at.
+#: How long a loader runs while its memory is sampled, and how often it is sampled, at most.
 SECONDS = 2.0
 _PERIOD_SECONDS = 0.2
 
-#: Batches in an epoch: more than a loader makes ahead, few enough for rows to weigh nothing.
+#: Batches in an epoch: more than a loader makes ahead, few enough for the manifest to need little memory.
 _BATCHES = 100
 
 
 @dataclass(frozen=True)
 class Footprint:
-    """What each of some fresh processes found; empty where `problem` says why.
+    """The measurements of some fresh processes; empty where there is a `problem`.
 
-    first_batch_seconds  from the call that builds the loader to its first normalised batch on the device
-    memory_mib           most memory of the process and its workers (PSS), above that before the loader was
-                         built; empty where the system does not tell
-    first_batch_ratio    to the baseline's, the median of the repeats' ratios; None without it
+    first_batch_seconds  from building the loader to its first normalised batch on the device
+    memory_mib           most memory of the process and its workers (PSS), less that before the loader was
+                         built
+    first_batch_ratio    to the baseline, median of the ratios of each round; None without the baseline
     """
 
     pipeline: str
@@ -63,7 +61,7 @@ class Footprint:
     problem: str | None = None
 
     def to_data(self) -> dict[str, Any]:
-        """Plain data; figures are None where there are none."""
+        """Plain data; None for what was not measured."""
         first, memory, ratio = self.first_batch_seconds, self.memory_mib, self.first_batch_ratio
         data = {
             "pipeline": self.pipeline,
@@ -86,100 +84,78 @@ def footprints(
     settings: Settings,
     progress: Callable[[str], None] = lambda name: None,
 ) -> list[Footprint]:
-    """The loaders' footprints on one recipe; `progress` gets a name after each process.
+    """The loaders' footprints for one recipe; `progress` gets a name after each process.
 
     Raises UndecodableImage, and RunError where a process dies.
     """
-    most = _BATCHES * settings.batch_size
+    most = _BATCHES * settings.loading.batch_size
     manifest = manifest.take(np.random.default_rng(settings.seed).permutation(len(manifest))[:most])
-    found: dict[str, list[tuple[float, float | None]]] = {name: [] for name in loaders}
+    seconds: dict[str, list[float]] = {name: [] for name in loaders}
+    mib: dict[str, list[float]] = {name: [] for name in loaders}
     problems: dict[str, str] = {}
     with only_cores(settings.threads):
         for _ in range(REPEATS):
             for name in loaders:
                 try:
-                    found[name].append(_in_a_fresh_process(observe, name, manifest, steps, settings))
+                    first, memory = _in_a_fresh_process(observe, name, manifest, steps, settings)
+                    seconds[name].append(first)
+                    mib[name].append(memory)
                 except RecipeError as error:
                     problems[name] = refusal(name, error)
                 progress(name)
-    baseline = [seconds for seconds, _ in found.get(BASELINE, ())]
+    base = seconds.get(BASELINE)
     return [
-        _footprint(Footprint(pipeline, name, settings.threads, problem=problems.get(name)), seen, baseline)
-        for name, seen in found.items()
+        Footprint(
+            pipeline,
+            name,
+            settings.threads,
+            tuple(seconds[name]),
+            tuple(mib[name]),
+            median_ratio(seconds[name], base) if base and seconds[name] else None,
+            problems.get(name),
+        )
+        for name in loaders
     ]
 
 
-def _footprint(
-    empty: Footprint, seen: Sequence[tuple[float, float | None]], baseline: Sequence[float]
-) -> Footprint:
-    seconds = tuple(first for first, _ in seen)
-    ratios = [own / base for own, base in zip(seconds, baseline, strict=False)]
-    return replace(
-        empty,
-        first_batch_seconds=seconds,
-        memory_mib=tuple(mib for _, mib in seen if mib is not None),
-        first_batch_ratio=statistics.median(ratios) if ratios else None,
-    )
-
-
 def _in_a_fresh_process(function: Callable[..., T], *arguments: Any) -> T:
-    """What the function, of a module, gives there. Raises what it raises, RunError where the process dies."""
+    """What a function of a module returns there. Raises what it raises, RunError where the process dies."""
     # Not forked: what this process has imported and allocated would be the child's as well.
-    with ProcessPoolExecutor(1, get_context("spawn"), _fork_workers_as_usual) as pool:
+    with ProcessPoolExecutor(1, get_context("spawn"), _reset_start_method) as pool:
         try:
             return pool.submit(function, *arguments).result()
         except BrokenProcessPool as error:
             raise RunError(
-                f"the process in which a loader was to be measured has ended ({error}); where memory does "
-                "not suffice, a smaller --batch-size helps"
+                f"the process in which a loader was to be measured has ended ({error}); if memory ran out, "
+                "a smaller --batch-size helps"
             ) from None
 
 
-def _fork_workers_as_usual() -> None:
-    """Have a loader's workers begin as in any program; else a spawned process spawns its own."""
+def _reset_start_method() -> None:
+    """Let a loader's workers start as in any program: a spawned process would spawn its own."""
     set_start_method(None, force=True)
 
 
 def observe(
     name: str, manifest: Manifest, steps: tuple[Step, ...], settings: Settings
-) -> tuple[float, float | None]:
+) -> tuple[float, float]:
     """Seconds to a loader's first batch, and the MiB that it adds to this process; see Footprint."""
-    importlib.import_module(f"fastffdi.loaders.{'stock' if name == 'torchvision' else name}")
-    planner = endless(feed_over(manifest, steps, settings), _BATCHES * settings.batch_size)
-    torch.zeros(1, device=settings.device).cpu()  # the device is awake
+    importlib.import_module(f"fastffdi.loaders.{name}")
+    planner = endless(planner_over(manifest, steps, settings), _BATCHES * settings.loading.batch_size)
+    torch.zeros(1, device=settings.device).cpu()  # initialises CUDA
     before = memory_mib()
     began = time.perf_counter()
-    with closing(factory.build_loader(name, planner, settings.loader, settings.device)) as loader:
+    with closing(factory.build_loader(name, planner, settings.loading, settings.device)) as loader:
         stage = DeviceStage(settings.device, settings.dtype)
-        ready = (stage(batch.images, batch.program, batch.done) for batch in loader.epoch(0))
+        ready = (stage(batch) for batch in loader.epoch(0))
         next(ready)
         if settings.device.type == "cuda":
             torch.cuda.synchronize(settings.device)
         now = time.perf_counter()
-        first = now - began
-        with _watched() as seen:
-            until = now + SECONDS
-            while now < until and next(ready, None) is not None:
-                now = time.perf_counter()
-    return first, max(seen) - before if seen and before is not None else None
-
-
-@contextmanager
-def _watched() -> Iterator[list[float]]:
-    """The memory held meanwhile, in MiB, as a thread sees it from time to time; empty where not known."""
-    seen: list[float] = []
-    over = Event()
-
-    def watch() -> None:
-        while (mib := memory_mib()) is not None:
-            seen.append(mib)
-            if over.wait(_PERIOD_SECONDS):
-                break
-
-    thread = Thread(target=watch, name="fastffdi-memory")
-    thread.start()
-    try:
-        yield seen
-    finally:
-        over.set()
-        thread.join()
+        first, until = now - began, now + SECONDS
+        most, sampled = memory_mib(), now
+        while now < until and next(ready, None) is not None:
+            now = time.perf_counter()
+            if now - sampled >= _PERIOD_SECONDS:
+                most, sampled = max(most, memory_mib()), now
+    return first, most - before

@@ -1,17 +1,15 @@
-"""Loaders against each other and against ceilings: images/s to the batch on the device.
+"""Loaders against each other and against ceilings: images/s until the batch is on the device.
 
-The method: all loaders show the same images, by the same recipe, with the same number of threads or
-workers, on the same cores. Each runs one endless epoch. They take turns; a turn is `seconds` long at least,
-and begins with batches that are not counted. While one runs the others have nothing left to do. A loader's
-figure is the median of its turns; its ratio to the baseline, and to a ceiling, is the median of the ratios
-of each round, so that a machine that slows down slows both.
+All loaders get the same images, recipe, number of threads or workers, and cores. Each runs one endless epoch.
+They take turns of at least `seconds`, each after a warm-up that is not counted, while the others are idle.
+The rate of a loader is the median of its turns; its ratio to the baseline, or to a ceiling, is the median of
+the ratios of each round, so that a machine that slows down slows both sides.
 """
 
 from __future__ import annotations
 
-import statistics
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -19,12 +17,10 @@ from typing import Any
 import torch
 
 from fastffdi.bench.machine import only_cores
-from fastffdi.bench.stopwatch import Quartiles
-from fastffdi.bench.stream import Runner, Stream, arrivals, endless
+from fastffdi.bench.stopwatch import Quartiles, median_ratio, speed_data
+from fastffdi.bench.stream import Runner, Stream, arrivals, endless, take_turns
 from fastffdi.cache.decoder import fill
-from fastffdi.cache.plan import cached
 from fastffdi.data.manifest import Manifest
-from fastffdi.data.source import Files
 from fastffdi.errors import SettingError, did_you_mean
 from fastffdi.loaders import factory
 from fastffdi.loaders.batch import Loader
@@ -32,6 +28,7 @@ from fastffdi.loaders.planner import BatchPlanner
 from fastffdi.loaders.settings import LoaderSettings
 from fastffdi.recipe.steps.base import Step
 from fastffdi.recipe.steps.colour import ColorJitter
+from fastffdi.render.cpu.decode import SourceDecoder
 from fastffdi.render.device.stage import DeviceStage
 
 BASELINE = "torchvision"
@@ -39,10 +36,7 @@ BASELINE = "torchvision"
 CACHED = "cached"
 NAMES = (BASELINE, "cpu", CACHED, "dali")
 
-#: What `backbone` means in a recipe where there is no model: size, mean, std.
-BACKBONE = ((256, 256), (0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
-
-#: Images in an epoch, at least: the data come again and again, so that hardly a turn meets an epoch's end.
+#: Images in an epoch, at least: the data are repeated, so that hardly a turn meets the end of an epoch.
 EPOCH = 1_000_000
 
 
@@ -50,49 +44,48 @@ EPOCH = 1_000_000
 class Settings:
     """What is the same for all loaders.
 
-    device           where the batches go
-    dtype            theirs: what the model would compute in
-    threads          decoding threads, or worker processes for the baseline; all share as many cores
-    seconds          shortest time counted in a turn
-    repeats          turns of each loader
-    to               normalised: count batches that are ready for the model. uint8: as the loader gives them
-    scaled           the recipe's decode: {scaled: …}
-    cache            folder in which `cached` finds its images, and puts them before it is measured
-    prefetch         see LoaderSettings
-    hw_decoder_load  see LoaderSettings
+    device   where the batches go
+    dtype    of the normalised batches
+    loading  how loaders work; they are restricted to as many cores as threads
+    seconds  least length of a turn
+    repeats  turns of each loader
+    to       normalised: count batches that are ready for the model. uint8: as the loader gives them
+    scaled   the recipe's decode: {scaled: …}
+    cache    folder of the images of `cached`, filled before it is measured
     """
 
     device: torch.device
     dtype: torch.dtype
-    threads: int
-    batch_size: int = 64
+    loading: LoaderSettings = field(default_factory=LoaderSettings)
     seconds: float = 3.0
     repeats: int = 5
     seed: int = 0
     to: str = "normalised"
     scaled: bool = False
     cache: Path | None = None
-    prefetch: int = LoaderSettings.prefetch
-    hw_decoder_load: float | None = None
 
     @property
-    def loader(self) -> LoaderSettings:
-        return LoaderSettings(self.threads, self.prefetch, hw_decoder_load=self.hw_decoder_load)
+    def threads(self) -> int:
+        return self.loading.threads
 
     def to_data(self) -> dict[str, Any]:
-        """Plain data, for the record."""
-        words = {"device": str(self.device), "dtype": str(self.dtype).removeprefix("torch.")}
-        return {**asdict(self), **words, "cache": self.cache is not None}
+        """Plain data, for the record; `process` only where it is set."""
+        data = {name: value for name, value in vars(self).items() if name != "loading"}
+        data |= {"device": str(self.device), "dtype": str(self.dtype).removeprefix("torch.")}
+        loading = asdict(self.loading)
+        if loading["process"] is None:
+            del loading["process"]
+        return {**data, **loading, "cache": self.cache is not None}
 
 
 @dataclass(frozen=True)
 class Result:
-    """The figures of a loader or of a ceiling.
+    """The measurements of a loader or of a ceiling.
 
-    rates                 img/s of each turn; empty where `problem` says why there are none
-    cpu_seconds_per_1000  of each turn: CPU time, children's included, per 1000 images; empty if not known
+    rates                 images/s of each turn; empty where there is a `problem`
+    cpu_seconds_per_1000  of each turn: CPU time, children included, per 1000 images
     ratio                 to the baseline
-    shares                of each ceiling that a loader reaches, by the ceiling's name
+    shares                ratio to each ceiling, by the ceiling's name
     """
 
     pipeline: str
@@ -106,15 +99,14 @@ class Result:
     problem: str | None = None
 
     def to_data(self) -> dict[str, Any]:
-        """Plain data; figures are None where there are none."""
+        """Plain data; None for what was not measured."""
         cpu = self.cpu_seconds_per_1000
         data: dict[str, Any] = {
             "pipeline": self.pipeline,
             "ceiling" if self.ceiling else "loader": self.name,
             "device": str(self.settings.device),
             "threads": self.settings.threads,
-            "images_per_second": Quartiles.of(self.rates).to_data() if self.rates else None,
-            "images_per_second_each": [round(rate, 1) for rate in self.rates],
+            **speed_data(self.rates),
             "cpu_seconds_per_1000_images": Quartiles.of(cpu).to_data(3) if cpu else None,
         }
         if not self.ceiling:
@@ -124,10 +116,10 @@ class Result:
 
 
 def available(names: str, cache: Path | None = None) -> tuple[str, ...]:
-    """The loaders in a list with commas; `all` is every one that can be imported here.
+    """The loaders of a comma-separated list; `all` stands for every one that can be used here.
 
-    `cached` is there where `cache` names a folder. Raises SettingError for an unknown name, for `cached`
-    without a folder, and for DALI that is asked for but absent.
+    `cached` needs the folder `cache`. Raises SettingError for an unknown name, for `cached` without a folder,
+    and for DALI that is asked for but not installed.
     """
     if names == "all":
         absent = {"dali"} if factory.dali_problem() else set()
@@ -143,14 +135,13 @@ def available(names: str, cache: Path | None = None) -> tuple[str, ...]:
 
 
 def tables(pipeline: str, steps: tuple[Step, ...]) -> dict[str, tuple[Step, ...]]:
-    """The recipes to measure, by name: as given, and without color_jitter where that is in it.
+    """The recipes to measure, by name: the given one, and the same without color_jitter if it has that.
 
-    The baseline's color_jitter does more arithmetic than ours (hue by way of HSV), so that a comparison with
-    it alone would flatter ours.
+    The baseline's color_jitter does more arithmetic than ours (hue by way of HSV), so a comparison with it
+    alone would favour ours.
     """
     without = tuple(step for step in steps if not isinstance(step, ColorJitter))
-    more = {} if without == steps else {f"{pipeline} without color_jitter": without}
-    return {pipeline: steps, **more}
+    return {pipeline: steps} | ({} if without == steps else {f"{pipeline} without color_jitter": without})
 
 
 def measure(
@@ -162,75 +153,63 @@ def measure(
     progress: Callable[[str], None] = lambda name: None,
     ceilings: Sequence[Stream] = (),
 ) -> list[Result]:
-    """The figures of the loaders, then of the ceilings, on one recipe.
+    """The results of the loaders, then of the ceilings, for one recipe.
 
-    Each has `repeats` turns and, before them, one of at most a second that is not counted. `progress` gets
-    its name after each. Raises UndecodableImage.
+    `progress` gets a name after each turn. Raises UndecodableImage.
     """
-    threads = settings.threads
-    with only_cores(threads), ExitStack() as stack:
-        planner = endless(feed_over(manifest, steps, settings), EPOCH)
-        streams = [*(_stream(name, planner, settings) for name in loaders), *ceilings]
+    with only_cores(settings.threads), ExitStack() as stack:
+        planner = endless(planner_over(manifest, steps, settings), EPOCH)
+        streams = [*(loader_stream(name, planner, settings) for name in loaders), *ceilings]
         runners = [Runner(stream, stack) for stream in streams]
-        for number in range(settings.repeats + 1):
-            for runner in runners:
-                runner.turn(counted=number > 0)
-                progress(runner.stream.name)
+        take_turns(runners, settings.repeats, progress)
     return [_result(pipeline, settings, runner, runners) for runner in runners]
 
 
-def feed_over(manifest: Manifest, steps: tuple[Step, ...], settings: Settings) -> BatchPlanner:
-    """The manifest's images, shuffled, as the settings have it. Raises as Feed.over."""
-    size, threads, source = settings.batch_size, settings.threads, Files(settings.scaled)
-    return BatchPlanner.over(manifest, steps, size, threads, settings.seed, shuffle=True, source=source)
+def planner_over(manifest: Manifest, steps: tuple[Step, ...], settings: Settings) -> BatchPlanner:
+    """The manifest's images, shuffled. Raises as BatchPlanner.over."""
+    decoder = SourceDecoder(scaled=settings.scaled)
+    return BatchPlanner.over(
+        manifest, steps, settings.loading, seed=settings.seed, shuffle=True, decoder=decoder
+    )
 
 
-def _stream(name: str, planner: BatchPlanner, settings: Settings) -> Stream:
-    uint8 = settings.to == "uint8"
+def loader_stream(name: str, planner: BatchPlanner, settings: Settings) -> Stream:
+    """A loader as a stream of normalised batches, or of uint8 batches."""
+    uint8, loading = settings.to == "uint8", settings.loading
 
     @contextmanager
-    def running() -> Iterator[Iterator[int]]:
-        loader = _built(name, planner, settings)
-        stream = arrivals(loader, None if uint8 else DeviceStage(settings.device, settings.dtype))
-        try:
+    def opened() -> Iterator[Iterator[int]]:
+        stage = None if uint8 else DeviceStage(settings.device, settings.dtype)
+        with closing(_built(name, planner, settings)) as loader, closing(arrivals(loader, stage)) as stream:
             yield stream
-        finally:
-            stream.close()
-            loader.close()
 
-    # What may lie ready when a turn begins: the DataLoader makes two batches ahead for each worker.
-    ahead = max(2 * settings.threads, settings.prefetch) + 2
+    ahead = max(2 * loading.threads, loading.prefetch) + 2  # the DataLoader makes two ahead for each worker
     problem = "no uint8 batches" if uint8 and name == BASELINE else None
-    return Stream(name, running, ahead, settings.threads, settings.seconds, problem=problem)
+    return Stream(name, opened, ahead, loading.threads, settings.seconds, problem=problem)
 
 
 def _built(name: str, planner: BatchPlanner, settings: Settings) -> Loader:
+    loading, device = settings.loading, settings.device
     if name != CACHED:
-        return factory.build_loader(name, planner, settings.loader, settings.device)
+        return factory.build_loader(name, planner, loading, device)
     assert settings.cache is not None, "refused by `available`"
-    (kept,) = cached([planner], settings.cache, settings.threads)
-    fill(kept, settings.threads, lambda images: None)
-    return factory.build_loader("cpu", kept, settings.loader, settings.device)
+    plan = planner.cache_plan(settings.cache)
+    fill(plan.open(), plan.manifest, plan.prefix, loading.threads, lambda images: None)
+    return factory.build_loader("cpu", planner.cached(plan), loading, device)
 
 
 def _result(pipeline: str, settings: Settings, runner: Runner, runners: Sequence[Runner]) -> Result:
     ceiling = runner.stream.ceiling
-    cpu = [timed.cpu_seconds_per_1000 for timed in runner.passes]
     others = [] if ceiling or not runner.passes else [other for other in runners if other.passes]
-    ratios = {other.stream.name: _ratio(runner, other) for other in others}
+    ratios = {other.name: median_ratio(runner.rates, other.rates) for other in others}
     return Result(
         pipeline,
-        runner.stream.name,
+        runner.name,
         settings,
         ceiling,
-        tuple(timed.rate for timed in runner.passes),
-        tuple(seconds for seconds in cpu if seconds is not None),
+        runner.rates,
+        tuple(timed.cpu_seconds_per_1000 for timed in runner.passes),
         ratios.get(BASELINE),
-        {other.stream.name: ratios[other.stream.name] for other in others if other.stream.ceiling},
+        {other.name: ratios[other.name] for other in others if other.stream.ceiling},
         runner.problem,
     )
-
-
-def _ratio(own: Runner, other: Runner) -> float:
-    pairs = zip(own.passes, other.passes, strict=True)
-    return statistics.median(ours.rate / theirs.rate for ours, theirs in pairs)

@@ -1,23 +1,23 @@
-"""What a figure was measured on: without it the figure says nothing."""
+"""The machine and the versions that a measurement depends on."""
 
 from __future__ import annotations
 
 import os
 import platform
-import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
 from datetime import datetime, timezone
 from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+import psutil
 import torch
 
 from fastffdi.loaders.factory import dali_problem
-from fastffdi.model.device import usable_cores
+from fastffdi.loaders.settings import usable_cores
 
 _PACKAGES = {
     "fastffdi": "fastffdi",
@@ -27,29 +27,28 @@ _PACKAGES = {
     "simplejpeg": "simplejpeg",
     "pillow": "pillow",
 }
-_DALI_PACKAGES = ("nvidia-dali-cuda120", "nvidia-dali-cuda130")
 
 
 def facts() -> dict[str, Any]:
     """The machine as plain data: cpu, cores, memory_gib, gpu, driver, os, load, versions, date.
 
-    `load` is the average number of processes that wanted a core in the minute before.
+    `load` is the average number of processes that were running or waiting for a core in the last minute.
     """
     return {
         "cpu": cpu_model(),
         "cores": usable_cores(),
-        "memory_gib": memory_gib(),
+        "memory_gib": round(psutil.virtual_memory().total / 2**30, 1),
         "gpu": gpu_name(),
         "driver": driver(),
         "os": platform.platform(),
-        "load": round(os.getloadavg()[0], 1) if hasattr(os, "getloadavg") else None,
+        "load": round(psutil.getloadavg()[0], 1),
         "versions": versions(),
         "date": datetime.now(timezone.utc).isoformat(timespec="seconds"),
     }
 
 
 def sentence(machine: dict[str, Any], threads: int) -> str:
-    """The facts a reader needs beside a figure, in one line."""
+    """The facts in one line, for measurements on `threads` cores."""
     versions = ", ".join(f"{name} {version}" for name, version in machine["versions"].items() if version)
     cores = f"{min(threads, machine['cores'])} of {machine['cores']} cores"
     hardware = f"{machine['cpu']}, {cores}, {machine['gpu'] or 'no GPU'}"
@@ -57,19 +56,18 @@ def sentence(machine: dict[str, Any], threads: int) -> str:
 
 
 def versions() -> dict[str, str | None]:
-    """Versions by name; None where a package is absent."""
-    found = {name: _version(package) for name, package in _PACKAGES.items()}
+    """Versions by name; None where a package is not installed."""
     return {
         "python": platform.python_version(),
-        **found,
+        **{name: _version([package]) for name, package in _PACKAGES.items()},
         "torch_cuda": torch.version.cuda,
-        "dali": next(filter(None, map(_version, _DALI_PACKAGES)), None),
+        "dali": _version(["nvidia-dali-cuda120", "nvidia-dali-cuda130"]),
         "dali_cuda": dali_cuda(),
     }
 
 
 def dali_cuda() -> str | None:
-    """The CUDA that DALI was built for, as major.minor; None where DALI cannot be imported."""
+    """The CUDA version that DALI was built for, as major.minor; None where DALI cannot be imported."""
     if dali_problem():
         return None
     digits = str(sys.modules["nvidia.dali"].__cuda_version__)  # 12986 is 12.9.86
@@ -78,20 +76,11 @@ def dali_cuda() -> str | None:
 
 def cpu_model() -> str:
     """The processor's name."""
-    try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-    except OSError:
-        lines = []
-    named = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
-    return next(named, "") or platform.processor() or platform.machine()
-
-
-def memory_gib() -> float | None:
-    """Physical memory in GiB; None where the system does not tell."""
-    try:
-        return round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30, 1)
-    except (AttributeError, OSError, ValueError):
-        return None
+    with suppress(OSError):
+        for line in Path("/proc/cpuinfo").read_text().splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    return platform.processor() or platform.machine()
 
 
 def gpu_name() -> str | None:
@@ -100,11 +89,8 @@ def gpu_name() -> str | None:
 
 
 def driver() -> str | None:
-    """The NVIDIA driver's version as nvidia-smi tells it; None without one."""
-    program = shutil.which("nvidia-smi")
-    if program is None:
-        return None
-    query = [program, "--query-gpu=driver_version", "--format=csv,noheader"]
+    """The version of the NVIDIA driver according to nvidia-smi; None without one."""
+    query = ["nvidia-smi", "--query-gpu=driver_version", "--format=csv,noheader"]
     try:
         answer = subprocess.run(query, capture_output=True, text=True, timeout=20, check=True)
     except (OSError, subprocess.SubprocessError):
@@ -114,32 +100,31 @@ def driver() -> str | None:
 
 @contextmanager
 def only_cores(count: int) -> Iterator[None]:
-    """Keep this process, and what it starts meanwhile, on `count` of its cores; where the system can.
+    """Restrict this process, and the processes it starts meanwhile, to `count` of its cores, where possible.
 
-    Without it, a loader whose last work is done by torch's threads would use more cores than one whose
-    workers do everything.
+    Without it a loader whose last step runs in torch's threads would use more cores than one whose workers
+    do everything.
     """
-    everyone = torch.get_num_threads()
-    torch.set_num_threads(min(everyone, count))
-    cores = os.sched_getaffinity(0) if hasattr(os, "sched_setaffinity") else set()
-    _move_threads(set(sorted(cores)[:count]))
+    torch_threads = torch.get_num_threads()
+    torch.set_num_threads(min(torch_threads, count))
+    cores = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_setaffinity") else []
+    _move_threads(cores[:count])
     try:
         yield
     finally:
         _move_threads(cores)
-        torch.set_num_threads(everyone)
+        torch.set_num_threads(torch_threads)
 
 
-def _move_threads(cores: set[int]) -> None:
-    for thread in Path("/proc/self/task").iterdir() if cores else ():
-        try:
-            os.sched_setaffinity(int(thread.name), cores)
-        except OSError:  # it has just ended
-            continue
+def _move_threads(cores: Iterable[int]) -> None:
+    for thread in psutil.Process().threads() if cores else ():
+        with suppress(OSError):  # it has just ended
+            os.sched_setaffinity(thread.id, cores)
 
 
-def _version(package: str) -> str | None:
-    try:
-        return metadata.version(package)
-    except metadata.PackageNotFoundError:
-        return None
+def _version(packages: Iterable[str]) -> str | None:
+    """The version of the first package that is installed."""
+    for package in packages:
+        with suppress(metadata.PackageNotFoundError):
+            return metadata.version(package)
+    return None

@@ -1,62 +1,37 @@
-"""This process and all that it has started, as Linux's /proc tells of them: time and memory."""
+"""CPU time and memory of this process and its child processes."""
 
 from __future__ import annotations
 
-import os
+from collections.abc import Iterator
 from contextlib import suppress
-from pathlib import Path
-from typing import NamedTuple
 
-_PROC = Path("/proc")
+import psutil
 
 
-class _Stat(NamedTuple):
-    parent: int
-    ticks: int
+def cpu_seconds() -> float:
+    """User and system time used so far, ended children included; in steps of usually 10 ms."""
+    total = 0.0
+    for process in _family():
+        with suppress(psutil.Error):  # it has just ended
+            times = process.cpu_times()
+            total += times.user + times.system + times.children_user + times.children_system
+    return total
 
 
-def cpu_seconds() -> float | None:
-    """User and system time that this process and those it has started have used until now.
+def memory_mib() -> float:
+    """Memory held, in MiB: the sum of the proportional set sizes (PSS), in which shared pages count once.
 
-    It counts in ticks of usually 10 ms. None where there is no /proc.
+    Where the system has no PSS, memory that is shared is left out.
     """
-    stats = _stats()
-    family = _family(stats)
-    return sum(stats[pid].ticks for pid in family) / os.sysconf("SC_CLK_TCK") if family else None
+    total = 0
+    for process in _family():
+        with suppress(psutil.Error):
+            info = process.memory_full_info()
+            total += getattr(info, "pss", info.uss)
+    return total / 2**20
 
 
-def memory_mib() -> float | None:
-    """Memory in MiB that this process and those it has started hold: the sum of their proportional set sizes.
-
-    A page that several processes share counts in parts that add up to one. None where the system does not
-    tell.
-    """
-    sizes = [size for pid in _family(_stats()) if (size := _proportional_kib(pid)) is not None]
-    return sum(sizes) / 1024 if sizes else None
-
-
-def _family(stats: dict[int, _Stat]) -> list[int]:
-    found = [os.getpid()] if os.getpid() in stats else []
-    for parent in found:
-        found += [pid for pid, stat in stats.items() if stat.parent == parent]
-    return found
-
-
-def _stats() -> dict[int, _Stat]:
-    folders = _PROC.iterdir() if _PROC.is_dir() else ()
-    found = {}
-    for pid in (int(folder.name) for folder in folders if folder.name.isdigit()):
-        with suppress(OSError):  # it has just ended
-            # The name, in parentheses, may hold anything. After it: state, parent, … and, as fields 11 to 14,
-            # the process's own time and that of its ended children, each user and system.
-            fields = (_PROC / str(pid) / "stat").read_bytes().rpartition(b")")[2].split()
-            found[pid] = _Stat(int(fields[1]), sum(map(int, fields[11:15])))
-    return found
-
-
-def _proportional_kib(pid: int) -> int | None:
-    with suppress(OSError):
-        for line in (_PROC / str(pid) / "smaps_rollup").read_text().splitlines():
-            if line.startswith("Pss:"):
-                return int(line.split()[1])
-    return None
+def _family() -> Iterator[psutil.Process]:
+    own = psutil.Process()
+    yield own
+    yield from own.children(recursive=True)

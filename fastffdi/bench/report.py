@@ -1,4 +1,4 @@
-"""All that is measured of loaders on one recipe: figures, ceilings, footprints, and what follows."""
+"""All measurements of loaders with one recipe: rates, ceilings, footprints, and the verdict."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ from fastffdi.bench.footprint import Footprint
 from fastffdi.bench.loader import BASELINE, CACHED, NAMES, Result, Settings, measure, tables
 from fastffdi.bench.stopwatch import Quartiles
 from fastffdi.bench.verdict import Facts, verdict
-from fastffdi.cache.plan import prefix
+from fastffdi.cache.plan import prefix_of
 from fastffdi.data.manifest import Manifest
 from fastffdi.loaders import factory
-from fastffdi.model.device import usable_cores
+from fastffdi.loaders.settings import usable_cores
 from fastffdi.recipe.lowering import output_size, template
 from fastffdi.recipe.steps.base import Step
 
 
 @dataclass(frozen=True, eq=False)
 class Subject:
-    """What is measured: a recipe's name and steps, images, and loaders, with the settings of each run.
+    """What is measured: a recipe's name and steps, images, loaders.
 
     settings  one for each number of threads, otherwise the same
     """
@@ -35,7 +35,7 @@ class Subject:
 
     @property
     def from_files(self) -> list[str]:
-        """The loaders that need nothing but the files: what they take at the start can be compared."""
+        """The loaders whose start can be compared: they need nothing but the files."""
         return [name for name in self.loaders if name != CACHED]
 
     @property
@@ -43,14 +43,13 @@ class Subject:
         """How often `report` calls `progress`."""
         first = self.settings[0]
         streams = len(self.loaders) + len(ceilings.names(first.device))
-        recipes = len(tables(self.pipeline, self.steps))
-        speeds = recipes * streams * (first.repeats + 1)
-        return len(self.settings) * (speeds + footprint.REPEATS * len(self.from_files))
+        timed = len(tables(self.pipeline, self.steps)) * streams * (first.repeats + 1)
+        return len(self.settings) * (timed + footprint.REPEATS * len(self.from_files))
 
 
 @dataclass(frozen=True, eq=False)
 class Report:
-    """Figures, by number of threads, then by recipe; `sample` is what was decoded for the ceiling."""
+    """Results by number of threads, then by recipe; `sample` is what was decoded for the ceiling."""
 
     subject: Subject
     sample: Sample
@@ -74,63 +73,61 @@ class Report:
 
     @property
     def scaling(self) -> dict[str, float]:
-        """How many times faster, by name, with the most threads than with the fewest; on the recipe as given.
+        """The speed-up from the fewest to the most threads, by name, for the recipe as given.
 
-        Empty where one number of threads was measured. These are ratios of medians, since threads do not
-        change from turn to turn.
+        Empty where one number of threads was measured. A ratio of medians: different numbers of threads do
+        not alternate.
         """
         threads = [settings.threads for settings in self.subject.settings]
-        few, many = self._of(min(threads)), self._of(max(threads))
+        few, many = self._rates(min(threads)), self._rates(max(threads))
         return {name: many[name] / few[name] for name in few if name in many and len(threads) > 1}
 
-    def _of(self, threads: int) -> dict[str, float]:
-        return {
-            result.name: Quartiles.of(result.rates).median
-            for result in self.results
-            if result.pipeline == self.subject.pipeline
-            and result.settings.threads == threads
-            and result.rates
-        }
+    def _rates(self, threads: int) -> dict[str, float]:
+        pipeline = self.subject.pipeline
+        return {r.name: Quartiles.of(r.rates).median for r in _chosen(self.results, pipeline, threads)}
 
 
 def report(subject: Subject, progress: Callable[[str], None] = lambda name: None) -> Report:
-    """Measure; `progress` gets a name after each turn.
-
-    Raises UndecodableImage, and as Feed.over.
-    """
-    first = subject.settings[0]
-    drawn = ceilings.sample(subject.manifest, first.threads, first.seed)
+    """Measure; `progress` gets a name after each turn. Raises UndecodableImage, and as BatchPlanner.over."""
+    first, manifest = subject.settings[0], subject.manifest
+    drawn = ceilings.sample(manifest, first.threads, first.seed)
     results: list[Result] = []
     footprints: list[Footprint] = []
-    recipe = subject.pipeline, subject.steps, subject.manifest
     for settings in subject.settings:
         for title, steps in tables(subject.pipeline, subject.steps).items():
-            above = ceilings.ceilings(drawn, subject.manifest, steps, settings)
-            results += measure(title, steps, subject.manifest, subject.loaders, settings, progress, above)
-        footprints += footprint.footprints(*recipe, subject.from_files, settings, progress)
+            above = ceilings.ceilings(drawn, manifest, steps, settings)
+            results += measure(title, steps, manifest, subject.loaders, settings, progress, above)
+        footprints += footprint.footprints(
+            subject.pipeline, subject.steps, manifest, subject.from_files, settings, progress
+        )
     return Report(subject, drawn, tuple(results), tuple(footprints), _verdict(subject, drawn, results))
+
+
+def _chosen(results: Sequence[Result], pipeline: str, threads: int) -> list[Result]:
+    """The results with rates for one recipe and number of threads."""
+    return [r for r in results if (r.pipeline, r.settings.threads) == (pipeline, threads) and r.rates]
 
 
 def _verdict(subject: Subject, drawn: Sample, results: Sequence[Result]) -> str:
     most = max(settings.threads for settings in subject.settings)
-    here = [r for r in results if r.pipeline == subject.pipeline and r.settings.threads == most]
-    able = [result for result in here if result.rates and not result.ceiling and result.name != CACHED]
-    if not able:
-        return "No loader was measured, so that nothing can be said of what limits."
-    fastest = max(able, key=lambda result: Quartiles.of(result.rates).median)
+    measured = _chosen(results, subject.pipeline, most)
+    loaders = [result for result in measured if not result.ceiling and result.name != CACHED]
+    if not loaders:
+        return "No loader was measured, so there is nothing to say about what limits."
+    fastest = max(loaders, key=lambda result: Quartiles.of(result.rates).median)
     cores = min(most, usable_cores())
     return verdict(
         Facts(
-            fastest.name,
-            cores,
-            fastest.settings.device.type,
-            fastest.shares,
-            _busy(fastest, cores),
-            drawn.median_size,
-            output_size(template(subject.steps)),
-            fastest.settings.scaled,
-            tuple(step.name() for step in subject.steps[: prefix(subject.steps)]),
-            _others(subject),
+            loader=fastest.name,
+            cores=cores,
+            device=fastest.settings.device.type,
+            shares=fastest.shares,
+            busy=_busy(fastest, cores),
+            image=drawn.median_size,
+            target=output_size(template(subject.steps)),
+            scaled=fastest.settings.scaled,
+            prefix=tuple(step.name() for step in prefix_of(subject.steps)),
+            others=_others(subject),
         )
     )
 

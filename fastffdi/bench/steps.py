@@ -1,48 +1,46 @@
-"""Some steps of a trainer, and what time their phases take."""
+"""Some steps of a trainer, timed by phase."""
 
 from __future__ import annotations
 
-import contextlib
-import itertools
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 
 from fastffdi.bench.phases import PhaseTimer
-from fastffdi.loaders.batch import Batch, Loader
+from fastffdi.loaders.batch import Batch
+from fastffdi.recipe.program import EMPTY
 from fastffdi.render.device.stage import DeviceStage
 from fastffdi.training.loop import Trainer
 
-#: Trains so many steps, tells the laps of their phases, and returns images/s.
+#: Trains so many steps, marks the ends of their phases, and returns images/s.
 Train = Callable[[int, PhaseTimer], float]
 
 
 def train(trainer: Trainer, batches: Iterator[Batch], steps: int, timer: PhaseTimer) -> float:
-    """Images/s of so many steps of the trainer, by its own clock; `laps` is told of their phases."""
+    """Images/s of so many steps of the trainer, by its own clock; `timer` gets the ends of their phases."""
     with watched(trainer, timer):
         _, rate, _ = trainer.train_epoch(_Some(batches, steps, timer), 0, lambda images, means: None)
     return rate
 
 
-@contextlib.contextmanager
+@contextmanager
 def watched(trainer: Trainer, timer: PhaseTimer) -> Iterator[None]:
-    """Tell `laps` of the trainer's phases after data, by torch's own hooks: the training is as without."""
+    """Mark the ends of the trainer's phases after data by torch's hooks; the training itself is unchanged."""
     optimiser = trainer.optimiser.adamw
-    hooks = [
-        trainer.model.register_forward_pre_hook(lambda *_: timer.end("copy")),
-        trainer.model.register_forward_hook(lambda *_: timer.end("forward")),
-        optimiser.register_step_pre_hook(lambda *_: timer.end("backward")),
-        optimiser.register_step_post_hook(lambda *_: timer.end("optimiser")),
-    ]
-    try:
+    with ExitStack() as stack:
+        for hook in (
+            trainer.model.register_forward_pre_hook(lambda *_: timer.end("copy")),
+            trainer.model.register_forward_hook(lambda *_: timer.end("forward")),
+            optimiser.register_step_pre_hook(lambda *_: timer.end("backward")),
+            optimiser.register_step_post_hook(lambda *_: timer.end("optimiser")),
+        ):
+            stack.callback(hook.remove)
         yield
-    finally:
-        for hook in hooks:
-            hook.remove()
 
 
 @dataclass(frozen=True)
 class _Some:
-    """So many batches of a stream as a loader's epoch; the stream goes on after them."""
+    """So many batches of an endless stream as a loader's epoch; later epochs continue the stream."""
 
     batches: Iterator[Batch]
     count: int
@@ -64,13 +62,6 @@ class _Some:
         """See Loader.close."""
 
 
-def stream(loader: Loader) -> Generator[Batch, None, None]:
-    """A loader's batches, epoch after epoch."""
-    for epoch in itertools.count():
-        yield from loader.epoch(epoch)
-
-
 def kept(batch: Batch, stage: DeviceStage) -> Batch:
-    """The batch with nothing left to do: on the device, normalised."""
-    images = stage(batch.images, batch.program, batch.done)
-    return replace(batch, images=images.permute(0, 2, 3, 1), done=len(batch.program))
+    """The batch with nothing remaining: on the device, normalised."""
+    return replace(batch, images=stage(batch).permute(0, 2, 3, 1), remaining=EMPTY)

@@ -1,10 +1,12 @@
-"""Timing streams of batches: what a pass is, and what several passes say together."""
+"""Timing streams of batches, and statistics over several turns."""
 
 from __future__ import annotations
 
+import statistics
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
+from typing import Any
 
 import numpy as np
 
@@ -13,7 +15,7 @@ from fastffdi.bench.processes import cpu_seconds
 
 @dataclass(frozen=True)
 class Quartiles:
-    """The middle of some measurements and the range of the middle half, in their unit."""
+    """Median and quartiles of some measurements, in their unit."""
 
     median: float
     q25: float
@@ -30,36 +32,49 @@ class Quartiles:
         return {name: round(value, digits) for name, value in asdict(self).items()}
 
 
+def median_ratio(rates: Sequence[float], others: Sequence[float]) -> float:
+    """The median of the ratios of each round, in which a machine that slows down slows both sides."""
+    return statistics.median(own / other for own, other in zip(rates, others, strict=True))
+
+
+def speed_data(rates: Sequence[float], digits: int = 1) -> dict[str, Any]:
+    """The images/s of all turns as plain data; None where there are none."""
+    return {
+        "images_per_second": Quartiles.of(rates).to_data() if rates else None,
+        "images_per_second_each": [round(rate, digits) for rate in rates],
+    }
+
+
 @dataclass(frozen=True)
 class Pass:
-    """What was counted of a stream, in how many seconds.
+    """What was counted in one turn of a stream.
 
-    cpu_seconds  user and system time of this process and those it has started; None where not known
+    cpu_seconds  user and system time of this process and its children
     """
 
     images: int
     batches: int
     seconds: float
-    cpu_seconds: float | None
+    cpu_seconds: float
 
     @property
     def rate(self) -> float:
-        """img/s"""
+        """Images/s."""
         return self.images / self.seconds
 
     @property
-    def cpu_seconds_per_1000(self) -> float | None:
+    def cpu_seconds_per_1000(self) -> float:
         """CPU seconds per 1000 images."""
-        return None if self.cpu_seconds is None else 1000 * self.cpu_seconds / self.images
+        return 1000 * self.cpu_seconds / self.images
 
 
 def timed_pass(arrivals: Iterator[int], seconds: float, warmup: int, group: int) -> Pass:
-    """Time a stream that tells the images of each batch when the batch is there.
+    """Time a stream that gives the number of images of each batch when the batch has arrived.
 
-    seconds  the pass lasts at least so long
-    warmup   batches not counted: what lay ready, and what it takes to be in full swing again
-    group    the pass ends on a multiple of so many batches. Workers that make a batch each deliver in bursts
-             of as many as they are; a pass that ends amid a burst would be too long or too short
+    seconds  least length of the pass
+    warmup   batches that are not counted: those that were ready before, and what a start costs
+    group    the pass ends on a multiple of so many batches: worker processes that make a batch each deliver
+             in bursts of as many as they are, and part of a burst would distort the rate
     """
     for _ in range(warmup):
         next(arrivals)
@@ -70,6 +85,4 @@ def timed_pass(arrivals: Iterator[int], seconds: float, warmup: int, group: int)
         images += next(arrivals)
         batches += 1
         now = time.perf_counter()
-    until = cpu_seconds()
-    cpu = None if used is None or until is None else until - used
-    return Pass(images, batches, now - began, cpu)
+    return Pass(images, batches, now - began, cpu_seconds() - used)

@@ -1,18 +1,20 @@
-"""Streams of batches that take turns: a loader at work, or a part of its work alone."""
+"""Streams of batches that are timed in turns: a loader, or one part of a loader's work."""
 
 from __future__ import annotations
 
 import itertools
 import time
-from collections.abc import Callable, Generator, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass, replace
+from typing import Protocol
 
 import numpy as np
 import torch
 
 from fastffdi.bench.stopwatch import Pass, timed_pass
 from fastffdi.data.manifest import Manifest
+from fastffdi.data.sampler import Sampler
 from fastffdi.errors import RecipeError
 from fastffdi.loaders.batch import Batch, Loader
 from fastffdi.loaders.planner import BatchPlanner
@@ -23,11 +25,11 @@ from fastffdi.render.device.stage import DeviceStage
 class Stream:
     """What can be run and timed.
 
-    open     starts it: the images of each batch, told when the batch is there, without an end
-    ahead    batches that may lie ready when a turn begins; they are not counted
-    group    batches that come in one burst
-    seconds  shortest time counted in a turn
-    ceiling  whether it is a part of a loader's work, which no loader can be faster than
+    open     starts it: an endless iterator over the number of images of each batch that has arrived
+    ahead    batches that may be ready when a turn begins; they are not counted
+    group    batches that arrive in one burst
+    seconds  least length of a turn
+    ceiling  whether it is a part of a loader's work, an upper bound for the rate of any loader
     problem  why it cannot be run
     """
 
@@ -40,19 +42,37 @@ class Stream:
     problem: str | None = None
 
 
-class Runner:
-    """A stream, running or waiting for its turn, and the passes counted so far.
+class TakesTurns(Protocol):
+    """What `take_turns` runs."""
 
-    It is closed by the stack. `problem` says why there are no passes.
-    """
+    name: str
+
+    def turn(self, counted: bool) -> None: ...
+
+
+def take_turns(runners: Sequence[TakesTurns], repeats: int, progress: Callable[[str], None]) -> None:
+    """`repeats` rounds of one turn each, after one that is not counted; `progress` gets a name after each."""
+    for number in range(repeats + 1):
+        for runner in runners:
+            runner.turn(counted=number > 0)
+            progress(runner.name)
+
+
+class Runner:
+    """A stream, open until the stack is closed, and its counted passes; none where there is a `problem`."""
 
     def __init__(self, stream: Stream, stack: ExitStack) -> None:
-        self.stream, self.problem = stream, stream.problem
+        self.stream, self.name, self.problem = stream, stream.name, stream.problem
         self.passes: list[Pass] = []
         try:
             self._arrivals = iter(()) if self.problem else stack.enter_context(stream.open())
         except RecipeError as error:
             self.problem = refusal(stream.name, error)
+
+    @property
+    def rates(self) -> tuple[float, ...]:
+        """Images/s of each counted turn."""
+        return tuple(timed.rate for timed in self.passes)
 
     def turn(self, counted: bool) -> None:
         """One turn; of at most a second where it is not counted."""
@@ -63,34 +83,38 @@ class Runner:
         timed = timed_pass(self._arrivals, seconds, stream.ahead, stream.group)
         if counted:
             self.passes.append(timed)
-        # The batches it is still making would take time from the next one.
+        # Batches that are still being made would slow down the next stream.
         time.sleep(stream.ahead * timed.seconds / timed.batches)
 
 
 def refusal(loader: str, error: RecipeError) -> str:
-    """Why a loader refuses a recipe, in a few words, for a place that says which loader."""
+    """Why a loader refuses a recipe, without the loader's name and the advice."""
     return str(error).removeprefix(f"--loader {loader} ").partition(";")[0]
 
 
+def batches(loader: Loader) -> Generator[Batch, None, None]:
+    """A loader's batches, epoch after epoch."""
+    for epoch in itertools.count():
+        yield from loader.epoch(epoch)
+
+
 def arrivals(loader: Loader, stage: DeviceStage | None) -> Generator[int, None, None]:
-    """The images of each batch, told when it is there, epoch after epoch.
+    """The number of images of each batch that has arrived, epoch after epoch.
 
-    It is there when it is normalised on the stage's device; without a stage, when the loader has made it.
+    A batch has arrived when it is normalised on the stage's device, or without a stage when the loader gives
+    it.
     """
-    batches = _batches(loader)
-    if stage is None:
-        return landed((batch.images, len(batch)) for batch in batches)
-    return landed((stage(batch.images, batch.program, batch.done), len(batch)) for batch in batches)
+    return arrived((batch.images if stage is None else stage(batch), len(batch)) for batch in batches(loader))
 
 
-def landed(batches: Iterable[tuple[torch.Tensor, int]]) -> Generator[int, None, None]:
-    """The number that comes with each tensor, told when the tensor is finished.
+def arrived(tensors: Iterable[tuple[torch.Tensor, int]]) -> Generator[int, None, None]:
+    """The number beside each tensor, once the tensor is complete.
 
-    On CUDA one is under way while the one before is waited for.
+    On CUDA the next one is started before the one before is waited for.
     """
-    under_way: tuple[torch.cuda.Event | None, int] | None = None
-    for images, count in batches:
-        before, under_way = under_way, (_event(images.device), count)
+    pending: tuple[torch.cuda.Event | None, int] | None = None
+    for images, count in tensors:
+        before, pending = pending, (_event(images.device), count)
         if before is not None:
             event, number = before
             if event is not None:
@@ -99,21 +123,17 @@ def landed(batches: Iterable[tuple[torch.Tensor, int]]) -> Generator[int, None, 
 
 
 def endless(planner: BatchPlanner, count: int) -> BatchPlanner:
-    """The feed over its images again and again, in whole batches, until an epoch has about `images`."""
+    """The planner with its images repeated, in whole batches, until an epoch has about `count`."""
+    assert isinstance(planner.sampler, Sampler)
     manifest = repeated(planner.manifest, planner.batch_size, count)
     return replace(planner, manifest=manifest, sampler=replace(planner.sampler, rows=len(manifest)))
 
 
 def repeated(manifest: Manifest, batch_size: int, count: int) -> Manifest:
-    """The rows again and again, in whole batches, until there are about `images`."""
+    """The rows again and again, in whole batches, until there are about `count`."""
     times = -(-max(count, batch_size) // len(manifest))
     rows = np.tile(np.arange(len(manifest)), times)
     return manifest.take(rows[: len(rows) // batch_size * batch_size])
-
-
-def _batches(loader: Loader) -> Iterator[Batch]:
-    for epoch in itertools.count():
-        yield from loader.epoch(epoch)
 
 
 def _event(device: torch.device) -> torch.cuda.Event | None:

@@ -1,49 +1,47 @@
-"""How fast training is, and what a step waits for: real images against one batch kept on the device."""
+"""Speed of training, and what limits it: real data against one batch kept on the device."""
 
 from __future__ import annotations
 
-import contextlib
 import itertools
 import math
 import statistics
 import time
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack, closing
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from typing import Any
 
 import numpy as np
+import torch
 
 from fastffdi.bench import baseline
+from fastffdi.bench.loader import EPOCH
 from fastffdi.bench.phases import PHASES, PhaseTimer
-from fastffdi.bench.steps import Train, kept, stream, train
-from fastffdi.bench.stopwatch import Quartiles
-from fastffdi.bench.stream import repeated
+from fastffdi.bench.steps import Train, kept, train
+from fastffdi.bench.stopwatch import median_ratio, speed_data
+from fastffdi.bench.stream import batches, refusal, repeated, take_turns
 from fastffdi.data.layout import Dataset
 from fastffdi.data.manifest import Manifest
 from fastffdi.errors import RecipeError
 from fastffdi.loaders import factory
 from fastffdi.loaders.planner import BatchPlanner
 from fastffdi.loaders.torchvision import TorchvisionLoader
-from fastffdi.model.backbone import preprocessing
-from fastffdi.model.device import choose_threads
-from fastffdi.recipe import recipe as recipes
+from fastffdi.model.backbone import load_recipe
 from fastffdi.recipe.lowering import needs_sizes
 from fastffdi.training import experiment
 from fastffdi.training.experiment import Experiment
+from fastffdi.training.settings import Settings
 
 REAL, SYNTHETIC, TUTORIAL = "real data", "synthetic", "tutorial"
 
-#: Images in an epoch, at least: the data come again and again, so that hardly a turn meets an epoch's end.
-EPOCH = 1_000_000
-
-#: A ratio to the synthetic batch from which on images cost nothing worth mention.
+#: Ratio to the synthetic batch from which on the model limits.
 _NEARLY = 0.95
 
-#: By the part of a step that is longer on real data.
+#: By the part of a step that is longer with real data.
 _LIMITS = {
-    "data": "the loader; more threads or cores, `fastffdi tune` or a lighter recipe help",
-    "copy": "the way to the device and the recipe's steps there; another --loader or a lighter recipe helps",
+    "data": "the loader; more threads or cores, `fastffdi bench-loader --tune` or a lighter recipe help",
+    "copy": "copying to the device and the recipe's steps there; another --loader or a lighter recipe helps",
     "compute": "the cores, which decoding and model share; fewer --threads may help, a GPU does",
 }
 
@@ -52,7 +50,7 @@ FEWEST = 3
 
 
 @dataclass(frozen=True)
-class Turns:
+class Rounds:
     """How to measure: `repeats` turns of about `seconds` each, with or without the tutorial's loop."""
 
     seconds: float = 5.0
@@ -62,12 +60,12 @@ class Turns:
 
 @dataclass(frozen=True)
 class Result:
-    """The figures of one kind of training.
+    """The measurements of one kind of training.
 
     batch_size  images in a step
     cuda        whether phases are timed by CUDA events
     rates       images/s of each turn
-    steps       seconds of a step by phase, in the mean of each turn
+    steps       seconds of a step by phase, the mean of each turn
     """
 
     name: str
@@ -81,7 +79,7 @@ class Result:
         return statistics.median(step[phase] for step in self.steps)
 
     def share(self, phase: str) -> float:
-        """The phase's part of a step; median over the turns."""
+        """The phase's share of a step; median over the turns."""
         return statistics.median(step[phase] / sum(step.values()) for step in self.steps)
 
     @property
@@ -90,141 +88,134 @@ class Result:
         if not self.cuda:
             return None
         busy = [sum(step.values()) - step["data"] for step in self.steps]
-        walls = [self.batch_size / rate for rate in self.rates]
-        return statistics.median(own / wall for own, wall in zip(busy, walls, strict=True))
+        return median_ratio(busy, [self.batch_size / rate for rate in self.rates])
 
     def ratio(self, other: Result) -> float:
         """How many times as fast as `other`: median of the rounds' ratios."""
-        return statistics.median(own / theirs for own, theirs in zip(self.rates, other.rates, strict=True))
+        return median_ratio(self.rates, other.rates)
 
     def to_data(self) -> dict[str, Any]:
-        """Plain data; times in milliseconds a step."""
+        """Plain data; times in milliseconds per step."""
         return {
             "name": self.name,
-            "images_per_second": Quartiles.of(self.rates).to_data(),
-            "images_per_second_each": [round(rate, 2) for rate in self.rates],
+            **speed_data(self.rates, 2),
             "step_ms": {phase: round(1000 * self.phase_seconds(phase), 3) for phase in PHASES},
             "data_share": round(self.share("data"), 4),
             "gpu_busy_share": None if self.busy is None else round(self.busy, 4),
         }
 
 
-def prepare(settings: experiment.Settings, manifest: Manifest, say: Callable[[str], None]) -> Experiment:
-    """The training run that is measured: as `train` builds it, over the images again and again.
+def prepare(settings: Settings, manifest: Manifest, say: Callable[[str], None]) -> Experiment:
+    """The training run to measure: as `train` builds it, with the images repeated.
 
     Images without labels count as real. Raises UsageError as training.experiment.prepare does.
     """
-    own = preprocessing(settings.backbone)
-    recipe = recipes.load(settings.pipeline).resolve(own.size, own.mean, own.std)
+    recipe, loading = load_recipe(settings.pipeline, settings.backbone), settings.loading
     if needs_sizes(recipe.train):
-        manifest = manifest.with_sizes(choose_threads(settings.threads))
+        manifest = manifest.with_sizes(loading.threads)
     if manifest.labels is None:
         manifest = replace(manifest, labels=np.zeros(len(manifest), np.int64))
-    dataset = Dataset(repeated(manifest, settings.batch_size, EPOCH), manifest.take(slice(1)), "")
-    unmixed = 0 if recipe.mix is None else recipe.mix.off_epochs  # what is measured is the epoch before these
+    dataset = Dataset(repeated(manifest, loading.batch_size, EPOCH), manifest.take(slice(1)), "")
+    unmixed = 0 if recipe.mix is None else recipe.mix.off_epochs  # the epoch before these is measured
     return experiment.prepare(replace(settings, epochs=1 + unmixed), dataset, say)
 
 
-def described(ready: Experiment, how: Turns) -> dict[str, Any]:
+def described(ready: Experiment, rounds: Rounds) -> dict[str, Any]:
     """The settings as plain data, for the record."""
     settings, device = ready.settings, ready.trainer.stage.device
     return {
         "pipeline": settings.pipeline,
         "backbone": settings.backbone,
-        "batch_size": settings.batch_size,
         "loader": factory.choose_loader(settings.loader, device),
-        **asdict(settings.tuned.settings(choose_threads(settings.threads), settings.process)),
+        **asdict(settings.loading),
         "device": str(device),
         "precision": ready.trainer.precision.name,
         "seed": settings.seed,
-        **asdict(how),
+        **asdict(rounds),
     }
 
 
 def measure(
-    ready: Experiment, how: Turns, progress: Callable[[str], None] = lambda name: None
+    ready: Experiment, rounds: Rounds, progress: Callable[[str], None] = lambda name: None
 ) -> list[Result]:
-    """What `prepare` made on real data and on one batch kept on the device, and the tutorial's loop if asked.
+    """The experiment on real data and on one batch kept on the device, and the tutorial's loop if asked for.
 
-    They take turns, before which each has one that is not counted. `progress` gets a name after each turn.
-    Raises RecipeError where the tutorial's loop cannot express the recipe, UndecodableImage.
+    They take turns; `progress` gets a name after each. Raises UndecodableImage, and RecipeError where the
+    tutorial's loop cannot express the recipe.
     """
     device = ready.trainer.stage.device
-    with contextlib.ExitStack() as stack:
-        runners = [*_ours(ready, stack)]
-        if how.baseline:
-            runners.append(_tutorial(ready, stack))
-        for number in range(how.repeats + 1):
-            for runner in runners:
-                runner.turn(PhaseTimer(device), how.seconds, counted=number > 0)
-                progress(runner.name)
-    size, cuda = ready.settings.batch_size, device.type == "cuda"
+    with ExitStack() as stack:
+        runners = [
+            _Runner(name, train, device, rounds.seconds, ahead, group)
+            for name, train, ahead, group in _kinds(ready, rounds.baseline, stack)
+        ]
+        take_turns(runners, rounds.repeats, progress)
+    size, cuda = ready.settings.loading.batch_size, device.type == "cuda"
     return [Result(r.name, size, cuda, tuple(r.rates), tuple(r.steps)) for r in runners]
 
 
 class _Runner:
-    """One kind of training, in its turn or waiting for it.
+    """One kind of training.
 
-    ahead  batches that may lie ready when a turn begins, so many steps are not counted
+    ahead  batches that may be ready when a turn begins; as many steps are not counted
     group  a turn is a multiple of so many steps: worker processes deliver in bursts
     """
 
-    def __init__(self, name: str, train: Train, ahead: int, group: int = 1) -> None:
-        self.name, self._train, self._ahead, self._group = name, train, ahead, group
+    def __init__(
+        self, name: str, train: Train, device: torch.device, seconds: float, ahead: int, group: int
+    ) -> None:
+        self.name, self.seconds = name, seconds
+        self._train, self._timer, self._ahead, self._group = train, PhaseTimer(device), ahead, group
         self.rates: list[float] = []
         self.steps: list[dict[str, float]] = []
         self._step_seconds = 0.0
 
-    def turn(self, timer: PhaseTimer, seconds: float, counted: bool) -> None:
-        self._train(self._ahead, timer)
-        steps = self._enough(seconds) if counted else FEWEST
-        rate = self._train(steps, timer)
-        phases = {phase: total / steps for phase, total in timer.seconds().items()}
+    def turn(self, counted: bool) -> None:
+        self._train(self._ahead, self._timer)
+        steps = self._enough() if counted else FEWEST
+        rate = self._train(steps, self._timer)
+        phases = {phase: total / steps for phase, total in self._timer.seconds().items()}
         self._step_seconds = sum(phases.values())
         if counted:
             self.rates.append(rate)
             self.steps.append(phases)
-        # Batches that are still being made would take time from the next; where none is waited for, all are.
+        # Batches that are still being made would slow down the next kind; with no wait for data, none are.
         time.sleep(self._ahead * phases["data"])
 
-    def _enough(self, seconds: float) -> int:
-        steps = max(FEWEST, math.ceil(seconds / self._step_seconds))
+    def _enough(self) -> int:
+        steps = max(FEWEST, math.ceil(self.seconds / self._step_seconds))
         return -(-steps // self._group) * self._group
 
 
-def _ours(ready: Experiment, stack: contextlib.ExitStack) -> Iterator[_Runner]:
-    settings, device = ready.settings, ready.trainer.stage.device
-    batches = stack.enter_context(contextlib.closing(stream(ready.train)))
-    one = kept(next(batches), ready.trainer.stage)
-    how = settings.tuned.settings(choose_threads(settings.threads), settings.process)
-    stock = factory.choose_loader(settings.loader, device) == "torchvision"
-    ahead, group = (_stock_ahead(how.threads), how.threads) if stock else (how.prefetch + 1, 1)
-    yield _Runner(REAL, partial(train, ready.trainer, batches), ahead, group)
-    yield _Runner(SYNTHETIC, partial(train, ready.trainer, itertools.repeat(one)), 1)
+def _kinds(ready: Experiment, tutorial: bool, stack: ExitStack) -> Iterator[tuple[str, Train, int, int]]:
+    """Name, how to train, and `ahead` and `group` of a _Runner."""
+    loading, device = ready.settings.loading, ready.trainer.stage.device
+    bursts = 2 * loading.threads + 2, loading.threads  # the DataLoader makes two batches ahead per worker
+    real = stack.enter_context(closing(batches(ready.train)))
+    one = kept(next(real), ready.trainer.stage)
+    ahead, group = bursts if isinstance(ready.train, TorchvisionLoader) else (loading.prefetch + 1, 1)
+    yield REAL, partial(train, ready.trainer, real), ahead, group
+    yield SYNTHETIC, partial(train, ready.trainer, itertools.repeat(one)), 1, 1
+    if tutorial:
+        loader = stack.enter_context(closing(_tutorial_loader(ready)))
+        model = baseline.build(ready.settings.backbone, device)
+        yield TUTORIAL, baseline.TutorialLoop(model, batches(loader), device).train, *bursts
 
 
-def _tutorial(ready: Experiment, stack: contextlib.ExitStack) -> _Runner:
-    settings, device = ready.settings, ready.trainer.stage.device
-    threads = choose_threads(settings.threads)
-    planner = BatchPlanner.over(
-        ready.dataset.train, ready.recipe.train, settings.batch_size, threads, settings.seed, shuffle=True
+def _tutorial_loader(ready: Experiment) -> TorchvisionLoader:
+    settings = ready.settings
+    planner = BatchPlanner.of_split(
+        ready.recipe, "train", ready.dataset.train, settings.loading, seed=settings.seed
     )
     try:
-        loader = stack.enter_context(contextlib.closing(TorchvisionLoader(planner, threads, device)))
+        return TorchvisionLoader(planner, settings.loading, ready.trainer.stage.device)
     except RecipeError as error:
-        reason = str(error).removeprefix("--loader torchvision ").partition(";")[0]
+        reason = refusal("torchvision", error)
         raise RecipeError(f"--baseline: torchvision {reason}; leave it out, or take another recipe") from None
-    model = baseline.build(settings.backbone, device)
-    loop = baseline.TutorialLoop(model, stream(loader), device)
-    return _Runner(TUTORIAL, loop.train, _stock_ahead(threads), threads)
-
-
-def _stock_ahead(workers: int) -> int:
-    return 2 * workers + 2  # the DataLoader makes two batches ahead for each
 
 
 def verdict(real: Result, synthetic: Result) -> str:
-    """What limits training, in a line: the model, or else what real data make longest in a step."""
+    """What limits training, in a line: the model, or the part of a step that real data make longer."""
     waiting, reached = real.share("data"), real.ratio(synthetic)
     limit = "the model" if reached >= _NEARLY else _LIMITS[_longest(real, synthetic)]
     return (

@@ -1,4 +1,4 @@
-"""What limits a loader, and what to change: one sentence from its figures."""
+"""What limits a loader, and what to change: one sentence."""
 
 from __future__ import annotations
 
@@ -7,28 +7,28 @@ from dataclasses import dataclass
 
 from fastffdi.bench.ceilings import COPY, DECODE, DECODER, READ, TRANSFER
 
-#: Share of a ceiling from which on it is what limits: so much of the time goes there.
+#: Ratio to a ceiling from which on that is what limits.
 _LIMITS = 0.5
 
 #: Share of the cores' time below which a loader on the CPU is said to wait.
 _BUSY = 0.6
 
-#: Decoding images smaller pays where they are so many times the target on both sides, at least.
+#: Decoding at a reduced size pays where both sides are at least so many times the target's.
 _LARGE = 2
 
 
 @dataclass(frozen=True)
 class Facts:
-    """The figures of the fastest loader on the recipe as it is given, and what may be changed about both.
+    """The measurements of the fastest loader for the recipe as it is given, and what could be changed.
 
-    device   "cpu" or "cuda"
-    shares   of each ceiling that it reaches, by name
-    busy     share of the cores' time that it uses; None where not known
-    image  height, width in pixels of the image in the middle by area
-    target   height, width the recipe makes of it
-    scaled   whether the recipe has decode: {scaled: true}
-    prefix   the recipe's first steps that are the same in every epoch, by name
-    others   loaders that were not measured, best first
+    device  "cpu" or "cuda"
+    shares  ratio to each ceiling, by name
+    busy    share of the cores' time that the loader uses; None where it is unknown
+    image   height, width in pixels of the image of median area
+    target  height, width the recipe makes of it
+    scaled  whether the recipe has decode: {scaled: true}
+    prefix  the recipe's deterministic first steps, by name
+    others  loaders that were not measured, best first
     """
 
     loader: str
@@ -44,8 +44,8 @@ class Facts:
 
 
 def verdict(facts: Facts) -> str:
-    """One sentence: what limits, how near the loader is to that, and what would help."""
-    # Images that are decoded smaller are not bound by what decoding whole ones takes.
+    """What limits, how near the loader is to that limit, and what would help."""
+    # Decoding whole images is no bound for images that are decoded at a reduced size.
     shares = {name: share for name, share in facts.shares.items() if name != DECODE or not facts.scaled}
     nearest = max(shares, key=lambda name: shares[name], default=None)
     if facts.loader == "torchvision" and facts.others:
@@ -66,18 +66,14 @@ def _sentence(what: str, facts: Facts, ceiling: str | None, cures: list[str]) ->
     on = f"on {facts.cores} core{'s' * (facts.cores != 1)}"
     near = f" reaches {facts.shares[ceiling]:.2f} of what {_CEILINGS[ceiling][1]} allows" if ceiling else ""
     *most, last = cures
-    help_ = f"{', '.join(most)} or {last}" if most else last
-    return f"{what}: the {facts.loader} loader{near} {on}; {help_} would help."
+    advice = f"{', '.join(most)} or {last}" if most else last
+    return f"{what}: the {facts.loader} loader{near} {on}; {advice} would help."
 
 
 def _decoding(facts: Facts) -> list[str]:
     on_gpu = facts.device == "cuda" and "dali" in facts.others
-    return [
-        *(["--loader dali, which decodes on the GPU"] if on_gpu else []),
-        *_scaling(facts),
-        *_caching(facts),
-        "more cores",
-    ]
+    dali = ["--loader dali, which decodes on the GPU"] if on_gpu else []
+    return [*dali, *_scaling(facts), *_caching(facts), "more cores"]
 
 
 def _scaling(facts: Facts) -> list[str]:
@@ -92,11 +88,11 @@ def _caching(facts: Facts) -> list[str]:
     return [f"train --cache (which keeps what {', '.join(facts.prefix)} makes)"] if facts.prefix else []
 
 
-#: Of each ceiling what it means that it is the nearest, what it is, and what would help.
+#: For each ceiling: what limits where it is the nearest, what it is, and what would help.
 _CEILINGS: dict[str, tuple[str, str, Callable[[Facts], list[str]]]] = {
     READ: ("Reading files limits", "reading alone", lambda f: [*_caching(f), "a faster disk"]),
-    DECODE: ("JPEG decoding limits", "bare decoding", _decoding),
+    DECODE: ("JPEG decoding limits", "decoding alone", _decoding),
     COPY: ("Memory limits", "copying batches alone", lambda f: ["smaller images", "--amp bf16"]),
-    DECODER: ("The GPU's decoder limits", "its decoder alone", lambda f: [*_caching(f), "fastffdi tune"]),
-    TRANSFER: ("The way to the GPU limits", "copying there alone", lambda f: ["smaller images"]),
+    DECODER: ("The GPU's decoder limits", "its decoder alone", lambda f: [*_caching(f), "--tune"]),
+    TRANSFER: ("Copying to the GPU limits", "copying to it alone", lambda f: ["smaller images"]),
 }

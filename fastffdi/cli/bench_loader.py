@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,9 +13,9 @@ from fastffdi.errors import SettingError
 
 if TYPE_CHECKING:
     from fastffdi.bench.loader import Settings
-    from fastffdi.bench.report import Report
-    from fastffdi.loaders.settings import Tuned
+    from fastffdi.bench.report import Subject
 
+_FOLDER = click.Path(path_type=Path)
 _FILE = click.Path(path_type=Path, dir_okay=False)
 
 
@@ -36,9 +35,7 @@ class _Counts(click.ParamType):
 
 @click.command("bench-loader")
 @click.option(
-    "--data",
-    type=click.Path(path_type=Path),
-    help="Folder as for train, or any folder with images.  [default: demo images]",
+    "--data", type=_FOLDER, help="Folder as for train, or any folder with images.  [default: demo images]"
 )
 @click.option(
     "--pipeline",
@@ -59,10 +56,10 @@ class _Counts(click.ParamType):
     help="Threads or worker processes, and cores to use; with commas, each in turn.  "
     "[default: the usable cores]",
 )
-@click.option("--batch-size", type=click.IntRange(min=1), default=64, show_default=True)
+@click.option("--batch-size", type=click.IntRange(min=1), help="Images per batch.  [default: 64]")
 @click.option(
     "--cache",
-    type=click.Path(path_type=Path),
+    type=_FOLDER,
     help="Measure the cpu loader also as `cached`: with its images from this folder, filled first.",
 )
 @loader_settings
@@ -92,17 +89,20 @@ class _Counts(click.ParamType):
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True)
 @click.option("--json", "file", type=_FILE, help="Also write the figures to this file.")
 @click.option("--plot", type=_FILE, help="Also draw them, to a file that ends in .png or .html.")
+@click.option(
+    "--tune",
+    type=_FILE,
+    help="Instead, find the fastest settings of the first loader named (else of train's default), with at "
+    "most --threads, and write them to this YAML file for --loader-settings.",
+)
 def bench_loader(
     data: Path | None,
     pipeline: str,
     loaders: str,
-    threads: tuple[int, ...] | None,
     cache: Path | None,
-    loader_settings: Tuned,
-    device: str,
-    amp: str,
     file: Path | None,
     plot: Path | None,
+    tune: Path | None,
     **options: Any,
 ) -> None:
     """Measure image loaders: speed, CPU time, memory and time to the first batch.
@@ -110,84 +110,120 @@ def bench_loader(
     Against torchvision's DataLoader, and against what reading, decoding and copying alone allow. All show the
     same images by the same recipe, on the same cores. At the end: what limits, and what to change.
     """
-    _check_files(file, plot)
-    from fastffdi.bench import loader as bench
+    _check_files(file, plot, tune)
     from fastffdi.bench import machine
-    from fastffdi.bench.report import Subject, report
+    from fastffdi.bench.loader import available
+    from fastffdi.bench.report import Subject
     from fastffdi.cli.dataset import training_images
     from fastffdi.cli.screen import console
-    from fastffdi.cli.turns import turns
-    from fastffdi.recipe import recipe
+    from fastffdi.model.backbone import load_recipe
 
-    found = recipe.load(pipeline).resolve(*bench.BACKBONE)
-    more = {**options, "scaled": found.decode.scaled, "cache": cache}
-    settings = _settings(device, amp, threads, loader_settings, more)
-    names, screen, facts = bench.available(loaders, cache), console(), machine.facts()
+    recipe = load_recipe(pipeline)
+    settings = _settings(options, scaled=recipe.decode.scaled, cache=cache)
+    names, screen, facts = available(loaders, cache), console(), machine.facts()
     manifest, described = training_images(data, screen)
     screen.print(f"data: {described}")
-    subject = Subject(pipeline, found.train, manifest, names, settings)
-    with turns(subject.turns, screen) as bar:
-        taken = report(subject, bar.done)
-    _show(taken, machine.sentence(facts, settings[-1].threads))
-    if file is not None:
-        _write(file, described, facts, taken)
-    if plot is not None:
-        _draw(plot, described, machine.sentence(facts, settings[-1].threads), taken)
-    click.echo(taken.verdict)
+    if tune is None:
+        subject = Subject(pipeline, recipe.train, manifest, names, settings)
+        _measure(subject, described, facts, file, plot)
+    else:
+        from fastffdi.loaders.factory import choose_loader
+
+        first = loaders.partition(",")[0].strip()
+        loader = choose_loader("auto", settings[-1].device) if loaders == "all" else first
+        _tune(tune, loader, Subject(pipeline, recipe.train, manifest, [loader], settings), described, facts)
 
 
-def _check_files(file: Path | None, plot: Path | None) -> None:
-    if file is not None and not file.resolve().parent.is_dir():
-        raise SettingError(f"--json {file}: the folder does not exist; make it first")
+def _check_files(file: Path | None, plot: Path | None, tune: Path | None) -> None:
+    from fastffdi.cli.bench_tables import check_folder
+
+    check_folder("--json", file)
+    check_folder("--tune", tune)
+    if tune is not None and (file or plot):
+        raise SettingError(f"--tune {tune}: writes settings only; leave out --json and --plot")
     if plot is not None:
         from fastffdi.bench.plot import check
 
         check(plot)
 
 
-def _settings(
-    device: str, amp: str, threads: tuple[int, ...] | None, tuned: Tuned, options: dict[str, Any]
-) -> list[Settings]:
+def _settings(options: dict[str, Any], scaled: bool, cache: Path | None) -> list[Settings]:
     """One for each number of threads."""
     from fastffdi.bench.loader import Settings
+    from fastffdi.loaders.settings import LoaderSettings, read_settings, usable_cores
     from fastffdi.model import precision
-    from fastffdi.model.device import choose_device, usable_cores
+    from fastffdi.model.device import choose_device
 
-    place = choose_device(device)
-    first, *more = threads or (usable_cores(),)
-    how = tuned.settings(first)
-    options |= {"prefetch": how.prefetch, "hw_decoder_load": how.hw_decoder_load}
-    settings = Settings(place, precision.choose(amp, place).dtype, first, **options)
-    return [settings, *(replace(settings, threads=count) for count in more)]
-
-
-def _show(taken: Report, machine: str) -> None:
-    from rich.console import Console
-
-    from fastffdi.cli.bench_tables import sentences, tables
-
-    screen = Console(highlight=False, soft_wrap=True)
-    for table in tables(taken):
-        screen.print(table)
-    for sentence in (*sentences(taken), machine):
-        screen.print(sentence)
+    device, dtype = choose_device(options["device"]), options["amp"]
+    file = options["loader_settings"]
+    default = ({} if file is None else read_settings(file)).get("threads", usable_cores())
+    first, *more = options["threads"] or (default,)
+    settings = Settings(
+        device,
+        precision.choose(dtype, device).dtype,
+        LoaderSettings.merged(file, threads=first, batch_size=options["batch_size"]),
+        **{name: options[name] for name in ("seconds", "repeats", "seed", "to")},
+        scaled=scaled,
+        cache=cache,
+    )
+    return [settings, *(replace(settings, loading=replace(settings.loading, threads=n)) for n in more)]
 
 
-def _write(file: Path, described: str, machine: dict[str, Any], taken: Report) -> None:
-    from fastffdi.files import atomic
+def _measure(
+    subject: Subject, described: str, facts: dict[str, Any], file: Path | None, plot: Path | None
+) -> None:
+    from fastffdi.bench import machine
+    from fastffdi.bench.report import report
+    from fastffdi.cli.bench_tables import panels, sentences, show, tables, write_record
+    from fastffdi.cli.rounds import rounds
+    from fastffdi.cli.screen import console
 
-    figures = taken.to_data()
-    settings = {"data": described, **figures.pop("settings")}
-    with atomic(file) as part:
-        record = {"machine": machine, "settings": settings, **figures}
-        part.write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
-    click.echo(f"figures: {file}")
+    with rounds(subject.turns, console()) as progress:
+        found = report(subject, progress)
+    sentence = machine.sentence(facts, subject.settings[-1].threads)
+    show(*tables(found), *sentences(found), sentence)
+    if file is not None:
+        data = found.to_data()
+        settings = {"data": described, **data.pop("settings")}
+        write_record(file, {"machine": facts, "settings": settings, **data})
+    if plot is not None:
+        from fastffdi.bench.plot import plot as draw
+
+        title = f"{described}: images/s to the {subject.settings[0].to} batch"
+        draw(plot, title, panels(found), [found.verdict, next(sentences(found)), sentence])
+        click.echo(f"chart: {plot}")
+    click.echo(found.verdict)
 
 
-def _draw(file: Path, described: str, machine: str, taken: Report) -> None:
-    from fastffdi.bench.plot import plot
-    from fastffdi.cli.bench_tables import panels, sentences
+def _tune(file: Path, loader: str, subject: Subject, described: str, facts: dict[str, Any]) -> None:
+    from fastffdi.bench import machine
+    from fastffdi.bench.loader import EPOCH, planner_over
+    from fastffdi.bench.stream import endless
+    from fastffdi.bench.tune import NOISE, alternatives, tune
+    from fastffdi.cli.bench_tables import show, speed, table
+    from fastffdi.cli.rounds import rounds
+    from fastffdi.cli.screen import console
+    from fastffdi.loaders.settings import write_settings
 
-    title = f"{described}: images/s to the {taken.subject.settings[0].to} batch"
-    plot(file, title, panels(taken), [taken.verdict, next(sentences(taken)), machine])
-    click.echo(f"chart: {file}")
+    settings = subject.settings[-1]
+    values = alternatives(loader, settings.device, settings.threads)
+    planner = endless(planner_over(subject.manifest, subject.steps, settings), EPOCH)
+    turns = (sum(map(len, values.values())) + 2) * (settings.repeats + 1)
+    with rounds(turns, console()) as progress:
+        found = tune(loader, planner, settings, values, progress)
+    for compared in found.comparisons:
+        rows = [
+            [str(value), *speed(rates), "taken" if value == compared.taken else ""]
+            for value, rates in compared.rates.items()
+        ]
+        show(table("", [compared.setting.replace("_", " "), "images/s", "quartiles", ""], rows))
+    sentence = machine.sentence(facts, settings.threads)
+    gain = f"{found.gain:.2f} times as fast as the defaults ({settings.loading.described()})"
+    show(
+        f"Medians and quartiles of {settings.repeats} turns, values taking turns; the smallest value within "
+        f"{NOISE:.0%} of the fastest is taken. For prefetch, the consumer takes as long as the loader.",
+        sentence,
+    )
+    origin = f"{loader} on {settings.device}; {described}; recipe {subject.pipeline}."
+    write_settings(file, found.found, ["Written by fastffdi bench-loader --tune.", origin, gain, sentence])
+    click.echo(f"settings: {file}, {gain}")

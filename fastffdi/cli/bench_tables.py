@@ -1,27 +1,30 @@
-"""What bench-loader shows of its figures: tables, what they mean, and a chart's parts."""
+"""What the benchmarks show and write: tables, explanations, and records."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import json
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from fastffdi.bench.ceilings import SHORTER
-from fastffdi.bench.footprint import REPEATS, SECONDS
-from fastffdi.bench.loader import BASELINE
-from fastffdi.bench.plot import Panel
-from fastffdi.bench.stopwatch import Quartiles
+import click
+
+from fastffdi.errors import SettingError
+from fastffdi.files import atomic
 
 if TYPE_CHECKING:
     from rich.table import Table
 
     from fastffdi.bench.footprint import Footprint
     from fastffdi.bench.loader import Result
+    from fastffdi.bench.plot import Panel
     from fastffdi.bench.report import Report
+    from fastffdi.bench.stopwatch import Quartiles
 
 _TO = {
     "normalised": "images/s to the normalised {dtype} batch on {device}",
-    "uint8": "images/s to the uint8 batch as each loader gives it for {device}, normalising and what else "
-    "the recipe has later not counted",
+    "uint8": "images/s to the uint8 batch as each loader gives it for {device}, without normalising and what "
+    "else the recipe has later",
 }
 _METHOD = (
     ", batches of {batch_size}; median and quartiles of {repeats} turns of at least {seconds:g} s each, "
@@ -30,13 +33,13 @@ _METHOD = (
 )
 _CEILINGS = (
     "Ceilings, on the same cores: reading the files (from the page cache where that holds them), decoding "
-    "with bare simplejpeg calls {decoded}, copying such a batch in memory{cuda}."
+    "with plain simplejpeg calls {decoded}, copying such a batch in memory{cuda}."
 )
-_CUDA = ", DALI's decoder with nothing behind it, copying a uint8 batch from page-locked memory to the GPU"
+_CUDA = ", DALI's decoder alone, copying a uint8 batch from page-locked memory to the GPU"
 _FOOTPRINT = (
-    "First s: from building the loader to its first normalised batch, imports done; MiB: the "
-    "most that the process and its workers held (PSS) in that time and {watched:g} s more, above imports; "
-    "medians of {processes} fresh processes each."
+    "First s: from building the loader to its first normalised batch, imports done; MiB: the most memory of "
+    "the process and its workers (PSS) in the {watched:g} s after it, above imports; medians of {processes} "
+    "fresh processes each."
 )
 _JITTER = (
     "torchvision's color_jitter does more arithmetic than ours (hue by way of HSV, a pass over the image "
@@ -44,14 +47,59 @@ _JITTER = (
 )
 
 
+def table(title: str, headings: Sequence[str], rows: Iterable[Sequence[str]]) -> Table:
+    """A table of names in the first column and numbers in the others."""
+    from rich.box import SIMPLE_HEAD
+    from rich.table import Table
+
+    made = Table(
+        title=title or None, title_justify="left", box=SIMPLE_HEAD, pad_edge=False, collapse_padding=True
+    )
+    for k, heading in enumerate(headings):
+        made.add_column(heading, justify="right" if k else "left")
+    for row in rows:
+        made.add_row(*row)
+    return made
+
+
+def show(*parts: Table | str) -> None:
+    """Print tables and sentences."""
+    from rich.console import Console
+
+    screen = Console(highlight=False, soft_wrap=True)
+    for part in parts:
+        screen.print(part)
+
+
+def speed(found: Quartiles, digits: int = 0) -> tuple[str, str]:
+    """Median, and quartiles."""
+    return f"{found.median:.{digits}f}", f"{found.q25:.{digits}f} … {found.q75:.{digits}f}"
+
+
+def check_folder(option: str, file: Path | None) -> None:
+    """Raise SettingError where the folder of a file to write does not exist."""
+    if file is not None and not file.resolve().parent.is_dir():
+        raise SettingError(f"{option} {file}: the folder does not exist; make it first")
+
+
+def write_record(file: Path, record: dict[str, Any]) -> None:
+    """Write a measurement as JSON; the file is whole or absent."""
+    with atomic(file) as part:
+        part.write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
+    click.echo(f"figures: {file}")
+
+
 def sentences(report: Report) -> Iterator[str]:
-    """How the figures were taken."""
+    """How a report's figures were measured."""
+    from fastffdi.bench.ceilings import SHORTER
+    from fastffdi.bench.footprint import REPEATS, SECONDS
+
     settings = report.subject.settings[0]
-    said = {**settings.to_data(), "shorter": SHORTER, "watched": SECONDS, "processes": REPEATS}
-    yield (_TO[settings.to] + _METHOD).format_map(said)
+    values = {**settings.to_data(), "shorter": SHORTER, "watched": SECONDS, "processes": REPEATS}
+    yield (_TO[settings.to] + _METHOD).format_map(values)
     cuda = _CUDA if settings.device.type == "cuda" else ""
     yield _CEILINGS.format(decoded=report.sample.sentence(), cuda=cuda)
-    yield _FOOTPRINT.format_map(said) + _sooner(report)
+    yield _FOOTPRINT.format_map(values) + _first_batch_ratios(report)
     if any(result.pipeline != report.subject.pipeline for result in report.results):
         yield _JITTER
     if report.scaling:
@@ -60,101 +108,80 @@ def sentences(report: Report) -> Iterator[str]:
         yield f"From {min(threads)} to {max(threads)} threads: {times}."
 
 
-def _sooner(report: Report) -> str:
+def _first_batch_ratios(report: Report) -> str:
     """The ratios of the times to the first batch, with the most threads."""
+    from fastffdi.bench.loader import BASELINE
+
     threads = report.subject.settings[-1].threads
-    found = [cost for cost in report.footprints if cost.threads == threads and cost.loader != BASELINE]
-    ratios = [(cost.loader, cost.first_batch_ratio) for cost in found if cost.first_batch_ratio is not None]
-    listed = ", ".join(f"{loader} {ratio:.2f}" for loader, ratio in ratios)
+    listed = ", ".join(
+        f"{cost.loader} {cost.first_batch_ratio:.2f}"
+        for cost in report.footprints
+        if cost.threads == threads and cost.loader != BASELINE and cost.first_batch_ratio is not None
+    )
     return f" Of torchvision's time to the first batch: {listed}." if listed else ""
 
 
 def tables(report: Report) -> Iterator[Table]:
-    """For each number of threads and recipe the speeds, and the shares of the ceilings."""
+    """For each number of threads and recipe the speeds, and the ratios to the ceilings."""
     for title, results in _groups(report):
         yield _speeds(title, results, report.footprints)
-        if any(result.shares for result in results):
-            yield _shares(results)
+        ceilings = [result.name for result in results if result.ceiling]
+        loaders = [result for result in results if not result.ceiling]
+        if any(result.shares for result in loaders):
+            rows = ([r.name, *(_number(r.shares.get(name), 3) for name in ceilings)] for r in loaders)
+            yield table("", ["share of", *ceilings], rows)
 
 
 def panels(report: Report) -> list[Panel]:
-    """The same as charts."""
-    return [
-        Panel(title, _medians(results, ceiling=False), _middles(results))
-        for title, results in _groups(report)
-    ]
+    """The same for a chart."""
+    from fastffdi.bench.plot import Panel
+    from fastffdi.bench.stopwatch import Quartiles
+
+    found = []
+    for title, results in _groups(report):
+        speeds = {(r.ceiling, r.name): Quartiles.of(r.rates) for r in results if r.rates}
+        bars = {name: speed for (ceiling, name), speed in speeds.items() if not ceiling}
+        ceilings = {name: speed.median for (ceiling, name), speed in speeds.items() if ceiling}
+        found.append(Panel(title, bars, ceilings))
+    return found
 
 
 def _groups(report: Report) -> Iterator[tuple[str, list[Result]]]:
     keys = dict.fromkeys((result.settings.threads, result.pipeline) for result in report.results)
     for threads, pipeline in keys:
         title = f"{pipeline}, {threads} thread{'s' * (threads != 1)}"
-        key = threads, pipeline
-        yield title, [r for r in report.results if (r.settings.threads, r.pipeline) == key]
-
-
-def _medians(results: Sequence[Result], ceiling: bool) -> dict[str, Quartiles]:
-    return {r.name: Quartiles.of(r.rates) for r in results if r.rates and r.ceiling == ceiling}
-
-
-def _middles(results: Sequence[Result]) -> dict[str, float]:
-    return {name: speed.median for name, speed in _medians(results, ceiling=True).items()}
+        yield title, [r for r in report.results if (r.settings.threads, r.pipeline) == (threads, pipeline)]
 
 
 def _speeds(title: str, results: Sequence[Result], footprints: Sequence[Footprint]) -> Table:
     key = results[0].pipeline, results[0].settings.threads
     costs = {cost.loader: cost for cost in footprints if (cost.pipeline, cost.threads) == key}
     headings = ["images/s", "quartiles", "× torchvision", "CPU s", *(["first s", "MiB"] if costs else [])]
-    table = _table(title, "loader", headings)
+    made = table(title, ["loader", *headings], [])
     for ceiling in (False, True):
-        for result in results:
-            if result.ceiling == ceiling:
-                table.add_row(result.name, *_speed(result), *_cost(costs.get(result.name)))
-        table.add_section()
-    return table
+        for result in (result for result in results if result.ceiling == ceiling):
+            made.add_row(result.name, *_speed(result), *_cost(costs.get(result.name)))
+        made.add_section()
+    return made
 
 
 def _speed(result: Result) -> Iterator[str]:
-    if result.problem is not None:
-        yield from ("–", result.problem)
-    else:
-        speed = Quartiles.of(result.rates)
-        yield from (f"{speed.median:.0f}", f"{speed.q25:.0f} … {speed.q75:.0f}")
+    from fastffdi.bench.stopwatch import Quartiles
+
+    yield from speed(Quartiles.of(result.rates)) if result.problem is None else ("–", result.problem)
     yield "" if result.ceiling else _number(result.ratio, 2)
-    yield _middle(result.cpu_seconds_per_1000, 2)
+    yield _median(result.cpu_seconds_per_1000, 2)
 
 
 def _cost(cost: Footprint | None) -> tuple[str, ...]:
-    if cost is None:
-        return ()
-    return _middle(cost.first_batch_seconds, 2), _middle(cost.memory_mib, 0)
+    return () if cost is None else (_median(cost.first_batch_seconds, 2), _median(cost.memory_mib, 0))
 
 
-def _shares(results: Sequence[Result]) -> Table:
-    ceilings = [result.name for result in results if result.ceiling]
-    table = _table("", "share of", ceilings)
-    for result in results:
-        if not result.ceiling:
-            table.add_row(result.name, *(_number(result.shares.get(name), 3) for name in ceilings))
-    return table
+def _median(values: Sequence[float], digits: int) -> str:
+    from fastffdi.bench.stopwatch import Quartiles
 
-
-def _table(title: str, first: str, headings: Sequence[str]) -> Table:
-    from rich.box import SIMPLE_HEAD
-    from rich.table import Table
-
-    table = Table(
-        title=title or None, title_justify="left", box=SIMPLE_HEAD, pad_edge=False, collapse_padding=True
-    )
-    table.add_column(first)
-    for heading in headings:
-        table.add_column(heading, justify="right")
-    return table
-
-
-def _middle(values: Sequence[float], digits: int) -> str:
     return _number(Quartiles.of(values).median if values else None, digits)
 
 
-def _number(value: Any, digits: int) -> str:
+def _number(value: float | None, digits: int) -> str:
     return "–" if value is None else f"{value:.{digits}f}"

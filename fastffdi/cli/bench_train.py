@@ -2,29 +2,26 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from fastffdi.cli.loading import loader_settings
-from fastffdi.errors import SettingError
+from fastffdi.cli.loading import loader_settings, threads
 
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from fastffdi.bench.train_step import Result, Turns
-    from fastffdi.training.experiment import Experiment, Settings
+    from fastffdi.bench.train_step import Result
+    from fastffdi.training.settings import Settings
 
-_FILE = click.Path(path_type=Path)
 _METHOD = (
-    "Random weights, on which speed does not depend. real data: as train does it; synthetic: the same steps "
+    "Random weights, which do not change the speed. real data: as train does it; synthetic: the same steps "
     "on one batch kept on the device. Median and quartiles of {repeats} turns of about {seconds:g} s, kinds "
-    "taking turns, ratios by round; what lay ready when a turn began is not counted, nor is the first turn. "
-    "copy: to the device, with what is left of the recipe, and mixing; backward: with the loss; optimiser: "
-    "with schedule and log."
+    "taking turns, ratios by round; batches that were ready when a turn began are not counted, nor is the "
+    "first turn. copy: to the device, with what remains of the recipe, and mixing; backward: with the loss; "
+    "optimiser: with schedule and log."
 )
 _TUTORIAL = (
     "tutorial: DataLoader with Pillow and torchvision, float32, contiguous, Adam, .item() at every step, no "
@@ -38,17 +35,15 @@ _EVENTS = (
 
 @click.command("bench-train")
 @click.option(
-    "--data", type=_FILE, help="Folder as for train, or any folder with images.  [default: demo images]"
+    "--data",
+    type=click.Path(path_type=Path),
+    help="Folder as for train, or any folder with images.  [default: demo images]",
 )
 @click.option("--pipeline", default="standard", show_default=True, help="A shipped recipe's name, or a file.")
 @click.option("--backbone", default="efficientnet_b0", show_default=True, help="Any timm model.")
-@click.option(
-    "--batch-size", type=click.IntRange(min=1), default=64, show_default=True, help="Images per update."
-)
+@click.option("--batch-size", type=click.IntRange(min=1), help="Images per update.  [default: 64]")
 @click.option("--loader", default="auto", show_default=True, help="auto, dali, cpu or torchvision.")
-@click.option(
-    "--threads", type=click.IntRange(min=1), help="Decoding threads.  [default: the usable cores, at most 16]"
-)
+@threads
 @loader_settings
 @click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda or cuda:N.")
 @click.option("--amp", default="auto", show_default=True, help="auto, bf16, fp16 or off.")
@@ -64,7 +59,12 @@ _EVENTS = (
 )
 @click.option("--baseline", is_flag=True, help="Measure the tutorial's loop as well.  [default: off]")
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True)
-@click.option("--json", "file", type=_FILE, help="Also write the figures to this file.")
+@click.option(
+    "--json",
+    "file",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="Also write the figures to this file.",
+)
 def bench_train(
     data: Path | None, seconds: float, repeats: int, baseline: bool, file: Path | None, **options: Any
 ) -> None:
@@ -72,100 +72,72 @@ def bench_train(
 
     The table says where the time of a step goes, and the last line what limits.
     """
-    if file is not None and not file.resolve().parent.is_dir():
-        raise SettingError(f"--json {file}: the folder does not exist; make it first")
     from fastffdi.bench import machine, train_step
+    from fastffdi.cli.bench_tables import check_folder, show, write_record
     from fastffdi.cli.dataset import training_images
+    from fastffdi.cli.rounds import rounds
     from fastffdi.cli.screen import console
-    from fastffdi.cli.turns import turns
 
-    how = train_step.Turns(seconds, repeats, baseline)
-    screen, facts = console(), machine.facts()
+    check_folder("--json", file)
+    how = train_step.Rounds(seconds, repeats, baseline)
+    settings, screen, facts = _settings(options), console(), machine.facts()
     remarks: list[str] = []
     manifest, described = training_images(data, screen)
-    ready = train_step.prepare(_settings(options), manifest, remarks.append)
+    ready = train_step.prepare(settings, manifest, remarks.append)
     screen.print("\n".join([f"data: {described}", *remarks]))
     try:
-        with turns((repeats + 1) * (2 + baseline), screen) as bar:
-            results = train_step.measure(ready, how, bar.done)
+        with rounds((repeats + 1) * (2 + baseline), screen) as progress:
+            results = train_step.measure(ready, how, progress)
     finally:
         ready.close()
-    _show(results, ready, how, machine.sentence(facts, facts["cores"]))
+    size = settings.loading.batch_size
+    title = f"{settings.backbone} · {Path(settings.pipeline).name} · batches of {size}"
+    notes = [*([_TUTORIAL] if baseline else []), *([_EVENTS] if results[0].cuda else [])]
+    method = _METHOD.format(repeats=repeats, seconds=seconds)
+    show(*_tables(title, results), method, *notes, machine.sentence(facts, facts["cores"]))
     if file is not None:
-        _write(file, facts, {"data": described, **train_step.described(ready, how)}, results)
+        record = {
+            "machine": facts,
+            "settings": {"data": described, **train_step.described(ready, how)},
+            "results": [result.to_data() for result in results],
+            "ratio_of_real_data_to": {r.name: round(results[0].ratio(r), 3) for r in results[1:]},
+        }
+        write_record(file, record)
     click.echo(train_step.verdict(*results[:2]))
 
 
 def _settings(options: dict[str, Any]) -> Settings:
-    from fastffdi.training.experiment import Settings
+    """Of an ordinary run of one epoch, of which nothing is written."""
+    from fastffdi.cli.loading import merged
+    from fastffdi.training.settings import Settings
 
-    tuned = options.pop("loader_settings")
-    # An ordinary run of one epoch, of which nothing is kept.
+    loading = merged(*(options.pop(name) for name in ("loader_settings", "threads", "batch_size")))
     return Settings(
-        **options, tuned=tuned, epochs=1, learning_rate=1e-3, output=Path(), overwrite=True, pretrained=False
+        **options,
+        loading=loading,
+        epochs=1,
+        learning_rate=1e-3,
+        output=Path(),
+        overwrite=True,
+        pretrained=False,
     )
 
 
-def _show(results: Sequence[Result], ready: Experiment, how: Turns, sentence: str) -> None:
-    from rich.console import Console
-
-    screen = Console(highlight=False, soft_wrap=True)
-    settings = ready.settings
-    title = f"{settings.backbone} · {Path(settings.pipeline).name} · batches of {settings.batch_size}"
-    screen.print(_speeds(title, results))
-    screen.print(_phases(results))
-    screen.print(_METHOD.format(repeats=how.repeats, seconds=how.seconds))
-    for line, to_loader_error in ((_TUTORIAL, how.baseline), (_EVENTS, results[0].cuda)):
-        if to_loader_error:
-            screen.print(line)
-    screen.print(sentence)
-
-
-def _speeds(title: str, results: Sequence[Result]) -> Table:
-    from rich.table import Table
-
-    from fastffdi.bench.stopwatch import Quartiles
-
-    table = Table(title=title, title_justify="left")
-    table.add_column("training")
-    others = results[1:]
-    for column in ("images/s", "quartiles", *(f"× {other.name}" for other in others)):
-        table.add_column(column, justify="right")
-    for result in results:
-        speed = Quartiles.of(result.rates)
-        ratios = [f"{result.ratio(other):.2f}" for other in others]
-        table.add_row(result.name, f"{speed.median:.1f}", f"{speed.q25:.1f} … {speed.q75:.1f}", *ratios)
-    return table
-
-
-def _phases(results: Sequence[Result]) -> Table:
-    from rich.table import Table
-
+def _tables(title: str, results: Sequence[Result]) -> Iterator[Table]:
     from fastffdi.bench.phases import PHASES
+    from fastffdi.bench.stopwatch import Quartiles
+    from fastffdi.cli.bench_tables import speed, table
 
-    table = Table(title="a step, in ms, and shares of it", title_justify="left")
-    table.add_column("phase")
-    for result in results:
-        table.add_column(result.name, justify="right")
-    for phase in PHASES:
-        cells = (f"{1000 * r.phase_seconds(phase):.1f} ({r.share(phase):3.0%})" for r in results)
-        table.add_row(phase, *cells)
+    others = results[1:]
+    rows = [
+        [r.name, *speed(Quartiles.of(r.rates), 1), *(f"{r.ratio(other):.2f}" for other in others)]
+        for r in results
+    ]
+    yield table(title, ["training", "images/s", "quartiles", *(f"× {other.name}" for other in others)], rows)
+    rows = [
+        [phase, *(f"{1000 * r.phase_seconds(phase):.1f} ({r.share(phase):3.0%})" for r in results)]
+        for phase in PHASES
+    ]
     if results[0].cuda:
-        table.add_row("GPU busy", *(f"{r.busy:.0%}" for r in results))
-    return table
-
-
-def _write(file: Path, machine: dict[str, Any], settings: dict[str, Any], results: Sequence[Result]) -> None:
-    from fastffdi.files import atomic
-
-    real, others = results[0], results[1:]
-    ratios = {other.name: round(real.ratio(other), 3) for other in others}
-    record = {
-        "machine": machine,
-        "settings": settings,
-        "results": [result.to_data() for result in results],
-        "ratio_of_real_data_to": ratios,
-    }
-    with atomic(file) as part:
-        part.write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
-    click.echo(f"figures: {file}")
+        rows.append(["GPU busy", *(f"{r.busy:.0%}" for r in results)])
+    yield table("a step, in ms, and shares of it", ["phase", *(r.name for r in results)], rows)
