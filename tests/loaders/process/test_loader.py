@@ -150,8 +150,8 @@ def test_a_slot_is_kept_while_it_is_copied_out(planner: BatchPlanner, monkeypatc
         batches = loader.epoch(0)
         for _ in range(4):
             next(batches)
-            assert len(loader._transfer._under_way) <= 2
-        assert not any(event.done for _, event in loader._transfer._under_way)
+            assert len(loader._transfer._in_flight) <= 2
+        assert not any(event.done for _, event in loader._transfer._in_flight)
 
 
 @pytest.mark.usefixtures("threaded")
