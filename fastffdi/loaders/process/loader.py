@@ -184,6 +184,6 @@ def _lost(code: int | None, path: str) -> RunError:
         memory = ", perhaps for lack of memory" if -code in _MEMORY_SIGNALS else ""
         how = f"signal {-code}: {signal.strsignal(-code)}{memory}"
     return RunError(
-        f"--loader cpu: its child process ended ({how}) at the batch that begins with {path} or soon after; lower "
-        "--threads or --batch-size, or use --no-loader-process"
+        f"--loader cpu: its child process ended ({how}) at the batch that begins with {path} or soon after; "
+        "lower --threads or --batch-size, or use --no-loader-process"
     )
