@@ -20,7 +20,7 @@ import numpy as np
 import simplejpeg
 import torch
 
-from fastffdi.bench.loader import EPOCH, Settings, feed_over
+from fastffdi.bench.loader import EPOCH, Settings, planner_of
 from fastffdi.bench.stream import Stream, arrivals, endless, landed
 from fastffdi.data.manifest import Manifest
 from fastffdi.loaders import factory
@@ -122,8 +122,8 @@ def transfers(source: torch.Tensor, images: int, device: torch.device) -> Genera
 def decoded(drawn: Manifest, settings: Settings) -> Generator[int, None, None]:
     """DALI's reading and decoding as its loader does both, then a window of one pixel: images per batch."""
     pixel = (CenterCrop((1, 1)), NormalizeStep((0.0, 0.0, 0.0), (1.0, 1.0, 1.0)))
-    planner = endless(feed_over(drawn, pixel, settings), EPOCH)
-    with closing(factory.build_loader("dali", planner, settings.loader, settings.device)) as loader:
+    planner = endless(planner_of(drawn, pixel, settings), EPOCH)
+    with closing(factory.build_loader("dali", planner, settings.loading, settings.device)) as loader:
         yield from arrivals(loader, None)
 
 

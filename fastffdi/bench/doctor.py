@@ -14,15 +14,14 @@ import torch
 from PIL import Image
 
 from fastffdi.bench import machine
-from fastffdi.bench.loader import BACKBONE
 from fastffdi.data.manifest import Manifest
 from fastffdi.files import cache_folder
 from fastffdi.loaders import factory
 from fastffdi.loaders.planner import BatchPlanner
-from fastffdi.loaders.settings import LoaderSettings
+from fastffdi.loaders.settings import LoaderSettings, usable_cores
 from fastffdi.model import precision
-from fastffdi.model.device import choose_device, usable_cores
-from fastffdi.recipe import recipe
+from fastffdi.model.backbone import load_recipe
+from fastffdi.model.device import choose_device
 from fastffdi.render.device.stage import DeviceStage
 
 
@@ -77,14 +76,13 @@ def _first_batch(name: str, device: torch.device) -> float:
     with tempfile.TemporaryDirectory() as folder:
         Image.new("RGB", (64, 64), (200, 100, 50)).save(Path(folder) / "image.jpg")
         began = time.perf_counter()
-        steps = recipe.load("jitter").resolve(*BACKBONE).train
+        steps = load_recipe("jitter").train
         manifest = Manifest(folder, np.array(["image.jpg"], object))
-        loader = factory.build_loader(
-            name, BatchPlanner.over(manifest, steps, 1, 1), LoaderSettings(1), device
-        )
+        settings = LoaderSettings(threads=1, batch_size=1)
+        planner = BatchPlanner.over(manifest, steps, settings)
+        loader = factory.build_loader(name, planner, settings, device)
         try:
-            batch = next(iter(loader.epoch(0)))
-            DeviceStage(device, torch.float32)(batch.images, batch.program, batch.done).cpu()
+            DeviceStage(device, torch.float32)(next(iter(loader.epoch(0)))).cpu()
         finally:
             loader.close()
         return time.perf_counter() - began

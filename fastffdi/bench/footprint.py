@@ -21,7 +21,7 @@ from typing import Any, TypeVar
 import numpy as np
 import torch
 
-from fastffdi.bench.loader import BASELINE, Settings, feed_over
+from fastffdi.bench.loader import BASELINE, Settings, planner_of
 from fastffdi.bench.machine import only_cores
 from fastffdi.bench.processes import memory_mib
 from fastffdi.bench.stopwatch import Quartiles
@@ -144,14 +144,14 @@ def observe(
     name: str, manifest: Manifest, steps: tuple[Step, ...], settings: Settings
 ) -> tuple[float, float | None]:
     """Seconds to a loader's first batch, and the MiB that it adds to this process; see Footprint."""
-    importlib.import_module(f"fastffdi.loaders.{'stock' if name == 'torchvision' else name}")
-    planner = endless(feed_over(manifest, steps, settings), _BATCHES * settings.batch_size)
+    importlib.import_module(f"fastffdi.loaders.{name}")
+    planner = endless(planner_of(manifest, steps, settings), _BATCHES * settings.batch_size)
     torch.zeros(1, device=settings.device).cpu()  # the device is awake
     before = memory_mib()
     began = time.perf_counter()
-    with closing(factory.build_loader(name, planner, settings.loader, settings.device)) as loader:
+    with closing(factory.build_loader(name, planner, settings.loading, settings.device)) as loader:
         stage = DeviceStage(settings.device, settings.dtype)
-        ready = (stage(batch.images, batch.program, batch.done) for batch in loader.epoch(0))
+        ready = (stage(batch) for batch in loader.epoch(0))
         next(ready)
         if settings.device.type == "cuda":
             torch.cuda.synchronize(settings.device)

@@ -1,10 +1,10 @@
 """Loaders against each other and against ceilings: images/s to the batch on the device.
 
-The method: all loaders show the same images, by the same recipe, with the same number of threads or
-workers, on the same cores. Each runs one endless epoch. They take turns; a turn is `seconds` long at least,
-and begins with batches that are not counted. While one runs the others have nothing left to do. A loader's
-figure is the median of its turns; its ratio to the baseline, and to a ceiling, is the median of the ratios
-of each round, so that a machine that slows down slows both.
+The method: all loaders give the same images, by the same recipe, with the same number of threads or
+workers, on the same cores. Each runs one endless epoch. They take turns of at least `seconds`, whose first
+batches are not counted; the others are idle meanwhile. A loader's figure is the median of its turns; its
+ratio to the baseline, and to a ceiling, is the median of the ratios of each round, so that a machine that
+slows down slows both.
 """
 
 from __future__ import annotations
@@ -20,11 +20,10 @@ import torch
 
 from fastffdi.bench.machine import only_cores
 from fastffdi.bench.stopwatch import Quartiles
-from fastffdi.bench.stream import Runner, Stream, arrivals, endless
+from fastffdi.bench.stream import Runner, Stream, ahead_of, arrivals, endless
 from fastffdi.cache.decoder import fill
-from fastffdi.cache.plan import cached
+from fastffdi.cache.plan import check_space
 from fastffdi.data.manifest import Manifest
-from fastffdi.data.source import Files
 from fastffdi.errors import SettingError, did_you_mean
 from fastffdi.loaders import factory
 from fastffdi.loaders.batch import Loader
@@ -32,15 +31,13 @@ from fastffdi.loaders.planner import BatchPlanner
 from fastffdi.loaders.settings import LoaderSettings
 from fastffdi.recipe.steps.base import Step
 from fastffdi.recipe.steps.colour import ColorJitter
+from fastffdi.render.cpu.decode import SourceDecoder
 from fastffdi.render.device.stage import DeviceStage
 
 BASELINE = "torchvision"
 #: The cpu loader with its images from a full cache.
 CACHED = "cached"
 NAMES = (BASELINE, "cpu", CACHED, "dali")
-
-#: What `backbone` means in a recipe where there is no model: size, mean, std.
-BACKBONE = ((256, 256), (0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
 
 #: Images in an epoch, at least: the data come again and again, so that hardly a turn meets an epoch's end.
 EPOCH = 1_000_000
@@ -50,39 +47,41 @@ EPOCH = 1_000_000
 class Settings:
     """What is the same for all loaders.
 
-    device           where the batches go
-    dtype            theirs: what the model would compute in
-    threads          decoding threads, or worker processes for the baseline; all share as many cores
-    seconds          shortest time counted in a turn
-    repeats          turns of each loader
-    to               normalised: count batches that are ready for the model. uint8: as the loader gives them
-    scaled           the recipe's decode: {scaled: …}
-    cache            folder in which `cached` finds its images, and puts them before it is measured
-    prefetch         see LoaderSettings
-    hw_decoder_load  see LoaderSettings
+    device   where the batches go
+    dtype    of the batches: what the model would compute in
+    loading  threads, or worker processes for the baseline, which all share as many cores; batch size …
+    seconds  shortest time counted in a turn
+    repeats  turns of each loader
+    to       normalised: count batches that are ready for the model. uint8: as the loader gives them
+    scaled   the recipe's decode: {scaled: …}
+    cache    folder from which `cached` takes its images; it is filled before the measurement
     """
 
     device: torch.device
     dtype: torch.dtype
-    threads: int
-    batch_size: int = 64
+    loading: LoaderSettings
     seconds: float = 3.0
     repeats: int = 5
     seed: int = 0
     to: str = "normalised"
     scaled: bool = False
     cache: Path | None = None
-    prefetch: int = LoaderSettings.prefetch
-    hw_decoder_load: float | None = None
 
     @property
-    def loader(self) -> LoaderSettings:
-        return LoaderSettings(self.threads, self.prefetch, hw_decoder_load=self.hw_decoder_load)
+    def threads(self) -> int:
+        return self.loading.threads
+
+    @property
+    def batch_size(self) -> int:
+        return self.loading.batch_size
 
     def to_data(self) -> dict[str, Any]:
         """Plain data, for the record."""
+        data = {**asdict(self), **asdict(self.loading), "cache": self.cache is not None}
         words = {"device": str(self.device), "dtype": str(self.dtype).removeprefix("torch.")}
-        return {**asdict(self), **words, "cache": self.cache is not None}
+        return {
+            name: value for name, value in {**data, **words}.items() if name not in ("loading", "process")
+        }
 
 
 @dataclass(frozen=True)
@@ -90,7 +89,7 @@ class Result:
     """The figures of a loader or of a ceiling.
 
     rates                 img/s of each turn; empty where `problem` says why there are none
-    cpu_seconds_per_1000  of each turn: CPU time, children's included, per 1000 images; empty if not known
+    cpu_seconds_per_1000  of each turn: CPU time, children's included, per 1000 images
     ratio                 to the baseline
     shares                of each ceiling that a loader reaches, by the ceiling's name
     """
@@ -169,7 +168,7 @@ def measure(
     """
     threads = settings.threads
     with only_cores(threads), ExitStack() as stack:
-        planner = endless(feed_over(manifest, steps, settings), EPOCH)
+        planner = endless(planner_of(manifest, steps, settings), EPOCH)
         streams = [*(_stream(name, planner, settings) for name in loaders), *ceilings]
         runners = [Runner(stream, stack) for stream in streams]
         for number in range(settings.repeats + 1):
@@ -179,10 +178,12 @@ def measure(
     return [_result(pipeline, settings, runner, runners) for runner in runners]
 
 
-def feed_over(manifest: Manifest, steps: tuple[Step, ...], settings: Settings) -> BatchPlanner:
-    """The manifest's images, shuffled, as the settings have it. Raises as Feed.over."""
-    size, threads, source = settings.batch_size, settings.threads, Files(settings.scaled)
-    return BatchPlanner.over(manifest, steps, size, threads, settings.seed, shuffle=True, source=source)
+def planner_of(manifest: Manifest, steps: tuple[Step, ...], settings: Settings) -> BatchPlanner:
+    """The manifest's images, shuffled, as the settings have it. Raises as BatchPlanner.over."""
+    decoder = SourceDecoder(scaled=settings.scaled)
+    return BatchPlanner.over(
+        manifest, steps, settings.loading, seed=settings.seed, shuffle=True, decoder=decoder
+    )
 
 
 def _stream(name: str, planner: BatchPlanner, settings: Settings) -> Stream:
@@ -198,19 +199,19 @@ def _stream(name: str, planner: BatchPlanner, settings: Settings) -> Stream:
             stream.close()
             loader.close()
 
-    # What may lie ready when a turn begins: the DataLoader makes two batches ahead for each worker.
-    ahead = max(2 * settings.threads, settings.prefetch) + 2
+    ahead = max(ahead_of(loader, settings.loading)[0] for loader in NAMES)
     problem = "no uint8 batches" if uint8 and name == BASELINE else None
     return Stream(name, running, ahead, settings.threads, settings.seconds, problem=problem)
 
 
 def _built(name: str, planner: BatchPlanner, settings: Settings) -> Loader:
     if name != CACHED:
-        return factory.build_loader(name, planner, settings.loader, settings.device)
+        return factory.build_loader(name, planner, settings.loading, settings.device)
     assert settings.cache is not None, "refused by `available`"
-    (kept,) = cached([planner], settings.cache, settings.threads)
-    fill(kept, settings.threads, lambda images: None)
-    return factory.build_loader("cpu", kept, settings.loader, settings.device)
+    plan = planner.cache_plan(settings.cache)
+    check_space([plan])
+    fill(plan.open(), plan.manifest, plan.prefix, settings.threads, lambda images: None)
+    return factory.build_loader("cpu", planner.cached(plan), settings.loading, settings.device)
 
 
 def _result(pipeline: str, settings: Settings, runner: Runner, runners: Sequence[Runner]) -> Result:

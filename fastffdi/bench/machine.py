@@ -14,10 +14,11 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+import psutil
 import torch
 
 from fastffdi.loaders.factory import dali_problem
-from fastffdi.model.device import usable_cores
+from fastffdi.loaders.settings import usable_cores
 
 _PACKAGES = {
     "fastffdi": "fastffdi",
@@ -86,12 +87,9 @@ def cpu_model() -> str:
     return next(named, "") or platform.processor() or platform.machine()
 
 
-def memory_gib() -> float | None:
-    """Physical memory in GiB; None where the system does not tell."""
-    try:
-        return round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30, 1)
-    except (AttributeError, OSError, ValueError):
-        return None
+def memory_gib() -> float:
+    """Physical memory in GiB."""
+    return round(psutil.virtual_memory().total / 2**30, 1)
 
 
 def gpu_name() -> str | None:

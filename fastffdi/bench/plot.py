@@ -1,4 +1,4 @@
-"""A bar chart of speeds: loaders with quartile whiskers, ceilings as lines; as a PNG or as a page of HTML."""
+"""A bar chart of speeds: loaders with quartile whiskers, ceilings as lines; a PNG, or an HTML page with an SVG."""
 
 from __future__ import annotations
 
@@ -8,27 +8,19 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from html import escape
 from pathlib import Path
-from typing import Protocol
-
-from PIL import Image, ImageDraw, ImageFont
+from typing import Any
 
 from fastffdi.bench.stopwatch import Quartiles
 from fastffdi.errors import SettingError
 from fastffdi.files import atomic
-from fastffdi.preview.sheet import printable
 
 KINDS = (".png", ".html")
 
-#: A ceiling is drawn where it is less than so many times as fast as the fastest loader; else it is named.
+#: A ceiling is drawn where it is at most so many times as fast as the fastest loader; else it is listed.
 _IN_SIGHT = 2.5
 
-_PAPER, _INK, _FAINT, _GRID, _CEILING = "#ffffff", "#1c2430", "#6b7685", "#e3e7ec", "#b3261e"
-_COLOURS = {"torchvision": "#9aa5b1", "cpu": "#2f6fb2", "dali": "#13795b"}
-
-#: Pixels: width of the page, where bars begin and end, heights of a bar with its space and of a line of text.
-_WIDTH, _LEFT, _RIGHT, _BAR, _LINE, _MARGIN = 860, 130, 790, 34, 20, 24
-_TITLE, _HEADING, _TEXT = 20, 15, 13
-_WRAP = 118  # letters
+_COLOURS = {"torchvision": "#9aa5b1", "cpu": "#2f6fb2", "cached": "#7b4fb2", "dali": "#13795b"}
+_CEILING, _FAINT = "#b3261e", "#6b7685"
 
 
 @dataclass(frozen=True)
@@ -40,154 +32,69 @@ class Panel:
     ceilings: dict[str, float]
 
 
-class _Pen(Protocol):
-    """What a chart is drawn with; places and sizes in pixels."""
-
-    def rectangle(self, x: float, y: float, width: float, height: float, colour: str) -> None: ...
-
-    def line(self, x: float, y: float, to_x: float, to_y: float, colour: str) -> None: ...
-
-    def text(self, x: float, y: float, text: str, colour: str, size: int, anchor: str = "l") -> None:
-        """`anchor` is l, m or r: the text begins, is centred or ends at x; y is its base line."""
-
-    def written(self, title: str) -> bytes:
-        """The file."""
-
-
 def check(file: Path) -> None:
-    """Raise SettingError where the file's name does not say what to draw, or its folder does not exist."""
+    """Raise SettingError where the chart cannot be drawn: another kind of file, no folder, no matplotlib."""
     if file.suffix.lower() not in KINDS:
         raise SettingError(f"--plot {file}: is neither .png nor .html; name a file that ends so")
     if not file.resolve().parent.is_dir():
         raise SettingError(f"--plot {file}: the folder does not exist; make it first")
+    try:
+        import matplotlib  # noqa: F401
+    except ImportError:
+        raise SettingError("--plot: needs matplotlib; pip install 'fastffdi[plot]'") from None
 
 
 def plot(file: Path, title: str, panels: Sequence[Panel], remarks: Sequence[str]) -> None:
     """Draw the panels one below the other, all on one scale, with remarks below; whole or not at all."""
-    lines = [line for remark in remarks for line in textwrap.wrap(remark, _WRAP)]
-    scale = _scale(panels)
-    heights = [_height(panel, scale) for panel in panels]
-    height = 2 * _MARGIN + _LINE + sum(heights) + _LINE * len(lines)
-    pen = _Png(height) if file.suffix.lower() == ".png" else _Svg(height)
-    pen.text(_MARGIN, _MARGIN + _LINE / 2, title, _INK, _TITLE)
-    top = _MARGIN + 2.0 * _LINE
-    for panel, below in zip(panels, heights, strict=True):
-        _draw(pen, panel, top, scale)
-        top += below
-    for line in lines:
-        pen.text(_MARGIN, top, line, _FAINT, _TEXT)
-        top += _LINE
+    from matplotlib.figure import Figure
+
+    foot = "\n".join(line for remark in remarks for line in textwrap.wrap(remark, 118))
+    rows = [1.6 + len(panel.bars) for panel in panels]
+    height = 0.34 * sum(rows) + 0.16 * foot.count("\n") + 1.2
+    figure = Figure(figsize=(8.6, height), layout="constrained")
+    figure.suptitle(title, x=0.01, ha="left")
+    axes = figure.subplots(len(panels), squeeze=False, sharex=True, height_ratios=rows)[:, 0]
+    for ax, panel in zip(axes, panels, strict=True):
+        _draw(ax, panel, max(speed.q75 for one in panels for speed in one.bars.values()))
+    axes[-1].set_xlabel("images/s")
+    figure.supxlabel(foot, x=0.01, ha="left", fontsize=7, color=_FAINT)
     with atomic(file) as part:
-        part.write_bytes(pen.written(title))
+        part.write_bytes(_png(figure) if file.suffix.lower() == ".png" else _html(figure, title))
 
 
-def _scale(panels: Sequence[Panel]) -> float:
-    """img/s at the right end."""
-    fastest = max((speed.q75 for panel in panels for speed in panel.bars.values()), default=1.0)
-    rates = [rate for panel in panels for rate in panel.ceilings.values()]
-    return 1.08 * max([fastest, *(rate for rate in rates if rate <= _IN_SIGHT * fastest)])
-
-
-def _near(panel: Panel, scale: float) -> dict[str, float]:
-    """The ceilings that are not beyond the scale."""
-    return {name: rate for name, rate in panel.ceilings.items() if rate <= scale}
-
-
-def _height(panel: Panel, scale: float) -> int:
-    return 4 * _LINE + _LINE * len(_near(panel, scale)) + _BAR * len(panel.bars)
-
-
-def _draw(pen: _Pen, panel: Panel, top: float, scale: float) -> None:
-    near = _near(panel, scale)
+def _draw(ax: Any, panel: Panel, fastest: float) -> None:
+    names, speeds = list(panel.bars), list(panel.bars.values())
+    medians = [speed.median for speed in speeds]
+    spread = [
+        [speed.median - speed.q25 for speed in speeds],
+        [speed.q75 - speed.median for speed in speeds],
+    ]
+    bars = ax.barh(
+        names, medians, xerr=spread, color=[_COLOURS.get(name, _FAINT) for name in names], capsize=3
+    )
+    ax.bar_label(bars, fmt="{:,.0f}", padding=6)
+    near = {name: rate for name, rate in panel.ceilings.items() if rate <= _IN_SIGHT * fastest}
+    for name, rate in near.items():
+        ax.axvline(rate, color=_CEILING, label=f"{name} {rate:,.0f}")
     far = [f"{name} {rate:,.0f}" for name, rate in panel.ceilings.items() if name not in near]
-    pen.text(_MARGIN, top, panel.title, _INK, _HEADING)
-    if far:
-        pen.text(_RIGHT, top, f"beyond the scale: {', '.join(far)}", _FAINT, _TEXT, "r")
-    bars = top + _LINE / 2 + _LINE * len(near)
-    foot = bars + _BAR * len(panel.bars)
-    _draw_axis(pen, bars, foot, scale)
-    for k, (name, speed) in enumerate(panel.bars.items()):
-        _draw_bar(pen, name, speed, bars + _BAR * k, scale)
-    for k, (name, rate) in enumerate(near.items()):
-        x, y = _x(rate, scale), top + _LINE * (k + 1)
-        pen.line(x, y + 4, x, foot, _CEILING)
-        pen.text(x, y, f"{name} {rate:,.0f}", _CEILING, _TEXT, "m" if x < _RIGHT - 80 else "r")
+    beyond = f"\nbeyond the scale: {', '.join(far)}" if far else ""
+    ax.set_title(panel.title + beyond, loc="left", fontsize=9)
+    ax.invert_yaxis()
+    ax.margins(x=0.12)
+    ax.spines[["top", "right"]].set_visible(False)
+    if near:
+        ax.legend(fontsize=7, loc="lower right")
 
 
-def _draw_axis(pen: _Pen, top: float, foot: float, scale: float) -> None:
-    step = _step(scale)
-    for k in range(int(scale / step) + 1):
-        x = _x(k * step, scale)
-        pen.line(x, top, x, foot, _GRID)
-        pen.text(x, foot + _LINE - 4, f"{k * step:,.0f}" + " images/s" * (k == 0), _FAINT, _TEXT, "m")
+def _png(figure: Any) -> bytes:
+    file = io.BytesIO()
+    figure.savefig(file, format="png", dpi=160)
+    return file.getvalue()
 
 
-def _draw_bar(pen: _Pen, name: str, speed: Quartiles, top: float, scale: float) -> None:
-    middle, thick = top + _BAR / 2, _BAR * 0.6
-    low, high, end = (_x(rate, scale) for rate in (speed.q25, speed.q75, speed.median))
-    pen.text(_LEFT - 10, middle + 5, name, _INK, _TEXT, "r")
-    pen.rectangle(_LEFT, middle - thick / 2, end - _LEFT, thick, _COLOURS.get(name, _FAINT))
-    pen.line(low, middle, high, middle, _INK)
-    for x in (low, high):
-        pen.line(x, middle - 5, x, middle + 5, _INK)
-    pen.text(high + 8, middle + 5, f"{speed.median:,.0f}", _INK, _TEXT)
-
-
-def _x(rate: float, scale: float) -> float:
-    return _LEFT + (_RIGHT - _LEFT) * rate / scale
-
-
-def _step(scale: float) -> float:
-    """A round number of which about six go into the scale."""
-    power = 10.0 ** (len(f"{scale / 6:.0f}") - 1)
-    return next(times * power for times in (1, 2, 5, 10) if times * power >= scale / 6)
-
-
-class _Svg:
-    def __init__(self, height: int) -> None:
-        self._height = height
-        self._parts: list[str] = []
-
-    def rectangle(self, x: float, y: float, width: float, height: float, colour: str) -> None:
-        size = f'width="{width:.1f}" height="{height:.1f}"'
-        self._parts.append(f'<rect x="{x:.1f}" y="{y:.1f}" {size} fill="{colour}"/>')
-
-    def line(self, x: float, y: float, to_x: float, to_y: float, colour: str) -> None:
-        ends = f'x1="{x:.1f}" y1="{y:.1f}" x2="{to_x:.1f}" y2="{to_y:.1f}"'
-        self._parts.append(f'<line {ends} stroke="{colour}" stroke-width="1.5"/>')
-
-    def text(self, x: float, y: float, text: str, colour: str, size: int, anchor: str = "l") -> None:
-        place = {"l": "start", "m": "middle", "r": "end"}[anchor]
-        how = f'fill="{colour}" font-size="{size}" text-anchor="{place}"'
-        self._parts.append(f'<text x="{x:.1f}" y="{y:.1f}" {how}>{escape(text)}</text>')
-
-    def written(self, title: str) -> bytes:
-        head = f'<!doctype html>\n<meta charset="utf-8">\n<title>{escape(title)}</title>\n'
-        size = f'viewBox="0 0 {_WIDTH} {self._height}" width="{_WIDTH}" height="{self._height}"'
-        svg = f'<svg xmlns="http://www.w3.org/2000/svg" {size} font-family="sans-serif">\n'
-        return "\n".join([head + svg, *self._parts, "</svg>\n"]).encode()
-
-
-class _Png:
-    """Twice as fine as the page, for screens that are."""
-
-    def __init__(self, height: int) -> None:
-        self._paper = Image.new("RGB", (2 * _WIDTH, 2 * height), _PAPER)
-        self._draw = ImageDraw.Draw(self._paper)
-
-    def rectangle(self, x: float, y: float, width: float, height: float, colour: str) -> None:
-        self._draw.rectangle((2 * x, 2 * y, 2 * (x + width), 2 * (y + height)), colour)
-
-    def line(self, x: float, y: float, to_x: float, to_y: float, colour: str) -> None:
-        self._draw.line((2 * x, 2 * y, 2 * to_x, 2 * to_y), colour, 3)
-
-    def text(self, x: float, y: float, text: str, colour: str, size: int, anchor: str = "l") -> None:
-        # Pillow's own font has none of these.
-        known = printable(text.translate({ord("×"): "x", ord("–"): "-"}))
-        font = ImageFont.load_default(2 * size)
-        self._draw.text((2 * x, 2 * y), known, colour, font, f"{anchor}s")
-
-    def written(self, title: str) -> bytes:
-        file = io.BytesIO()
-        self._paper.save(file, "PNG", optimize=True)
-        return file.getvalue()
+def _html(figure: Any, title: str) -> bytes:
+    file = io.StringIO()
+    figure.savefig(file, format="svg")
+    svg = file.getvalue().partition("<svg")
+    head = f'<!doctype html>\n<meta charset="utf-8">\n<title>{escape(title)}</title>\n'
+    return f"{head}{svg[1]}{svg[2]}".encode()

@@ -1,62 +1,40 @@
-"""This process and all that it has started, as Linux's /proc tells of them: time and memory."""
+"""CPU time and memory of this process and all that it has started."""
 
 from __future__ import annotations
 
-import os
 from contextlib import suppress
-from pathlib import Path
-from typing import NamedTuple
 
-_PROC = Path("/proc")
+import psutil
 
 
-class _Stat(NamedTuple):
-    parent: int
-    ticks: int
+def cpu_seconds() -> float:
+    """User and system time that this process and those it has started have used so far, ended ones included.
 
-
-def cpu_seconds() -> float | None:
-    """User and system time that this process and those it has started have used until now.
-
-    It counts in ticks of usually 10 ms. None where there is no /proc.
+    On Linux it counts in ticks of usually 10 ms.
     """
-    stats = _stats()
-    family = _family(stats)
-    return sum(stats[pid].ticks for pid in family) / os.sysconf("SC_CLK_TCK") if family else None
+    total = 0.0
+    for process in _family():
+        with suppress(psutil.Error):  # it has just ended
+            times = process.cpu_times()
+            ended = getattr(times, "children_user", 0) + getattr(times, "children_system", 0)
+            total += times.user + times.system + ended
+    return total
 
 
 def memory_mib() -> float | None:
     """Memory in MiB that this process and those it has started hold: the sum of their proportional set sizes.
 
     A page that several processes share counts in parts that add up to one. None where the system does not
-    tell.
+    report it.
     """
-    sizes = [size for pid in _family(_stats()) if (size := _proportional_kib(pid)) is not None]
-    return sum(sizes) / 1024 if sizes else None
+    sizes = []
+    for process in _family():
+        with suppress(psutil.Error):
+            sizes.append(getattr(process.memory_full_info(), "pss", None))
+    known = [size for size in sizes if size is not None]
+    return sum(known) / 2**20 if known else None
 
 
-def _family(stats: dict[int, _Stat]) -> list[int]:
-    found = [os.getpid()] if os.getpid() in stats else []
-    for parent in found:
-        found += [pid for pid, stat in stats.items() if stat.parent == parent]
-    return found
-
-
-def _stats() -> dict[int, _Stat]:
-    folders = _PROC.iterdir() if _PROC.is_dir() else ()
-    found = {}
-    for pid in (int(folder.name) for folder in folders if folder.name.isdigit()):
-        with suppress(OSError):  # it has just ended
-            # The name, in parentheses, may hold anything. After it: state, parent, … and, as fields 11 to 14,
-            # the process's own time and that of its ended children, each user and system.
-            fields = (_PROC / str(pid) / "stat").read_bytes().rpartition(b")")[2].split()
-            found[pid] = _Stat(int(fields[1]), sum(map(int, fields[11:15])))
-    return found
-
-
-def _proportional_kib(pid: int) -> int | None:
-    with suppress(OSError):
-        for line in (_PROC / str(pid) / "smaps_rollup").read_text().splitlines():
-            if line.startswith("Pss:"):
-                return int(line.split()[1])
-    return None
+def _family() -> list[psutil.Process]:
+    own = psutil.Process()
+    return [own, *own.children(recursive=True)]

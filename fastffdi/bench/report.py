@@ -12,10 +12,10 @@ from fastffdi.bench.footprint import Footprint
 from fastffdi.bench.loader import BASELINE, CACHED, NAMES, Result, Settings, measure, tables
 from fastffdi.bench.stopwatch import Quartiles
 from fastffdi.bench.verdict import Facts, verdict
-from fastffdi.cache.plan import prefix
+from fastffdi.cache.plan import prefix_of
 from fastffdi.data.manifest import Manifest
 from fastffdi.loaders import factory
-from fastffdi.model.device import usable_cores
+from fastffdi.loaders.settings import usable_cores
 from fastffdi.recipe.lowering import output_size, template
 from fastffdi.recipe.steps.base import Step
 
@@ -129,7 +129,7 @@ def _verdict(subject: Subject, drawn: Sample, results: Sequence[Result]) -> str:
             drawn.median_size,
             output_size(template(subject.steps)),
             fastest.settings.scaled,
-            tuple(step.name() for step in subject.steps[: prefix(subject.steps)]),
+            tuple(step.name() for step in prefix_of(subject.steps)),
             _others(subject),
         )
     )

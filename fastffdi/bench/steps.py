@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import contextlib
-import itertools
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 
 from fastffdi.bench.phases import PhaseTimer
-from fastffdi.loaders.batch import Batch, Loader
+from fastffdi.loaders.batch import Batch
+from fastffdi.recipe.program import EMPTY
 from fastffdi.render.device.stage import DeviceStage
 from fastffdi.training.loop import Trainer
 
@@ -64,13 +64,6 @@ class _Some:
         """See Loader.close."""
 
 
-def stream(loader: Loader) -> Generator[Batch, None, None]:
-    """A loader's batches, epoch after epoch."""
-    for epoch in itertools.count():
-        yield from loader.epoch(epoch)
-
-
 def kept(batch: Batch, stage: DeviceStage) -> Batch:
     """The batch with nothing left to do: on the device, normalised."""
-    images = stage(batch.images, batch.program, batch.done)
-    return replace(batch, images=images.permute(0, 2, 3, 1), done=len(batch.program))
+    return replace(batch, images=stage(batch).permute(0, 2, 3, 1), remaining=EMPTY)

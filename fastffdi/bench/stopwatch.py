@@ -34,13 +34,13 @@ class Quartiles:
 class Pass:
     """What was counted of a stream, in how many seconds.
 
-    cpu_seconds  user and system time of this process and those it has started; None where not known
+    cpu_seconds  user and system time of this process and those it has started
     """
 
     images: int
     batches: int
     seconds: float
-    cpu_seconds: float | None
+    cpu_seconds: float
 
     @property
     def rate(self) -> float:
@@ -48,16 +48,16 @@ class Pass:
         return self.images / self.seconds
 
     @property
-    def cpu_seconds_per_1000(self) -> float | None:
+    def cpu_seconds_per_1000(self) -> float:
         """CPU seconds per 1000 images."""
-        return None if self.cpu_seconds is None else 1000 * self.cpu_seconds / self.images
+        return 1000 * self.cpu_seconds / self.images
 
 
 def timed_pass(arrivals: Iterator[int], seconds: float, warmup: int, group: int) -> Pass:
-    """Time a stream that tells the images of each batch when the batch is there.
+    """Time a stream that gives the number of images of each batch when the batch is there.
 
     seconds  the pass lasts at least so long
-    warmup   batches not counted: what lay ready, and what it takes to be in full swing again
+    warmup   batches not counted: what lay ready, and what it takes to reach full speed again
     group    the pass ends on a multiple of so many batches. Workers that make a batch each deliver in bursts
              of as many as they are; a pass that ends amid a burst would be too long or too short
     """
@@ -70,6 +70,5 @@ def timed_pass(arrivals: Iterator[int], seconds: float, warmup: int, group: int)
         images += next(arrivals)
         batches += 1
         now = time.perf_counter()
-    until = cpu_seconds()
-    cpu = None if used is None or until is None else until - used
+    cpu = cpu_seconds() - used
     return Pass(images, batches, now - began, cpu)

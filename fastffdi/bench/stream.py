@@ -1,4 +1,4 @@
-"""Streams of batches that take turns: a loader at work, or a part of its work alone."""
+"""Streams of batches that take turns: a loader, or a part of its work alone."""
 
 from __future__ import annotations
 
@@ -13,9 +13,11 @@ import torch
 
 from fastffdi.bench.stopwatch import Pass, timed_pass
 from fastffdi.data.manifest import Manifest
+from fastffdi.data.sampler import Sampler
 from fastffdi.errors import RecipeError
 from fastffdi.loaders.batch import Batch, Loader
 from fastffdi.loaders.planner import BatchPlanner
+from fastffdi.loaders.settings import LoaderSettings
 from fastffdi.render.device.stage import DeviceStage
 
 
@@ -23,7 +25,7 @@ from fastffdi.render.device.stage import DeviceStage
 class Stream:
     """What can be run and timed.
 
-    open     starts it: the images of each batch, told when the batch is there, without an end
+    open     starts it: the images of each batch, when the batch is there; endless
     ahead    batches that may lie ready when a turn begins; they are not counted
     group    batches that come in one burst
     seconds  shortest time counted in a turn
@@ -73,24 +75,31 @@ def refusal(loader: str, error: RecipeError) -> str:
 
 
 def arrivals(loader: Loader, stage: DeviceStage | None) -> Generator[int, None, None]:
-    """The images of each batch, told when it is there, epoch after epoch.
+    """The number of images of each batch when it is complete, epoch after epoch.
 
-    It is there when it is normalised on the stage's device; without a stage, when the loader has made it.
+    It is complete when it is normalised on the stage's device; without a stage, when the loader has made it.
     """
-    batches = _batches(loader)
+    batches = epochs(loader)
     if stage is None:
         return landed((batch.images, len(batch)) for batch in batches)
-    return landed((stage(batch.images, batch.program, batch.done), len(batch)) for batch in batches)
+    return landed((stage(batch), len(batch)) for batch in batches)
+
+
+def ahead_of(loader: str, settings: LoaderSettings) -> tuple[int, int]:
+    """Batches that may lie ready when counting begins, and how many come in one burst."""
+    if loader == "torchvision":  # its workers make two batches each ahead, and deliver together
+        return 2 * settings.threads + 2, settings.threads
+    return settings.prefetch + 2, 1
 
 
 def landed(batches: Iterable[tuple[torch.Tensor, int]]) -> Generator[int, None, None]:
-    """The number that comes with each tensor, told when the tensor is finished.
+    """The number that comes with each tensor, when the tensor is computed.
 
-    On CUDA one is under way while the one before is waited for.
+    On CUDA one is in flight while the one before is waited for.
     """
-    under_way: tuple[torch.cuda.Event | None, int] | None = None
+    in_flight: tuple[torch.cuda.Event | None, int] | None = None
     for images, count in batches:
-        before, under_way = under_way, (_event(images.device), count)
+        before, in_flight = in_flight, (_event(images.device), count)
         if before is not None:
             event, number = before
             if event is not None:
@@ -99,9 +108,10 @@ def landed(batches: Iterable[tuple[torch.Tensor, int]]) -> Generator[int, None, 
 
 
 def endless(planner: BatchPlanner, count: int) -> BatchPlanner:
-    """The feed over its images again and again, in whole batches, until an epoch has about `images`."""
-    manifest = repeated(planner.manifest, planner.batch_size, count)
-    return replace(planner, manifest=manifest, sampler=replace(planner.sampler, rows=len(manifest)))
+    """The planner over its images again and again, in whole batches, until an epoch has about `count`."""
+    manifest, sampler = repeated(planner.manifest, planner.batch_size, count), planner.sampler
+    assert isinstance(sampler, Sampler)
+    return replace(planner, manifest=manifest, sampler=replace(sampler, rows=len(manifest)))
 
 
 def repeated(manifest: Manifest, batch_size: int, count: int) -> Manifest:
@@ -111,7 +121,8 @@ def repeated(manifest: Manifest, batch_size: int, count: int) -> Manifest:
     return manifest.take(rows[: len(rows) // batch_size * batch_size])
 
 
-def _batches(loader: Loader) -> Iterator[Batch]:
+def epochs(loader: Loader) -> Generator[Batch, None, None]:
+    """A loader's batches, epoch after epoch."""
     for epoch in itertools.count():
         yield from loader.epoch(epoch)
 

@@ -16,21 +16,20 @@ import numpy as np
 
 from fastffdi.bench import baseline
 from fastffdi.bench.phases import PHASES, PhaseTimer
-from fastffdi.bench.steps import Train, kept, stream, train
+from fastffdi.bench.steps import Train, kept, train
 from fastffdi.bench.stopwatch import Quartiles
-from fastffdi.bench.stream import repeated
+from fastffdi.bench.stream import ahead_of, epochs, repeated
 from fastffdi.data.layout import Dataset
 from fastffdi.data.manifest import Manifest
 from fastffdi.errors import RecipeError
 from fastffdi.loaders import factory
 from fastffdi.loaders.planner import BatchPlanner
 from fastffdi.loaders.torchvision import TorchvisionLoader
-from fastffdi.model.backbone import preprocessing
-from fastffdi.model.device import choose_threads
-from fastffdi.recipe import recipe as recipes
+from fastffdi.model.backbone import load_recipe
 from fastffdi.recipe.lowering import needs_sizes
 from fastffdi.training import experiment
 from fastffdi.training.experiment import Experiment
+from fastffdi.training.settings import Settings
 
 REAL, SYNTHETIC, TUTORIAL = "real data", "synthetic", "tutorial"
 
@@ -42,7 +41,7 @@ _NEARLY = 0.95
 
 #: By the part of a step that is longer on real data.
 _LIMITS = {
-    "data": "the loader; more threads or cores, `fastffdi tune` or a lighter recipe help",
+    "data": "the loader; more threads or cores, `bench-loader --tune` or a lighter recipe help",
     "copy": "the way to the device and the recipe's steps there; another --loader or a lighter recipe helps",
     "compute": "the cores, which decoding and model share; fewer --threads may help, a GPU does",
 }
@@ -52,7 +51,7 @@ FEWEST = 3
 
 
 @dataclass(frozen=True)
-class Turns:
+class Rounds:
     """How to measure: `repeats` turns of about `seconds` each, with or without the tutorial's loop."""
 
     seconds: float = 5.0
@@ -109,31 +108,29 @@ class Result:
         }
 
 
-def prepare(settings: experiment.Settings, manifest: Manifest, say: Callable[[str], None]) -> Experiment:
+def prepare(settings: Settings, manifest: Manifest, say: Callable[[str], None]) -> Experiment:
     """The training run that is measured: as `train` builds it, over the images again and again.
 
     Images without labels count as real. Raises UsageError as training.experiment.prepare does.
     """
-    own = preprocessing(settings.backbone)
-    recipe = recipes.load(settings.pipeline).resolve(own.size, own.mean, own.std)
+    recipe = load_recipe(settings.pipeline, settings.backbone)
     if needs_sizes(recipe.train):
-        manifest = manifest.with_sizes(choose_threads(settings.threads))
+        manifest = manifest.with_sizes(settings.loading.threads)
     if manifest.labels is None:
         manifest = replace(manifest, labels=np.zeros(len(manifest), np.int64))
-    dataset = Dataset(repeated(manifest, settings.batch_size, EPOCH), manifest.take(slice(1)), "")
+    dataset = Dataset(repeated(manifest, settings.loading.batch_size, EPOCH), manifest.take(slice(1)), "")
     unmixed = 0 if recipe.mix is None else recipe.mix.off_epochs  # what is measured is the epoch before these
     return experiment.prepare(replace(settings, epochs=1 + unmixed), dataset, say)
 
 
-def described(ready: Experiment, how: Turns) -> dict[str, Any]:
+def described(ready: Experiment, how: Rounds) -> dict[str, Any]:
     """The settings as plain data, for the record."""
     settings, device = ready.settings, ready.trainer.stage.device
     return {
         "pipeline": settings.pipeline,
         "backbone": settings.backbone,
-        "batch_size": settings.batch_size,
         "loader": factory.choose_loader(settings.loader, device),
-        **asdict(settings.tuned.settings(choose_threads(settings.threads), settings.process)),
+        **asdict(settings.loading),
         "device": str(device),
         "precision": ready.trainer.precision.name,
         "seed": settings.seed,
@@ -142,7 +139,7 @@ def described(ready: Experiment, how: Turns) -> dict[str, Any]:
 
 
 def measure(
-    ready: Experiment, how: Turns, progress: Callable[[str], None] = lambda name: None
+    ready: Experiment, how: Rounds, progress: Callable[[str], None] = lambda name: None
 ) -> list[Result]:
     """What `prepare` made on real data and on one batch kept on the device, and the tutorial's loop if asked.
 
@@ -158,7 +155,7 @@ def measure(
             for runner in runners:
                 runner.turn(PhaseTimer(device), how.seconds, counted=number > 0)
                 progress(runner.name)
-    size, cuda = ready.settings.batch_size, device.type == "cuda"
+    size, cuda = ready.settings.loading.batch_size, device.type == "cuda"
     return [Result(r.name, size, cuda, tuple(r.rates), tuple(r.steps)) for r in runners]
 
 
@@ -194,33 +191,25 @@ class _Runner:
 
 def _ours(ready: Experiment, stack: contextlib.ExitStack) -> Iterator[_Runner]:
     settings, device = ready.settings, ready.trainer.stage.device
-    batches = stack.enter_context(contextlib.closing(stream(ready.train)))
+    batches = stack.enter_context(contextlib.closing(epochs(ready.train)))
     one = kept(next(batches), ready.trainer.stage)
-    how = settings.tuned.settings(choose_threads(settings.threads), settings.process)
-    stock = factory.choose_loader(settings.loader, device) == "torchvision"
-    ahead, group = (_stock_ahead(how.threads), how.threads) if stock else (how.prefetch + 1, 1)
+    ahead, group = ahead_of(factory.choose_loader(settings.loader, device), settings.loading)
     yield _Runner(REAL, partial(train, ready.trainer, batches), ahead, group)
     yield _Runner(SYNTHETIC, partial(train, ready.trainer, itertools.repeat(one)), 1)
 
 
 def _tutorial(ready: Experiment, stack: contextlib.ExitStack) -> _Runner:
     settings, device = ready.settings, ready.trainer.stage.device
-    threads = choose_threads(settings.threads)
-    planner = BatchPlanner.over(
-        ready.dataset.train, ready.recipe.train, settings.batch_size, threads, settings.seed, shuffle=True
-    )
+    data, steps = ready.dataset.train, ready.recipe.train
+    planner = BatchPlanner.over(data, steps, settings.loading, seed=settings.seed, shuffle=True)
     try:
-        loader = stack.enter_context(contextlib.closing(TorchvisionLoader(planner, threads, device)))
+        loader = stack.enter_context(contextlib.closing(TorchvisionLoader(planner, settings.loading, device)))
     except RecipeError as error:
         reason = str(error).removeprefix("--loader torchvision ").partition(";")[0]
         raise RecipeError(f"--baseline: torchvision {reason}; leave it out, or take another recipe") from None
     model = baseline.build(settings.backbone, device)
-    loop = baseline.TutorialLoop(model, stream(loader), device)
-    return _Runner(TUTORIAL, loop.train, _stock_ahead(threads), threads)
-
-
-def _stock_ahead(workers: int) -> int:
-    return 2 * workers + 2  # the DataLoader makes two batches ahead for each
+    loop = baseline.TutorialLoop(model, epochs(loader), device)
+    return _Runner(TUTORIAL, loop.train, *ahead_of("torchvision", settings.loading))
 
 
 def verdict(real: Result, synthetic: Result) -> str:

@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from fastffdi.cli.loading import loader_settings
+from fastffdi.cli.loading import loader_settings, merged
 from fastffdi.errors import SettingError
 
 if TYPE_CHECKING:
     from fastffdi.bench.loader import Settings
     from fastffdi.bench.report import Report
-    from fastffdi.loaders.settings import Tuned
+    from fastffdi.data.manifest import Manifest
+    from fastffdi.loaders.settings import LoaderSettings
+    from fastffdi.recipe.steps.base import Step
 
 _FILE = click.Path(path_type=Path, dir_okay=False)
 
@@ -57,9 +58,9 @@ class _Counts(click.ParamType):
     "--threads",
     type=_Counts(),
     help="Threads or worker processes, and cores to use; with commas, each in turn.  "
-    "[default: the usable cores]",
+    "[default: the usable cores, at most 16]",
 )
-@click.option("--batch-size", type=click.IntRange(min=1), default=64, show_default=True)
+@click.option("--batch-size", type=click.IntRange(min=1), help="Images per batch.  [default: 64]")
 @click.option(
     "--cache",
     type=click.Path(path_type=Path),
@@ -92,17 +93,25 @@ class _Counts(click.ParamType):
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True)
 @click.option("--json", "file", type=_FILE, help="Also write the figures to this file.")
 @click.option("--plot", type=_FILE, help="Also draw them, to a file that ends in .png or .html.")
+@click.option(
+    "--tune",
+    type=_FILE,
+    help="Instead, find threads and prefetch depth for the first of --loaders that can be tuned (default: "
+    "what auto chooses), and write them to this file for --loader-settings.",
+)
 def bench_loader(
     data: Path | None,
     pipeline: str,
     loaders: str,
     threads: tuple[int, ...] | None,
     cache: Path | None,
-    loader_settings: Tuned,
+    loader_settings: Path | None,
+    batch_size: int | None,
     device: str,
     amp: str,
     file: Path | None,
     plot: Path | None,
+    tune: Path | None,
     **options: Any,
 ) -> None:
     """Measure image loaders: speed, CPU time, memory and time to the first batch.
@@ -110,21 +119,28 @@ def bench_loader(
     Against torchvision's DataLoader, and against what reading, decoding and copying alone allow. All show the
     same images by the same recipe, on the same cores. At the end: what limits, and what to change.
     """
-    _check_files(file, plot)
+    _check_files(file, plot, tune)
     from fastffdi.bench import loader as bench
     from fastffdi.bench import machine
     from fastffdi.bench.report import Subject, report
     from fastffdi.cli.dataset import training_images
+    from fastffdi.cli.rounds import turns
     from fastffdi.cli.screen import console
-    from fastffdi.cli.turns import turns
-    from fastffdi.recipe import recipe
+    from fastffdi.loaders import factory
+    from fastffdi.model.backbone import load_recipe
 
-    found = recipe.load(pipeline).resolve(*bench.BACKBONE)
+    found = load_recipe(pipeline)
+    loading = [merged(loader_settings, count, batch_size) for count in threads or (None,)]
     more = {**options, "scaled": found.decode.scaled, "cache": cache}
-    settings = _settings(device, amp, threads, loader_settings, more)
+    settings = [_settings(device, amp, one, more) for one in loading]
     names, screen, facts = bench.available(loaders, cache), console(), machine.facts()
     manifest, described = training_images(data, screen)
     screen.print(f"data: {described}")
+    if tune is not None:
+        loader = next((name for name in names if loaders != "all" and name in ("cpu", "dali")), None)
+        loader = loader or factory.choose_loader("auto", settings[0].device)
+        _tune(tune, loader, pipeline, found.train, manifest, settings[-1])
+        return
     subject = Subject(pipeline, found.train, manifest, names, settings)
     with turns(subject.turns, screen) as bar:
         taken = report(subject, bar.done)
@@ -136,29 +152,42 @@ def bench_loader(
     click.echo(taken.verdict)
 
 
-def _check_files(file: Path | None, plot: Path | None) -> None:
-    if file is not None and not file.resolve().parent.is_dir():
-        raise SettingError(f"--json {file}: the folder does not exist; make it first")
+def _check_files(file: Path | None, plot: Path | None, tune: Path | None) -> None:
+    for option, path in (("--json", file), ("--tune", tune)):
+        if path is not None and not path.resolve().parent.is_dir():
+            raise SettingError(f"{option} {path}: the folder does not exist; make it first")
     if plot is not None:
         from fastffdi.bench.plot import check
 
         check(plot)
 
 
-def _settings(
-    device: str, amp: str, threads: tuple[int, ...] | None, tuned: Tuned, options: dict[str, Any]
-) -> list[Settings]:
-    """One for each number of threads."""
+def _settings(device: str, amp: str, loading: LoaderSettings, options: dict[str, Any]) -> Settings:
     from fastffdi.bench.loader import Settings
     from fastffdi.model import precision
-    from fastffdi.model.device import choose_device, usable_cores
+    from fastffdi.model.device import choose_device
 
     place = choose_device(device)
-    first, *more = threads or (usable_cores(),)
-    how = tuned.settings(first)
-    options |= {"prefetch": how.prefetch, "hw_decoder_load": how.hw_decoder_load}
-    settings = Settings(place, precision.choose(amp, place).dtype, first, **options)
-    return [settings, *(replace(settings, threads=count) for count in more)]
+    return Settings(place, precision.choose(amp, place).dtype, loading, **options)
+
+
+def _tune(
+    file: Path, loader: str, pipeline: str, steps: tuple[Step, ...], manifest: Manifest, settings: Settings
+) -> None:
+    """Find the loader's settings and write them to a file."""
+    from fastffdi.bench import machine, tune
+    from fastffdi.cli.rounds import turns
+    from fastffdi.cli.screen import console
+    from fastffdi.loaders.settings import write_settings
+
+    sentence = machine.sentence(machine.facts(), settings.threads)
+    with turns(tune.turns(loader, settings), console()) as bar:
+        found = tune.tune(loader, steps, manifest, settings, bar.done)
+    gain = f"{found.loading.described()}: {found.gain:.2f} times as fast as the defaults."
+    about = f"Loader {loader} on {settings.device}, recipe {pipeline}, {len(manifest)} images."
+    write_settings(file, found.to_data(), [about, gain, sentence])
+    click.echo(gain)
+    click.echo(f"settings: {file}; next: fastffdi train --loader-settings {file} …")
 
 
 def _show(taken: Report, machine: str) -> None:

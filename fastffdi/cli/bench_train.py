@@ -9,20 +9,21 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from fastffdi.cli.loading import loader_settings
+from fastffdi.cli.loading import loader_settings, merged, threads
 from fastffdi.errors import SettingError
 
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from fastffdi.bench.train_step import Result, Turns
-    from fastffdi.training.experiment import Experiment, Settings
+    from fastffdi.bench.train_step import Result, Rounds
+    from fastffdi.training.experiment import Experiment
+    from fastffdi.training.settings import Settings
 
 _FILE = click.Path(path_type=Path)
 _METHOD = (
     "Random weights, on which speed does not depend. real data: as train does it; synthetic: the same steps "
     "on one batch kept on the device. Median and quartiles of {repeats} turns of about {seconds:g} s, kinds "
-    "taking turns, ratios by round; what lay ready when a turn began is not counted, nor is the first turn. "
+    "taking turns, ratios by round; batches that lay ready when a turn began are not counted, nor is the first turn. "
     "copy: to the device, with what is left of the recipe, and mixing; backward: with the loss; optimiser: "
     "with schedule and log."
 )
@@ -42,13 +43,9 @@ _EVENTS = (
 )
 @click.option("--pipeline", default="standard", show_default=True, help="A shipped recipe's name, or a file.")
 @click.option("--backbone", default="efficientnet_b0", show_default=True, help="Any timm model.")
-@click.option(
-    "--batch-size", type=click.IntRange(min=1), default=64, show_default=True, help="Images per update."
-)
+@click.option("--batch-size", type=click.IntRange(min=1), help="Images per update.  [default: 64]")
 @click.option("--loader", default="auto", show_default=True, help="auto, dali, cpu or torchvision.")
-@click.option(
-    "--threads", type=click.IntRange(min=1), help="Decoding threads.  [default: the usable cores, at most 16]"
-)
+@threads
 @loader_settings
 @click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda or cuda:N.")
 @click.option("--amp", default="auto", show_default=True, help="auto, bf16, fp16 or off.")
@@ -76,10 +73,10 @@ def bench_train(
         raise SettingError(f"--json {file}: the folder does not exist; make it first")
     from fastffdi.bench import machine, train_step
     from fastffdi.cli.dataset import training_images
+    from fastffdi.cli.rounds import turns
     from fastffdi.cli.screen import console
-    from fastffdi.cli.turns import turns
 
-    how = train_step.Turns(seconds, repeats, baseline)
+    how = train_step.Rounds(seconds, repeats, baseline)
     screen, facts = console(), machine.facts()
     remarks: list[str] = []
     manifest, described = training_images(data, screen)
@@ -97,26 +94,36 @@ def bench_train(
 
 
 def _settings(options: dict[str, Any]) -> Settings:
-    from fastffdi.training.experiment import Settings
+    from fastffdi.training.settings import Settings
 
-    tuned = options.pop("loader_settings")
     # An ordinary run of one epoch, of which nothing is kept.
     return Settings(
-        **options, tuned=tuned, epochs=1, learning_rate=1e-3, output=Path(), overwrite=True, pretrained=False
+        backbone=options["backbone"],
+        pipeline=options["pipeline"],
+        epochs=1,
+        learning_rate=1e-3,
+        output=Path(),
+        loading=merged(options["loader_settings"], options["threads"], options["batch_size"]),
+        loader=options["loader"],
+        device=options["device"],
+        amp=options["amp"],
+        pretrained=False,
+        overwrite=True,
+        seed=options["seed"],
     )
 
 
-def _show(results: Sequence[Result], ready: Experiment, how: Turns, sentence: str) -> None:
+def _show(results: Sequence[Result], ready: Experiment, how: Rounds, sentence: str) -> None:
     from rich.console import Console
 
     screen = Console(highlight=False, soft_wrap=True)
     settings = ready.settings
-    title = f"{settings.backbone} · {Path(settings.pipeline).name} · batches of {settings.batch_size}"
+    title = f"{settings.backbone} · {Path(settings.pipeline).name} · batches of {settings.loading.batch_size}"
     screen.print(_speeds(title, results))
     screen.print(_phases(results))
     screen.print(_METHOD.format(repeats=how.repeats, seconds=how.seconds))
-    for line, to_loader_error in ((_TUTORIAL, how.baseline), (_EVENTS, results[0].cuda)):
-        if to_loader_error:
+    for line, applies in ((_TUTORIAL, how.baseline), (_EVENTS, results[0].cuda)):
+        if applies:
             screen.print(line)
     screen.print(sentence)
 

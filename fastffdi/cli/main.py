@@ -19,7 +19,6 @@ COMMANDS = {
     "pipelines": ("pipelines", "List the shipped recipes and all steps; print a recipe."),
     "bench-loader": ("bench_loader", "Measure image loaders in images/s against torchvision's."),
     "bench-train": ("bench_train", "Measure training in images/s, and what a step waits for."),
-    "tune": ("tune", "Find the loader's best settings, and write them to a file."),
     "demo-data": ("demo_data", "Write the demo images, in the challenge's layout."),
     "doctor": ("doctor", "Say what works on this machine, and why the rest does not."),
 }

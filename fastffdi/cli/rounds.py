@@ -1,4 +1,4 @@
-"""A bar over the turns of a measurement."""
+"""A progress bar over the turns of a measurement."""
 
 from __future__ import annotations
 
@@ -12,23 +12,19 @@ if TYPE_CHECKING:
 
 
 class Turns:
-    """The turns done, of those expected so far, and the time left."""
+    """The turns done, and the time left."""
 
-    def __init__(self, progress: Progress, total: int | None) -> None:
+    def __init__(self, progress: Progress, total: int) -> None:
         self._progress = progress
         self._task = progress.add_task("measuring", total=total)
 
     def done(self, what: str) -> None:
-        """One turn is over; `what` stands beside the bar."""
+        """One turn is over; `what` is shown beside the bar."""
         self._progress.update(self._task, advance=1, description=what)
-
-    def expect(self, total: int) -> None:
-        """Change how many turns there are."""
-        self._progress.update(self._task, total=total)
 
 
 @contextmanager
-def turns(total: int | None, on: Console) -> Iterator[Turns]:
+def turns(total: int, on: Console) -> Iterator[Turns]:
     """A bar on `on` while the block runs; nothing where that is no terminal."""
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
