@@ -48,7 +48,7 @@ def lower_around(
     repeats: np.ndarray,
     sizes: np.ndarray | None,
 ) -> tuple[Program, Program]:
-    """As `lower`, in two programs, of the first `barrier` steps and of the others; no pixel depends on it."""
+    """As `lower`, in two programs, of the first `barrier` steps and of the others; see `fuse_around`."""
     return _lowered(steps, _numbers(steps, rng, epoch, rows, repeats), sizes, barrier)
 
 
