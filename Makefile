@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN = .venv/bin
 TEST_DATA ?= $(wildcard ../shared/data)
 
-.PHONY: demo test check test-slow test-gpu bench bench-peers parity tables picture clean
+.PHONY: demo test check test-slow test-gpu bench bench-peers parity tables figures clean
 
 demo: .venv/installed demo/data
 	$(BIN)/fastffdi train --data demo/data --pipeline demo --backbone resnet10t --no-pretrained \
@@ -43,8 +43,9 @@ parity: .venv/installed
 tables: .venv/installed
 	$(BIN)/python docs/tables.py
 
-picture: demo/data
-	$(BIN)/fastffdi preview --pipeline tutorial_strong --data demo/data --pictures 3 --draws 3 --seed 2 \
+# The images in README.md.
+figures: demo/data
+	$(BIN)/fastffdi preview --pipeline tutorial_strong --data demo/data --images 3 --draws 3 --seed 2 \
 		-o docs/preview.jpg
 	rm -rf demo/run
 	$(BIN)/python docs/terminal.py docs/terminal.svg \

@@ -21,17 +21,17 @@ import numpy as np
 HERE = Path(__file__).parent
 sys.path.insert(0, str(HERE.parent / "tests"))
 
-from parity import Image, dali_renders, differences, expected, render_cpu, render_dali, render_device
+from parity import Sample, dali_renders, differences, expected, render_cpu, render_dali, render_device
 from parity_cases import AROUND_ONE, CASES, HUE, Case
 from test_parity import JITTERS
 
 from fastffdi.bench import machine
-from fastffdi.data.demo import demo_folder
+from fastffdi.demo.dataset import demo_folder
 from fastffdi.data.layout import EXTENSIONS
 from fastffdi.recipe.kernels import Resize
 from fastffdi.recipe.steps import ColorJitter
 from fastffdi.recipe.steps.base import Step
-from fastffdi.render.cpu.decode import Region, decode_file
+from fastffdi.render.cpu.decode import Region, decode_path
 from fastffdi.render.cpu.geometry import resize
 
 COUNT = 20
@@ -42,9 +42,9 @@ LARGEST, LEAST = (320, 360), (160, 160)
 
 TEXT = """# Parity with torchvision
 
-Made by `make parity`. Each step alone, from the same uint8 images, with the parameters that the plan draws,
+Made by `make parity`. Each step alone, from the same uint8 images, with the same random parameters,
 against torchvision's own function (`transforms.v2.functional`) with those parameters: mean / greatest
-difference in levels of 255. {images}
+difference in pixel values (of 255). {images}
 
 * **dali**: the graph of the `dali` loader, on the CPU. A dash: not DALI's; the DeviceStage renders it.
 * **cpu**: the `cpu` loader's renderer.
@@ -54,7 +54,7 @@ difference in levels of 255. {images}
 
 {own}
 
-## Where a step is meant otherwise
+## Where the meaning of a step differs
 
 `color_jitter` is one linear transform per image. Its parts, by the `cpu` renderer, against torchvision's,
 with the factors 1 ± 0.5 and hue ± 0.3:
@@ -71,10 +71,10 @@ as the resize asks. {large} against the same resize to {target} × {target} of t
 ## Not in the table
 
 * Chains: along up to five bilinear warps, flips, colour jitters and blurs after a resize, all renderers stay
-  within one level of each other on average (`tests/test_random_recipes.py`). Along other chains a difference
-  of one level can grow to any size: a threshold, a nearest pixel or an equalisation makes it so.
+  within 1 of each other on average (`tests/test_random_recipes.py`). Along other chains a difference
+  of 1 can grow to any size: a threshold, a nearest pixel or an equalisation makes it so.
 * `auto_augment`, `rand_augment`, `trivial_augment_wide`, `aug_mix`: their operations are compared one by one
-  with torchvision's in `tests/recipe/`, and so is what they draw.
+  with torchvision's in `tests/recipe/`, and so are their random choices.
 * `random_apply`, `random_choice`, `random_order` use the kernels of the steps inside; `python` is your own
   function.
 
@@ -107,13 +107,13 @@ def main() -> None:
     output.write_text(text, encoding="utf-8")
 
 
-def photos() -> tuple[list[Image], str]:
+def photos() -> tuple[list[Sample], str]:
     """The first 20 images that are large enough, and a sentence about them."""
     named = os.environ.get("FASTFFDI_TEST_DATA")
     folder = Path(named) / "photos" if named else demo_folder() / "trainset"
-    images: list[Image] = []
+    images: list[Sample] = []
     for path in sorted(path for path in folder.iterdir() if path.suffix.lower() in EXTENSIONS):
-        image = decode_file(str(path))
+        image = decode_path(str(path))
         if image.shape[0] >= LEAST[0] and image.shape[1] >= LEAST[1]:
             images.append(np.ascontiguousarray(image[: LARGEST[0], : LARGEST[1]]))
         if len(images) == COUNT:
@@ -141,8 +141,8 @@ def scaled_rows(paths: list[Path]) -> list[tuple[str, ...]]:
     step = Resize(np.array([[0, 0, 1, 1]], np.float32), np.array([[TARGET, TARGET]], np.int32))
     found: dict[int, list[tuple[float, int]]] = {}
     for path in map(str, paths):
-        image = decode_file(path)
-        small, large = (resize(x, step, 0).astype(int) for x in (decode_file(path, whole), image))
+        image = decode_path(path)
+        small, large = (resize(x, step, 0).astype(int) for x in (decode_path(path, whole), image))
         apart = np.abs(small - large)
         found.setdefault(whole.reduction(*image.shape[:2]), []).append(
             (float(apart.mean()), int(apart.max()))
@@ -159,7 +159,7 @@ def scaled_rows(paths: list[Path]) -> list[tuple[str, ...]]:
     ]
 
 
-def steps_rows(images: list[Image]) -> list[tuple[str, ...]]:
+def steps_rows(images: list[Sample]) -> list[tuple[str, ...]]:
     cut = [np.ascontiguousarray(image[: LEAST[0], : LEAST[1]]) for image in images]
     return [
         (
@@ -172,18 +172,18 @@ def steps_rows(images: list[Image]) -> list[tuple[str, ...]]:
     ]
 
 
-def by_dali(images: list[Image], step: Step) -> list[Image]:
+def by_dali(images: list[Sample], step: Step) -> list[Sample]:
     with tempfile.TemporaryDirectory() as folder:
         return render_dali(images, step, Path(folder))
 
 
-def apart(case: Case, images: list[Image], render: Callable[[list[Image], Step], list[Image]]) -> str:
+def apart(case: Case, images: list[Sample], render: Callable[[list[Sample], Step], list[Sample]]) -> str:
     mean, most = measured(case, images, render)
     return f"{shown(mean)} / {most}"
 
 
 def measured(
-    case: Case, images: list[Image], render: Callable[[list[Image], Step], list[Image]]
+    case: Case, images: list[Sample], render: Callable[[list[Sample], Step], list[Sample]]
 ) -> tuple[float, int]:
     found = differences(render(images, case.step), expected(case, images))
     return float(np.mean([mean for mean, _ in found])), max(most for _, most in found)
@@ -194,7 +194,7 @@ def shown(mean: float) -> str:
     return "0" if mean == 0 else "<0.001" if mean < 0.001 else f"{mean:.3f}"
 
 
-def jitter_rows(images: list[Image]) -> list[tuple[str, ...]]:
+def jitter_rows(images: list[Sample]) -> list[tuple[str, ...]]:
     whole = ColorJitter(AROUND_ONE, AROUND_ONE, AROUND_ONE, HUE)
     rows = []
     for part, (reference, _) in JITTERS.items():

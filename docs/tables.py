@@ -73,8 +73,8 @@ def _kernels_of(step: type[Step]) -> str:
 
 
 def _kernels() -> Iterable[Sequence[str]]:
-    # Normalize is in none of the tables: the DeviceStage does it on its way out.
-    on_device = {*device.KERNELS, kernels.Normalize}
+    # In no table: the DeviceStage renders a Blend by its branches, and normalises at the end.
+    on_device = {*device.KERNELS, kernels.Blend, kernels.Normalize}
     for kind in _kinds():
         by_cpu, by_device = ("yes" if kind in known else "–" for known in (cpu.KERNELS, on_device))
         yield kind.__name__, (kind.__doc__ or "").partition("\n")[0], by_cpu, _by_dali(kind), by_device

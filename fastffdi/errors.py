@@ -6,7 +6,7 @@
     │   ├── RecipeError           a preprocessing recipe
     │   └── SettingError          options: backbone, weights, device, output folder
     └── RunError        exit 1    the request was right, the run failed
-        └── UndecodableImage    an image whose bytes are no image
+        └── UndecodableImage      an image whose bytes cannot be decoded
 
 A message says where, what was given, what is allowed, and what to do, in one line.
 """
@@ -53,7 +53,7 @@ class UndecodableImage(RunError):
         self.path, self.reason = path, reason
 
     def __reduce__(self) -> tuple[type[UndecodableImage], tuple[str, str]]:
-        # It crosses from worker processes, and pickle would rebuild it from the finished message alone.
+        # Worker processes send it by pickle, which would rebuild it from the message alone.
         return type(self), (self.path, self.reason)
 
 

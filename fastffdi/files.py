@@ -1,4 +1,4 @@
-"""Files that are either whole or absent, and the places fastffdi keeps its own."""
+"""Files that are either whole or absent, and the folder for caches."""
 
 from __future__ import annotations
 

@@ -9,6 +9,7 @@ import numpy as np
 from fastffdi.recipe import kernels as k
 from fastffdi.recipe.program import Program
 from fastffdi.recipe.steps.warps import rotation
+from fastffdi.render.device.upload import ActiveKernel
 
 H, W = 24, 36
 SIZE = np.array([[H, W]], np.int32)
@@ -21,6 +22,12 @@ def sample(name: str, n: int) -> k.Kernel:
 
 def members(n: int) -> np.ndarray:
     return np.arange(n) % 3 > 0
+
+
+def whole(kernel: k.Kernel) -> ActiveKernel:
+    """The kernel for all images, those that it does not change among them."""
+    branches = kernel.branches if isinstance(kernel, k.Blend) else ()
+    return ActiveKernel(kernel, None, tuple(tuple(map(whole, branch.kernels)) for branch in branches))
 
 
 def _window(mode: str) -> Callable[[np.random.Generator, int], k.Kernel]:

@@ -3,7 +3,9 @@
 An image is (H, W, 3) uint8. The parity tests and the parity table share this.
 """
 
+from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import torch
@@ -29,7 +31,7 @@ def lowered(one: Step, images: list[Sample]) -> tuple[Program, np.ndarray]:
     rows, repeats = np.arange(len(images)), np.zeros(len(images), np.int64)
     sizes = np.array([image.shape[:2] for image in images], np.int32)
     program = lower([one], PLAN, 0, rows, repeats, sizes)
-    return program, PLAN.uniform(0, rows, repeats, 0, one.draws)
+    return program, PLAN.uniform(0, rows, repeats, 0, one.draws.total)
 
 
 def expected(case: Case, images: list[Sample]) -> list[Sample]:
@@ -42,10 +44,10 @@ def expected(case: Case, images: list[Sample]) -> list[Sample]:
 
 
 def differences(ours: list[Sample], theirs: list[Sample]) -> list[tuple[float, int]]:
-    """Mean and greatest difference in levels, image by image."""
-    assert [sample_image.shape for sample_image in ours] == [sample_image.shape for sample_image in theirs]
-    apart = [np.abs(a.astype(int) - b) for a, b in zip(ours, theirs, strict=True)]
-    return [(float(sample_image.mean()), int(sample_image.max())) for sample_image in apart]
+    """Mean and greatest difference in pixel values, image by image."""
+    assert [image.shape for image in ours] == [image.shape for image in theirs]
+    difference = [np.abs(a.astype(int) - b) for a, b in zip(ours, theirs, strict=True)]
+    return [(float(image.mean()), int(image.max())) for image in difference]
 
 
 def dali_renders(case: Case) -> bool:
@@ -60,8 +62,8 @@ def render_dali(images: list[Sample], one: Step, folder: Path) -> list[Sample]:
     (program, _), fixed = lowered(one, images), template([one])
     pipeline = Pipeline(batch_size=len(images), num_threads=2, device_id=None)
     with pipeline:
-        arrays = dali.path_matrix(paths), *dali.arguments(program, fixed, len(fixed))
-        pipeline.set_outputs(dali.graph(fixed, len(fixed), "cpu", lambda: arrays))
+        arrays = dali.path_matrix(paths), *dali.arguments(program, fixed)
+        pipeline.set_outputs(dali.graph(fixed, "cpu", lambda: arrays))
     (out,) = pipeline.run()
     assert out.layout() == "HWC"
     return [np.array(out.at(i)) for i in range(len(images))]
@@ -76,9 +78,10 @@ def render_cpu(images: list[Sample], one: Step) -> list[Sample]:
 
 
 def render_device(images: list[Sample], one: Step) -> list[Sample]:
-    """The images, all of one size, through a DeviceStage whose Normalize leaves levels as they are."""
+    """The images, all of one size, through a DeviceStage whose Normalize leaves pixel values as they are."""
     program, _ = lowered(one, images)
-    levels = Program((*program.kernels, Normalize((0, 0, 0), (1 / 255, 1 / 255, 1 / 255))))
+    program = replace(program, normalize=Normalize((0, 0, 0), (1 / 255, 1 / 255, 1 / 255)))
+    batch = SimpleNamespace(images=torch.from_numpy(np.stack(images)), remaining=program)
     stage = DeviceStage(torch.device("cpu"), torch.float32)
-    out = stage(torch.from_numpy(np.stack(images)), levels, 0).permute(0, 2, 3, 1)
+    out = stage(batch).permute(0, 2, 3, 1)
     return list(out.round().to(torch.uint8).numpy())

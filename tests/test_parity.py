@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -60,9 +61,9 @@ def images(request: pytest.FixtureRequest) -> list[Sample]:
 SIZES = ((201, 301), (333, 215), (256, 256), (400, 203), (299, 377), (240, 320), (211, 211), (351, 277))
 
 
-def textured(sample_image: Sample, rng: np.random.Generator) -> Sample:
-    grain = rng.normal(0, 12, (*sample_image.shape[:2], 1))
-    return np.asarray((sample_image + grain).clip(0, 255).astype(np.uint8))
+def textured(image: Sample, rng: np.random.Generator) -> Sample:
+    grain = rng.normal(0, 12, (*image.shape[:2], 1))
+    return np.asarray((image + grain).clip(0, 255).astype(np.uint8))
 
 
 def assert_close(ours: list[Sample], theirs: list[Sample], case: Case) -> None:
@@ -88,7 +89,7 @@ def test_dali_renders_what_torchvision_and_cpu_do(name: str, images: list[Sample
     assert_close(ours, render_cpu(images, case.step), case)
 
 
-def test_dali_renders_the_steps_that_it_is_said_to() -> None:
+def test_dali_renders_the_steps_named_above() -> None:
     assert {case.step.name() for case in CASES.values() if dali_renders(case)} == BY_DALI
 
 
@@ -101,7 +102,7 @@ def test_the_device_stage_renders_what_torchvision_and_cpu_do(case: Case, images
 
 
 @pytest.mark.parametrize("part", JITTERS)
-def test_color_jitter_differs_from_torchvision_as_much_as_is_said(part: str, images: list[Sample]) -> None:
+def test_color_jitter_differs_from_torchvision_as_much_as_documented(part: str, images: list[Sample]) -> None:
     reference, limit = JITTERS[part]
     whole = ColorJitter(AROUND_ONE, AROUND_ONE, AROUND_ONE, HUE)
     step = replace(ColorJitter(), **{part: getattr(whole, part)})
@@ -132,9 +133,9 @@ def color_twist(images: list[Sample], u: np.ndarray) -> list[Sample]:
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16], ids=str)
 def test_normalize_is_torchvisions(images: list[Sample], dtype: torch.dtype) -> None:
     mean, std = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
-    batch = torch.from_numpy(np.stack([image[:150, :150] for image in images]))
-    program = Program((Normalize(mean, std),))
-    ours = DeviceStage(torch.device("cpu"), dtype)(batch, program, 0)
-    theirs = tv.normalize(batch.permute(0, 3, 1, 2).float() / 255, list(mean), list(std))
+    x = torch.from_numpy(np.stack([image[:150, :150] for image in images]))
+    program = Program.of((Normalize(mean, std),))
+    ours = DeviceStage(torch.device("cpu"), dtype)(SimpleNamespace(images=x, remaining=program))
+    theirs = tv.normalize(x.permute(0, 3, 1, 2).float() / 255, list(mean), list(std))
     assert ours.is_contiguous(memory_format=torch.channels_last)
     torch.testing.assert_close(ours.float(), theirs, atol=2e-6 if dtype == torch.float32 else 0.02, rtol=0)

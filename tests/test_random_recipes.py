@@ -15,6 +15,7 @@ from fastffdi.errors import RecipeError
 from fastffdi.loaders.cpu import CpuLoader
 from fastffdi.loaders.dali import DaliLoader
 from fastffdi.loaders.planner import BatchPlanner
+from fastffdi.loaders.settings import LoaderSettings
 from fastffdi.recipe.lowering import check_sizes, output_size, sizing_point, template
 from fastffdi.recipe.recipe import parse
 from fastffdi.recipe.rng import CounterRNG
@@ -126,7 +127,7 @@ def by_row(loader: CpuLoader | DaliLoader, steps: tuple[Step, ...]) -> dict[int,
     with closing(loader):
         for batch in loader.epoch(1):
             assert batch.images.dtype == torch.uint8
-            out = stage(batch.images, batch.program, batch.done)
+            out = stage(batch)
             assert out.shape == (len(batch) * program.views, 3, *output_size(program))
             assert out.dtype == torch.float32
             assert out.isfinite().all()
@@ -168,9 +169,9 @@ def test_the_cpu_loader_gives_the_declared_form_and_the_same_bits(
     few: Manifest, steps: tuple[Step, ...]
 ) -> None:
     assume(fits(steps, few))
-    first = by_row(CpuLoader(planner(few, steps, 4), 2), steps)
-    assert same(first, by_row(CpuLoader(planner(few, steps, 7), 1), steps))
-    assert same(first, by_row(CpuLoader(planner(few, steps, 3), 3), steps))
+    first = by_row(CpuLoader(planner(few, steps, 4), LoaderSettings(2)), steps)
+    assert same(first, by_row(CpuLoader(planner(few, steps, 7), LoaderSettings(1)), steps))
+    assert same(first, by_row(CpuLoader(planner(few, steps, 3), LoaderSettings(3)), steps))
 
 
 @repeatable
@@ -180,10 +181,10 @@ def test_the_dali_loader_gives_the_declared_form_and_the_same_bits(
 ) -> None:
     assume(fits(steps, few))
     try:
-        first = by_row(DaliLoader(planner(few, steps, 4), 2, CPU), steps)
+        first = by_row(DaliLoader(planner(few, steps, 4), LoaderSettings(2), CPU), steps)
     except RecipeError:  # what DALI cannot render before the sizing point is refused
         assume(False)
-    assert same(first, by_row(DaliLoader(planner(few, steps, 7), 1, CPU), steps))
+    assert same(first, by_row(DaliLoader(planner(few, steps, 7), LoaderSettings(1), CPU), steps))
 
 
 def test_the_sizing_point_is_reached_in_every_recipe_tried() -> None:
@@ -199,7 +200,7 @@ def test_the_sizing_point_is_reached_in_every_recipe_tried() -> None:
     assert np.ptp(found) > 0
 
 
-#: Steps without thresholds, nearest pixels or statistics: along them a difference of one level stays small.
+#: Steps without thresholds, nearest pixels or statistics: along them a difference of 1 stays small.
 SMOOTH = {
     "horizontal_flip": st.just({}),
     "random_rotation": st.just({"degrees": 30}),
@@ -213,21 +214,22 @@ chains = st.lists(
 )
 
 
-def levels(loader: CpuLoader | DaliLoader) -> torch.Tensor:
-    """What the model is given, in levels, in the order of the rows."""
+def pixel_values(loader: CpuLoader | DaliLoader) -> torch.Tensor:
+    """What the model is given, as pixel values, in the order of the rows."""
     stage, found = DeviceStage(CPU, torch.float32), {}
     with closing(loader):
         for batch in loader.epoch(1):
-            images = stage(batch.images, batch.program, batch.done)
+            images = stage(batch)
             found.update(zip(batch.rows.tolist(), images * (0.25 * 255), strict=True))
     return torch.stack([found[row] for row in sorted(found)])
 
 
 @repeatable
 @given(chain=chains)
-def test_along_smooth_chains_all_renderers_stay_within_a_level(few: Manifest, chain: list) -> None:
+def test_along_smooth_chains_all_renderers_stay_within_one_pixel_value(few: Manifest, chain: list) -> None:
     entries = [{"resize": {"size": [48, 40]}}, *chain, END]
-    feed_ = planner(few, parse({"train": entries, "eval": entries}, "x").train, 4)
-    ours = levels(CpuLoader(feed_, 1))
-    for theirs in (CpuLoader(feed_, 1, beyond=False), DaliLoader(feed_, 1, CPU)):
-        assert (ours - levels(theirs)).abs().mean() <= 1
+    batches = planner(few, parse({"train": entries, "eval": entries}, "x").train, 4)
+    one = LoaderSettings(threads=1)
+    ours = pixel_values(CpuLoader(batches, one))
+    for theirs in (CpuLoader(batches, one, beyond=False), DaliLoader(batches, one, CPU)):
+        assert (ours - pixel_values(theirs)).abs().mean() <= 1

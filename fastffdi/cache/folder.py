@@ -16,7 +16,7 @@ _RESERVE_BYTES, _RESERVE_SHARE = 1 << 30, 0.05
 
 
 def key(description: Mapping[str, Any]) -> str:
-    """A folder's name for what a store holds; another description has another name."""
+    """The folder name of a store: a hash of the description of what it holds."""
     data = json.dumps(description, sort_keys=True).encode()
     return hashlib.blake2b(data, digest_size=16).hexdigest()
 
@@ -29,7 +29,7 @@ def free_bytes(folder: Path) -> int:
 
 
 def stores(folder: Path) -> list[Path]:
-    """The stores in a folder, those that were never finished making among them."""
+    """The stores in a folder, also ones that were never finished."""
     return sorted(path.parent for path in folder.glob("*/meta.json") if _is_meta(path))
 
 

@@ -7,8 +7,8 @@ A store is a folder:
     shard-00000.raw   pixel values (height, width, 3) uint8, image after image; sparse while it is filled
 
 Nothing is locked, and nothing has to be closed. Processes that fill a store at once write the same bytes to
-the same offsets. An image's row in the index is written after its pixel values, with their checksum: a process
-that reads an image for the first time verifies it, so that what a power cut left half written does not count.
+the same offsets. An image's row in the index is written after its pixel values, with their checksum. A
+process verifies an image at its first read, so that what a power cut left half written does not count.
 """
 
 from __future__ import annotations
@@ -146,7 +146,7 @@ class Store:
 
     @property
     def missing_bytes(self) -> int:
-        """Bytes on the disk that it will take besides what it takes already."""
+        """Bytes on the disk that it will take in addition to what it takes now."""
         taken = sum(512 * path.stat().st_blocks for path in self.folder.glob("shard-*.raw"))
         return max(0, int(self._index[:, _CAPACITY].sum()) - taken)
 
@@ -166,7 +166,7 @@ class Store:
             with open(self._path(shard), "rb") as file:
                 if os.fstat(file.fileno()).st_size < self._ends[shard]:
                     return None
-                # A copy of pages that are written to: for torch, which wants arrays that may be.
+                # Copy-on-write: torch wants writable arrays.
                 mapped = self._shards[shard] = mmap(file.fileno(), 0, access=ACCESS_COPY)
         except FileNotFoundError:
             return None
@@ -197,7 +197,7 @@ def total_bytes(sizes: np.ndarray) -> int:
 
 
 def _make(folder: Path, meta: Mapping[str, Any], index: np.ndarray) -> None:
-    """Make the folder whole beside its place; where another process is first, its folder is as good."""
+    """Create the folder under another name and rename it; the folder of a faster process is as good."""
     folder.parent.mkdir(parents=True, exist_ok=True)
     part = folder.with_name(f".{folder.name}.{secrets.token_hex(4)}.part")
     part.mkdir()
@@ -223,6 +223,6 @@ def _checksum(image: np.ndarray) -> int:
 
 def _write(handle: int, data: np.ndarray, offset: int) -> None:
     rest = memoryview(data.data)
-    while rest:  # a nearly full disk takes a part first, and then says so
+    while rest:  # a nearly full disk writes a part, and only then raises
         written = os.pwrite(handle, rest, offset)
         rest, offset = rest[written:], offset + written

@@ -1,4 +1,4 @@
-"""What `--data` means to commands that only look at images."""
+"""What `--data` means to commands that only need images."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 def training_images(data: Path | None, screen: Console) -> tuple[Manifest, str]:
     """The training images of a data set, or all of any folder, and one line about them.
 
-    Without `data` they are the built-in demo images, and `screen` is told so.
+    Without `data` they are the built-in demo images, which is printed to `screen`.
     """
     from fastffdi.data.layout import find_dataset, has_splits, plain_folder
 

@@ -23,7 +23,7 @@ def demo_data(folder: Path, train: int, val: int, seed: int) -> None:
     and recompressed patch.
     """
     from fastffdi.cli.screen import console, counted
-    from fastffdi.data.demo import write_demo
+    from fastffdi.demo.dataset import write_demo
 
     with counted("demo images", console()) as progress:
         write_demo(folder, train, val, seed, progress)
@@ -35,7 +35,7 @@ def demo_data(folder: Path, train: int, val: int, seed: int) -> None:
 def builtin_folder(screen: Console) -> Path:
     """The built-in demo images, made in the cache folder at the first use; says that it uses them."""
     from fastffdi.cli.screen import counted
-    from fastffdi.data.demo import demo_folder
+    from fastffdi.demo.dataset import demo_folder
 
     with counted("demo images", screen) as progress:
         folder = demo_folder(progress)

@@ -53,7 +53,7 @@ def cli(debug: bool) -> None:
 def main() -> None:
     """Entry point of the `fastffdi` command. Exit code: 0 done, 1 failed, 2 wrong use, 130 interrupted."""
     debug = "--debug" in sys.argv[1:2]
-    # Pillow warns about oddities of images that it then decodes as every other program does.
+    # Pillow warns about irregular images that it then decodes as other programs do.
     warnings.filterwarnings("ignore", module=r"PIL\.")
     try:
         cli.main(prog_name="fastffdi", standalone_mode=False)

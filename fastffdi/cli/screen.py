@@ -30,7 +30,7 @@ class Bar:
         self._done = 0
 
     def restart(self, title: str) -> None:
-        """Begin again at nothing under another title."""
+        """Restart from 0 with another title."""
         self._began, self._done = time.perf_counter(), 0
         self._progress.reset(self._task, description=title, total=self._total, speed="", note="")
 
@@ -40,7 +40,7 @@ class Bar:
         self._progress.update(self._task, total=total)
 
     def advance(self, images: int, note: str | None = None) -> None:
-        """Count some more images as done; `note` stands at the end of the line until the next."""
+        """Count some more images as done; `note` is shown at the end of the line until the next."""
         self._done += images
         speed = self._done / max(time.perf_counter() - self._began, 1e-9)
         fields: dict[str, Any] = {"speed": f"{speed:.0f} img/s"} | ({} if note is None else {"note": note})
@@ -49,7 +49,7 @@ class Bar:
 
 @contextmanager
 def bar(total: int, title: str, on: Console) -> Iterator[Bar]:
-    """A bar on `on` while the block runs; nothing but silence where that is no terminal."""
+    """A bar on `on` while the block runs; nothing where that is not a terminal."""
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
     columns = (

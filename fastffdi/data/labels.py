@@ -1,7 +1,7 @@
 """Label files: `img_name,target`, one image a line.
 
 A million lines are read and checked in about two seconds, so everything here works on whole columns, and
-images are looked for by listing the folders concerned, never one by one.
+images are checked by listing their folders, never one by one.
 """
 
 from __future__ import annotations
@@ -64,7 +64,7 @@ def first_three(names: Iterable[str]) -> str:
 
 
 def _read(file: Path, targets: str) -> tuple[np.ndarray, np.ndarray | None, int]:
-    """Names and targets (or None) as text, and the number of the line the first row stands on."""
+    """Names and targets (or None) as text, and the line number of the first row."""
     try:
         with file.open(encoding="utf-8-sig") as text:
             header, line = _read_header(text)
@@ -113,7 +113,7 @@ def _read_rows(text: TextIO, header: list[str], line: int) -> tuple[np.ndarray, 
         index_col=False,
         dtype=object,
         na_filter=False,  # an image may be called NA
-        skip_blank_lines=False,  # rows must tell their line
+        skip_blank_lines=False,  # row numbers must give line numbers
     )
     names, *words = (table[column].to_numpy() for column in columns)
     return names, words[0] if words else None
@@ -128,7 +128,7 @@ def _labels(file: Path, line: int, words: np.ndarray) -> np.ndarray:
 
 
 def _refuse(file: Path, line: int, rows: np.ndarray, problem: Callable[[int], str]) -> None:
-    """Raise for the first of `rows`, if any, with the line it stands on."""
+    """Raise for the first of `rows`, if any, with its line number."""
     if len(rows):
         row = int(rows[0])
         raise DataError(f"{file}: line {line + row}: {problem(row)}")
@@ -150,15 +150,15 @@ def _leaves(folder: str, root: str) -> bool:
 def _check_present(file: Path, names: np.ndarray, wanted: set[str], root: str, folders: list[str]) -> None:
     given = len(wanted)
     for folder in folders:
-        _strike_present(wanted, root, folder)
+        _remove_present(wanted, root, folder)
     if wanted:
         what = f"{len(wanted)} of {given} images are not in {root}"
         shown = first_three(name for name in names if name in wanted)
         raise DataError(f"{file}: {what} ({shown}); add them or delete their lines")
 
 
-def _strike_present(wanted: set[str], root: str, folder: str) -> None:
-    """Take what stands in `folder` out of `wanted`, by a listing that is never held whole."""
+def _remove_present(wanted: set[str], root: str, folder: str) -> None:
+    """Remove the names in `folder` from `wanted`; the listing is never held in memory."""
     place = os.path.join(root, folder)
     try:
         with os.scandir(place) as entries:

@@ -1,4 +1,4 @@
-"""Where a data folder keeps its splits.
+"""How a data folder lays out its splits.
 
 Label files, in the folder itself or in its `phase1/`: the challenge's layout,
 
@@ -10,7 +10,7 @@ or class folders:
     train/real  train/fake                     also 0 for real and 1 for fake, in upper or lower case
     val/real    val/fake                       also valid/ or validation/
 
-The label file of the first place that has one decides; class folders are looked for after that. Names in
+The first folder that has a label file decides; class folders are looked for after that. Names in
 class folders are relative to the data folder (`val/real/x.jpg`), at any depth, sorted by code point. Files
 and folders whose names begin with a dot are left out.
 """

@@ -34,11 +34,11 @@ class Manifest:
     def paths(self, rows: np.ndarray | slice = slice(None)) -> list[str]:
         """Absolute paths of `rows` (integers, a mask or a slice), in their order; all by default."""
         below = os.path.join(self.root, "")
-        # As os.path.join name by name, in a quarter of the time: this is on the way of every batch.
+        # As os.path.join name by name, in a quarter of the time: this runs for every batch.
         return [name if os.path.isabs(name) else below + name for name in self.names[rows]]
 
     def take(self, rows: np.ndarray | slice) -> Manifest:
-        """The rows named (integers, a mask or a slice), in their order."""
+        """Some of the rows (integers, a mask or a slice), in their order."""
         return replace(
             self,
             names=self.names[rows],
@@ -47,7 +47,7 @@ class Manifest:
         )
 
     def limit(self, n: int, seed: int) -> Manifest:
-        """About `n` rows in their order, drawn so that classes keep their shares and none vanishes.
+        """About `n` rows in their order, drawn so that classes keep their proportions and none vanishes.
 
         A pure function of the rows, `n` and `seed`; of one seed, the smaller subset lies in the larger.
         """

@@ -1,4 +1,4 @@
-"""The order: which rows an epoch visits, and when, as a pure function of (seed, epoch)."""
+"""The sampler: which rows an epoch visits, and when, as a pure function of (seed, epoch)."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ class Sampler:
 
     rows      how many rows the manifest has
     seed      with the epoch, decides the shuffle
-    shuffle   False visits the rows as they stand
+    shuffle   False visits the rows in their order
     labels    (rows,) class of each row: given, smaller classes are repeated up to the largest one
     rank      this process's share, of `world` shares; shares are disjoint and complete
     """

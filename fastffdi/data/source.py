@@ -18,7 +18,7 @@ class Identity(NamedTuple):
 
 
 class ImageSource(Protocol):
-    """Encoded images by the path that `Manifest.paths` gives for a row. Called from many threads at once.
+    """Gives encoded images by the path that `Manifest.paths` has for a row. Called from many threads.
 
     Files today; tar shards and object stores fit behind it. All methods raise UndecodableImage.
     """
@@ -30,7 +30,7 @@ class ImageSource(Protocol):
         """The same bytes as a file, for those who need only its header."""
 
     def identity(self, path: str) -> Identity:
-        """What tells a changed image from the one seen before, without reading it."""
+        """The identity of the image as it is now, without reading it."""
 
 
 @dataclass(frozen=True)

@@ -67,7 +67,7 @@ class LoaderSettings:
 
 
 def write_settings(path: Path, data: Mapping[str, Any], remarks: Iterable[str]) -> None:
-    """Write settings to a file, whole or not at all, below `remarks`: comments that say where they come from."""
+    """Write settings to a file, whole or not at all, with `remarks` as comments on top."""
     head = [f"# {line}" for remark in remarks for line in remark.splitlines()]
     with atomic(path) as part:
         body = yaml.safe_dump(dict(data), sort_keys=False)

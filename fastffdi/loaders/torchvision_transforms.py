@@ -1,7 +1,7 @@
-"""torchvision's own transforms for a recipe's steps, as a competent user of it would write them down.
+"""torchvision's own transforms for a recipe's steps, as a competent user would write them.
 
-They work on Pillow's images, as in the tutorial, and from the first step on that torchvision has only for
-tensors, on uint8 tensors.
+They work on Pillow images, as in the tutorial; from the first step that torchvision offers for tensors only,
+on uint8 tensors.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from fastffdi.errors import RecipeError
 from fastffdi.recipe.steps import colour, combine, geometry, policies, texture, tone, views, warps
 from fastffdi.recipe.steps.base import Range, Step
 
-#: On Pillow's images torchvision has none of these.
+#: torchvision does not offer these for Pillow images.
 _TENSOR_ONLY = (texture.RandomErasing, texture.GaussianNoise)
 
 
@@ -183,7 +183,7 @@ TRANSFORMS: dict[type[Step], Callable[[Any], Any]] = {
 
 _VIEWS = "an image's several views have no place in the DataLoader's batches"
 
-#: Steps that the baseline is not to have, and why.
+#: Steps that the baseline refuses, and why.
 REFUSED: dict[type[Step], str] = {
     views.FiveCrop: _VIEWS,
     views.TenCrop: _VIEWS,

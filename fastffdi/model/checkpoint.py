@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from fastffdi.errors import SettingError
 from fastffdi.files import atomic
 
-HEADER = "fastffdi.checkpoint"  # the metadata key the document stands under
+HEADER = "fastffdi.checkpoint"  # the metadata key of the document
 FORMAT = 1
 PACKAGES = ("fastffdi", "torch", "timm", "torchvision", "numpy", "safetensors")
 
@@ -68,7 +68,7 @@ def save(checkpoint: Checkpoint, model: nn.Module | Mapping[str, Tensor], path: 
 
 
 def read(path: Path) -> Checkpoint:
-    """What the checkpoint says of itself; its weights are not read. Raises SettingError if it is none."""
+    """The checkpoint's description; its weights are not read. Raises SettingError if it is none."""
     header = _header(path)
     try:
         document = json.loads(header)

@@ -77,14 +77,14 @@ def _read_safetensors(path: Path) -> dict[str, Tensor]:
 def _read_torch(path: Path) -> object:
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # about pickle protocols: nothing its reader could act upon
+            warnings.simplefilter("ignore")  # about pickle protocols, which the user cannot change
             return torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         raise SettingError(
             f"weights {path}: {_why_refused(error)}; save it as safetensors, or as "
             "torch.save(model.state_dict(), FILE)"
         ) from error
-    except Exception as error:  # foreign bytes make the reader fail in any way
+    except Exception as error:  # arbitrary bytes make the reader raise anything
         raise SettingError(
             f"weights {path}: neither safetensors nor a torch state dict ({_first_line(error)})"
         ) from error

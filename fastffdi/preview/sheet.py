@@ -21,7 +21,7 @@ _TITLE, _HEADING, _TEXT = 24, 17, 14
 
 @dataclass(frozen=True)
 class Cell:
-    """An image (H, W, 3) uint8 and what stands below it."""
+    """An image (H, W, 3) uint8 and the caption below it."""
 
     image: np.ndarray
     caption: str = ""
@@ -103,7 +103,7 @@ class _Table:
 
 
 def _titles_width(sections: Sequence[Section]) -> int:
-    """The same for all, so that their columns stand below one another."""
+    """One width for all, so that their columns are aligned."""
     rows = [row for section in sections for row in section.rows]
     return (
         min(max(_width(text, _TEXT) for row in rows for text in (row.title, row.note)), WIDEST_TITLE)

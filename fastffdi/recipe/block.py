@@ -1,4 +1,4 @@
-"""Blocks of a recipe beside its steps: a mapping of parameters, read like those of a step."""
+"""The blocks of a recipe that are not steps: mappings of parameters, validated like those of a step."""
 
 from __future__ import annotations
 

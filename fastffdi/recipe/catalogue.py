@@ -1,4 +1,4 @@
-"""What can stand in a recipe, and which recipes ship: read from the code and the files themselves."""
+"""What a recipe can contain, and which recipes ship: read from the code and the files themselves."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from fastffdi.recipe.recipe import shipped, shipped_folder
 from fastffdi.recipe.steps import STEPS
 from fastffdi.recipe.steps.base import Range
 
-#: Stands for a value that has no default.
+#: In place of a default, for a parameter that has none.
 REQUIRED = "…"
 
 
 @dataclass(frozen=True)
 class Entry:
-    """Something a recipe can say: `parameters` by name, as a recipe would write their defaults."""
+    """A step or block of a recipe: `parameters` by name, as a recipe would write their defaults."""
 
     name: str
     meaning: str
@@ -34,12 +34,12 @@ class Entry:
 
 
 def steps() -> list[Entry]:
-    """All steps, in the order of the pages about them."""
+    """All steps, in the order of the documentation."""
     return [_entry(name, step) for name, step in STEPS.items()]
 
 
 def blocks() -> list[Entry]:
-    """What stands in a recipe beside its steps."""
+    """The blocks of a recipe that are not steps."""
     return [_entry("mix", Mix), _entry("decode", Decode)]
 
 

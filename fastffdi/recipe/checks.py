@@ -1,4 +1,4 @@
-"""What only a whole list of steps can show to be wrong."""
+"""Checks that need the whole list of steps."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from fastffdi.recipe.steps.base import Step, TooSmall
 
 
 def check(steps: Sequence[Step], source: str) -> None:
-    """Raise RecipeError where resolved steps do not go together; `source` names their list in errors."""
+    """Raise RecipeError where resolved steps do not fit together; `source` names their list in errors."""
     _check_normalize(steps, source)
     _check_sizes(steps, source)
     program = template(steps)
@@ -27,7 +27,7 @@ def check(steps: Sequence[Step], source: str) -> None:
 
 
 def _check_normalize(steps: Sequence[Step], source: str) -> None:
-    """It stands once, at the end."""
+    """Normalize comes once, at the end."""
     places = [k for k, step in enumerate(steps) if Normalize in step.kernels]
     if not places:
         raise RecipeError(f"{source}: must have one normalize, as its last step")
@@ -39,7 +39,7 @@ def _check_normalize(steps: Sequence[Step], source: str) -> None:
 
 
 def _check_sizes(steps: Sequence[Step], source: str) -> None:
-    """Every step is given images that are large enough for it, and none undoes that all have one size."""
+    """Every step gets images that are large enough; after the sizing point all images keep one size."""
     along = sizes_along(steps)
     size, maker = next(along), ""
     for k, step in enumerate(steps):
@@ -59,7 +59,7 @@ def _check_sizes(steps: Sequence[Step], source: str) -> None:
 
 
 def _too_small(error: TooSmall, size: np.ndarray, maker: str) -> str:
-    """The reason, by the step that made the size where it is the same for all images."""
+    """The reason, naming the step that set the size where it is the same for all images."""
     if not maker or not same_size(size):
         return str(error)
     text = str(error).replace(f"an image of {_shown(size)}", f"the {_shown(size)} that {maker} gives")
@@ -67,7 +67,7 @@ def _too_small(error: TooSmall, size: np.ndarray, maker: str) -> str:
 
 
 def _check_views(steps: Sequence[Step], source: str) -> None:
-    """Several views are made once, of images that all have one size."""
+    """Views are made once, and after the sizing point."""
     places = [k for k, step in enumerate(steps) if step.views > 1]
     for k in places:
         line = f"{source}[{k}]: {steps[k].name()}"
@@ -78,7 +78,7 @@ def _check_views(steps: Sequence[Step], source: str) -> None:
 
 
 def _check_python(program: Program, source: str) -> None:
-    """A function is given a whole batch, of images that all have one size."""
+    """A Python function gets a whole batch, so it must come after the sizing point."""
     if any(isinstance(kernel, Python) for kernel in program.kernels[: sizing_point(program)]):
         raise RecipeError(
             f"{source}: python: not all images have one size yet; put a resize or crop before it"

@@ -17,7 +17,7 @@ class Decode:
     """How image files become pixels, in training and evaluation.
 
     scaled  the cpu loader may decode JPEGs at 1/2, 1/4 or 1/8 of their size where that still is at least what
-            the resize asks for: several times faster for camera images, and other pixels (docs/parity.md)
+            the resize asks for: several times faster for camera images, but not the same pixels
     """
 
     scaled: bool = param(flag, False)
@@ -29,7 +29,7 @@ def read_decode(data: Any, source: str) -> Decode:
 
 
 def check_decode(decode: Decode, steps: tuple[Step, ...], source: str) -> None:
-    """Raise RecipeError where resolved steps, named by `source`, do not say how large an image must be."""
+    """Raise RecipeError where resolved steps, named by `source`, do not say how large an image has to be."""
     if decode.scaled and not isinstance(template(steps).kernels[0], Resize):
         raise RecipeError(
             f"{source}[0]: {steps[0].name()}: decode: {{scaled: true}} must be told by the first step how "

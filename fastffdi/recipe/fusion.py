@@ -30,8 +30,9 @@ def fuse_around(
 ) -> tuple[tuple[Kernel, ...], tuple[Kernel, ...]]:
     """As `fuse`, in two parts: of the first `barrier` kernels, and of the others.
 
-    A fused kernel that would reach across the barrier is left in two, and every other one is as without it,
-    so that no pixel depends on where the barrier is.
+    A fused kernel that would reach across the barrier is left in two, and every other one is as without it.
+    No pixel depends on where the barrier is, unless it divides consecutive warps, which are defined as one
+    interpolation, or a flip from the resize after it, by rounding.
     """
     whole: list[Kernel] = []
     firsts: list[int] = []  # of each fused kernel, the index of its first part

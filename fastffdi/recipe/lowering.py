@@ -1,4 +1,4 @@
-"""From steps to a program: numbers from the plan, kernels from the steps, fused where that is exact."""
+"""From steps to a program: random numbers from the CounterRNG, kernels from the steps, fused where exact."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def lower_around(
     repeats: np.ndarray,
     sizes: np.ndarray | None,
 ) -> tuple[Program, Program]:
-    """As `lower`, in two programs: of the first `barrier` steps, and of the others. No pixel depends on it."""
+    """As `lower`, in two programs, of the first `barrier` steps and of the others; see `fuse_around`."""
     return _lowered(steps, _numbers(steps, rng, epoch, rows, repeats), sizes, barrier)
 
 
@@ -120,7 +120,7 @@ def _size_after(kernels: Iterable[Kernel], size: np.ndarray) -> np.ndarray:
 
 
 def _probe_draws(steps: Sequence[Step], count: int) -> list[np.ndarray]:
-    """For each step the random numbers of `count` images: of every outcome, extremes among them."""
+    """For each step the random numbers of `count` images: every outcome occurs, extremes included."""
     numbers = []
     for k, step in enumerate(steps):
         images = np.arange(count)
@@ -134,7 +134,7 @@ def _probe_draws(steps: Sequence[Step], count: int) -> list[np.ndarray]:
 def _numbers(
     steps: Sequence[Step], rng: CounterRNG, epoch: int, rows: np.ndarray, repeats: np.ndarray
 ) -> list[np.ndarray]:
-    """The plan's numbers for each step: (N, draws), and (N · views, draws) after a step that makes views."""
+    """The random numbers of each step: (N, draws), and (N · views, draws) after a step that makes views."""
     draws = [step.draws.total for step in steps]
     whole = next((k + 1 for k, step in enumerate(steps) if step.views > 1), len(steps))
     numbers = rng.steps(epoch, rows, repeats, draws[:whole])

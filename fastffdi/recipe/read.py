@@ -10,7 +10,7 @@ from fastffdi.recipe.steps import STEPS
 from fastffdi.recipe.steps.base import Step, shown
 from fastffdi.recipe.steps.combine import Combined, PythonStep, barred
 
-#: Steps inside one step, and steps in steps in steps: YAML's aliases can make more of them endless.
+#: How many steps one step may contain, and how deep they may nest: YAML's aliases can make both endless.
 _WIDEST, _DEEPEST = 16, 3
 
 

@@ -1,4 +1,4 @@
-"""Recipes: what the user wrote about images, read from YAML and checked when it is read."""
+"""Recipes: the user's preprocessing, read from YAML and validated when read."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from fastffdi.recipe.steps.combine import Combined, functions
 
 _PARTS = ("train", "eval", "mix", "decode")
 
-#: Every pixel of every file.
+#: Decode whole images.
 DECODE = Decode()
 
 _IMAGENET = {"size": (224, 224), "mean": (0.485, 0.456, 0.406), "std": (0.229, 0.224, 0.225)}
@@ -62,7 +62,7 @@ class Recipe:
 
 
 def default_recipe(demo: bool) -> str:
-    """The recipe for `--pipeline` left out: standard, or demo for the demo images, which do not bear it."""
+    """The recipe without `--pipeline`: standard; demo for demo images, whose traces resizing destroys."""
     return "demo" if demo else "standard"
 
 
@@ -115,7 +115,7 @@ def parse(data: Any, source: str, code: bool = False) -> Recipe:
 
 
 def _check_code(recipe: Recipe, source: str, code: bool) -> None:
-    """Only what trains may call a function, and only where the user has named the recipe's file."""
+    """Only training steps may call a function, and only in a recipe that the user gave by its path."""
     if called := functions(recipe.eval):
         raise RecipeError(
             f"{source}: eval: python: {called[0]}: a checkpoint keeps these steps, and runs no code; "

@@ -1,4 +1,4 @@
-"""The plan: every random number that an image meets, as a pure function of where it is used.
+"""Random numbers for images: each a pure function of where it is used.
 
 Numbers come from a counter-based hash (the finaliser of splitmix64, Steele, Lea and Flood, "Fast splittable
 pseudorandom number generators", OOPSLA 2014), so they do not depend on threads, ranks, batch size or history.
@@ -15,7 +15,7 @@ import numpy as np
 #: Streams of numbers that do not belong to a step of the recipe.
 MIX_STREAM = 1 << 32
 
-#: What lies between a step's stream of one view of an image and that of the next.
+#: Distance between the streams of a step for two consecutive views of an image.
 VIEW_STREAMS = 1 << 16
 
 _GOLDEN = np.uint64(0x9E3779B97F4A7C15)

@@ -27,9 +27,9 @@ _CORNER = np.array([0.5, 0.5, 0.0])
 def graph(
     template: Program, device: str, source: Callable[[], Arrays], hw_decoder_load: float | None = None
 ) -> DataNode:
-    """The images of a batch, (N, h, w, 3) uint8 on `device`: read, decoded, and the template's kernels rendered.
+    """The images of a batch, (N, h, w, 3) uint8 on `device`: read, decoded, and rendered.
 
-    template         the program of any images; only what holds for all of them is read from it
+    template         the kernels; only what is the same for all images is read from it
     device           "cpu", or "gpu" with mixed decoding
     source           gives (path_matrix(paths), *arguments(program, template)) of the next batch
     hw_decoder_load  the GPU's hardware decoder's share of a batch, 0 to 1; None leaves it to DALI
@@ -53,7 +53,7 @@ def arguments(program: Program, template: Program) -> Arrays:
 
 
 def can_render(kernel: Kernel) -> bool:
-    """Whether DALI renders a kernel of an outline; `fn.slice` knows no padding but by a constant."""
+    """Whether DALI renders a kernel of a template; `fn.slice` pads with a constant only."""
     return type(kernel) in KERNELS and not (isinstance(kernel, Window) and kernel.mode != "constant")
 
 
@@ -78,7 +78,7 @@ def _decoded(files: DataNode, device: str, hw_decoder_load: float | None) -> Dat
         files,
         device="mixed",
         output_type=types.RGB,
-        # What libjpeg-turbo does, and with it every CPU decoder here.
+        # As libjpeg-turbo does, and so every CPU decoder here.
         jpeg_fancy_upsampling=True,
         hw_decoder_load=hw_decoder_load,
     )
@@ -176,7 +176,7 @@ def _one_size(fixed: Resize | Window) -> bool:
     return bool((fixed.size == fixed.size[0]).all())
 
 
-#: For each kernel its arrays, given an outline's kernel as well, and the operator that takes their nodes.
+#: For each kernel its arrays, given the template's kernel as well, and the operator that takes their nodes.
 KERNELS: dict[type[Kernel], tuple[Callable[[Any, Any], Arrays], Callable[..., DataNode]]] = {
     Window: (_window_arrays, _window),
     Resize: (_resize_arrays, _resize),

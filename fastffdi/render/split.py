@@ -55,7 +55,7 @@ def split(
 
 
 def described(kernel: Kernel) -> str:
-    """A kernel's name, with what it has that others of its name may not: "Window with mode reflect"."""
+    """A kernel's name with the fields that differ from their defaults: "Window with mode reflect"."""
     special = [
         f"{field.name} {getattr(kernel, field.name)}"
         for field in dataclasses.fields(kernel)

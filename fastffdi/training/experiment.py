@@ -1,4 +1,4 @@
-"""From settings to a finished run: parts are built in the order in which mistakes are cheapest to find."""
+"""From settings to a finished run: parts are built so that the cheapest mistakes to find come first."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class Experiment:
     trainer: Trainer
     train: Loader
     val: Loader
-    images: int  # an epoch shows, training and validation together
+    images: int  # of an epoch, training and validation together
     best: EpochResult | None = field(default=None, init=False)
 
     def run(self, progress: Progress) -> Iterator[EpochResult]:

@@ -1,4 +1,4 @@
-"""What an epoch adds up to: sums that stay on the device, and the time the device waited for data."""
+"""Measures of an epoch: means that stay on the device, and the time that the device waited for data."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""MixUp and CutMix on the device, from the plan's numbers.
+"""MixUp and CutMix on the device, from the CounterRNG's numbers.
 
 mixup: Zhang et al., "mixup: Beyond Empirical Risk Minimization", arXiv 1710.09412.
 CutMix: Yun et al., arXiv 1905.04899; the box is drawn as in torchvision.transforms.v2.CutMix.

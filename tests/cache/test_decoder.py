@@ -17,20 +17,22 @@ from PIL import Image
 from test_random_recipes import END, alone, few, fits, recipes, repeatable, size, step
 
 from fastffdi.cache import decoder as module
-from fastffdi.cache.decoder import Cached, fill
-from fastffdi.cache.plan import cached, prefix
+from fastffdi.cache.decoder import CachedDecoder, fill
+from fastffdi.cache.plan import prefix_of
 from fastffdi.cache.store import Store
 from fastffdi.data.manifest import Manifest
 from fastffdi.data.sampler import Sampler
-from fastffdi.data.source import Files
+from fastffdi.data.source import FileSource
 from fastffdi.errors import RecipeError, RunError, UndecodableImage
 from fastffdi.loaders.cpu import CpuLoader
-from fastffdi.loaders.planner import BatchPlanner
+from fastffdi.loaders.planner import BatchPlanner, cached
 from fastffdi.loaders.process.loader import ProcessLoader
+from fastffdi.loaders.settings import LoaderSettings
 from fastffdi.recipe.recipe import load, parse, shipped
 from fastffdi.recipe.rng import CounterRNG
 from fastffdi.recipe.steps import STEPS
 from fastffdi.recipe.steps.base import Step
+from fastffdi.render.cpu.decode import SourceDecoder
 from fastffdi.render.device.stage import DeviceStage
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -45,19 +47,25 @@ FIRST = ["resize", "center_crop", "pad", "grayscale"]
 SIZED = (STEPS["resize"](40), STEPS["center_crop"]((32, 36)), FLIP, NORMALIZE)
 
 
-def feed_of(image_files: Manifest, steps: tuple[Step, ...], batch_size: int = 5, **more) -> BatchPlanner:
+def planner_of(image_files: Manifest, steps: tuple[Step, ...], batch_size: int = 5, **more) -> BatchPlanner:
     return BatchPlanner(image_files, Sampler(len(image_files), 5), CounterRNG(5), steps, batch_size, **more)
 
 
 def through(planner: BatchPlanner, folder: Path) -> BatchPlanner:
-    (found,) = cached([planner], folder, 1)
+    (found,) = cached([planner], folder)
     return found
 
 
-def images(planner: BatchPlanner, epoch: int = 0, **options) -> dict[int, bytes]:
+def filled(planner: BatchPlanner, folder: Path, threads: int, progress: Callable = lambda rows: None) -> int:
+    """How many images of a planner do not fit into its store in `folder`, which is filled."""
+    plan = planner.cache_plan(folder)
+    return fill(plan.open(), plan.manifest, plan.prefix, threads, progress)
+
+
+def images(planner: BatchPlanner, epoch: int = 0) -> dict[int, bytes]:
     """Each row's images as the cpu loader gives them."""
     found = {}
-    with closing(CpuLoader(planner, 2, **options)) as loader:
+    with closing(CpuLoader(planner, LoaderSettings(2))) as loader:
         for batch in loader.epoch(epoch):
             views = batch.images.numpy().reshape(len(batch), -1)
             found.update(zip(batch.rows.tolist(), map(bytes, views), strict=True))
@@ -76,10 +84,10 @@ def copy(image_files: Manifest, tmp_path: Path) -> Manifest:
 def unopened(monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
     """After a call no image file can be opened any more."""
 
-    def opened(self, row, path, program, i):
+    def read(self, path):
         raise AssertionError(path)
 
-    return lambda: monkeypatch.setattr(Files, "__call__", opened)
+    return lambda: monkeypatch.setattr(FileSource, "read", read)
 
 
 # The same bits: filling, filled, and filled by another process.
@@ -92,11 +100,11 @@ def test_shipped_recipes_give_the_same_images(
 ) -> None:
     recipe = load(name).resolve((64, 64), (0.5,) * 3, (0.25,) * 3)
     some = image_files.take(np.arange(9))
-    planner = feed_of(some, getattr(recipe, part))
+    planner = planner_of(some, getattr(recipe, part))
     kept = through(planner, tmp_path)
     plain = images(planner)
     assert images(kept) == plain
-    assert kept.source.store.stored == 9
+    assert kept.decoder.store.stored == 9
     assert images(through(planner, tmp_path)) == plain
 
 
@@ -116,9 +124,9 @@ def beginnings(draw: st.DrawFn) -> tuple[Step, ...]:
 def given_to_the_model(planner: BatchPlanner, beyond: bool) -> dict[int, bytes]:
     """Each row's images, float32."""
     stage, found = DeviceStage(torch.device("cpu"), torch.float32), {}
-    with closing(CpuLoader(planner, 2, beyond)) as loader:
+    with closing(CpuLoader(planner, LoaderSettings(2), beyond)) as loader:
         for batch in loader.epoch(1):
-            out = stage(batch.images, batch.program, batch.done).numpy().reshape(len(batch), -1)
+            out = stage(batch).numpy().reshape(len(batch), -1)
             found.update(zip(batch.rows.tolist(), map(bytes, out), strict=True))
     return found
 
@@ -138,7 +146,7 @@ def test_random_recipes_give_the_same_images(
     few: Manifest, tmp_path_factory: pytest.TempPathFactory, steps: tuple[Step, ...]
 ) -> None:
     assume(fits(steps, few))
-    assert same_with_and_without(feed_of(few, steps, 4), tmp_path_factory.mktemp("cache"))
+    assert same_with_and_without(planner_of(few, steps, 4), tmp_path_factory.mktemp("cache"))
 
 
 @repeatable
@@ -147,55 +155,57 @@ def test_random_recipes_with_deterministic_beginnings_give_the_same_images(
     few: Manifest, tmp_path_factory: pytest.TempPathFactory, steps: tuple[Step, ...]
 ) -> None:
     assume(fits(steps, few))
-    assert prefix(steps) >= 1
-    assert same_with_and_without(feed_of(few, steps, 4), tmp_path_factory.mktemp("cache"))
+    assert prefix_of(steps)
+    assert same_with_and_without(planner_of(few, steps, 4), tmp_path_factory.mktemp("cache"))
 
 
 @pytest.mark.parametrize("steps", [PLAIN, ANY_SIZE, SIZED])
 def test_served_images_need_no_file_opened(
     steps: tuple[Step, ...], image_files: Manifest, tmp_path: Path, unopened: Callable[[], None]
 ) -> None:
-    planner = through(feed_of(image_files, steps), tmp_path)
+    planner = through(planner_of(image_files, steps), tmp_path)
     first = images(planner, 3)
     unopened()
     assert images(planner, 3) == first
-    assert images(through(feed_of(image_files, steps), tmp_path), 3) == first
+    assert images(through(planner_of(image_files, steps), tmp_path), 3) == first
 
 
 def test_epochs_differ_as_they_do_without(image_files: Manifest, tmp_path: Path) -> None:
-    planner = feed_of(image_files, ANY_SIZE)
+    planner = planner_of(image_files, ANY_SIZE)
     kept = through(planner, tmp_path)
     for epoch in (0, 1, 2):
         assert images(kept, epoch) == images(planner, epoch)
 
 
-def test_a_feed_may_be_pickled(image_files: Manifest, tmp_path: Path, unopened: Callable[[], None]) -> None:
-    planner = through(feed_of(image_files, SIZED), tmp_path)
+def test_a_planner_may_be_pickled(
+    image_files: Manifest, tmp_path: Path, unopened: Callable[[], None]
+) -> None:
+    planner = through(planner_of(image_files, SIZED), tmp_path)
     first, copied = images(planner), pickle.loads(pickle.dumps(planner))
     unopened()
     assert images(copied) == first
 
 
-def test_a_loading_process_fills_and_serves(image_files: Manifest, tmp_path: Path) -> None:
-    planner = through(feed_of(image_files, PLAIN), tmp_path)
+def test_a_child_process_fills_and_serves(image_files: Manifest, tmp_path: Path) -> None:
+    planner = through(planner_of(image_files, PLAIN), tmp_path)
     device = torch.device("cpu")
-    with closing(ProcessLoader(planner, 2, device)) as loader:
+    with closing(ProcessLoader(planner, LoaderSettings(2), device)) as loader:
         for _ in range(2):
             found = {
                 int(row): bytes(image.numpy().reshape(-1))
                 for batch in loader.epoch(0)
                 for row, image in zip(batch.rows, batch.images, strict=True)
             }
-            assert found == images(feed_of(image_files, PLAIN))
-    assert planner.source.store.stored == len(image_files)
+            assert found == images(planner_of(image_files, PLAIN))
+    assert planner.decoder.store.stored == len(image_files)
 
 
 def test_a_name_listed_twice_is_stored_once(image_files: Manifest, tmp_path: Path) -> None:
     twice = image_files.take(np.r_[0:6, 3, 5, 5])
-    planner = feed_of(twice, SIZED)
+    planner = planner_of(twice, SIZED)
     kept = through(planner, tmp_path)
     assert images(kept) == images(planner)
-    assert (len(kept.source.store), kept.source.store.stored) == (6, 6)
+    assert (len(kept.decoder.store), kept.decoder.store.stored) == (6, 6)
 
 
 # Nothing stale.
@@ -211,10 +221,10 @@ def overwrite(manifest: Manifest, row: int, image: np.ndarray) -> None:
 def test_a_changed_file_is_opened_again(
     steps: tuple[Step, ...], copy: Manifest, tmp_path: Path, unopened: Callable[[], None]
 ) -> None:
-    kept = through(feed_of(copy, steps), tmp_path / "cache")
+    kept = through(planner_of(copy, steps), tmp_path / "cache")
     before = images(kept)
     overwrite(copy, 7, np.full((*copy.sizes[7], 3), 99, np.uint8))
-    plain = images(feed_of(copy, steps))
+    plain = images(planner_of(copy, steps))
     assert [row for row in plain if plain[row] != before[row]] == [7]
     assert images(kept) == plain
     unopened()
@@ -222,56 +232,56 @@ def test_a_changed_file_is_opened_again(
 
 
 def test_a_file_changed_in_time_only_is_opened_again(copy: Manifest, tmp_path: Path) -> None:
-    kept = through(feed_of(copy, PLAIN), tmp_path / "cache")
+    kept = through(planner_of(copy, PLAIN), tmp_path / "cache")
     before = images(kept)
     os.utime(copy.paths()[4], ns=(1, 1))
-    mark = (os.stat(copy.paths()[4]).st_size, 1)
-    assert not kept.source.store.has(4, mark)
+    identity = (os.stat(copy.paths()[4]).st_size, 1)
+    assert not kept.decoder.store.has(4, identity)
     assert images(kept) == before
-    assert kept.source.store.has(4, mark)
+    assert kept.decoder.store.has(4, identity)
 
 
 def test_a_file_that_has_become_too_large_for_its_place_is_served_all_the_same(
     copy: Manifest, tmp_path: Path
 ) -> None:
-    images(through(feed_of(copy, ANY_SIZE), tmp_path / "cache"))
+    images(through(planner_of(copy, ANY_SIZE), tmp_path / "cache"))
     sizes = copy.sizes.copy()
     sizes[7] = 300, 400
     overwrite(copy, 7, np.full((300, 400, 3), 99, np.uint8))
-    planner = feed_of(replace(copy, sizes=sizes), ANY_SIZE)
+    planner = planner_of(replace(copy, sizes=sizes), ANY_SIZE)
     kept = through(planner, tmp_path / "cache")
     for _ in range(2):
         assert images(kept) == images(planner)
-    assert fill(kept, 1, lambda rows: None) == 1
+    assert filled(planner, tmp_path / "cache", 1) == 1
 
 
 def test_a_file_that_changes_its_size_while_training_is_not_stored(copy: Manifest, tmp_path: Path) -> None:
-    planner = feed_of(copy, (CROP, FLIP, NORMALIZE))
+    planner = planner_of(copy, (CROP, FLIP, NORMALIZE))
     kept = through(planner, tmp_path / "cache")
     overwrite(copy, 7, np.random.default_rng(0).integers(0, 256, (90, 91, 3), dtype=np.uint8))
     assert images(kept) == images(planner)
-    assert kept.source.store.stored == len(copy) - 1
+    assert kept.decoder.store.stored == len(copy) - 1
 
 
 def test_a_file_that_changes_while_it_is_read_is_not_stored(
     copy: Manifest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    opened = Files.__call__
+    read = FileSource.read
 
-    def changing(self, row, path, program, i):
-        image = opened(self, row, path, program, i)
-        if row == 7:
+    def changing(self, path):
+        data = read(self, path)
+        if path == copy.paths()[7]:
             os.utime(path, ns=(1, 1))
-        return image
+        return data
 
-    monkeypatch.setattr(Files, "__call__", changing)
-    kept = through(feed_of(copy, PLAIN), tmp_path / "cache")
+    monkeypatch.setattr(FileSource, "read", changing)
+    kept = through(planner_of(copy, PLAIN), tmp_path / "cache")
     images(kept)
-    assert kept.source.store.stored == len(copy) - 1
+    assert kept.decoder.store.stored == len(copy) - 1
 
 
 def test_a_image_that_is_gone_stops_the_epoch_by_its_name(copy: Manifest, tmp_path: Path) -> None:
-    kept = through(feed_of(copy, PLAIN), tmp_path / "cache")
+    kept = through(planner_of(copy, PLAIN), tmp_path / "cache")
     images(kept)
     Path(copy.paths()[9]).unlink()
     with pytest.raises(UndecodableImage, match=r"09.jpg: cannot be decoded \(No such file or directory\)"):
@@ -282,10 +292,12 @@ def test_scaled_decoding_is_kept_apart(test_data: Path, tmp_path: Path) -> None:
     names = np.array(sorted(path.name for path in (test_data / "large").iterdir())[:2], object)
     large = Manifest(str(test_data / "large"), names).with_sizes(1)
     steps = (STEPS["resize"](200), STEPS["center_crop"]((200, 200)), FLIP, NORMALIZE)
-    full, scaled = (feed_of(large, steps, source=Files(scaled)) for scaled in (False, True))
+    full, scaled = (
+        planner_of(large, steps, decoder=SourceDecoder(scaled=scaled)) for scaled in (False, True)
+    )
     for planner in (full, scaled, full, scaled):
         assert images(through(planner, tmp_path)) == images(planner)
-    assert through(scaled, tmp_path).source.store.stored == 2
+    assert through(scaled, tmp_path).decoder.store.stored == 2
     assert images(full) != images(scaled)
 
 
@@ -310,10 +322,10 @@ def full(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_on_a_full_disk_training_goes_on_and_it_is_said_once(
     image_files: Manifest, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    kept = through(feed_of(image_files, PLAIN), tmp_path)
+    kept = through(planner_of(image_files, PLAIN), tmp_path)
     for _ in range(2):
-        assert images(kept) == images(feed_of(image_files, PLAIN))
-    assert kept.source.store.stored == 3
+        assert images(kept) == images(planner_of(image_files, PLAIN))
+    assert kept.decoder.store.stored == 3
     line = f"--cache {tmp_path}: No space left on device; going on without storing more images"
     assert caplog.record_tuples == [("fastffdi.cache.decoder", logging.WARNING, line)]
 
@@ -322,21 +334,21 @@ def test_on_a_full_disk_training_goes_on_and_it_is_said_once(
 def test_filling_beforehand_fails_on_a_full_disk_and_what_is_there_stays(
     image_files: Manifest, tmp_path: Path
 ) -> None:
-    kept = through(feed_of(image_files, PLAIN), tmp_path)
+    planner = planner_of(image_files, PLAIN)
     with pytest.raises(
         RunError, match=f"^--cache {tmp_path}: No space left on device; what was stored stays"
     ):
-        fill(kept, 1, lambda rows: None)
-    assert Store(kept.source.store.folder).stored == 3
+        filled(planner, tmp_path, 1)
+    assert Store(planner.cache_plan(tmp_path).folder).stored == 3
 
 
 def test_the_reserve_is_kept_while_it_is_filled(
     image_files: Manifest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    kept = through(feed_of(image_files, PLAIN), tmp_path)
+    kept = through(planner_of(image_files, PLAIN), tmp_path)
     monkeypatch.setattr(module, "free_bytes", lambda folder: 100)
-    assert images(kept) == images(feed_of(image_files, PLAIN))
-    assert kept.source.store.stored == 0
+    assert images(kept) == images(planner_of(image_files, PLAIN))
+    assert kept.decoder.store.stored == 0
     assert len(caplog.records) == 1
 
 
@@ -347,8 +359,8 @@ def test_the_reserve_is_kept_while_it_is_filled(
 def test_what_is_filled_beforehand_is_served(
     steps: tuple[Step, ...], image_files: Manifest, tmp_path: Path, unopened: Callable[[], None]
 ) -> None:
-    planner, seen = feed_of(image_files, steps), []
-    assert fill(through(planner, tmp_path), 2, seen.append) == 0
+    planner, seen = planner_of(image_files, steps), []
+    assert filled(planner, tmp_path, 2, seen.append) == 0
     assert sum(seen) == len(image_files)
     plain = images(planner)
     unopened()
@@ -357,36 +369,33 @@ def test_what_is_filled_beforehand_is_served(
 
 def test_filling_opens_a_name_listed_twice_once(image_files: Manifest, tmp_path: Path) -> None:
     twice, seen = image_files.take(np.r_[4:9, 3, 5, 5]), []
-    fill(through(feed_of(twice, SIZED), tmp_path), 1, seen.append)
+    filled(planner_of(twice, SIZED), tmp_path, 1, seen.append)
     assert seen == [6]
 
 
 def test_filling_goes_on_where_it_was_left(
     image_files: Manifest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    planner, opened = feed_of(image_files, PLAIN), []
+    planner, opened = planner_of(image_files, PLAIN), []
     kept = through(planner, tmp_path)
-    with closing(CpuLoader(kept, 1, ahead=0)) as loader:
+    with closing(CpuLoader(kept, LoaderSettings(1, prefetch=0))) as loader:
         first = next(loader.epoch(0)).rows.tolist()
-    monkeypatch.setattr(Files, "__call__", lambda self, row, *rest: opened.append(row) or _IMAGE)
-    fill(kept, 1, lambda rows: None)
-    assert not {*opened} & {*first}
-    assert kept.source.store.stored == len(image_files)
-
-
-_IMAGE = np.zeros((9, 9, 3), np.uint8)
+    read = FileSource.read
+    monkeypatch.setattr(FileSource, "read", lambda self, path: opened.append(path) or read(self, path))
+    filled(planner, tmp_path, 1)
+    assert not {*opened} & {*image_files.paths(np.array(first))}
+    assert kept.decoder.store.stored == len(image_files)
 
 
 def test_filling_stops_at_a_spoilt_image_by_its_name(copy: Manifest, tmp_path: Path) -> None:
     Path(copy.paths()[9]).write_bytes(b"no image")
-    kept = through(feed_of(copy, PLAIN), tmp_path / "cache")
     with pytest.raises(UndecodableImage, match=r"09.jpg: cannot be decoded \(not an image\)"):
-        fill(kept, 1, lambda rows: None)
+        filled(planner_of(copy, PLAIN), tmp_path / "cache", 1)
 
 
 def test_filling_leaves_torchs_threads_as_they_were(image_files: Manifest, tmp_path: Path) -> None:
     before = torch.get_num_threads()
-    fill(through(feed_of(image_files, PLAIN), tmp_path), 2, lambda rows: None)
+    filled(planner_of(image_files, PLAIN), tmp_path, 2)
     assert torch.get_num_threads() == before
 
 
@@ -397,13 +406,16 @@ def test_the_order_of_steps_is_kept_by_what_follows_the_stored_ones(
     for first in ({"resize": {"size": [50, 60]}}, {"center_crop": {"size": [50, 60]}}):
         entries = [first, "horizontal_flip", {"random_resized_crop": {"size": [24, 32]}}, END]
         steps = parse({"train": entries, "eval": entries}, "x").train
-        planner = feed_of(image_files, steps)
+        planner = planner_of(image_files, steps)
         kept = through(planner, tmp_path)
-        assert kept.begun == 1
+        assert [len(program) for program in kept.template] == [1, 2]
         assert images(kept) == images(planner)
 
 
-def test_the_source_is_told_apart_from_files(image_files: Manifest, tmp_path: Path) -> None:
-    kept = through(feed_of(image_files, PLAIN), tmp_path)
-    assert isinstance(kept.source, Cached)
-    assert (kept.skip, kept.begun, kept.source.begun) == (1, 1, 1)
+def test_a_cached_planner_has_a_decoder_of_its_own_and_a_prefix(
+    image_files: Manifest, tmp_path: Path
+) -> None:
+    kept = through(planner_of(image_files, PLAIN), tmp_path)
+    assert isinstance(kept.decoder, CachedDecoder)
+    assert kept.prefix_steps == 1
+    assert [type(kernel).__name__ for kernel in kept.template[0].kernels] == ["Resize"]

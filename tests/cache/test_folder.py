@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from fastffdi.cache.folder import amount, clear, free_bytes, key, stores
+from fastffdi.cache.folder import clear, free_bytes, key, readable_bytes, stores
 from fastffdi.cache.store import Store
 
 Disk = namedtuple("Disk", "total used free")
@@ -66,4 +66,4 @@ def test_clearing_removes_stores_and_nothing_else(tmp_path: Path) -> None:
     [(98_304_000_000, "98.3 GB"), (41_200_000, "41.2 MB"), (0, "0.0 MB"), (2e12, "2,000.0 GB")],
 )
 def test_amounts_are_said_as_people_say_them(count: int, said: str) -> None:
-    assert amount(count) == said
+    assert readable_bytes(count) == said

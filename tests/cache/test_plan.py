@@ -10,15 +10,15 @@ import torch
 
 from fastffdi.cache import folder as cache_folder
 from fastffdi.cache import plan as cache_plan
-from fastffdi.cache.plan import Planned, cached, check_space, estimate, loader_for, prefix
+from fastffdi.cache.plan import CachePlan, check_space, estimate, prefix_of
 from fastffdi.data.manifest import Manifest
 from fastffdi.data.sampler import Sampler
-from fastffdi.data.source import Files
 from fastffdi.errors import SettingError
-from fastffdi.loaders.planner import BatchPlanner
+from fastffdi.loaders.planner import BatchPlanner, cached
 from fastffdi.recipe.rng import CounterRNG
 from fastffdi.recipe.steps import STEPS
 from fastffdi.recipe.steps.base import Step
+from fastffdi.render.cpu.decode import SourceDecoder
 
 Disk = namedtuple("Disk", "total used free")
 END = STEPS["normalize"]((0.5,) * 3, (0.25,) * 3)
@@ -28,11 +28,12 @@ TURN = STEPS["random_rotation"].read({"degrees": 0})
 PYTHON = STEPS["python"].read({"function": "os.path:join"})
 
 
-def planned(image_files: Manifest, folder: Path, *steps: Step, source: Files | None = None) -> Planned:
-    sampler = Sampler(len(image_files), 5)
-    return Planned.of(
-        BatchPlanner(image_files, sampler, CounterRNG(5), (*steps, END), 4, source or Files()), folder, 1
-    )
+def planned(image_files: Manifest, folder: Path, *steps: Step, scaled: bool = False) -> CachePlan:
+    return CachePlan.of(image_files, (*steps, END), SourceDecoder(scaled=scaled), folder, 1)
+
+
+def planner_of(image_files: Manifest, *steps: Step) -> BatchPlanner:
+    return BatchPlanner(image_files, Sampler(len(image_files), 5), CounterRNG(5), (*steps, END), 4)
 
 
 @pytest.mark.parametrize(
@@ -44,7 +45,7 @@ def planned(image_files: Manifest, folder: Path, *steps: Step, source: Files | N
         ((GREY, RESIZE, FLIP), 2),
         ((SHORT, CROP, FLIP), 2),
         ((SHORT, CROP, CROP), 3),
-        ((RESIZE, CROP, GREY), 2),  # grey levels may be rounded otherwise on a device
+        ((RESIZE, CROP, GREY), 2),  # greys may be rounded differently on a device
         ((RESIZE, SHORT), 1),
         ((RESIZE, STEPS["pad"].read({"padding": 3}), FLIP), 2),
         ((TURN, RESIZE), 0),
@@ -56,7 +57,7 @@ def planned(image_files: Manifest, folder: Path, *steps: Step, source: Files | N
 def test_the_beginning_ends_at_the_first_step_that_is_not_the_same_everywhere(
     steps: tuple[Step, ...], length: int
 ) -> None:
-    assert prefix((*steps, END)) == length
+    assert prefix_of((*steps, END)) == steps[:length]
 
 
 @pytest.mark.parametrize("sizes", ["known", "unknown"])
@@ -71,7 +72,7 @@ def test_sizes_that_do_not_matter_are_not_probed(tmp_path: Path) -> None:
     absent = Manifest("/nowhere", np.array([f"{k}.jpg" for k in range(500_000)], object))
     plan = planned(absent, tmp_path, RESIZE, FLIP)
     assert plan.bytes == 500_000 * (256 * 256 * 3 + 64)
-    assert estimate([plan]) == "cache: 98.3 GB for 500,000 images of 256×256, 0 there"
+    assert estimate([plan]) == "cache: 98.3 GB for 500,000 images of 256×256, 0 stored"
 
 
 def test_a_name_listed_twice_counts_once(image_files: Manifest, tmp_path: Path) -> None:
@@ -93,7 +94,7 @@ def test_the_folder_is_another_for_anything_else(
     image_files: Manifest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def folder(manifest: Manifest = image_files, *steps: Step, scaled: bool = False) -> Path:
-        return planned(manifest, tmp_path, *(steps or (RESIZE,)), source=Files(scaled)).folder
+        return planned(manifest, tmp_path, *(steps or (RESIZE,)), scaled=scaled).folder
 
     found = [
         folder(),
@@ -116,11 +117,11 @@ def test_the_folder_is_another_for_anything_else(
 
 def test_the_estimate_says_what_is_there(image_files: Manifest, tmp_path: Path) -> None:
     plans = [planned(image_files, tmp_path, *steps) for steps in ((RESIZE,), (RRC,), (RESIZE, FLIP))]
-    store = plans[0].open().source.store
+    store = plans[0].open().store
     for k in range(3):
         store.put(k, (1, 1), np.ones((256, 256, 3), np.uint8))
-    assert estimate(plans[:1]) == "cache: 4.5 MB for 23 images of 256×256, 3 there"
-    assert estimate(plans) == "cache: 5.2 MB for 46 images of various sizes, 3 there"
+    assert estimate(plans[:1]) == "cache: 4.5 MB for 23 images of 256×256, 3 stored"
+    assert estimate(plans) == "cache: 5.2 MB for 46 images of various sizes, 3 stored"
 
 
 def free(monkeypatch: pytest.MonkeyPatch, count: int) -> None:
@@ -139,7 +140,7 @@ def test_a_disk_without_room_is_refused(
         "another disk, or leave out --cache$"
     )
     with pytest.raises(SettingError, match=line):
-        cached([plan.planner], tmp_path, 1)
+        cached([planner_of(image_files, RESIZE, FLIP)], tmp_path)
     assert list(tmp_path.iterdir()) == []
 
 
@@ -147,7 +148,7 @@ def test_what_is_there_needs_no_room(
     image_files: Manifest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     plan = planned(image_files, tmp_path, RESIZE, FLIP)
-    store = plan.open().source.store
+    store = plan.open().store
     for k in range(23):
         store.put(k, (1, 1), np.ones((256, 256, 3), np.uint8))
     free(monkeypatch, 0)
@@ -170,23 +171,20 @@ def test_the_estimate_is_said_first(
     said = []
     free(monkeypatch, 0)
     with pytest.raises(SettingError):
-        cached([planned(image_files, tmp_path, RESIZE).planner], tmp_path, 1, said.append)
-    assert said == ["cache: 4.5 MB for 23 images of 256×256, 0 there"]
+        cached([planner_of(image_files, RESIZE)], tmp_path, said.append)
+    assert said == ["cache: 4.5 MB for 23 images of 256×256, 0 stored"]
 
 
 def test_decoding_that_depends_on_random_numbers_is_refused(image_files: Manifest, tmp_path: Path) -> None:
     planned(image_files, tmp_path, RRC)
-    planned(image_files, tmp_path, RESIZE, source=Files(scaled=True))
+    planned(image_files, tmp_path, RESIZE, scaled=True)
     with pytest.raises(SettingError, match="the recipe begins with random_resized_crop, and with decode: "):
-        planned(image_files, tmp_path, RRC, source=Files(scaled=True))
+        planned(image_files, tmp_path, RRC, scaled=True)
 
 
-@pytest.mark.parametrize("name", ["auto", "cpu"])
-def test_cached_images_are_the_cpu_loaders(name: str) -> None:
-    assert loader_for(name) == "cpu"
-
-
-@pytest.mark.parametrize("name", ["dali", "torchvision", "nonsense"])
-def test_other_loaders_are_refused(name: str) -> None:
-    with pytest.raises(SettingError, match=f"^--loader {name}: does not go with --cache"):
-        loader_for(name)
+def test_a_system_that_cannot_write_from_many_threads_is_refused(
+    image_files: Manifest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delattr(cache_plan.os, "pwrite")
+    with pytest.raises(SettingError, match="^--cache: not on this system"):
+        planned(image_files, tmp_path, RESIZE)

@@ -12,11 +12,11 @@ import numpy as np
 import pytest
 
 from fastffdi.cache import store as cache
-from fastffdi.cache.store import Store, places, total_bytes
+from fastffdi.cache.store import Store, empty_index, total_bytes
 from fastffdi.errors import SettingError
 
 SIZES = np.array([[5, 7], [16, 16], [3, 3], [40, 30], [1, 1]], np.int32)
-MARK = (1234, 987654321)
+IDENTITY = (1234, 987654321)
 
 
 def stored_image(k: int, seed: int = 0) -> np.ndarray:
@@ -30,7 +30,7 @@ def store(tmp_path: Path) -> Store:
 
 
 def test_places_follow_each_other_on_cache_lines_and_overlap_nowhere() -> None:
-    index = places(SIZES)
+    index = empty_index(SIZES)
     assert index[:, 0].tolist() == [0] * 5
     assert index[:, 1].tolist() == [0, 128, 896, 960, 4608]
     assert index[:, 2].tolist() == [128, 768, 64, 3648, 64]
@@ -39,85 +39,85 @@ def test_places_follow_each_other_on_cache_lines_and_overlap_nowhere() -> None:
 
 def test_no_image_lies_in_two_shards(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(cache, "SHARD_BYTES", 900)
-    index = places(SIZES)
+    index = empty_index(SIZES)
     assert index[:, 0].tolist() == [0, 0, 1, 2, 3]
     assert index[:, 1].tolist() == [0, 128, 0, 0, 0]
 
 
 def test_a_large_store_has_larger_shards_and_hardly_more(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(cache, "SHARD_BYTES", 64)
-    index = places(np.full((10_000, 2), 4))
+    index = empty_index(np.full((10_000, 2), 4))
     assert np.bincount(index[:, 0]).max() == 39
     assert index[-1, 0] == cache.SHARDS
 
 
 def test_the_total_is_what_a_full_store_takes(store: Store) -> None:
     for k in range(5):
-        store.put(k, MARK, stored_image(k))
+        store.put(k, IDENTITY, stored_image(k))
     apparent = sum(path.stat().st_size for path in store.folder.iterdir() if path.suffix != ".json")
     assert total_bytes(SIZES) == apparent == 4672 + 5 * 64
 
 
 def test_what_is_put_is_got(store: Store) -> None:
-    assert all(store.put(k, MARK, stored_image(k)) for k in range(5))
+    assert all(store.put(k, IDENTITY, stored_image(k)) for k in range(5))
     for k in range(5):
-        assert np.array_equal(store.get(k, MARK), stored_image(k))
+        assert np.array_equal(store.get(k, IDENTITY), stored_image(k))
     assert (store.stored, len(store)) == (5, 5)
 
 
 def test_what_is_not_there_is_none(store: Store) -> None:
-    store.put(1, MARK, stored_image(1))
-    assert [k for k in range(5) if store.get(k, MARK) is not None] == [1]
-    assert [k for k in range(5) if store.has(k, MARK)] == [1]
+    store.put(1, IDENTITY, stored_image(1))
+    assert [k for k in range(5) if store.get(k, IDENTITY) is not None] == [1]
+    assert [k for k in range(5) if store.has(k, IDENTITY)] == [1]
 
 
-@pytest.mark.parametrize("mark", [(1235, 987654321), (1234, 987654322)])
-def test_another_length_or_time_of_change_is_another_image(store: Store, mark: tuple) -> None:
-    store.put(3, MARK, stored_image(3))
-    assert store.get(3, mark) is None
-    assert not store.has(3, mark)
+@pytest.mark.parametrize("identity", [(1235, 987654321), (1234, 987654322)])
+def test_another_length_or_time_of_change_is_another_image(store: Store, identity: tuple) -> None:
+    store.put(3, IDENTITY, stored_image(3))
+    assert store.get(3, identity) is None
+    assert not store.has(3, identity)
 
 
 def test_a_image_is_replaced(store: Store) -> None:
-    store.put(3, MARK, stored_image(3))
-    assert np.array_equal(store.get(3, MARK), stored_image(3))
+    store.put(3, IDENTITY, stored_image(3))
+    assert np.array_equal(store.get(3, IDENTITY), stored_image(3))
     store.put(3, (7, 8), stored_image(3, 1))
-    assert store.get(3, MARK) is None
+    assert store.get(3, IDENTITY) is None
     assert np.array_equal(store.get(3, (7, 8)), stored_image(3, 1))
 
 
 def test_a_smaller_image_fits_and_a_larger_one_is_refused(store: Store) -> None:
     small = stored_image(3)[:20, :10]
-    assert store.put(3, MARK, small)
-    assert np.array_equal(store.get(3, MARK), small)
-    assert not store.put(2, MARK, stored_image(3))
-    assert store.get(2, MARK) is None
+    assert store.put(3, IDENTITY, small)
+    assert np.array_equal(store.get(3, IDENTITY), small)
+    assert not store.put(2, IDENTITY, stored_image(3))
+    assert store.get(2, IDENTITY) is None
 
 
 def test_a_image_need_not_be_contiguous(store: Store) -> None:
-    store.put(3, MARK, stored_image(3)[:, ::-1])
-    assert np.array_equal(store.get(3, MARK), stored_image(3)[:, ::-1])
+    store.put(3, IDENTITY, stored_image(3)[:, ::-1])
+    assert np.array_equal(store.get(3, IDENTITY), stored_image(3)[:, ::-1])
 
 
 def test_images_are_views_and_writing_to_one_does_not_reach_the_disk(store: Store) -> None:
-    store.put(3, MARK, stored_image(3))
-    image = store.get(3, MARK)
+    store.put(3, IDENTITY, stored_image(3))
+    image = store.get(3, IDENTITY)
     assert image.base is not None
     image[:] = 0
-    assert np.array_equal(Store(store.folder).get(3, MARK), stored_image(3))
+    assert np.array_equal(Store(store.folder).get(3, IDENTITY), stored_image(3))
 
 
 def test_another_store_on_the_folder_sees_images_at_once(store: Store) -> None:
     other = pickle.loads(pickle.dumps(store))
-    assert other.get(0, MARK) is None
-    store.put(0, MARK, stored_image(0))
-    assert np.array_equal(other.get(0, MARK), stored_image(0))
+    assert other.get(0, IDENTITY) is None
+    store.put(0, IDENTITY, stored_image(0))
+    assert np.array_equal(other.get(0, IDENTITY), stored_image(0))
 
 
 def test_making_a_store_that_is_there_opens_it_whatever_the_sizes(store: Store) -> None:
-    store.put(1, MARK, stored_image(1))
+    store.put(1, IDENTITY, stored_image(1))
     again = Store.make(store.folder, {"what": "test"}, SIZES + 9)
-    assert np.array_equal(again.get(1, MARK), stored_image(1))
+    assert np.array_equal(again.get(1, IDENTITY), stored_image(1))
 
 
 def test_who_loses_the_race_to_make_a_store_takes_the_winners(
@@ -144,7 +144,7 @@ def test_the_description_is_there_for_people(store: Store) -> None:
 def test_what_is_missing_shrinks_as_the_store_fills(tmp_path: Path) -> None:
     store = Store.make(tmp_path / "store", {}, np.full((4, 2), 128))
     before = store.missing_bytes
-    store.put(0, MARK, np.full((128, 128, 3), 7, np.uint8))
+    store.put(0, IDENTITY, np.full((128, 128, 3), 7, np.uint8))
     assert before == 4 * 128 * 128 * 3
     with open(store.folder / "shard-00000.raw") as file:
         os.fsync(file.fileno())
@@ -153,8 +153,8 @@ def test_what_is_missing_shrinks_as_the_store_fills(tmp_path: Path) -> None:
 
 def half_written(store: Store, k: int) -> None:
     """As after a power cut: the index knows the image, whose last levels have not reached the disk."""
-    store.put(k, MARK, stored_image(k))
-    start = int(places(SIZES)[k, 1])
+    store.put(k, IDENTITY, stored_image(k))
+    start = int(empty_index(SIZES)[k, 1])
     with open(store.folder / "shard-00000.raw", "r+b") as file:
         file.seek(start + stored_image(k).nbytes - 100)
         file.write(bytes(100))
@@ -162,32 +162,32 @@ def half_written(store: Store, k: int) -> None:
 
 def test_a_half_written_image_is_not_there(store: Store) -> None:
     half_written(store, 3)
-    assert Store(store.folder).get(3, MARK) is None
-    assert store.get(3, MARK) is None
+    assert Store(store.folder).get(3, IDENTITY) is None
+    assert store.get(3, IDENTITY) is None
 
 
 def test_a_half_written_image_can_be_put_again(store: Store) -> None:
     half_written(store, 3)
     after = Store(store.folder)
-    after.put(3, MARK, stored_image(3))
-    assert np.array_equal(after.get(3, MARK), stored_image(3))
+    after.put(3, IDENTITY, stored_image(3))
+    assert np.array_equal(after.get(3, IDENTITY), stored_image(3))
 
 
 def test_levels_without_their_row_in_the_index_are_not_there(store: Store) -> None:
-    store.put(3, MARK, stored_image(3))
+    store.put(3, IDENTITY, stored_image(3))
     with open(store.folder / "index", "r+b") as file:
-        file.write(places(SIZES).tobytes())
-    assert Store(store.folder).get(3, MARK) is None
+        file.write(empty_index(SIZES).tobytes())
+    assert Store(store.folder).get(3, IDENTITY) is None
 
 
 @pytest.mark.parametrize("spoil", [Path.unlink, lambda path: os.truncate(path, 100)])
 def test_a_shard_that_is_gone_or_short_has_no_images_and_is_made_again(store: Store, spoil: Callable) -> None:
-    store.put(3, MARK, stored_image(3))
+    store.put(3, IDENTITY, stored_image(3))
     spoil(store.folder / "shard-00000.raw")
     after = Store(store.folder)
-    assert after.get(3, MARK) is None
-    after.put(3, MARK, stored_image(3))
-    assert np.array_equal(after.get(3, MARK), stored_image(3))
+    assert after.get(3, IDENTITY) is None
+    after.put(3, IDENTITY, stored_image(3))
+    assert np.array_equal(after.get(3, IDENTITY), stored_image(3))
 
 
 @pytest.mark.parametrize(
@@ -211,8 +211,8 @@ def test_a_disk_that_is_nearly_full_takes_a_image_in_parts(
 ) -> None:
     pwrite = os.pwrite
     monkeypatch.setattr(os, "pwrite", lambda handle, data, start: pwrite(handle, bytes(data)[:999], start))
-    store.put(3, MARK, stored_image(3))
-    assert np.array_equal(store.get(3, MARK), stored_image(3))
+    store.put(3, IDENTITY, stored_image(3))
+    assert np.array_equal(store.get(3, IDENTITY), stored_image(3))
 
 
 def test_many_threads_may_put_and_get(tmp_path: Path) -> None:
@@ -221,8 +221,8 @@ def test_many_threads_may_put_and_get(tmp_path: Path) -> None:
 
     def visit(turn: int) -> bool:
         k = turn * 7 % 50
-        found = store.get(k, MARK)
-        store.put(k, MARK, images[k])
+        found = store.get(k, IDENTITY)
+        store.put(k, IDENTITY, images[k])
         return found is None or np.array_equal(found, images[k])
 
     with ThreadPoolExecutor(4) as pool:

@@ -42,7 +42,7 @@ def test_a_folder_with_files_is_refused_and_left_alone(fastffdi, tmp_path):
 
 
 def test_the_builtin_folder_is_announced(monkeypatch, tmp_path):
-    monkeypatch.setattr("fastffdi.data.demo.demo_folder", lambda progress: tmp_path)
+    monkeypatch.setattr("fastffdi.demo.dataset.demo_folder", lambda progress: tmp_path)
     screen = Console(record=True, soft_wrap=True)
     with screen.capture() as shown:
         assert builtin_folder(screen) == tmp_path

@@ -16,10 +16,11 @@ from fastffdi.errors import RunError, UndecodableImage
 from fastffdi.loaders.batch import Batch
 from fastffdi.loaders.cpu import CpuLoader
 from fastffdi.loaders.planner import BatchPlanner
+from fastffdi.loaders.settings import LoaderSettings
 from fastffdi.recipe.program import Program
 from fastffdi.recipe.rng import CounterRNG
 from fastffdi.recipe.steps import STEPS
-from fastffdi.render.cpu.decode import decode_file
+from fastffdi.render.cpu.decode import decode_path
 from fastffdi.render.cpu.renderer import render
 from fastffdi.render.device.stage import DeviceStage
 
@@ -41,11 +42,12 @@ def make(request: pytest.FixtureRequest, image_files: Manifest) -> Iterator[Make
     steps, made = RECIPES[request.param], []
     manifest = replace(image_files, sizes=None) if request.param == "sizes unknown" else image_files
 
-    def build(threads: int = 2, batch_size: int = 4, rank: int = 0, world: int = 1, **options) -> CpuLoader:
+    def build(
+        threads: int = 2, batch_size: int = 4, prefetch: int = 2, rank: int = 0, world: int = 1, **options
+    ) -> CpuLoader:
         sampler = Sampler(len(manifest), 5, rank=rank, world=world)
-        made.append(
-            CpuLoader(BatchPlanner(manifest, sampler, CounterRNG(5), steps, batch_size), threads, **options)
-        )
+        planner = BatchPlanner(manifest, sampler, CounterRNG(5), steps, batch_size)
+        made.append(CpuLoader(planner, LoaderSettings(threads, prefetch=prefetch), **options))
         return made[-1]
 
     yield build
@@ -71,9 +73,10 @@ def test_images_are_those_of_decoder_and_renderer(make: Make) -> None:
     loader = make()
     batch = next(loader.epoch(0))
     (path, *_), image = loader.planner.manifest.paths(batch.rows), batch.images[0].numpy()
-    program = replace(batch.program, kernels=batch.program.kernels[: batch.done])
+    program = next(loader.planner.epoch(0)).program
     assert image.shape == (40, 48, 3)
-    assert np.array_equal(image, render(decode_file(path), program, 0))
+    assert np.array_equal(image, render(decode_path(path), program, 0))
+    assert batch.remaining == Program((), program.normalize)
 
 
 @pytest.mark.parametrize("threads", [1, 4])
@@ -98,9 +101,9 @@ def test_starting_late_gives_the_tail(start: int, make: Make) -> None:
     assert same(list(loader.epoch(2, start)), list(loader.epoch(2))[start:])
 
 
-@pytest.mark.parametrize("ahead", [0, 1, 50])
-def test_rendering_ahead_changes_no_bit(ahead: int, make: Make) -> None:
-    assert same(list(make(ahead=ahead).epoch(1)), list(make().epoch(1)))
+@pytest.mark.parametrize("prefetch", [0, 1, 50])
+def test_rendering_ahead_changes_no_bit(prefetch: int, make: Make) -> None:
+    assert same(list(make(prefetch=prefetch).epoch(1)), list(make().epoch(1)))
 
 
 def test_the_last_batch_may_be_short(make: Make) -> None:
@@ -132,7 +135,7 @@ def test_two_epochs_can_run_side_by_side(make: Make) -> None:
 
 
 def test_a_batch_is_never_written_to_again(make: Make) -> None:
-    loader = make(ahead=1)
+    loader = make(prefetch=1)
     kept, copies = [], []
     for batch in (*loader.epoch(0), *loader.epoch(1)):
         kept.append(batch.images)
@@ -144,16 +147,19 @@ def test_a_batch_is_never_written_to_again(make: Make) -> None:
 def test_where_the_loader_stops_does_not_matter(make: Make) -> None:
     stage = DeviceStage(torch.device("cpu"), torch.float32)
     for far, near in zip(make().epoch(0), make(beyond=False).epoch(0), strict=True):
-        assert near.done <= far.done == len(far.program) - 1
-        difference = stage(far.images, far.program, far.done) - stage(near.images, near.program, near.done)
-        levels = difference.abs() * 0.25 * 255
-        assert levels.mean() <= 0.6
-        assert (levels > 4).float().mean() <= 0.002
+        assert len(near.remaining) >= len(far.remaining) == 0
+        difference = stage(far) - stage(near)
+        pixel_values = difference.abs() * 0.25 * 255
+        assert pixel_values.mean() <= 0.6
+        assert (pixel_values > 4).float().mean() <= 0.002
 
 
 def test_without_beyond_it_stops_at_the_sizing_point(make: Make) -> None:
-    batch = next(make(beyond=False).epoch(0))
-    assert batch.done == (2 if "Window" in str(batch.program) else 1)
+    loader = make(beyond=False)
+    batch, program = next(loader.epoch(0)), next(loader.planner.epoch(0)).program
+    rendered = 2 if any(step.name() == "center_crop" for step in loader.planner.steps) else 1
+    assert [type(kernel) for kernel in batch.remaining.kernels] == list(map(type, program.kernels[rendered:]))
+    assert batch.remaining.normalize == program.normalize
     assert batch.images.shape[1:] == (40, 48, 3)
 
 
@@ -176,7 +182,7 @@ def spoilt(image_files: Manifest, tmp_path: Path) -> Iterator[CpuLoader]:
     planner = BatchPlanner(
         replace(image_files, root=str(root)), sampler, CounterRNG(0), RECIPES["sizes needed"], 4
     )
-    loader = CpuLoader(planner, 2)
+    loader = CpuLoader(planner, LoaderSettings(2))
     yield loader
     loader.close()
 
@@ -203,44 +209,44 @@ def test_after_a_spoilt_image_the_loader_goes_on(spoilt: CpuLoader) -> None:
 
 
 class Sleepy:
-    """A source that takes its time, and counts who is at work."""
+    """A decoder that takes its time, and counts the threads that are in it."""
 
     at_work = 0
 
-    def __call__(self, row: int, path: str, program: Program, i: int) -> np.ndarray:
+    def __call__(self, row: int, path: str, prefix: Program, program: Program, i: int) -> np.ndarray:
         self.at_work += 1
         time.sleep(0.01)
         self.at_work -= 1
         return np.zeros((64, 64, 3), np.uint8)
 
 
-def test_when_an_epoch_is_given_up_no_thread_is_at_work_on_it(spoilt: CpuLoader) -> None:
-    source = Sleepy()
-    with closing(CpuLoader(replace(spoilt.planner, source=source), 2, ahead=5)) as loader:
+def test_when_an_epoch_is_closed_no_thread_works_on_it(spoilt: CpuLoader) -> None:
+    decoder, settings = Sleepy(), LoaderSettings(2, prefetch=5)
+    with closing(CpuLoader(replace(spoilt.planner, decoder=decoder), settings)) as loader:
         batches = loader.epoch(0)
         next(batches)
         batches.close()
-        assert source.at_work == 0
+        assert decoder.at_work == 0
 
 
 def test_batches_lie_in_the_memory_that_was_allocated_for_them(spoilt: CpuLoader) -> None:
     given: list[torch.Tensor] = []
 
-    def allocate(image_files: int) -> torch.Tensor:
-        given.append(torch.empty((image_files, 40, 48, 3), dtype=torch.uint8))
+    def allocate(count: int) -> torch.Tensor:
+        given.append(torch.empty((count, 40, 48, 3), dtype=torch.uint8))
         return given[-1]
 
-    with closing(CpuLoader(spoilt.planner, 2, allocate=allocate)) as loader:
+    with closing(CpuLoader(spoilt.planner, LoaderSettings(2), allocate=allocate)) as loader:
         batches = list(loader.epoch(0))
     assert [batch.images.data_ptr() for batch in batches] == [memory.data_ptr() for memory in given]
     assert same(batches, list(spoilt.epoch(0)))
 
 
-def test_what_fails_at_a_image_is_told_with_its_name(spoilt: CpuLoader) -> None:
-    def fail(row: int, path: str, program: Program, i: int) -> np.ndarray:
+def test_a_failure_names_its_image(spoilt: CpuLoader) -> None:
+    def fail(row: int, path: str, prefix: Program, program: Program, i: int) -> np.ndarray:
         raise ValueError("two\nlines")
 
-    with closing(CpuLoader(replace(spoilt.planner, source=fail), 1)) as loader:
+    with closing(CpuLoader(replace(spoilt.planner, decoder=fail), LoaderSettings(1))) as loader:
         path = spoilt.planner.manifest.paths(slice(0, 1))[0]
         with pytest.raises(RunError, match=f"^{path}: cannot be rendered .ValueError: two lines.; take"):
             next(loader.epoch(0))

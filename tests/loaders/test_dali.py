@@ -15,6 +15,7 @@ from fastffdi.loaders.batch import Batch
 from fastffdi.loaders.cpu import CpuLoader
 from fastffdi.loaders.dali import DaliLoader
 from fastffdi.loaders.planner import BatchPlanner
+from fastffdi.loaders.settings import LoaderSettings
 from fastffdi.recipe.rng import CounterRNG
 from fastffdi.recipe.steps import (
     ColorJitter,
@@ -52,11 +53,12 @@ def build(image_files: Manifest) -> Iterator[Build]:
         steps: tuple[Step, ...] = STEPS,
         share: tuple[int, int] = (0, 1),
         device: torch.device = CPU,
-        depth: int = 2,
+        prefetch: int = 2,
     ) -> DaliLoader:
         sampler = Sampler(len(manifest), 1, rank=share[0], world=share[1])
         planner = BatchPlanner(manifest, sampler, CounterRNG(1), steps, batch_size)
-        loaders.append(DaliLoader(planner, threads, device, depth, hw_decoder_load=0.0))
+        settings = LoaderSettings(threads, prefetch=prefetch, hw_decoder_load=0.0)
+        loaders.append(DaliLoader(planner, settings, device))
         return loaders[-1]
 
     yield make
@@ -100,14 +102,15 @@ def test_an_epoch_can_begin_at_any_batch(build: Build, start: int) -> None:
 
 def test_batches_are_those_of_the_cpu_loader(build: Build) -> None:
     loader = build()
-    cpu = CpuLoader(loader.planner, 2)
+    cpu = CpuLoader(loader.planner, LoaderSettings(2))
     ours, theirs = list(loader.epoch(1)), list(cpu.epoch(1))
     cpu.close()
     assert len(loader) == len(ours) == 6
     for a, b in zip(ours, theirs, strict=True):
         np.testing.assert_array_equal(a.rows, b.rows)
         np.testing.assert_array_equal(a.labels, b.labels)
-        assert (a.done, a.images.shape, a.images.dtype) == (b.done, b.images.shape, torch.uint8)
+        assert (len(a.remaining), a.images.shape, a.images.dtype) == (0, b.images.shape, torch.uint8)
+        assert a.remaining == b.remaining
         assert (a.images.int() - b.images.int()).abs().float().mean() < 0.5
 
 
@@ -125,9 +128,9 @@ def test_an_epoch_left_early_does_not_harm_the_next(build: Build, taken: int) ->
     assert_same(list(loader.epoch(1)), list(build().epoch(1)))
 
 
-@pytest.mark.parametrize("depth", [1, 3])
-def test_any_depth_gives_the_same_batches(build: Build, depth: int) -> None:
-    loader = build(depth=depth)
+@pytest.mark.parametrize("prefetch", [1, 3])
+def test_any_prefetch_gives_the_same_batches(build: Build, prefetch: int) -> None:
+    loader = build(prefetch=prefetch)
     for epoch in range(2):
         assert_same(list(loader.epoch(epoch)), list(build().epoch(epoch)))
 
@@ -158,7 +161,7 @@ def test_a_turned_image_is_set_upright(tmp_path: Path, build: Build) -> None:
     stored[:, :30] = 255  # left as stored, above as it is to be seen
     Image.fromarray(stored).save(tmp_path / "turned.jpg", exif=exif, quality=95)
     loader = build(Manifest(str(tmp_path), np.array(["turned.jpg"], object)), steps=RESIZE)
-    (batch,), (theirs,) = list(loader.epoch(0)), list(CpuLoader(loader.planner, 1).epoch(0))
+    (batch,), (theirs,) = list(loader.epoch(0)), list(CpuLoader(loader.planner, LoaderSettings(1)).epoch(0))
     assert batch.images[0, :12].min() > 240
     assert batch.images[0, -12:].max() < 15
     assert (batch.images.int() - theirs.images.int()).abs().float().mean() < 0.5

@@ -14,6 +14,7 @@ from fastffdi.errors import RunError, UndecodableImage
 from fastffdi.loaders.batch import Batch
 from fastffdi.loaders.dali import DaliLoader, failure
 from fastffdi.loaders.planner import BatchPlanner
+from fastffdi.loaders.settings import LoaderSettings
 from fastffdi.recipe.rng import CounterRNG
 from fastffdi.recipe.steps import NormalizeStep, ResizeStep, Step
 
@@ -22,7 +23,7 @@ NORMALIZE = NormalizeStep((0.5, 0.5, 0.5), (0.5, 0.5, 0.5))
 
 def loader_of(manifest: Manifest, step: Step) -> DaliLoader:
     planner = BatchPlanner(manifest, Sampler(len(manifest), 1), CounterRNG(1), (step, NORMALIZE), 4)
-    return DaliLoader(planner, 2, torch.device("cpu"))
+    return DaliLoader(planner, LoaderSettings(2), torch.device("cpu"))
 
 
 @pytest.fixture

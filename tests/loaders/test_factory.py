@@ -30,6 +30,24 @@ def test_a_process_of_its_own_is_the_cpu_loaders():
         factory.choose_loader("torchvision", CPU, process=True)
 
 
+def test_cached_images_are_the_cpu_loaders():
+    assert factory.choose_loader("auto", CUDA, cache=True) == "cpu"
+    assert factory.choose_loader("cpu", CPU, cache=True) == "cpu"
+    for name in ("dali", "torchvision"):
+        with pytest.raises(
+            SettingError, match=f"^--cache: goes with --loader cpu, not with {name}; leave out"
+        ):
+            factory.choose_loader(name, CPU, cache=True)
+
+
+@pytest.mark.parametrize("name", ["dali", "torchvision"])
+def test_a_loader_that_opens_files_refuses_a_cache_by_its_type(name: str, image_files: Manifest, tmp_path):
+    planner = BatchPlanner.over(image_files, STEPS_HERE, LoaderSettings(1, 8))
+    cached = planner.cached(planner.cache_plan(tmp_path))
+    with pytest.raises(SettingError, match=f"^--loader {name}: opens image files itself, .* CachedDecoder;"):
+        factory.build_loader(name, cached, LoaderSettings(1), CPU)
+
+
 def test_auto_is_dali_on_cuda_and_cpu_on_the_cpu():
     assert factory.choose_loader("auto", CUDA) == "dali"
     assert factory.choose_loader("auto", CPU) == "cpu"
@@ -59,7 +77,7 @@ def test_an_unknown_name_is_answered_with_a_near_one():
 def test_names_build_their_loaders(image_files: Manifest):
     from fastffdi.loaders.dali import DaliLoader
 
-    planner = BatchPlanner.over(image_files, STEPS_HERE, 8, 1)
+    planner = BatchPlanner.over(image_files, STEPS_HERE, LoaderSettings(1, 8))
     for name, kind in {"cpu": CpuLoader, "dali": DaliLoader, "torchvision": TorchvisionLoader}.items():
         loader = factory.build_loader(name, planner, LoaderSettings(1), CPU)
         assert type(loader) is kind
@@ -82,12 +100,16 @@ def test_the_cpu_loader_has_its_own_process_where_asked_or_on_cuda(
     image_files: Manifest,
     monkeypatch: pytest.MonkeyPatch,
 ):
-    monkeypatch.setattr(CpuLoader, "__init__", lambda self, *given, **more: vars(self).update(more))
-    monkeypatch.setattr(ProcessLoader, "__init__", lambda self, *given, **more: vars(self).update(more))
-    planner = BatchPlanner.over(image_files, STEPS_HERE, 8, 1)
-    loader = factory.build_loader("cpu", planner, LoaderSettings(3, prefetch=5, process=process), device)
+    for loader in (CpuLoader, ProcessLoader):
+        monkeypatch.setattr(
+            loader, "__init__", lambda self, *given, **more: vars(self).update(more, given=given)
+        )
+    planner = BatchPlanner.over(image_files, STEPS_HERE, LoaderSettings(1, 8))
+    settings = LoaderSettings(3, prefetch=5, process=process)
+    loader = factory.build_loader("cpu", planner, settings, device)
     assert type(loader) is kind
-    assert (vars(loader)["ahead"], vars(loader)["beyond"]) == (5, device == CPU)
+    assert vars(loader)["given"][:2] == (planner, settings)
+    assert vars(loader)["beyond"] == (device == CPU)
 
 
 def test_where_no_process_can_be_had_asking_for_one_is_refused(monkeypatch: pytest.MonkeyPatch):

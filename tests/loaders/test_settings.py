@@ -2,7 +2,8 @@ import pytest
 import yaml
 
 from fastffdi.errors import SettingError
-from fastffdi.loaders.settings import LoaderSettings, Tuned, read_settings
+from fastffdi.loaders import settings as module
+from fastffdi.loaders.settings import LoaderSettings, default_threads, read_settings, write_settings
 
 
 @pytest.fixture
@@ -16,27 +17,31 @@ def read(file, text):
 
 
 def test_what_was_written_is_read_back(file):
-    tuned = Tuned(threads=4, prefetch=1, batch_size=32, hw_decoder_load=0.65)
-    tuned.write(file, ["one machine", "two\nlines"])
-    assert read_settings(file) == tuned
+    settings = {"threads": 4, "prefetch": 1, "batch_size": 32, "hw_decoder_load": 0.65}
+    write_settings(file, settings, ["one machine", "two\nlines"])
+    assert read_settings(file) == settings
     assert file.read_text() == (
         "# one machine\n# two\n# lines\nthreads: 4\nprefetch: 1\nbatch_size: 32\nhw_decoder_load: 0.65\n"
     )
 
 
-def test_what_is_not_said_is_not_written(file):
-    Tuned(threads=3).write(file, [])
-    assert yaml.safe_load(file.read_text()) == {"threads": 3}
-    assert read_settings(file) == Tuned(threads=3)
+def test_every_setting_can_be_written_and_read(file):
+    settings = LoaderSettings(3, 8, 1, process=True, hw_decoder_load=0.5)
+    write_settings(file, settings.to_data(), [])
+    assert yaml.safe_load(file.read_text()) == {
+        "threads": 3, "batch_size": 8, "prefetch": 1, "process": True, "hw_decoder_load": 0.5
+    }  # fmt: skip
+    assert LoaderSettings.merged(file) == settings
 
 
-@pytest.mark.parametrize("text", ["", "# nothing but a remark\n", "{}"])
-def test_a_file_may_say_nothing(file, text):
-    assert read(file, text) == Tuned()
+@pytest.mark.parametrize("text", ["", "# nothing but a comment\n", "{}"])
+def test_a_file_may_be_empty(file, text):
+    assert read(file, text) == {}
+    assert LoaderSettings.merged(file) == LoaderSettings()
 
 
 def test_nothing_else_stays_beside_the_file(file):
-    Tuned(threads=1).write(file, [])
+    write_settings(file, {"threads": 1}, [])
     assert [path.name for path in file.parent.iterdir()] == ["loader.yaml"]
 
 
@@ -44,11 +49,12 @@ def test_nothing_else_stays_beside_the_file(file):
     ("text", "problem"),
     [
         ("thread: 2", "unknown key 'thread', did you mean 'threads'?"),
-        ("[2, 3]", "[2, 3] is no mapping; write lines such as threads: 4"),
+        ("[2, 3]", "[2, 3] is not a mapping; write lines such as threads: 4"),
         ("threads: 0", "threads: 0 is not a whole number from 1 on"),
         ("prefetch: 1.5", "prefetch: 1.5 is not a whole number from 1 on"),
         ("batch_size: true", "batch_size: True is not a whole number from 1 on"),
         ("threads:", "threads: None is not a whole number from 1 on"),
+        ("process: 1", "process: 1 is not true or false"),
         ("hw_decoder_load: 1.1", "hw_decoder_load: 1.1 is not a number from 0 to 1"),
         ("hw_decoder_load: .nan", "hw_decoder_load: nan is not a number from 0 to 1"),
     ],
@@ -65,7 +71,9 @@ def test_a_file_is_data_and_runs_nothing(file):
 
 
 def test_a_file_that_cannot_be_read_is_named(file, tmp_path):
-    with pytest.raises(SettingError, match=r"loader\.yaml: no such file; `fastffdi tune -o FILE` writes one"):
+    with pytest.raises(
+        SettingError, match=r"loader\.yaml: no such file; `fastffdi bench-loader --tune FILE` writes one"
+    ):
         read_settings(file)
     with pytest.raises(SettingError, match="cannot be read as text"):
         read_settings(tmp_path)
@@ -74,8 +82,23 @@ def test_a_file_that_cannot_be_read_is_named(file, tmp_path):
         read_settings(file)
 
 
-def test_a_loader_takes_what_the_file_says_and_defaults_for_the_rest():
-    assert Tuned().settings(2) == LoaderSettings(2)
-    assert Tuned(threads=8, prefetch=4, hw_decoder_load=0.0).settings(3, process=True) == LoaderSettings(
-        3, 4, True, 0.0
-    )
+def test_options_win_over_the_file_and_the_file_over_defaults(file):
+    file.write_text("threads: 8\nbatch_size: 16\nprocess: true\nhw_decoder_load: 0.0\n")
+    merged = LoaderSettings.merged(file, threads=3, batch_size=None, process=False)
+    assert merged == LoaderSettings(3, 16, 2, process=False, hw_decoder_load=0.0)
+
+
+def test_without_a_file_options_win_over_defaults():
+    assert LoaderSettings.merged(prefetch=5) == LoaderSettings(default_threads(), 64, 5, None, None)
+    assert LoaderSettings.merged(threads=None) == LoaderSettings()
+
+
+@pytest.mark.parametrize(("cores", "threads"), [(1, 1), (7, 7), (64, 16)])
+def test_the_default_is_a_thread_for_each_core_up_to_sixteen(monkeypatch, cores, threads):
+    monkeypatch.setattr(module, "usable_cores", lambda: cores)
+    assert LoaderSettings().threads == default_threads() == threads
+
+
+def test_settings_in_words_leave_out_what_is_not_set():
+    assert LoaderSettings(3).described() == "threads 3, batch size 64, prefetch 2"
+    assert LoaderSettings(3, hw_decoder_load=0.5).described().endswith(", hw decoder load 0.5")

@@ -15,7 +15,9 @@ from fastffdi.data.sampler import Sampler
 from fastffdi.errors import UndecodableImage
 from fastffdi.loaders.cpu import CpuLoader
 from fastffdi.loaders.planner import BatchPlanner
+from fastffdi.loaders.settings import LoaderSettings
 from fastffdi.loaders.torchvision import TorchvisionLoader
+from fastffdi.recipe.program import EMPTY
 from fastffdi.recipe.rng import CounterRNG
 from fastffdi.recipe.steps import STEPS
 from fastffdi.recipe.steps.base import Step
@@ -35,7 +37,7 @@ def make() -> Iterator[Make]:
 
     def build(manifest: Manifest, steps: tuple[Step, ...] = EVAL, batch_size: int = 4) -> TorchvisionLoader:
         planner = BatchPlanner(manifest, Sampler(len(manifest), 5), CounterRNG(5), steps, batch_size)
-        made.append(TorchvisionLoader(planner, 2, CPU))
+        made.append(TorchvisionLoader(planner, LoaderSettings(2), CPU))
         return made[-1]
 
     yield build
@@ -45,17 +47,17 @@ def make() -> Iterator[Make]:
 
 
 def test_images_are_those_of_the_cpu_loader_through_the_device_stage(make: Make, image_files: Manifest):
-    stock, stage = make(image_files), DeviceStage(CPU, torch.float32)
+    baseline, stage = make(image_files), DeviceStage(CPU, torch.float32)
     # First: to fork workers while other threads are busy is to invite a crash.
-    rendered = list(stock.epoch(1))
-    cpu = CpuLoader(stock.planner, 1)
+    rendered = list(baseline.epoch(1))
+    cpu = CpuLoader(baseline.planner, LoaderSettings(1))
     for ours, theirs in zip(cpu.epoch(1), rendered, strict=True):
         assert theirs.images.dtype == torch.float32
-        assert theirs.done == len(theirs.program) == 2
-        ours_image = stage(ours.images, ours.program, ours.done)
-        theirs_image = stage(theirs.images, theirs.program, theirs.done)
+        assert theirs.remaining == EMPTY
+        ours_image = stage(ours)
+        theirs_image = stage(theirs)
         assert theirs_image.shape == ours_image.shape == (len(ours), 3, 40, 48)
-        # Pillow rounds between the two passes of its resize: at most one level, of 255 · 0.2.
+        # Pillow rounds between the two passes of its resize: at most one pixel value, of 255 · 0.2.
         torch.testing.assert_close(theirs_image, ours_image, rtol=0, atol=1.01 / (255 * 0.2))
     cpu.close()
 

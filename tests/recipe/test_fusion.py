@@ -5,10 +5,10 @@ import math
 import numpy as np
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fastffdi.recipe.fusion import fuse
+from fastffdi.recipe.fusion import fuse, fuse_around, fuse_pair
 from fastffdi.recipe.kernels import Flip, Kernel, Matrix, Normalize, Resize, Table, Warp, Window
 from fastffdi.recipe.program import Program
 from fastffdi.render.cpu import renderer
@@ -32,6 +32,7 @@ def on_device(image: np.ndarray, kernels: tuple[Kernel, ...]) -> np.ndarray:
 
 
 both = pytest.mark.parametrize("render", [on_cpu, on_device])
+patient = settings(deadline=None)
 
 # The composition: float64 (H, W, 3) images, kernel by kernel as they stand.
 
@@ -123,34 +124,78 @@ def index_maps(draw: st.DrawFn, padded: bool) -> list[Kernel]:
 
 
 @both
+@patient
 @given(kernels=index_maps(padded=True))
 def test_windows_and_flips_are_one_map_of_indices(render, image: np.ndarray, kernels: list[Kernel]) -> None:
-    fuse_pair = fuse(kernels, SIZE)
+    fused = fuse(kernels, SIZE)
     paddings = sum(isinstance(kernel, Window) and not kernel.inside for kernel in kernels)
-    assert len(fuse_pair) <= 1 + paddings
-    assert np.array_equal(render(image, fuse_pair), composed(image, kernels))
+    assert len(fused) <= 1 + paddings
+    assert np.array_equal(render(image, fused), composed(image, kernels))
 
 
 @both
+@patient
 @given(kernels=index_maps(padded=False), size=st.tuples(st.integers(4, 60), st.integers(4, 60)), after=flips)
 def test_windows_and_flips_are_the_region_of_a_resize(
     render, image: np.ndarray, kernels: list[Kernel], size: tuple[int, int], after: Flip
 ) -> None:
     chain = [*kernels, Resize(one(0, 0, 1, 1, dtype=np.float32), one(*size)), after]
-    fuse_pair = fuse(chain, SIZE)
-    assert [type(kernel) for kernel in fuse_pair] == [Resize]
-    difference = np.abs(render(image, fuse_pair) - composed(image, chain))
-    assert difference.max() <= 1.01  # half a level of rounding, and torch's weights of 8 bits
+    fused = fuse(chain, SIZE)
+    assert [type(kernel) for kernel in fused] == [Resize]
+    difference = np.abs(render(image, fused) - composed(image, chain))
+    assert difference.max() <= 1.01  # half a pixel value of rounding, and torch's weights of 8 bits
     assert difference.mean() <= 0.35
 
 
 @both
+@patient
 @given(seeds=st.lists(st.integers(0, 99), min_size=2, max_size=5))
 def test_tables_are_one_table(render, image: np.ndarray, seeds: list[int]) -> None:
     chain = [Table(np.random.default_rng(seed).integers(0, 256, (1, 256)).astype(np.uint8)) for seed in seeds]
-    fuse_pair = fuse(chain, SIZE)
-    assert len(fuse_pair) == 1
-    assert np.array_equal(render(image, fuse_pair), composed(image, list(chain)))
+    fused = fuse(chain, SIZE)
+    assert len(fused) == 1
+    assert np.array_equal(render(image, fused), composed(image, list(chain)))
+
+
+def at_every_barrier(render, image: np.ndarray, kernels: list[Kernel]) -> list[np.ndarray]:
+    """The image after both parts, for every barrier from before the first kernel to after the last."""
+    pairs = [fuse_around(kernels, SIZE, barrier) for barrier in range(len(kernels) + 1)]
+    assert pairs[0] == ((), pairs[0][1])
+    assert pairs[-1] == (pairs[-1][0], ())
+    return [render(render(image, before), after) for before, after in pairs]
+
+
+@both
+@patient
+@given(kernels=index_maps(padded=True))
+def test_a_barrier_anywhere_among_windows_and_flips_changes_no_pixel(
+    render, image: np.ndarray, kernels: list[Kernel]
+) -> None:
+    expected = composed(image, kernels)
+    assert all(np.array_equal(made, expected) for made in at_every_barrier(render, image, kernels))
+
+
+@both
+@patient
+@given(kernels=index_maps(padded=False), size=st.tuples(st.integers(4, 60), st.integers(4, 60)), after=flips)
+def test_a_barrier_anywhere_before_a_resize_is_within_its_rounding(
+    render, image: np.ndarray, kernels: list[Kernel], size: tuple[int, int], after: Flip
+) -> None:
+    chain = [*kernels, Resize(one(0, 0, 1, 1, dtype=np.float32), one(*size)), after]
+    expected = composed(image, chain)
+    for made in at_every_barrier(render, image, chain):
+        assert np.abs(made - expected).max() <= 1.01
+
+
+@both
+@patient
+@given(seeds=st.lists(st.integers(0, 99), min_size=1, max_size=5))
+def test_a_barrier_anywhere_among_tables_changes_no_pixel(
+    render, image: np.ndarray, seeds: list[int]
+) -> None:
+    chain = [Table(np.random.default_rng(seed).integers(0, 256, (1, 256)).astype(np.uint8)) for seed in seeds]
+    expected = composed(image, list(chain))
+    assert all(np.array_equal(made, expected) for made in at_every_barrier(render, image, list(chain)))
 
 
 def turn(angle: float, scale: float, shift: float) -> Warp:
@@ -163,16 +208,67 @@ turns = st.builds(turn, st.floats(-1, 1), st.floats(0.8, 1.25), st.floats(-4, 4)
 
 
 @both
+@patient
 @given(chain=st.lists(turns, min_size=2, max_size=4))
 def test_warps_are_one_interpolation(render, image: np.ndarray, chain: list[Warp]) -> None:
-    fuse_pair = fuse(chain, SIZE)
-    assert len(fuse_pair) == 1
-    difference = np.abs(render(image, fuse_pair) - composed(image, list(chain)))
+    fused = fuse(chain, SIZE)
+    assert len(fused) == 1
+    difference = np.abs(render(image, fused) - composed(image, list(chain)))
     assert difference.mean() <= 0.6  # OpenCV's coordinates are multiples of 1/32 of a pixel
     assert np.quantile(difference, 0.99) <= 5
 
 
-def test_colours_and_normalisation_stay_apart() -> None:
+def test_colours_and_normalisation_are_not_fused() -> None:
     colour = Matrix(np.eye(3, 4, dtype=np.float32)[None])
     kernels = (colour, colour, Table(np.arange(256, dtype=np.uint8)[None]), Normalize((0,) * 3, (1,) * 3))
     assert fuse(kernels, SIZE) == kernels
+
+
+TABLE, MIRROR = Table(np.arange(255, -1, -1, dtype=np.uint8)[None]), Flip(np.array([True]), np.array([False]))
+INSIDE = Window(one(2, 3), one(20, 30), inside=True)
+COLOUR = Matrix(np.eye(3, 4, dtype=np.float32)[None])
+
+
+@pytest.mark.parametrize(
+    ("barrier", "before", "after"),
+    [
+        (0, [], [Window, Table, Flip, Matrix]),
+        (1, [Flip], [Window, Table, Flip, Matrix]),
+        (2, [Window], [Table, Flip, Matrix]),
+        (3, [Window, Table], [Table, Flip, Matrix]),
+        (4, [Window, Table], [Flip, Matrix]),
+        (5, [Window, Table, Flip], [Matrix]),
+        (6, [Window, Table, Flip, Matrix], []),
+    ],
+)
+def test_only_a_kernel_that_reaches_across_the_barrier_is_left_in_two(
+    barrier: int, before: list, after: list
+) -> None:
+    chain = [MIRROR, INSIDE, TABLE, TABLE, MIRROR, COLOUR]
+    parts = fuse_around(chain, SIZE, barrier)
+    assert [[type(kernel) for kernel in part] for part in parts] == [before, after]
+    whole = fuse(chain, SIZE)
+    # Those that do not reach across it are those without it.
+    for part, expected in ((parts[0][:-1], whole), (parts[1][:0:-1], whole[::-1])):
+        for kernel, same in zip(part, expected, strict=False):
+            assert all(np.array_equal(kernel.arrays()[name], same.arrays()[name]) for name in same.arrays())
+
+
+def test_a_pair_is_one_kernel_or_none() -> None:
+    both_ways = Flip(np.array([False]), np.array([True]))
+    turned = fuse_pair(MIRROR, both_ways, None)
+    assert turned == Flip(np.array([True]), np.array([True]))
+    assert fuse_pair(TABLE, COLOUR, None) is None
+    assert fuse_pair(COLOUR, COLOUR, None) is None
+    assert fuse_pair(INSIDE, Window(one(-1, -1), one(30, 40)), SIZE) is None
+
+
+def test_what_needs_no_sizes_fuses_without_them() -> None:
+    resize = Resize(one(0, 0, 1, 1, dtype=np.float32), one(20, 30))
+    assert [type(kernel) for kernel in fuse([MIRROR, MIRROR, TABLE, TABLE, COLOUR], None)] == [
+        Flip,
+        Table,
+        Matrix,
+    ]
+    (blind,), (seeing,) = (fuse([MIRROR, resize, MIRROR], size) for size in (None, SIZE))
+    assert np.array_equal(blind.roi, seeing.roi)

@@ -1,9 +1,23 @@
 import dataclasses
 
+import kernel_samples
 import numpy as np
 import pytest
 
-from fastffdi.recipe.kernels import Flip, Matrix, Normalize, Resize, Warp, Window
+from fastffdi.recipe.kernels import (
+    Blend,
+    Flip,
+    Kernel,
+    Matrix,
+    Noise,
+    Normalize,
+    Python,
+    Resize,
+    Table,
+    Views,
+    Warp,
+    Window,
+)
 from fastffdi.recipe.program import Program
 
 SIZE = np.array([[10, 20], [30, 40], [50, 60]], np.int32)
@@ -32,14 +46,60 @@ def test_window_and_resize_set_the_size_and_the_others_keep_it() -> None:
     assert RESIZE.out_size(SIZE).tolist() == (SIZE * 2).tolist()
     keeping = FLIP, Warp(np.tile(np.eye(3), (3, 1, 1))), Matrix(np.zeros((3, 3, 4))), NORMALIZE
     assert all(kernel.out_size(SIZE) is SIZE for kernel in keeping)
+    assert all(kernel.out_size(None) is None for kernel in keeping)
+    assert WINDOW.out_size(None).tolist() == (SIZE - 7).tolist()
+    assert RESIZE.out_size(None).tolist() == (SIZE * 2).tolist()
 
 
-def test_a_program_takes_from_every_kernel() -> None:
-    taken = Program((RESIZE, FLIP, NORMALIZE)).take(np.array([2]))
-    assert len(taken) == 3
-    assert taken.kernels[0].out_size(SIZE).tolist() == [[100, 120]]
-    assert taken.kernels[1].arrays() == {"horizontal": [True], "vertical": [True]}
-    assert taken.kernels[2] == NORMALIZE
+def test_views_repeat_the_size_and_leave_it_unknown_where_it_is() -> None:
+    assert Views(2).out_size(SIZE).tolist() == [[10, 20]] * 2 + [[30, 40]] * 2 + [[50, 60]] * 2
+    assert Views(2).out_size(None) is None
+
+
+CHANGING = [
+    # kernel, the images that it may change: None is all, whatever their number
+    (FLIP, [0, 2]),
+    (Flip(np.zeros(3, bool), np.zeros(3, bool)), []),
+    (Flip(np.ones(3, bool), np.zeros(3, bool)), None),
+    (WINDOW, None),
+    (RESIZE, None),
+    (Warp(np.stack([np.eye(3), 2 * np.eye(3), np.eye(3)])), [1]),
+    (Table(np.stack([np.arange(256), np.arange(256), 255 - np.arange(256)]).astype(np.uint8)), [2]),
+    (Noise(np.float32([0, 0, 1]), np.arange(3), np.int32([0, 1, 0])), [1, 2]),
+    (Blend((Program((FLIP,)),), np.float32([[1, 0], [0.5, 0.5], [1, 0]])), [1]),
+    (Python("own:function", np.array([False, True, False])), [1]),
+    (Views(1), []),
+    (Views(5), None),
+    (NORMALIZE, None),
+]
+
+
+@pytest.mark.parametrize(
+    ("kernel", "changed"), CHANGING, ids=[type(kernel).__name__ for kernel, _ in CHANGING]
+)
+def test_every_kernel_says_which_images_it_may_change(kernel: Kernel, changed: list[int] | None) -> None:
+    assert [i for i in range(3) if not kernel.is_identity(i)] == ([0, 1, 2] if changed is None else changed)
+    found = kernel.changed()
+    if changed is None:
+        assert found is None
+    else:
+        assert found is not None
+        assert found.dtype == np.int64
+        assert found.tolist() == changed
+
+
+@pytest.mark.parametrize("name", kernel_samples.SAMPLES)
+def test_what_a_sampled_kernel_says_of_single_images_and_of_all_agrees(name: str) -> None:
+    kernel = kernel_samples.sample(name, 6)
+    found = kernel.changed()
+    changed = [i for i in range(6) if not kernel.is_identity(i)]
+    assert changed == (list(range(6)) if found is None else found.tolist())
+    if name not in kernel_samples.SIZING:
+        members = kernel_samples.members(6)
+        some = kernel.only(members, None)
+        assert [some.is_identity(i) for i in range(6)] == [
+            not members[i] or kernel.is_identity(i) for i in range(6)
+        ]
 
 
 def test_kernels_are_frozen() -> None:

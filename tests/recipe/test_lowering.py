@@ -12,7 +12,15 @@ from fastffdi.recipe.kernels import (
     Warp,
     Window,
 )
-from fastffdi.recipe.lowering import output_size, lower, needs_sizes, sizing_point, template
+from fastffdi.recipe.lowering import (
+    lower,
+    lower_around,
+    needs_sizes,
+    output_size,
+    sizing_point,
+    template,
+    template_around,
+)
 from fastffdi.recipe.program import Program
 from fastffdi.recipe.rng import CounterRNG
 from fastffdi.recipe.steps import STEPS
@@ -33,6 +41,8 @@ CROP, RANDOM_CROP = step("center_crop", size=32), step("random_crop", size=32)
 RRC, TURN = step("random_resized_crop", size=32), step("random_rotation", degrees=30)
 JITTER, END = step("color_jitter", hue=0.2), step("normalize", mean=[0, 0, 0], std=[1, 1, 1])
 
+END_KERNEL = Normalize((0, 0, 0), (1, 1, 1))
+
 
 class Shift(Step):
     """By 5 pixels, which does not commute with a turn."""
@@ -47,44 +57,74 @@ def planned(*steps: Step, n: int = N) -> Program:
     return lower(steps, CounterRNG(1), 0, np.arange(n), np.zeros(n, np.int64), SIZES[:n])
 
 
+def planned_around(barrier: int, *steps: Step) -> tuple[Program, Program]:
+    return lower_around(steps, barrier, CounterRNG(1), 0, np.arange(N), np.zeros(N, np.int64), SIZES)
+
+
 def unfused(*steps: Step) -> Program:
     """The kernels of every step as they come."""
     kernels, size = [], SIZES
-    numbers = CounterRNG(1).steps(0, np.arange(N), np.zeros(N, np.int64), [s.draws for s in steps])
+    numbers = CounterRNG(1).steps(0, np.arange(N), np.zeros(N, np.int64), [s.draws.total for s in steps])
     for one, u in zip(steps, numbers, strict=True):
         kernels += one.lower(u, size)
         size = kernels[-1].out_size(size)
-    return Program(tuple(kernels))
+    return Program.of(kernels)
 
 
 def kinds(program: Program) -> list[type[Kernel]]:
     return [type(kernel) for kernel in program.kernels]
 
 
-@pytest.mark.parametrize(
-    ("steps", "fuse_pair"),
-    [
-        ((RESIZE, *FLIPS), [Resize]),
-        ((RRC, *FLIPS), [Resize]),
-        ((*FLIPS, FLIPS[0]), [Flip]),
-        ((CROP, *FLIPS), [Window]),
-        ((*FLIPS, CROP), [Window]),
-        ((*FLIPS, step("pad", padding=[3, 1, 8, 2]), FLIPS[0], RANDOM_CROP, FLIPS[1]), [Window]),
-        ((RANDOM_CROP, RESIZE, *FLIPS), [Resize]),
-        ((FLIPS[0], RANDOM_CROP, FLIPS[1], RRC), [Resize]),
-        ((step("center_crop", size=90), RANDOM_CROP), [Window]),
-        ((step("pad", padding=9, padding_mode="reflect"), RANDOM_CROP, *FLIPS), [Window]),
-        ((CROP, step("random_crop", size=40, pad_if_needed=True)), [Window, Window]),
-        ((step("pad", padding=3), RESIZE), [Window, Resize]),
-        ((step("random_solarize", threshold=90), step("random_posterize", bits=3)), [Table]),
-    ],
-)
-def test_fusing_changes_no_pixel(steps: tuple[Step, ...], fuse_pair: list, paint) -> None:
+FUSED = [
+    # steps, kernels that come of them
+    ((RESIZE, *FLIPS), [Resize]),
+    ((RRC, *FLIPS), [Resize]),
+    ((*FLIPS, FLIPS[0]), [Flip]),
+    ((CROP, *FLIPS), [Window]),
+    ((*FLIPS, CROP), [Window]),
+    ((*FLIPS, step("pad", padding=[3, 1, 8, 2]), FLIPS[0], RANDOM_CROP, FLIPS[1]), [Window]),
+    ((RANDOM_CROP, RESIZE, *FLIPS), [Resize]),
+    ((FLIPS[0], RANDOM_CROP, FLIPS[1], RRC), [Resize]),
+    ((step("center_crop", size=90), RANDOM_CROP), [Window]),
+    ((step("pad", padding=9, padding_mode="reflect"), RANDOM_CROP, *FLIPS), [Window]),
+    ((CROP, step("random_crop", size=40, pad_if_needed=True)), [Window, Window]),
+    ((step("pad", padding=3), RESIZE), [Window, Resize]),
+    ((step("random_solarize", threshold=90), step("random_posterize", bits=3)), [Table]),
+]
+
+
+@pytest.mark.parametrize(("steps", "fused"), FUSED)
+def test_fusing_changes_no_pixel(steps: tuple[Step, ...], fused: list, paint) -> None:
     program, plain = planned(*steps), unfused(*steps)
-    assert kinds(program) == fuse_pair
+    assert kinds(program) == fused
     image = paint(61, 83, 5)
     for i in range(N):
         assert np.array_equal(render(image, program, i), render(image, plain, i))
+
+
+@pytest.mark.parametrize("steps", [case[0] for case in FUSED])
+def test_a_barrier_between_any_two_steps_changes_no_pixel(steps: tuple[Step, ...], paint) -> None:
+    plain, image = unfused(*steps), paint(61, 83, 5)
+    expected = [render(image, plain, i) for i in range(N)]
+    for barrier in range(len(steps) + 1):
+        prefix, program = planned_around(barrier, *steps)
+        assert all(
+            np.array_equal(render(render(image, prefix, i), program, i), expected[i]) for i in range(N)
+        )
+
+
+@pytest.mark.parametrize("barrier", range(6))
+def test_a_barrier_leaves_the_kernels_of_either_side(barrier: int) -> None:
+    steps = (RANDOM_CROP, FLIPS[0], RESIZE, JITTER, END)
+    whole = [Window, Flip, Resize, Matrix]
+    prefix, program = planned_around(barrier, *steps)
+    assert kinds(prefix) == [[], [Window], [Window], [Resize], [Resize, Matrix], [Resize, Matrix]][barrier]
+    assert kinds(program) == [[Resize, Matrix], whole[2:], whole[2:], [Matrix], [], []][barrier]
+    assert prefix.normalize == (END_KERNEL if barrier == 5 else None)
+    assert program.normalize == (None if barrier == 5 else END_KERNEL)
+    fixed = template_around(steps, barrier)
+    assert tuple(map(kinds, fixed)) == (kinds(prefix), kinds(program))
+    assert [one.normalize for one in fixed] == [prefix.normalize, program.normalize]
 
 
 def test_a_flip_before_a_resize_becomes_its_region_but_for_the_rounding(paint) -> None:
@@ -110,7 +150,7 @@ def test_consecutive_warps_are_one_with_the_product_of_their_matrices() -> None:
 
 
 @pytest.mark.parametrize("other", [{"fill": 7}, {"interpolation": "nearest"}])
-def test_warps_that_differ_in_a_fixed_parameter_stay_apart(other: dict) -> None:
+def test_warps_that_differ_in_a_fixed_parameter_are_not_fused(other: dict) -> None:
     assert kinds(planned(TURN, step("random_rotation", degrees=30, **other))) == [Warp, Warp]
 
 
@@ -126,17 +166,17 @@ def test_a_program_does_not_depend_on_the_rest_of_the_batch() -> None:
 
 
 RECIPES = [
-    # steps, kernels, sizing point, final size, sizes needed
-    ((RESIZE, *FLIPS, JITTER, END), [Resize, Matrix, Normalize], 1, (40, 56), False),
-    ((SHORT, CROP, END), [Resize, Window, Normalize], 2, (32, 32), True),
-    ((RRC, FLIPS[0], END), [Resize, Normalize], 1, (32, 32), True),
-    ((JITTER, CROP, END), [Matrix, Window, Normalize], 2, (32, 32), True),
-    ((RESIZE, RANDOM_CROP, END), [Resize, Window, Normalize], 1, (32, 32), False),
-    ((*FLIPS, RESIZE, END), [Resize, Normalize], 1, (40, 56), False),
-    ((RANDOM_CROP, FLIPS[0], RESIZE, END), [Resize, Normalize], 1, (40, 56), True),
-    ((RESIZE, TURN, TURN, END), [Resize, Warp, Normalize], 1, (40, 56), False),
-    ((TURN, RESIZE, END), [Warp, Resize, Normalize], 2, (40, 56), True),
-    ((RESIZE, SHORT, END), [Resize, Resize, Normalize], 1, (40, 56), False),
+    # steps, kernels but Normalize, sizing point, final size, sizes needed
+    ((RESIZE, *FLIPS, JITTER, END), [Resize, Matrix], 1, (40, 56), False),
+    ((SHORT, CROP, END), [Resize, Window], 2, (32, 32), True),
+    ((RRC, FLIPS[0], END), [Resize], 1, (32, 32), True),
+    ((JITTER, CROP, END), [Matrix, Window], 2, (32, 32), True),
+    ((RESIZE, RANDOM_CROP, END), [Resize, Window], 1, (32, 32), False),
+    ((*FLIPS, RESIZE, END), [Resize], 1, (40, 56), False),
+    ((RANDOM_CROP, FLIPS[0], RESIZE, END), [Resize], 1, (40, 56), True),
+    ((RESIZE, TURN, TURN, END), [Resize, Warp], 1, (40, 56), False),
+    ((TURN, RESIZE, END), [Warp, Resize], 2, (40, 56), True),
+    ((RESIZE, SHORT, END), [Resize, Resize], 1, (40, 56), False),
 ]
 
 
@@ -146,14 +186,16 @@ def test_what_a_recipe_alone_tells(
 ) -> None:
     program = template(steps)
     assert kinds(program) == kernels
+    assert program.normalize == Normalize((0, 0, 0), (1, 1, 1))
     assert sizing_point(program) == point
     assert output_size(program) == size
     assert needs_sizes(steps) is needed
 
 
 @pytest.mark.parametrize("steps", [recipe[0] for recipe in RECIPES])
-def test_the_outline_has_the_kernels_of_every_batch(steps: tuple[Step, ...]) -> None:
+def test_the_template_has_the_kernels_of_every_batch(steps: tuple[Step, ...]) -> None:
     assert kinds(template(steps)) == kinds(planned(*steps))
+    assert template(steps).normalize == planned(*steps).normalize
 
 
 @pytest.mark.parametrize("steps", [(SHORT, END), (JITTER, END), (*FLIPS, TURN, END), (END,)])
@@ -168,7 +210,46 @@ def test_where_sizes_are_not_needed_they_change_nothing(steps: tuple[Step, ...])
         assert all(np.array_equal(ours.arrays()[k], theirs.arrays()[k]) for k in theirs.arrays())
 
 
-def test_a_image_too_small_for_a_step_is_refused_by_the_name_of_the_step() -> None:
+#: Of every kind that needs no size; all but the resize keep the size, so that it is unknown throughout.
+BLIND = (
+    *FLIPS,
+    JITTER,
+    step("random_posterize", bits=3),
+    step("random_equalize"),
+    step("random_autocontrast"),
+    step("gaussian_blur", kernel_size=[3, 5]),
+    step("random_adjust_sharpness", sharpness_factor=2),
+    step("jpeg_compression", quality=[30, 90], p=0.5),
+    step("gaussian_noise", sigma=[0, 0.1]),
+    step("random_apply", transforms=(FLIPS[0], JITTER), p=0.5),
+    step("random_choice", transforms=(step("random_invert"), step("grayscale"))),
+    step("random_order", transforms=(step("random_solarize", threshold=90), FLIPS[1])),
+)
+
+
+@pytest.mark.parametrize("last", [(), (RESIZE, RANDOM_CROP, TURN)])
+def test_unknown_sizes_pass_through_the_steps_that_need_none(last: tuple[Step, ...], paint) -> None:
+    steps = (*BLIND, *last, END)
+    assert not needs_sizes(steps)
+    rows, repeats = np.arange(N), np.zeros(N, np.int64)
+    blind, seeing = lower(steps, CounterRNG(1), 0, rows, repeats, None), planned(*steps)
+    assert kinds(blind) == kinds(seeing)
+    assert blind.normalize == seeing.normalize == END_KERNEL
+    image = paint(61, 83, 5)
+    for i in range(N):
+        assert np.array_equal(render(image, blind, i), render(image, seeing, i))
+
+
+def test_a_size_stays_unknown_until_a_kernel_sets_it() -> None:
+    size = None
+    for kernel in planned(*BLIND).kernels:
+        size = kernel.out_size(size)
+        assert size is None
+    (resize,) = planned(RESIZE).kernels
+    assert resize.out_size(size).tolist() == [[40, 56]] * N
+
+
+def test_an_image_too_small_for_a_step_is_refused_by_the_name_of_the_step() -> None:
     with pytest.raises(ValueError, match=r"^random_crop: 62×62 does not fit an image of 61×83; set pad_if_"):
         planned(JITTER, step("random_crop", size=62))
 
@@ -178,8 +259,8 @@ FIVE = step("five_crop", size=32)
 
 def test_after_several_views_each_has_its_own_numbers() -> None:
     program = planned(RESIZE, FLIPS[0], FIVE, FLIPS[1], JITTER, END, n=4)
-    assert kinds(program) == [Resize, Views, Window, Matrix, Normalize]
-    _, _, window, matrix, _ = program.kernels
+    assert kinds(program) == [Resize, Views, Window, Matrix]
+    _, _, window, matrix = program.kernels
     assert (len(window.start), len(window.vertical), len(matrix.matrix)) == (20, 20, 20)
     assert len(np.unique(matrix.matrix, axis=0)) == 20
 

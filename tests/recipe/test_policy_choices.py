@@ -30,7 +30,7 @@ def step(name: str, **parameters: object) -> Step:
 
 
 def numbers(one: Step, n: int) -> np.ndarray:
-    return CounterRNG(5).uniform(0, np.arange(n), np.zeros(n, np.int64), 2, one.draws)
+    return CounterRNG(5).uniform(0, np.arange(n), np.zeros(n, np.int64), 2, one.draws.total)
 
 
 def sizes(n: int) -> np.ndarray:

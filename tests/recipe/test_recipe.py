@@ -43,7 +43,8 @@ def test_shipped_recipes_resolve_to_values(name: str) -> None:
     resolved = load(name).resolve((96, 80), (0.1, 0.2, 0.3), (0.4, 0.5, 0.6))
     values = [getattr(step, name, None) for step in resolved.train for name in ("size", "mean", "std")]
     assert not {"backbone", "imagenet"} & {value for value in values if isinstance(value, str)}
-    assert template(resolved.train).kernels[-1] == template(resolved.eval).kernels[-1]
+    assert template(resolved.train).normalize == template(resolved.eval).normalize
+    assert template(resolved.train).normalize is not None
 
 
 def test_the_tutorial_is_the_tutorials() -> None:
@@ -75,7 +76,7 @@ def test_a_step_without_parameters_may_be_its_bare_name() -> None:
     )
 
 
-def test_backbone_and_imagenet_are_resolved_apart() -> None:
+def test_backbone_and_imagenet_are_resolved_each_to_its_own() -> None:
     steps = [{"resize": {"size": "backbone"}}, {"center_crop": {"size": "imagenet"}}]
     steps.append({"normalize": {"mean": "imagenet", "std": "backbone"}})
     resolved = parse({"train": steps, "eval": GOOD}, "").resolve((300, 200), (0.5,) * 3, (0.25,) * 3)
@@ -213,8 +214,8 @@ def test_a_file_that_is_not_text_is_refused(tmp_path: Path) -> None:
     "entry", ["*l11", "{resize: {size: *l11}}", "{resize: *l11}", "{normalize: {mean: *l11}}"]
 )
 def test_aliases_of_aliases_do_not_make_the_error_line_endless(entry: str, tmp_path: Path) -> None:
-    levels = [f"  - &l{k} [{', '.join([f'*l{k - 1}'] * 9)}]" for k in range(1, 12)]
-    text = "\n".join(["eval:", "  - &l0 [lol]", *levels, f"train: [{entry}]"])
+    aliases = [f"  - &l{k} [{', '.join([f'*l{k - 1}'] * 9)}]" for k in range(1, 12)]
+    text = "\n".join(["eval:", "  - &l0 [lol]", *aliases, f"train: [{entry}]"])
     assert len(refusal(text, tmp_path)) < 1000
 
 
@@ -249,7 +250,7 @@ def test_a_wrong_decode_is_refused_in_one_line(decode: object, line: str) -> Non
         parse({"train": GOOD, "eval": GOOD, "decode": decode}, "x")
 
 
-def test_scaled_decoding_must_be_told_how_large_a_image_has_to_be() -> None:
+def test_scaled_decoding_needs_a_first_step_that_gives_the_size() -> None:
     data = {"train": GOOD, "eval": [{"center_crop": {"size": 9}}, *GOOD], "decode": {"scaled": True}}
     line = "x: eval[0]: center_crop: decode: {scaled: true} must be told by the first step how"
     with pytest.raises(RecipeError, match=f"^{re.escape(line)}"):

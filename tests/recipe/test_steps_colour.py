@@ -131,9 +131,9 @@ def test_grey_is_the_luma_in_all_channels() -> None:
     assert np.allclose(kernel.matrix[0] @ [255, 255, 255, 1], 255)
 
 
-def test_a_image_is_grey_below_its_probability() -> None:
+def test_an_image_is_grey_below_its_probability() -> None:
     (kernel,) = step("random_grayscale", p=0.3).lower(np.array([[0.0], [0.29], [0.3]]), SIZE)
-    assert kernel.is_identity == [False, False, True]
+    assert [kernel.is_identity(i) for i in range(3)] == [False, False, True]
     assert kernel.matrix.dtype == np.float32
 
 

@@ -55,7 +55,11 @@ WRONG = [
         {"size": 8, "pad_if_needed": 1},
         "random_crop: pad_if_needed: 1 is neither true nor false",
     ),
-    ("random_crop", {"size": 8, "fill": 256}, "random_crop: fill: 256 is not a level between 0 and 255"),
+    (
+        "random_crop",
+        {"size": 8, "fill": 256},
+        "random_crop: fill: 256 is not a pixel value between 0 and 255",
+    ),
     (
         "random_resized_crop",
         {"size": 8, "scale": [0.5]},

@@ -29,7 +29,7 @@ SPACES = {
 }
 SIZES = [(96, 96), (61, 83), (64, 47), (40, 41)]
 GEOMETRY = {"ShearX", "ShearY", "TranslateX", "TranslateY", "Rotate"}
-#: How far levels may be off: where torchvision cuts off, we round. OpenCV's 10 bits make a Color's second.
+#: How far pixel values may be off: where torchvision truncates, we round. OpenCV's 10 bits make Color's 2.
 ROUNDED = {"Brightness": 1, "Color": 2, "Contrast": 1, "Sharpness": 1}
 
 
@@ -109,14 +109,14 @@ def test_a_slot_has_the_same_kernels_for_every_operation(name: str) -> None:
     (slot,) = lowered(chosen, np.full((1, 2), 0.5), np.full((2, 2), 32, np.int32), "bilinear", 7)
     assert tuple(type(kernel) for kernel in slot) == KINDS
     assert (slot[0].interpolation, slot[0].fill) == ("bilinear", 7)
-    assert all(kernel.is_identity[1] for kernel in slot)  # the identity
-    assert sum(not kernel.is_identity[0] for kernel in slot) == (
+    assert all(kernel.is_identity(1) for kernel in slot)  # the identity
+    assert sum(not kernel.is_identity(0) for kernel in slot) == (
         name not in ("Identity", "TranslateX", "TranslateY")
     )
 
 
 @pytest.mark.parametrize("name", [name for name in NAMES if name not in GEOMETRY])
-def test_levels_change_as_in_torchvision(name: str, grainy) -> None:
+def test_pixel_values_change_as_in_torchvision(name: str, grainy) -> None:
     for _, table in [*SPACES.values(), (STANDARD, v2.AutoAugment._AUGMENTATION_SPACE)]:
         for magnitude in magnitudes(table, name, 10, (61, 83)) if name in table else []:
             image = grainy((61, 83))

@@ -48,7 +48,7 @@ WRONG = [
         "[left, top, right, bottom], each from 0 to 30000",
     ),
     ("pad", {"padding": [1, 2.5]}, "pad: padding: 2.5 is not a whole number"),
-    ("pad", {"padding": 1, "fill": 300}, "pad: fill: 300 is not a level between 0 and 255"),
+    ("pad", {"padding": 1, "fill": 300}, "pad: fill: 300 is not a pixel value between 0 and 255"),
     (
         "pad",
         {"padding": 1, "padding_mode": "mirror"},

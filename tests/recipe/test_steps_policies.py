@@ -30,7 +30,7 @@ def step(name: str, **parameters: object) -> Step:
 
 
 def numbers(one: Step, n: int) -> np.ndarray:
-    return CounterRNG(5).uniform(0, np.arange(n), np.zeros(n, np.int64), 2, one.draws)
+    return CounterRNG(5).uniform(0, np.arange(n), np.zeros(n, np.int64), 2, one.draws.total)
 
 
 def sizes(n: int) -> np.ndarray:
@@ -69,7 +69,7 @@ def test_weights_stay_weights_at_the_ends(alpha: float, end: float) -> None:
 def test_kernels_and_numbers_are_what_a_step_says(name: str) -> None:
     one = step(name)
     for u in (0.0, 0.5, 1 - 2**-53):
-        kernels = one.lower(np.full((3, one.draws), u), sizes(3))
+        kernels = one.lower(np.full((3, one.draws.total), u), sizes(3))
         assert tuple(map(type, kernels)) == one.kernels
     assert tuple(map(type, template([one]).kernels)) == one.kernels
 
@@ -90,7 +90,7 @@ def test_sizes_cost_nothing_after_a_resize(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", POLICIES)
-def test_a_image_does_not_depend_on_its_batch(name: str, paint) -> None:
+def test_an_image_does_not_depend_on_its_batch(name: str, paint) -> None:
     one, image = step(name), paint(HEIGHT, WIDTH, 6)
     u = numbers(one, 12)
     whole = Program(tuple(one.lower(u, sizes(12))))
@@ -116,7 +116,7 @@ WRONG = [
     ("aug_mix", {"severity": 11}, "severity: 11 is not from 1 to 10"),
     ("aug_mix", {"chain_depth": 0}, "chain_depth: 0 is neither from 1 to 16 nor -1 for 1 to 3 at random"),
     ("aug_mix", {"alpha": 0}, "alpha: 0 is not above 0"),
-    ("aug_mix", {"fill": 256}, "fill: 256 is not a level between 0 and 255"),
+    ("aug_mix", {"fill": 256}, "fill: 256 is not a pixel value between 0 and 255"),
 ]
 
 

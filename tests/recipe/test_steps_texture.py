@@ -15,16 +15,16 @@ from fastffdi.recipe.steps.texture import gaussian
 
 quick = settings(max_examples=60, deadline=None)
 BELOW_ONE = np.nextafter(1, 0)
-UNKNOWN = (-1, -1)
 
 
 def step(name: str, **parameters: object) -> Step:
     return STEPS[name].read(parameters)
 
 
-def lowered(one: Step, u: list, size: tuple[int, int]) -> Kernel:
-    """The kernel for as many images of one size as u has rows."""
-    (kernel,) = one.lower(np.array(u, np.float64), np.tile(np.array(size, np.int32), (len(u), 1)))
+def lowered(one: Step, u: list, size: tuple[int, int] | None) -> Kernel:
+    """The kernel for as many images of one size as u has rows; the size may be unknown."""
+    sizes = None if size is None else np.tile(np.array(size, np.int32), (len(u), 1))
+    (kernel,) = one.lower(np.array(u, np.float64), sizes)
     return kernel
 
 
@@ -46,10 +46,11 @@ WRONG = [
     (
         ERASING,
         {"value": "random"},
-        "value: 'random' is not offered, since no renderer draws numbers; give a level or three",
+        "value: 'random' is not offered, since renderers draw no random numbers; "
+        "give one pixel value or three",
     ),
-    (ERASING, {"value": [1, 2]}, "value: [1, 2] is neither a level nor three"),
-    (ERASING, {"value": 300}, "value: 300 is not a level between 0 and 255"),
+    (ERASING, {"value": [1, 2]}, "value: [1, 2] is neither a pixel value nor three"),
+    (ERASING, {"value": 300}, "value: 300 is not a pixel value between 0 and 255"),
     (ERASING, {"scale": [0.5, 1.5]}, "scale: [0.5, 1.5] does not give a range within 0 … 1"),
     (ERASING, {"ratio": 2}, "ratio: 2 is not [low, high]"),
     ("gaussian_noise", {"sigma": 20}, "sigma: [20.0, 20.0] does not give a range within 0 … 1"),
@@ -80,27 +81,28 @@ def test_the_weights_are_torchvisions(half: int, sigma: float) -> None:
 
 def test_sigma_is_drawn_for_each_image_and_the_sizes_are_x_and_y() -> None:
     one = step(BLUR, kernel_size=[5, 9], sigma=[1, 3])
-    kernel = lowered(one, [[0.0], [0.5], [BELOW_ONE]], UNKNOWN)
+    kernel = lowered(one, [[0.0], [0.5], [BELOW_ONE]], None)
     assert (kernel.columns.shape, kernel.rows.shape) == ((3, 5), (3, 9))
     assert np.allclose(kernel.columns, gaussian(5, np.array([1, 2, 3])))
 
 
 def test_a_blur_wider_than_the_image_can_reflect_is_refused_where_that_is_known() -> None:
     one = step(BLUR, kernel_size=[5, 9])
-    assert lowered(one, [[0.5]], (5, 3)).is_identity == [False]
+    assert not lowered(one, [[0.5]], (5, 3)).is_identity(0)
+    assert not lowered(one, [[0.5]], None).is_identity(0)
     line = "kernel_size [5, 9] does not fit an image of 4×3; make it smaller, or resize first"
     with pytest.raises(TooSmall, match=f"^{re.escape(line)}$"):
         lowered(one, [[0.5]], (4, 3))
 
 
 def test_sharpness_is_the_factor_or_nothing() -> None:
-    kernel = lowered(step("random_adjust_sharpness", sharpness_factor=2.5), [[0.1], [0.6]], UNKNOWN)
+    kernel = lowered(step("random_adjust_sharpness", sharpness_factor=2.5), [[0.1], [0.6]], None)
     assert kernel.amount.tolist() == [2.5, 1]
 
 
 def test_qualities_include_both_ends_equally() -> None:
     u = np.stack([np.zeros(300), np.linspace(0, BELOW_ONE, 300)], axis=1)
-    kernel = lowered(step(JPEG, quality=[70, 72]), list(u), UNKNOWN)
+    kernel = lowered(step(JPEG, quality=[70, 72]), list(u), None)
     assert np.bincount(kernel.quality)[70:].tolist() == [100, 100, 100]
     assert kernel.quality.dtype == np.int32
 
@@ -140,9 +142,9 @@ def test_the_first_box_that_fits_is_taken() -> None:
     assert lowered(one, list(u), (50, 50)).box.tolist() == [[40, 40, 50, 50]]
 
 
-def test_noise_is_in_levels_with_a_key_for_each_image() -> None:
+def test_noise_is_in_pixel_values_with_a_key_for_each_image() -> None:
     u = np.random.default_rng(0).random((100, 2))
-    kernel = lowered(step("gaussian_noise", sigma=[0.1, 0.2]), list(u), UNKNOWN)
+    kernel = lowered(step("gaussian_noise", sigma=[0.1, 0.2]), list(u), None)
     assert np.allclose(kernel.sigma, 255 * (0.1 + 0.1 * u[:, 0]))
     assert len(set(kernel.key.tolist())) == 100
     assert np.array_equal(kernel.key.astype(np.float32), kernel.key)

@@ -9,7 +9,7 @@ from torchvision.transforms.v2 import functional as F
 
 from fastffdi.errors import RecipeError
 from fastffdi.recipe.kernels import Views
-from fastffdi.recipe.lowering import output_size, lower, needs_sizes, sizing_point, template
+from fastffdi.recipe.lowering import lower, needs_sizes, output_size, sizing_point, template
 from fastffdi.recipe.program import Program
 from fastffdi.recipe.recipe import parse
 from fastffdi.recipe.rng import CounterRNG

@@ -64,7 +64,7 @@ def test_equalising_and_widening_are_torchvisions(height: int, width: int, seed:
 
 @pytest.mark.parametrize("how", [EQUALIZE, AUTOCONTRAST])
 @pytest.mark.parametrize("size", [(1, 1), (30, 20)])
-def test_a_image_of_one_level_cannot_be_stretched(how: int, size: tuple[int, int]) -> None:
+def test_an_image_of_one_pixel_value_cannot_be_stretched(how: int, size: tuple[int, int]) -> None:
     image = np.full((*size, 3), 77, np.uint8)
     assert np.array_equal(done(image, stretch(how)), image)
 
@@ -73,8 +73,8 @@ def test_a_image_of_one_level_cannot_be_stretched(how: int, size: tuple[int, int
 def test_contrast_is_torchvisions_but_rounded(amount: float, paint) -> None:
     image = paint(40, 50, 3)
     theirs = by_torchvision(image, F.adjust_contrast, amount)
-    apart = done(image, stretch(CONTRAST, amount)).astype(int) - theirs
-    assert set(np.unique(apart)) <= {0, 1}
+    difference = done(image, stretch(CONTRAST, amount)).astype(int) - theirs
+    assert set(np.unique(difference)) <= {0, 1}
 
 
 @quick
@@ -82,9 +82,10 @@ def test_contrast_is_torchvisions_but_rounded(amount: float, paint) -> None:
 def test_a_blur_is_torchvisions(paint, height: int, width: int, sigma: float, length: int) -> None:
     image, weights = paint(height, width, 1), np.array([sigma])
     theirs = by_torchvision(image, F.gaussian_blur, [5, length], sigma)
-    apart = np.abs(done(image, k.Blur(gaussian(length, weights), gaussian(5, weights))) - theirs.astype(int))
-    assert apart.max() <= 1
-    assert apart.mean() < 0.01
+    ours = done(image, k.Blur(gaussian(length, weights), gaussian(5, weights)))
+    difference = np.abs(ours - theirs.astype(int))
+    assert difference.max() <= 1
+    assert difference.mean() < 0.01
 
 
 @quick
@@ -148,7 +149,7 @@ def test_erasing_fills_the_box_and_nothing_else(paint) -> None:
     assert np.array_equal(out, by_torchvision(image, F.erase, 3, 5, 6, 25, fill))
 
 
-def test_a_blend_is_the_weighted_mean_cut_off_to_whole_levels(paint) -> None:
+def test_a_blend_is_the_weighted_mean_truncated_to_whole_numbers(paint) -> None:
     image = paint(20, 30, 6)
     inverted = Program((k.Table(np.arange(255, -1, -1, dtype=np.uint8)[None]),))
     kernel = k.Blend((inverted, Program(())), one(0.5, 0.25, 0.25))

@@ -18,9 +18,9 @@ from fastffdi.recipe.rng import CounterRNG
 from fastffdi.recipe.steps import RandomRotation, ResizeStep, Step
 from fastffdi.recipe.steps.base import Range
 from fastffdi.render.cpu import renderer as cpu
-from fastffdi.render.cpu.decode import decode_file
+from fastffdi.render.cpu.decode import decode_path
 from fastffdi.render.dali import arguments, can_render, graph, path_matrix
-from fastffdi.render.split import cut
+from fastffdi.render.split import split
 
 WHOLE = np.array([[0, 0, 1, 1]], np.float32)
 
@@ -33,10 +33,10 @@ def render(image_files: Manifest, steps: list[Step]) -> tuple[list[np.ndarray], 
 
 
 def run(paths: list[str], program: Program, fixed: Program) -> list[np.ndarray]:
-    arrays = path_matrix(paths), *arguments(program, fixed, len(program))
+    arrays = path_matrix(paths), *arguments(program, fixed)
     pipeline = Pipeline(batch_size=len(paths), num_threads=2, device_id=None)
     with pipeline:
-        pipeline.set_outputs(graph(fixed, len(program), "cpu", lambda: arrays))
+        pipeline.set_outputs(graph(fixed, "cpu", lambda: arrays))
     (out,) = pipeline.run()
     return [np.array(out.at(i)) for i in range(len(paths))]
 
@@ -48,7 +48,7 @@ def test_the_arrays_are_contiguous_and_in_the_kernels_order() -> None:
         Flip(*flip),
         Matrix(np.zeros((1, 3, 4), np.float32)),
     )
-    start, end, horizontal, vertical, matrix = arguments(Program(kernels), Program(kernels), 3)
+    start, end, horizontal, vertical, matrix = arguments(Program(kernels), Program(kernels))
     np.testing.assert_array_equal(start, np.float32([[0, 0]]))
     np.testing.assert_array_equal(end, np.float32([[1, 1]]))
     np.testing.assert_array_equal(np.stack([horizontal, vertical]), np.int32([[1], [0]]))
@@ -61,24 +61,24 @@ def test_a_size_travels_only_where_it_varies(kind: type[Resize | Window]) -> Non
     varied = np.array([[8, 9], [7, 9]], np.int32)
     first = np.tile(WHOLE, (2, 1)) if kind is Resize else np.zeros((2, 2), np.int32)
     programs = [Program((kind(first, sizes),)) for sizes in (varied, varied[[0, 0]])]
-    with_size, without = (arguments(program, program, 1) for program in programs)
+    with_size, without = (arguments(program, program) for program in programs)
     np.testing.assert_array_equal(with_size[-1], varied)
     assert len(without) == len(with_size) - 1
 
 
 def test_a_warp_is_counted_from_the_corner() -> None:
     turn = np.array([[[0, -1, 10], [1, 0, 0], [0, 0, 1]]], np.float64)  # centre (0, 0) comes from (10, 0)
-    (matrix,) = arguments(Program((Warp(turn),)), Program((Warp(turn),)), 1)
+    (matrix,) = arguments(Program((Warp(turn),)), Program((Warp(turn),)))
     np.testing.assert_array_equal(matrix[0] @ [0.5, 0.5, 1], [10.5, 0.5])
 
 
 def test_a_projective_warp_is_given_whole_and_from_the_centre() -> None:
     warp = sample("projective warp", 3)
-    (matrix,) = arguments(Program((warp,)), Program((warp,)), 1)
+    (matrix,) = arguments(Program((warp,)), Program((warp,)))
     np.testing.assert_array_equal(matrix, warp.arrays()["matrix"].astype(np.float32))
 
 
-#: By how many levels a pixel may differ from the CPU renderer's.
+#: By how much a pixel value may differ from the CPU renderer's.
 MOST = {"resize": 12, "warp": 1, "matrix": 1}
 RENDERED = ("window constant", "resize", "flip", "warp", "projective warp", "matrix")
 
@@ -114,8 +114,8 @@ def rendered(images: list[np.ndarray], kernel: Kernel, folder: Path) -> list[np.
 
 def test_only_the_first_kernels_are_asked_for() -> None:
     program = Program((Flip(np.array([True]), np.array([True])), Resize(WHOLE, np.array([[8, 9]]))))
-    assert len(arguments(program, program, 1)) == 2
-    assert arguments(program, program, 0) == ()
+    assert len(arguments(program.first(1), program)) == 2
+    assert arguments(program.first(0), program) == ()
 
 
 def test_paths_are_rows_of_bytes_filled_with_nul() -> None:
@@ -131,14 +131,15 @@ def test_shipped_recipes_need_few_arrays(name: str, part: str) -> None:
     program = template(getattr(resolved, part))
     # A crop that resizes and a policy take one more than the four that are cheap enough not to think about.
     most = 5 if name in ("randaugment", "trivial") else 4
-    assert 1 + len(arguments(program, program, cut(program, can_render, "dali"))) <= most
+    rendered = split(program, can_render, "dali").loader(program)
+    assert 1 + len(arguments(rendered, program)) <= most
 
 
 @pytest.mark.parametrize("steps", [[ResizeStep(64)], [RandomRotation(Range(-30, 30), fill=90)]], ids=repr)
 def test_images_of_many_sizes_come_out_as_from_cpu(image_files: Manifest, steps: list[Step]) -> None:
     ours, program = render(image_files, steps)
     for i, path in enumerate(image_files.paths()):
-        theirs = cpu.render(decode_file(path), program, i)
+        theirs = cpu.render(decode_path(path), program, i)
         assert ours[i].shape == theirs.shape
         assert np.abs(ours[i].astype(int) - theirs).mean() < 0.3
 
@@ -148,4 +149,4 @@ def test_a_path_with_odd_letters_is_read(tmp_path: Path, image_files: Manifest) 
     odd.write_bytes(Path(image_files.paths()[0]).read_bytes())
     names = np.array([odd.name], object)
     (ours,), _ = render(Manifest(str(tmp_path), names, sizes=image_files.sizes[:1]), [])
-    np.testing.assert_array_equal(ours, decode_file(str(odd)))
+    np.testing.assert_array_equal(ours, decode_path(str(odd)))

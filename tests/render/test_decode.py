@@ -3,14 +3,18 @@ import re
 import warnings
 from collections.abc import Callable
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 import pytest
 from PIL import Image, ImageOps
 
 from fastffdi.data.headers import image_size
+from fastffdi.data.source import Identity
 from fastffdi.errors import UndecodableImage
-from fastffdi.render.cpu.decode import MOST_PIXELS, Region, decode, decode_file, upright
+from fastffdi.recipe.kernels import Resize
+from fastffdi.recipe.program import EMPTY, Program
+from fastffdi.render.cpu.decode import MOST_PIXELS, Region, SourceDecoder, decode, decode_path, upright
 
 SIZE = (37, 53)
 MODES = {
@@ -48,7 +52,7 @@ def written(tmp_path: Path) -> Callable[[bytes], str]:
 
 @pytest.mark.parametrize(("form", "mode"), [(form, mode) for form, modes in MODES.items() for mode in modes])
 def test_every_kind_of_file_is_bit_identical_to_pillow(form: str, mode: str, file_image: Image.Image) -> None:
-    grey = file_image.convert("L").convert("I").point(lambda level: level * 256)
+    grey = file_image.convert("L").convert("I").point(lambda value: value * 256)
     data = saved(grey.convert("I;16") if mode == "I;16" else file_image.convert(mode), form)
     assert decode(data).shape == (*SIZE, 3)
     assert np.array_equal(decode(data), by_pillow(data))
@@ -137,29 +141,73 @@ def test_a_truncated_file_is_refused_by_its_name(form: str, share: float, file_i
     data = saved(file_image, form)
     path = written(data[: int(len(data) * share)])
     with pytest.raises(UndecodableImage, match=r"/image: cannot be decoded \(.+\); replace the file"):
-        decode_file(path)
+        decode_path(path)
 
 
 @pytest.mark.parametrize("data", [b"", b"\xff\xd8", b"hello", b"<svg/>"])
 def test_what_is_no_image_is_called_so(data: bytes, written) -> None:
     with pytest.raises(UndecodableImage, match=r"cannot be decoded \(not an image\)"):
-        decode_file(written(data))
+        decode_path(written(data))
 
 
 def test_an_absent_file_and_a_folder_are_refused(tmp_path: Path) -> None:
     with pytest.raises(UndecodableImage, match=r"absent: cannot be decoded \(No such file or directory\)"):
-        decode_file(str(tmp_path / "absent"))
+        decode_path(str(tmp_path / "absent"))
     with pytest.raises(UndecodableImage, match=r"cannot be decoded \(Is a directory\)"):
-        decode_file(str(tmp_path))
+        decode_path(str(tmp_path))
 
 
-def test_a_image_that_would_fill_the_memory_is_refused(file_image: Image.Image, written) -> None:
+def test_an_image_that_would_fill_the_memory_is_refused(file_image: Image.Image, written) -> None:
     data = saved(file_image, "jpeg")
     claim = data.index(b"\xff\xc0") + 5
     data = data[:claim] + b"\xff\xdc\xff\xdc" + data[claim + 4 :]
     assert MOST_PIXELS < 0xFFDC**2
     with pytest.raises(UndecodableImage, match="decompression bomb"):
-        decode_file(written(data))
+        decode_path(written(data))
+
+
+class InMemory:
+    """A source of images that are no files."""
+
+    def __init__(self, **images: bytes) -> None:
+        self.images = images
+
+    def read(self, path: str) -> bytes:
+        if path not in self.images:
+            raise UndecodableImage(path, "not in memory")
+        return self.images[path]
+
+    def open(self, path: str) -> BinaryIO:
+        return io.BytesIO(self.read(path))
+
+    def identity(self, path: str) -> Identity:
+        return Identity(len(self.read(path)), 0)
+
+
+def test_the_bytes_come_from_the_source(file_image: Image.Image) -> None:
+    data = saved(file_image, "jpeg")
+    source = InMemory(whole=data, cut=data[:300], other=b"hello")
+    assert np.array_equal(decode_path("whole", source=source), by_pillow(data))
+    assert np.array_equal(
+        decode_path("whole", Region(1, 1, 9, 13), source), decode(data, Region(1, 1, 9, 13))
+    )
+    with pytest.raises(UndecodableImage, match=r"^other: cannot be decoded \(not an image\)"):
+        decode_path("other", source=source)
+    with pytest.raises(UndecodableImage, match=r"^cut: cannot be decoded \(.+\); replace the file"):
+        decode_path("cut", source=source)
+    with pytest.raises(UndecodableImage, match=r"^absent: cannot be decoded \(not in memory\)"):
+        decode_path("absent", source=source)
+
+
+@pytest.mark.parametrize("scaled", [False, True])
+def test_a_decoder_reduces_only_where_it_is_scaled(scaled: bool, file_image: Image.Image) -> None:
+    data = saved(file_image, "jpeg")
+    first = Resize(np.float32([[0, 0, 1, 1], [0.5, 1, 0, 0]]), np.int32([[18, 26], [9, 13]]))
+    decoder = SourceDecoder(InMemory(whole=data), scaled)
+    for i, region in enumerate([Region(1, 1, 18, 26), Region(0.5, 1, 9, 13)]):
+        ours = decoder(7, "whole", EMPTY, Program((first,)), i)
+        assert np.array_equal(ours, decode(data, region if scaled else None))
+        assert (ours.shape[:2] == SIZE) != scaled
 
 
 def test_stray_bytes_after_the_end_are_ignored(file_image: Image.Image) -> None:
@@ -176,7 +224,7 @@ def test_real_images_are_bit_identical_to_pillow(folder: str, test_data: Path) -
             expected = by_pillow(path.read_bytes())
         except Exception:
             continue
-        assert np.array_equal(decode_file(str(path)), expected), path
+        assert np.array_equal(decode_path(str(path)), expected), path
         read += 1
     assert read > 80
 
@@ -191,7 +239,7 @@ def test_the_size_from_the_header_is_the_size_decoded(folder: str, test_data: Pa
 
 
 @pytest.mark.filterwarnings("ignore::UserWarning:PIL")
-def test_hostile_files_give_a_image_or_undecodable_image(test_data: Path) -> None:
+def test_hostile_files_give_an_image_or_undecodable_image(test_data: Path) -> None:
     files = files_of(test_data / "malformed")
     assert len(files) > 100
     for path in files:
@@ -206,7 +254,7 @@ def test_hostile_files_give_a_image_or_undecodable_image(test_data: Path) -> Non
 
 def outcome_of(path: Path) -> np.ndarray | UndecodableImage:
     try:
-        return decode_file(str(path))
+        return decode_path(str(path))
     except UndecodableImage as error:
         return error
 

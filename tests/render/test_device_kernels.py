@@ -7,13 +7,14 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from kernel_samples import SAMPLES, SIZE, SIZING, H, W, members, sample
+from kernel_samples import SAMPLES, SIZE, SIZING, H, W, members, sample, whole
 from recorded import WAITING, recorded
 
 from fastffdi.recipe import kernels as k
 from fastffdi.recipe.program import Program
 from fastffdi.render.cpu.renderer import render
-from fastffdi.render.device.stage import KERNELS, upload
+from fastffdi.render.device import stage
+from fastffdi.render.device.upload import upload
 
 CPU = torch.device("cpu")
 #: Those that give what the CPU renderer does, to the last bit.
@@ -35,7 +36,8 @@ def images(paint) -> Make:
 
 
 def done(x: torch.Tensor, kernel: k.Kernel) -> torch.Tensor:
-    return KERNELS[type(kernel)](x, kernel, upload([kernel], CPU)[0])
+    """All images by the kernel, those too that its parameters leave as they are."""
+    return stage.apply(x, *upload([whole(kernel)], CPU))
 
 
 def on_cpu(x: torch.Tensor, kernel: k.Kernel) -> np.ndarray:
@@ -50,7 +52,8 @@ def operations(x: torch.Tensor, kernel: k.Kernel) -> list[str]:
 
 
 def test_there_is_a_sample_of_every_kernel() -> None:
-    assert {type(sample(name, 2)) for name in SAMPLES} | {k.Views, k.Python} == set(KERNELS)
+    kinds = {type(sample(name, 2)) for name in SAMPLES} | {k.Views, k.Python}
+    assert kinds == set(stage.KERNELS) | {k.Blend}
 
 
 @pytest.mark.parametrize("name", ON_DEVICE)

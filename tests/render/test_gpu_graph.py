@@ -16,7 +16,7 @@ from fastffdi.recipe.kernels import Resize, Window
 from fastffdi.recipe.lowering import template
 from fastffdi.recipe.program import Program
 from fastffdi.render.dali import KERNELS, can_render, graph
-from fastffdi.render.split import cut
+from fastffdi.render.split import split
 
 IMAGES = ("gpu", 3, types.UINT8, "HWC")
 RENDERED = [name for name in SAMPLES if can_render(sample(name, 2))]
@@ -31,8 +31,8 @@ def decoded(device: str = "mixed") -> DataNode:
     return fn.decoders.image(fn.io.file.read(paths), device=device, output_type=types.RGB)
 
 
-def for_gpu(program: Program, count: int, hw_decoder_load: float | None = None) -> Callable[[], DataNode]:
-    return lambda: graph(program, count, "gpu", never, hw_decoder_load)
+def for_gpu(program: Program, hw_decoder_load: float | None = None) -> Callable[[], DataNode]:
+    return lambda: graph(program, "gpu", never, hw_decoder_load)
 
 
 @pytest.mark.parametrize("name", recipe.shipped())
@@ -41,8 +41,8 @@ def for_gpu(program: Program, count: int, hw_decoder_load: float | None = None) 
 def test_the_graph_of_every_shipped_recipe_is_sound(name: str, part: str, load: float | None) -> None:
     resolved = recipe.load(name).resolve((224, 224), (0.5, 0.5, 0.5), (0.5, 0.5, 0.5))
     program = template(getattr(resolved, part))
-    count = cut(program, can_render, "dali")
-    assert gpu_graph.check(for_gpu(program, count, load)) == IMAGES
+    rendered = split(program, can_render, "dali").loader(program)
+    assert gpu_graph.check(for_gpu(rendered, load)) == IMAGES
 
 
 @pytest.mark.parametrize("name", RENDERED)
@@ -51,7 +51,7 @@ def test_the_graph_of_every_kernel_is_sound(name: str, sizes: str) -> None:
     kernel = sample(name, 2)
     if sizes == "many sizes" and isinstance(kernel, Window | Resize):
         kernel = replace(kernel, size=kernel.size + np.arange(2)[:, None])
-    assert gpu_graph.check(for_gpu(Program((kernel,)), 1)) == IMAGES
+    assert gpu_graph.check(for_gpu(Program((kernel,)))) == IMAGES
 
 
 def test_all_that_dali_renders_is_among_the_samples() -> None:
@@ -62,7 +62,7 @@ def test_all_that_dali_renders_is_among_the_samples() -> None:
 def test_the_graph_of_every_step_is_sound_as_far_as_dali_renders_it(name: str) -> None:
     program = template([CASES[name].step])
     count = next((k for k, kernel in enumerate(program.kernels) if not can_render(kernel)), len(program))
-    assert gpu_graph.check(for_gpu(program, count)) == IMAGES
+    assert gpu_graph.check(for_gpu(program.first(count))) == IMAGES
 
 
 @pytest.mark.parametrize(
@@ -85,13 +85,13 @@ def test_an_operator_that_has_no_gpu_kernel_is_found() -> None:
     assert gpu_graph.unregistered(pipeline) == ["random__Beta on gpu"]
 
 
-def test_inference_tells_a_wrong_output() -> None:
+def test_inference_finds_a_wrong_output() -> None:
     assert gpu_graph.inferred(lambda: fn.transpose(decoded(), perm=[2, 0, 1])) == (*IMAGES[:3], "CHW")
     assert gpu_graph.inferred(lambda: fn.cast(decoded(), dtype=types.FLOAT))[2] == types.FLOAT
     assert gpu_graph.inferred(lambda: fn.resize(decoded("cpu"), size=[8, 8]))[0] == "cpu"
 
 
-def test_the_backend_tells_a_graph_that_stays_on_the_cpu() -> None:
+def test_the_backend_finds_a_graph_that_stays_on_the_cpu() -> None:
     assert not gpu_graph.backend_accepts(gpu_graph.traced(lambda: decoded("cpu")))
     with pytest.raises(AssertionError):
         gpu_graph.check(lambda: decoded("cpu"))

@@ -1,5 +1,6 @@
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -48,7 +49,8 @@ def own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 def staged(name: str, chosen: list[int] | None = None) -> torch.Tensor:
     members = np.ones(N, bool) if chosen is None else np.isin(np.arange(N), chosen)
     stage = DeviceStage(torch.device("cpu"), torch.float32)
-    return stage(IMAGES, Program((Python(f"own:{name}", members), PLAIN)), 0).permute(0, 2, 3, 1)
+    program = Program((Python(f"own:{name}", members),), PLAIN)
+    return stage(SimpleNamespace(images=IMAGES, remaining=program)).permute(0, 2, 3, 1)
 
 
 def test_a_function_is_called_once_with_the_whole_batch() -> None:

@@ -1,4 +1,5 @@
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -6,11 +7,12 @@ import pytest
 from PIL import Image
 
 from fastffdi.data.manifest import Manifest
-from fastffdi.data.source import FILES, Files
 from fastffdi.loaders.cpu import CpuLoader
 from fastffdi.loaders.planner import BatchPlanner
+from fastffdi.loaders.settings import LoaderSettings
+from fastffdi.recipe.program import EMPTY, Program
 from fastffdi.recipe.steps import STEPS
-from fastffdi.render.cpu.decode import decode_file
+from fastffdi.render.cpu.decode import DECODER, Decoder, SourceDecoder, decode_path
 
 END = STEPS["normalize"]((0.5,) * 3, (0.25,) * 3)
 CROP = STEPS["random_resized_crop"]((24, 24))
@@ -28,20 +30,21 @@ def large(tmp_path_factory: pytest.TempPathFactory, paint) -> Manifest:
     return Manifest(str(folder), np.array([f"{k}.jpg" for k in range(8)], object))
 
 
-def images(manifest: Manifest, steps: tuple, source: Files) -> np.ndarray:
-    planner = BatchPlanner.over(manifest, steps, 8, 2, shuffle=True, source=source)
-    with closing(CpuLoader(planner, 2)) as loader:
+def images(manifest: Manifest, steps: tuple, decoder: Decoder) -> np.ndarray:
+    settings = LoaderSettings(threads=2, batch_size=8)
+    planner = replace(BatchPlanner.over(manifest, steps, settings, shuffle=True), decoder=decoder)
+    with closing(CpuLoader(planner, settings)) as loader:
         return next(loader.epoch(0)).images.numpy().astype(int)
 
 
 def test_files_are_decoded_whole_unless_asked_otherwise(large: Manifest) -> None:
     path = large.paths()[2]
-    assert np.array_equal(FILES(2, path, None, 0), decode_file(path))
+    assert np.array_equal(DECODER(2, path, EMPTY, EMPTY, 0), decode_path(path))
 
 
 @pytest.mark.parametrize("steps", [TURNED, (CROP, END)])
 def test_scaled_decoding_shows_nearly_the_same_image(large: Manifest, steps: tuple) -> None:
-    whole, scaled = images(large, steps, FILES), images(large, steps, Files(scaled=True))
+    whole, scaled = images(large, steps, DECODER), images(large, steps, SourceDecoder(scaled=True))
     assert whole.shape == scaled.shape == (8, 24, 24, 3)
     assert not np.array_equal(whole, scaled)
     # The reduced image's own region is rounded to its pixels, up to half of one of these.
@@ -50,12 +53,13 @@ def test_scaled_decoding_shows_nearly_the_same_image(large: Manifest, steps: tup
 
 def test_images_that_are_not_large_are_not_touched(image_files: Manifest) -> None:
     steps = (STEPS["resize"]((70, 70)), END)  # none is 140 pixels high or wide
-    assert np.array_equal(images(image_files, steps, FILES), images(image_files, steps, Files(scaled=True)))
+    whole, scaled = (images(image_files, steps, one) for one in (DECODER, SourceDecoder(scaled=True)))
+    assert np.array_equal(whole, scaled)
 
 
 def test_the_loaders_threads_open_each_image_by_its_own_row(large: Manifest) -> None:
-    def remember(row, path, program, i):
+    def remember(row: int, path: str, prefix: Program, program: Program, i: int) -> np.ndarray:
         assert Path(path).stem == str(row)
-        return decode_file(path)
+        return decode_path(path)
 
     assert images(large, TURNED, remember).shape == (8, 24, 24, 3)

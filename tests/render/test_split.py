@@ -7,8 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fastffdi.errors import RecipeError
-from fastffdi.recipe.kernels import Jpeg, Kernel, Matrix, Normalize, Python, Resize, Views, Warp
-from fastffdi.recipe.lowering import lower, sizing_point, template
+from fastffdi.recipe.kernels import Blend, Jpeg, Kernel, Matrix, Normalize, Python, Resize, Views, Warp
+from fastffdi.recipe.lowering import lower, sizing_point, template, template_around
 from fastffdi.recipe.program import Program
 from fastffdi.recipe.rng import CounterRNG
 from fastffdi.recipe.steps import STEPS
@@ -16,7 +16,7 @@ from fastffdi.recipe.steps.base import Step
 from fastffdi.render import dali
 from fastffdi.render.cpu import renderer as cpu
 from fastffdi.render.device import stage as device
-from fastffdi.render.split import cut, described
+from fastffdi.render.split import Split, described, split
 
 N = 3
 
@@ -43,7 +43,7 @@ def everything(kernel: Kernel) -> bool:
 
 
 @pytest.mark.parametrize(
-    ("steps", "renders", "beyond", "place"),
+    ("steps", "renders", "beyond", "count"),
     [
         ((RESIZE, TURN, JITTER, END), everything, True, 3),
         ((RESIZE, TURN, JITTER, END), everything, False, 1),
@@ -54,18 +54,20 @@ def everything(kernel: Kernel) -> bool:
         ((RESIZE, END), only(Resize, Normalize), True, 1),
     ],
 )
-def test_the_cut(steps: tuple[Step, ...], renders: Renders, beyond: bool, place: int) -> None:
-    assert cut(template(steps), renders, "mine", beyond) == place
+def test_how_many_kernels_the_loader_renders(
+    steps: tuple[Step, ...], renders: Renders, beyond: bool, count: int
+) -> None:
+    assert split(template(steps), renders, "mine", beyond) == Split(count)
 
 
 def test_a_loader_that_cannot_reach_one_size_is_refused_by_the_kernel_it_lacks() -> None:
     line = "^--loader mine cannot render Window, which this recipe needs before all images have one size;"
     with pytest.raises(RecipeError, match=line):
-        cut(template((SHORT, CROP, END)), only(Resize), "mine")
+        split(template((SHORT, CROP, END)), only(Resize), "mine")
 
 
 @pytest.mark.parametrize(
-    ("renders", "steps", "place"),
+    ("renders", "steps", "count"),
     [
         (dali.can_render, (RESIZE, JITTER, step("random_invert"), END), 2),
         (cpu.can_render, (RESIZE, JITTER, step("random_invert"), END), 3),
@@ -73,14 +75,14 @@ def test_a_loader_that_cannot_reach_one_size_is_refused_by_the_kernel_it_lacks()
         (cpu.can_render, (RESIZE, step("five_crop", size=20), JITTER, END), 1),
     ],
 )
-def test_what_a_renderer_lacks_ends_its_part(renders: Renders, steps: tuple[Step, ...], place: int) -> None:
-    assert cut(template(steps), renders, "mine") == place
+def test_what_a_renderer_lacks_ends_its_part(renders: Renders, steps: tuple[Step, ...], count: int) -> None:
+    assert split(template(steps), renders, "mine") == Split(count)
 
 
 def test_a_refusal_says_what_is_special_about_the_kernel() -> None:
     steps = step("pad", padding=3, padding_mode="edge"), CROP, END
     with pytest.raises(RecipeError, match="--loader dali cannot render Window with mode edge, which"):
-        cut(template(steps), dali.can_render, "dali")
+        split(template(steps), dali.can_render, "dali")
 
 
 @pytest.mark.parametrize(
@@ -95,8 +97,10 @@ def test_described(kernel: Kernel, text: str) -> None:
 
 
 def test_every_kernel_has_both_renderers() -> None:
-    kinds = set(Kernel.__subclasses__()) - {Normalize, device.Some}
-    assert set(device.KERNELS) == kinds
+    kinds = set(Kernel.__subclasses__()) - {Normalize}
+    assert set(device.KERNELS) | {Blend} == kinds
+    assert device.can_render(Blend((), np.ones((1, 1), np.float32)))
+    assert not device.can_render(Normalize((0, 0, 0), (1, 1, 1)))
     assert set(cpu.KERNELS) == kinds - {Views, Python}
 
 
@@ -122,20 +126,54 @@ later = st.sampled_from(
 
 @settings(max_examples=60, deadline=None)
 @given(st.lists(later, max_size=4), st.sampled_from([(RESIZE,), (SHORT, CROP)]), st.integers(0, 2**32))
-def test_any_allowed_cut_gives_the_same_images(paint, steps: list, first: tuple, seed: int) -> None:
+def test_any_allowed_split_gives_the_same_images(paint, steps: list, first: tuple, seed: int) -> None:
     sizes = np.random.default_rng(seed).integers(40, 90, (N, 2)).astype(np.int32)
     sources = [paint(*size, seed % 997 + k) for k, size in enumerate(sizes.tolist())]
     program = lower((*first, *steps, END), CounterRNG(seed), 0, np.arange(N), np.zeros(N, np.int64), sizes)
-    kernels = program.kernels[:-1]
-    whole = rendered(sources, kernels, len(kernels)).int()
-    for place in range(sizing_point(template((*first, *steps, END))), len(kernels)):
-        difference = (rendered(sources, kernels, place).int() - whole).abs()
+    whole = rendered(sources, program, Split(len(program))).int()
+    for count in range(sizing_point(template((*first, *steps, END))), len(program)):
+        difference = (rendered(sources, program, Split(count)).int() - whole).abs()
         assert difference.float().mean() <= 0.6
-        assert (difference > 2 * (len(kernels) - place)).float().mean() <= 0.002
+        assert (difference > 2 * (len(program) - count)).float().mean() <= 0.002
 
 
-def rendered(sources: list[np.ndarray], kernels: tuple[Kernel, ...], place: int) -> torch.Tensor:
-    """The images by the first `place` kernels on the CPU, and by the rest as the DeviceStage does them."""
-    head = Program(kernels[:place])
+def rendered(sources: list[np.ndarray], program: Program, divided: Split) -> torch.Tensor:
+    """The images by the loader's part on the CPU, and by what remains as the DeviceStage does it."""
+    head = divided.loader(program)
     x = torch.stack([torch.from_numpy(cpu.render(s, head, i).copy()) for i, s in enumerate(sources)])
-    return device.render(x, kernels[place:])
+    return device.render(x, divided.remaining(program).kernels)
+
+
+def test_a_split_divides_a_program_and_leaves_normalising_to_what_remains() -> None:
+    program = template((RESIZE, TURN, JITTER, END))
+    for count in range(4):
+        divided = Split(count)
+        assert divided.count == count
+        assert divided.loader(program) == Program(program.kernels[:count])
+        assert divided.remaining(program) == Program(program.kernels[count:], program.normalize)
+    assert program.normalize == Normalize((0, 0, 0), (1, 1, 1))
+
+
+def test_all_of_a_program_is_rendered_where_everything_can_be() -> None:
+    program = template((RESIZE, TURN, END))
+    divided = split(program, everything, "mine")
+    assert divided == Split(len(program))
+    assert divided.remaining(program) == Program((), program.normalize)
+
+
+@pytest.mark.parametrize(
+    ("barrier", "beyond", "count"),
+    [(0, False, 2), (1, False, 1), (2, False, 0), (3, False, 0), (0, True, 4), (1, True, 3), (3, True, 1)],
+)
+def test_what_was_applied_before_counts_towards_the_sizing_point(
+    barrier: int, beyond: bool, count: int
+) -> None:
+    prefix, program = template_around((SHORT, CROP, JITTER, TURN, END), barrier)
+    assert split(program, everything, "mine", beyond, prefix) == Split(count)
+
+
+def test_what_was_applied_before_need_not_be_rendered() -> None:
+    prefix, program = template_around((SHORT, CROP, JITTER, END), 2)
+    assert split(program, only(Matrix), "mine", before=prefix) == Split(1)
+    with pytest.raises(RecipeError, match="--loader mine cannot render Window"):
+        split(*[template_around((SHORT, CROP, END), 1)[1], only(Matrix)], "mine", before=prefix.first(1))

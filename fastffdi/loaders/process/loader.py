@@ -1,4 +1,4 @@
-"""The cpu loader in a child process, so that its threads do not slow the thread that launches CUDA kernels."""
+"""The cpu loader in a child process: its threads do not slow the thread that launches CUDA kernels."""
 
 from __future__ import annotations
 
@@ -147,7 +147,7 @@ def _start(job: Job, memory: BinaryIO) -> tuple[subprocess.Popen[bytes], Connect
 
 @contextlib.contextmanager
 def _without_interrupts() -> Iterator[None]:
-    """Start processes that ignore Ctrl-C, which every process gets: the parent decides what to do about it."""
+    """Start processes with SIGINT blocked: Ctrl-C reaches all of them, and the parent decides."""
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
         yield
@@ -162,7 +162,7 @@ def _stop(
     ring: Ring,
     owner: int,
 ) -> None:
-    """Close the pipe, then send SIGTERM, then SIGKILL, each if the one before was not enough; wait for the child."""
+    """Close the pipe, then send SIGTERM, then SIGKILL, until the child has ended."""
     if os.getpid() != owner:  # in a fork of the owner, which still needs the child
         pipe.close()
         return
@@ -178,12 +178,12 @@ def _stop(
 
 
 def _lost(code: int | None, path: str) -> RunError:
-    """The error for a child that has ended by itself when the batch that begins with `path` was due."""
+    """The error for a child that ended by itself before the batch that begins with `path` came."""
     how = f"exit code {code}"
     if code is not None and code < 0:
         memory = ", perhaps for lack of memory" if -code in _MEMORY_SIGNALS else ""
         how = f"signal {-code}: {signal.strsignal(-code)}{memory}"
     return RunError(
-        f"--loader cpu: its child process ended ({how}) at the batch that begins with {path} or soon after; lower "
-        "--threads or --batch-size, or use --no-loader-process"
+        f"--loader cpu: its child process ended ({how}) at the batch that begins with {path} or soon after; "
+        "lower --threads or --batch-size, or use --no-loader-process"
     )

@@ -1,4 +1,4 @@
-"""What a loader and its child process tell each other. It imports nothing that takes time."""
+"""The messages between a loader and its child process. It imports nothing that takes time."""
 
 from __future__ import annotations
 

@@ -17,9 +17,9 @@ _PORTABLE = 1
 
 
 def anonymous_file(name: str) -> BinaryIO:
-    """An empty file without a place in any folder: it is gone with the last process that has it open.
+    """An empty file that is in no folder: it disappears with the last process that has it open.
 
-    `name` is what the system's lists of open files show.
+    `name` is shown in the system's lists of open files.
     """
     if hasattr(os, "memfd_create"):
         return open(os.memfd_create(name), "w+b")
@@ -31,7 +31,7 @@ class Ring:
 
     slots  (S, N, H, W, 3) uint8: the images of S batches
 
-    It ends with whoever has mapped it; there is no name that could be left over.
+    The memory is freed with the last mapping; there is no name in /dev/shm that could be left over.
     """
 
     def __init__(self, file: BinaryIO, shape: tuple[int, ...]) -> None:

@@ -1,4 +1,4 @@
-"""Out of the ring: a batch is copied to where its consumer wants it, then its slot can be filled again."""
+"""Copies batches out of the ring to the device, and releases slots whose copy has completed."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ import torch
 
 
 class Event(Protocol):
-    """What tells that a copy has completed; torch.cuda.Event is one."""
+    """The completion of a copy; torch.cuda.Event is one."""
 
     def query(self) -> bool: ...
 
     def synchronize(self) -> None: ...
 
 
-#: Starts to copy images: the copy, which may be worked with on the current stream, and its completion.
+#: Starts a copy of images: the copy, which may be used on the current stream, and its completion.
 Copy = Callable[[torch.Tensor], tuple[torch.Tensor, Event]]
 
 
@@ -36,8 +36,8 @@ class _Completed:
 
 
 def to_cpu(images: torch.Tensor) -> tuple[torch.Tensor, Event]:
-    """A copy, there when this returns."""
-    # By numpy: torch would share it out, and its threads spin on cores that the loading process wants.
+    """A copy, complete when this returns."""
+    # By numpy: torch would share it out, and its threads spin on cores that the child process needs.
     return torch.from_numpy(images.numpy().copy()), _Completed()
 
 
@@ -54,40 +54,40 @@ class ToCuda:
             event = self._stream.record_event()
         current = torch.cuda.current_stream(self._device)
         current.wait_event(event)
-        # Its memory is the side stream's, which must not reuse it before the current stream is through.
+        # Its memory is the side stream's, which must not reuse it before the current stream has used it.
         copy.record_stream(current)
         return copy, event
 
 
 class Transfer:
-    """Slots that are being copied out of; a slot is let go of only when its copy has completed."""
+    """The slots being copied from; a slot is released only when its copy has completed."""
 
     def __init__(self, copy: Copy) -> None:
         self._copy = copy
-        self._under_way: deque[tuple[int, Event]] = deque()
+        self._in_flight: deque[tuple[int, Event]] = deque()
 
     def take(self, slot: int, images: torch.Tensor) -> torch.Tensor:
-        """A copy of the slot's images, begun."""
+        """Start a copy of the slot's images."""
         copy, event = self._copy(images)
-        self._under_way.append((slot, event))
+        self._in_flight.append((slot, event))
         return copy
 
     def completed(self) -> list[int]:
-        """Slots that may be filled again, each told once; without a wait."""
+        """Slots that may be written again, each reported once; without a wait."""
         slots = []
-        while self._under_way and self._under_way[0][1].query():
-            slots.append(self._under_way.popleft()[0])
+        while self._in_flight and self._in_flight[0][1].query():
+            slots.append(self._in_flight.popleft()[0])
         return slots
 
     def all_but_one(self) -> list[int]:
-        """The same, after a wait until at most one copy is under way."""
-        for _, event in list(self._under_way)[:-1]:
+        """The same, after a wait until at most one copy is in flight."""
+        for _, event in list(self._in_flight)[:-1]:
             event.synchronize()
         return self.completed()
 
     def close(self) -> None:
-        """Wait for the copies under way."""
-        # A device that has failed says so at every call; it is not for this one to tell.
+        """Wait for the copies in flight."""
+        # A failed device raises at every call; that error surfaces elsewhere.
         with contextlib.suppress(RuntimeError):
-            while self._under_way:
-                self._under_way.popleft()[1].synchronize()
+            while self._in_flight:
+                self._in_flight.popleft()[1].synchronize()

@@ -16,7 +16,7 @@ import numpy as np
 from fastffdi.errors import did_you_mean
 from fastffdi.recipe.kernels import Kernel
 
-#: Words that stand for a value found at start: the ImageNet convention, or the backbone's own.
+#: Words in place of a value that is known at start: the ImageNet convention, or the backbone's own.
 SYMBOLS = ("backbone", "imagenet")
 
 #: Pixels a side; no image that a step asks for is larger.
@@ -24,7 +24,7 @@ LARGEST = 30_000
 
 
 class TooSmall(ValueError):
-    """An image whose size does not allow a step; `index` is its place in the batch."""
+    """An image whose size does not allow a step; `index` is its index in the batch."""
 
     def __init__(self, index: int, reason: str) -> None:
         super().__init__(reason)
@@ -39,7 +39,7 @@ class Draws:
     """
 
     def __init__(self, **counts: int) -> None:
-        """`counts` are how many numbers go by each name."""
+        """`counts` are how many numbers have each name."""
         self._counts = counts
 
     @property
@@ -56,7 +56,7 @@ class Draws:
 
 NO_DRAWS = Draws()
 
-#: One number, for a step that falls to some of the images.
+#: One number, for a step that is applied with a probability.
 P = Draws(p=1)
 
 
@@ -120,7 +120,7 @@ class Step:
         return cls(**values)
 
     def to_data(self) -> dict[str, Any]:
-        """The step as a recipe file would say it."""
+        """The step as a recipe file would write it."""
         return {self.name(): {f.name: _plain(getattr(self, f.name)) for f in dataclasses.fields(self)}}
 
 
@@ -202,7 +202,7 @@ def short_side_or_size(value: Any) -> int | tuple[int, int] | str:
 
 
 def span(around: float, least: float, most: float) -> Callable[[Any], Range]:
-    """Reads `x` as around − x … around + x, or [low, high], cut or checked to least … most."""
+    """A converter: `x` means around − x … around + x, or [low, high]; limited to least … most."""
 
     def read(value: Any) -> Range:
         if isinstance(value, list | tuple):
@@ -221,7 +221,7 @@ def span(around: float, least: float, most: float) -> Callable[[Any], Range]:
 
 
 def between(least: float, most: float) -> Callable[[Any], Range]:
-    """Reads [low, high] within least … most."""
+    """A converter of [low, high] within least … most."""
 
     def read(value: Any) -> Range:
         if not isinstance(value, list | tuple):
@@ -258,7 +258,7 @@ def one_of(*words: str) -> Callable[[Any], str]:
 
 
 def shown(value: Any) -> str:
-    """What a recipe gave, for an error line: cut short, since YAML's aliases can make it endless."""
+    """A value from a recipe, for an error message: cut short, since YAML's aliases can make it endless."""
     brief = reprlib.Repr()
     brief.maxlevel = 2
     return brief.repr(value)

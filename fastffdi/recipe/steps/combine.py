@@ -1,8 +1,8 @@
 """Steps made of other steps, and your own function as a step.
 
-Combining needs no renderer: it lowers to the kernels of the steps inside, neutral for the images that a
-step does not fall to. Once all images have one size they must keep it, whichever step falls to them; before
-that their sizes must be known, since a neutral crop or resize depends on them.
+Combining needs no renderer: it lowers to the kernels of the inner steps, with identity parameters for the
+images that a step is not applied to. Once all images have one size they must keep it, whichever step is
+applied; before that their sizes must be known, since the identity of a crop or resize depends on them.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _LONGEST_ORDER = 4
 
 
 def inner_steps(value: Any) -> tuple[Step, ...]:
-    """Steps that another one is made of; a recipe's reader has read them already."""
+    """Steps that another one is made of; the recipe's reader has parsed them."""
     if not isinstance(value, list | tuple) or not value or not all(isinstance(one, Step) for one in value):
         raise ValueError(f"{shown(value)} is not a list of steps")
     for step in value:
@@ -33,7 +33,7 @@ def inner_steps(value: Any) -> tuple[Step, ...]:
 
 
 def barred(step: Step) -> str:
-    """Why a step may not stand inside another; empty where it may."""
+    """Why a step may not be inside another; empty where it may."""
     if Normalize in step.kernels:
         return "cannot stand inside another step; it is the last of the recipe"
     if step.views > 1:
@@ -82,7 +82,7 @@ class Combined(Step):
         return np.concatenate([self._even(u[:, :1]), *parts], axis=1)
 
     def _even(self, u: np.ndarray) -> np.ndarray:
-        """Own numbers that meet every outcome equally often, from even ones."""
+        """Own numbers that produce every outcome equally often, from evenly distributed ones."""
         return u
 
     def _shares(self, u: np.ndarray) -> list[np.ndarray]:
@@ -163,7 +163,7 @@ class RandomOrder(Combined):
             size = chosen.size
             for k, numbers in enumerate(self._shares(u)):
                 members = order[:, place] == k
-                # The others are taken at the size that they have where the step comes first.
+                # For the others any valid size will do, since their kernels become the identity.
                 before = None if size is None or first is None else np.where(members[:, None], size, first)
                 chosen.add(self._inner(k, numbers, before), members, before)
         return chosen.kernels
@@ -190,7 +190,7 @@ class PythonStep(Step):
 
 
 def functions(steps: Sequence[Step]) -> list[str]:
-    """The references of all functions that these steps call, at any depth."""
+    """The references, module:function, of all functions that these steps call, at any depth."""
     found = []
     for step in steps:
         if isinstance(step, PythonStep):

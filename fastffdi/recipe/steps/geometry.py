@@ -79,7 +79,7 @@ class CenterCrop(Step):
     def lower(self, u: np.ndarray, size: np.ndarray | None) -> list[Kernel]:
         out = everywhere(self.size, len(u))
         spare = known(size) - out
-        # torchvision pads the smaller half of a lack to the left, and rounds a surplus half to even.
+        # torchvision puts the smaller half of the padding to the left, and rounds half a surplus to even.
         start = np.where(spare < 0, -((-spare) // 2), np.round(spare / 2)).astype(np.int32)
         return [Window(start, out)]
 
@@ -134,7 +134,7 @@ class RandomCrop(Step):
             refuse_any(
                 lack > 0, size, f"{self.size[0]}×{self.size[1]} does not fit", "set pad_if_needed: true"
             )
-        # torchvision pads by the whole lack on either side and then draws; so do we.
+        # torchvision pads by all that is missing on both sides and then draws; so do we.
         before, after = before + lack, after + lack
         _refuse_wide(np.maximum(before, after), size, self.padding_mode)
         places = size + before + after - out + 1
@@ -229,13 +229,13 @@ def refuse_any(bad: np.ndarray, size: np.ndarray, what: str, cure: str) -> None:
 
 
 def _corners(padding: tuple[int, int, int, int], size: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """What is added at top and left, and at bottom and right, of every image: (N, 2) int32 each."""
+    """The padding at top and left, and at bottom and right, of every image: (N, 2) int32 each."""
     left, top, right, bottom = padding
     return everywhere((top, left), len(size)), everywhere((bottom, right), len(size))
 
 
 def _refuse_wide(margin: np.ndarray, size: np.ndarray, mode: str) -> None:
-    """As torchvision, mirror only what is there."""
+    """As torchvision, refuse to mirror more than the image has."""
     if mode in ("reflect", "symmetric"):
         bad = margin > size - (mode == "reflect")
         reach = " and ".join(str(pixels) for pixels in margin[bad.any(axis=1).argmax()])

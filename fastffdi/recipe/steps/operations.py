@@ -29,7 +29,7 @@ from fastffdi.recipe.kernels import (
 from fastffdi.recipe.steps.tone import posterized, solarized
 from fastffdi.recipe.steps.warps import rotation
 
-#: torchvision's names of the operations; an operation is its place here.
+#: torchvision's names of the operations; an operation is an index into them.
 NAMES = (
     "Identity",
     "ShearX",
@@ -55,7 +55,7 @@ _AUTOCONTRAST, _EQUALIZE, _INVERT = range(12, 15)
 KINDS: tuple[type[Kernel], ...] = (Warp, Matrix, Table, Stretch, Sharpen)
 
 _GREY = np.array([0.2989, 0.587, 0.114])
-_LEVELS = np.arange(256, dtype=np.uint8)
+_VALUES = np.arange(256, dtype=np.uint8)
 
 
 @dataclass(frozen=True)
@@ -63,7 +63,7 @@ class Space:
     """The operations a policy draws from, and their magnitudes from the weakest to the strongest.
 
     operations  which ones, equally likely
-    shear       strongest shear, in pixels a pixel
+    shear       strongest shear, in pixels per pixel
     translate   strongest shift: a share of the image's side, or pixels if `in_pixels`
     rotate      strongest turn, in degrees
     factor      strongest change of brightness, colour, contrast and sharpness, as a factor off 1
@@ -118,7 +118,7 @@ MIXED_PARTLY = Space(
 
 
 def signed(chosen: np.ndarray, magnitude: np.ndarray, u: np.ndarray) -> np.ndarray:
-    """Magnitudes turned negative for half of u in [0, 1), for the operations that go both ways."""
+    """Magnitudes, negated where u < 0.5 for the operations that have a sign."""
     negative = (u < 0.5) & (chosen >= _SHEAR_X) & (chosen <= _SHARPNESS)
     return np.where(negative, -magnitude, magnitude)
 
@@ -146,7 +146,7 @@ def _warps(chosen: np.ndarray, magnitude: np.ndarray, size: np.ndarray) -> np.nd
         np.where(chosen == k, magnitude, 0) for k in (_SHEAR_X, _SHEAR_Y, _TRANSLATE_X, _TRANSLATE_Y)
     )
     matrix = np.tile(np.eye(3), (*chosen.shape, 1, 1))
-    # The corner of the corner pixel, at −½, is what a shear leaves in its place.
+    # The corner of the corner pixel, at −½, is the fixed point of a shear.
     matrix[..., 0, 1], matrix[..., 0, 2] = shear_x, shear_x / 2 - np.trunc(right)
     matrix[..., 1, 0], matrix[..., 1, 2] = shear_y, shear_y / 2 - np.trunc(down)
     turned = chosen == _ROTATE
@@ -159,19 +159,19 @@ def _matrices(chosen: np.ndarray, magnitude: np.ndarray) -> np.ndarray:
     bright, colour = (1 + np.where(chosen == k, magnitude, 0) for k in (_BRIGHTNESS, _COLOR))
     matrix = np.zeros((*chosen.shape, 3, 4), np.float32)
     matrix[..., :3] = (bright * colour)[..., None, None] * np.eye(3) + (1 - colour)[..., None, None] * _GREY
-    # torchvision floors each pixel's grey; on average that takes half a level away.
+    # torchvision floors each pixel's grey; on average that subtracts 0.5.
     matrix[..., 3] = (colour - 1)[..., None] / 2
     return matrix
 
 
 def _tables(chosen: np.ndarray, magnitude: np.ndarray) -> np.ndarray:
     """(S, N, 256) uint8."""
-    table = np.tile(_LEVELS, (*chosen.shape, 1))
+    table = np.tile(_VALUES, (*chosen.shape, 1))
     table[chosen == _POSTERIZE] = posterized(magnitude[chosen == _POSTERIZE].astype(np.int64)[:, None])
     # In single precision, as torch compares.
     threshold = (255 * magnitude[chosen == _SOLARIZE]).astype(np.float32)
     table[chosen == _SOLARIZE] = solarized(threshold[:, None])
-    table[chosen == _INVERT] = 255 - _LEVELS
+    table[chosen == _INVERT] = 255 - _VALUES
     return table
 
 

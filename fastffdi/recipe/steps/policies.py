@@ -1,4 +1,4 @@
-"""The automatic policies: steps that choose operations by themselves, as torchvision's of the same names.
+"""The automatic policies: steps that choose operations at random, as torchvision's of the same names.
 
 The operations are torchvision's on uint8 tensors, except that ours round where it truncates, that saturation
 takes its floored grey on average only, and that with a `fill` other than 0 bilinear edges blend into that
@@ -74,7 +74,7 @@ def positive(value: Any) -> float:
 class AutoAugment(Step):
     """Do one of the 25 pairs of operations of a learned `policy`: imagenet, cifar10 or svhn.
 
-    Each operation of a pair is done with its own chance. Cubuk et al., arXiv 1805.09501.
+    Each operation of a pair is applied with its own probability. Cubuk et al., arXiv 1805.09501.
     """
 
     policy: str = param(one_of(*SUBPOLICIES), "imagenet")
@@ -222,7 +222,7 @@ def mixing_weights(alpha: float, u_own: np.ndarray, u_chains: np.ndarray) -> np.
     The image's own is distributed as Beta(α, α); the chains share the rest as Dirichlet(α, …) does, whose
     parts are Gamma(α) numbers over their sum.
     """
-    # Here, since it takes longer to import than everything else that reads recipes.
+    # Imported here: it takes longer than everything else that reading a recipe imports.
     from scipy.special import betaincinv, gammaincinv
 
     own = betaincinv(alpha, alpha, u_own)[:, None]
@@ -247,7 +247,7 @@ def _drawn(
 
 
 def _policy(name: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """A policy's operations, how often they are done, and places of their magnitudes: (25, 2) each."""
+    """A policy's operations, their probabilities, and the bins of their magnitudes: (25, 2) each."""
     names, chances, places = zip(*(part for pair in SUBPOLICIES[name] for part in pair), strict=True)
     operations = [NAMES.index(operation) for operation in names]
     columns = np.array(operations), np.array(chances), np.array([place or 0 for place in places])

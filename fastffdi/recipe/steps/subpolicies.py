@@ -1,7 +1,7 @@
 """AutoAugment's learned policies, as torchvision has them.
 
 Cubuk et al., "AutoAugment: Learning Augmentation Strategies from Data", arXiv 1805.09501. A sub-policy is two
-operations in turn, each with how often it is done and the place of its magnitude among ten.
+operations in turn, each with its probability and the bin of its magnitude among ten.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Steps that blur, sharpen and leave traces; as in torchvision.transforms.v2, except where a step says so."""
+"""Steps that blur, sharpen and add artefacts, as in torchvision.transforms.v2 unless a step says so."""
 
 from __future__ import annotations
 
@@ -94,7 +94,9 @@ class GaussianBlur(Step):
 
     def lower(self, u: np.ndarray, size: np.ndarray | None) -> list[Kernel]:
         width, height = self.kernel_size
-        if size is not None:  # edges are reflected, which needs enough of them; before sizing nobody knows
+        if (
+            size is not None
+        ):  # edges are reflected, which needs enough of them; before the sizing point the size may be unknown
             short = size <= np.array([height // 2, width // 2])
             refuse_any(short, size, f"kernel_size [{width}, {height}] does not fit", "make it smaller")
         sigma = self.sigma.at(u[:, 0])
@@ -181,7 +183,7 @@ class GaussianNoise(Step):
     kernels = (Noise,)
 
     def lower(self, u: np.ndarray, size: np.ndarray | None) -> list[Kernel]:
-        # Keys that are whole in float32 too.
+        # Keys that float32 represents exactly too.
         drawn = self.draws.split(u)
         key = np.floor(drawn["key"] * 2**24).astype(np.int64)
         offset = np.full(len(u), round(255 * self.mean), np.int32)

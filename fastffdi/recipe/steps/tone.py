@@ -1,4 +1,4 @@
-"""Steps that map pixel values, by a table or by the image's own histogram; as in torchvision.transforms.v2."""
+"""Steps that map pixel values, by a table or by the image's histogram; as in torchvision.transforms.v2."""
 
 from __future__ import annotations
 

@@ -54,7 +54,7 @@ class TenCrop(Step):
         out, spare = _spare(self.size, known(size))
         start = _five(spare)
         mirrored, axis = start.copy(), 0 if self.vertical_flip else 1
-        # Cut first and mirrored afterwards, which is less to mirror: what is left and right changes places.
+        # Cut first and mirrored afterwards, which is less work: the offsets swap left and right.
         mirrored[:, :, axis] = spare[:, None, axis] - start[:, :, axis]
         flipped = np.tile(np.repeat([False, True], 5), len(u))
         stays = np.zeros_like(flipped)

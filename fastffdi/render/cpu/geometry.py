@@ -1,6 +1,6 @@
 """Kernels that move pixels, on one image (H, W, 3) uint8 at a time: image i of a kernel.
 
-`out` is memory of the result's shape, into which a kernel may write it; it did if that is what it returns.
+`out` is memory of the result's shape that a kernel may write to; if it did, it returns `out`.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ def _cut(image: np.ndarray, kernel: Window, i: int) -> np.ndarray:
 
 
 def _window_of_padded(image: np.ndarray, box: tuple[int, int, int, int], kernel: Window) -> np.ndarray:
-    """Padded first: what lies outside may come from parts of the image that the window leaves out."""
+    """Pad first: mirrored pixels may come from parts of the image that the window leaves out."""
     top, left, bottom, right = box
     above, before = max(-top, 0), max(-left, 0)
     margins = above, max(bottom - image.shape[0], 0), before, max(right - image.shape[1], 0)
@@ -81,7 +81,7 @@ def _flipped(image: np.ndarray, horizontal: bool, vertical: bool, out: Out) -> n
     code = -1 if horizontal and vertical else int(horizontal)
     if out is None:
         return cv2.flip(image, code)
-    np.copyto(out, image)  # and mirrored in the cache: OpenCV is slow at mirroring into memory
+    np.copyto(out, image)  # flipped in place, in the cache: OpenCV is slow at flipping into other memory
     return cv2.flip(out, code, dst=out)
 
 

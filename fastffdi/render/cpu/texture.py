@@ -1,4 +1,4 @@
-"""Kernels that change neighbourhoods and leave traces, on one image (H, W, 3) uint8: image i of one."""
+"""Kernels that filter or add artefacts, on one image (H, W, 3) uint8: image i of one."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import simplejpeg
 from fastffdi.recipe.kernels import Blur, Erase, Jpeg, Noise, Sharpen
 from fastffdi.render.cpu.geometry import Out
 
-#: A deviation of one level as a factor on four summed bytes, in 1/65536.
+#: A standard deviation of 1 as a factor on four summed bytes, in 1/65536.
 ONE_LEVEL = 65536 / np.sqrt(4 * (256**2 - 1) / 12)
 
 _SMOOTH = np.array([[1, 1, 1], [1, 5, 1], [1, 1, 1]], np.float32) / 13
@@ -35,7 +35,7 @@ def jpeg(image: np.ndarray, kernel: Jpeg, i: int, out: Out = None) -> np.ndarray
 
 def round_trip(image: np.ndarray, quality: int) -> np.ndarray:
     """The image after JPEG compression with halved chroma, by libjpeg-turbo."""
-    # Not simplejpeg: below quality 96 it encodes with the fast, inexact transform, whatever it is told.
+    # Not simplejpeg: below quality 96 it always encodes with the fast, inexact transform.
     bgr = cv2.cvtColor(image, cv2.COLOR_RGB2BGR)
     data = cv2.imencode(".jpg", bgr, [cv2.IMWRITE_JPEG_QUALITY, quality])[1]
     return np.asarray(simplejpeg.decode_jpeg(data, "RGB", fastdct=False, fastupsample=False))
@@ -48,12 +48,12 @@ def noise(image: np.ndarray, kernel: Noise, i: int, out: Out = None) -> np.ndarr
 
 
 def noise_factor(sigma: np.ndarray) -> np.ndarray:
-    """Standard deviations in levels as integer factors on four summed bytes, in 1/65536."""
+    """Standard deviations in pixel values as integer factors on four summed bytes, in 1/65536."""
     return np.rint(sigma * ONE_LEVEL).astype(np.int32)
 
 
 def _bell(count: int, key: int) -> np.ndarray:
-    """(count,) int32: sums of four bytes about 0, nearly normal, from a hash of the key and the place.
+    """(count,) int32: sums of four bytes about 0, nearly normal, from a hash of the key and the index.
 
     The hash is MurmurHash3's 32-bit finaliser (Appleby, public domain).
     """

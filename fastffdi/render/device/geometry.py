@@ -68,7 +68,7 @@ def _triangle(start: torch.Tensor, end: torch.Tensor, length: int, out: int) -> 
 
 
 def _inside(index: torch.Tensor, length: int, mode: str) -> torch.Tensor:
-    """For places along an axis, also outside the image, the place in it that they show."""
+    """For indices along an axis, also outside the image, the index whose pixel they get."""
     if mode in ("constant", "edge"):
         return index.clamp(0, length - 1)
     return mirrored(index, length, mode == "symmetric")

@@ -1,4 +1,4 @@
-"""Functions of the user's own, on the host: the device waits for them."""
+"""The user's own functions, on the host: the device waits for them."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def imported(reference: str) -> Callable[[np.ndarray], Any]:
 
 
 def called(x: torch.Tensor, kernel: Python, p: Parameters) -> torch.Tensor:
-    """What the function makes of x (N, H, W, 3) uint8. Raises RunError unless that is of the same kind."""
+    """What the function makes of x (N, H, W, 3) uint8. Raises RunError unless shape and dtype are kept."""
     images = x.cpu().numpy().copy()
     out = imported(kernel.function)(images)
     if not isinstance(out, np.ndarray) or out.dtype != np.uint8 or out.shape != x.shape:

@@ -84,13 +84,14 @@ def render(x: torch.Tensor, kernels: Iterable[k.Kernel]) -> torch.Tensor:
 def _applied(x: torch.Tensor, kernels: Iterable[DeviceKernel]) -> torch.Tensor:
     for kernel in kernels:
         if kernel.members is None:
-            x = _apply(x, kernel)
+            x = apply(x, kernel)
         else:
-            x = x.index_copy(0, kernel.members, _apply(x.index_select(0, kernel.members), kernel))
+            x = x.index_copy(0, kernel.members, apply(x.index_select(0, kernel.members), kernel))
     return x
 
 
-def _apply(x: torch.Tensor, on_device: DeviceKernel) -> torch.Tensor:
+def apply(x: torch.Tensor, on_device: DeviceKernel) -> torch.Tensor:
+    """One kernel on the images of its members, x (M, H, W, 3) uint8."""
     kernel = on_device.kernel
     if isinstance(kernel, k.Blend):
         return _blend(x, on_device)

@@ -1,4 +1,4 @@
-"""Kernels that change neighbourhoods and leave traces, on a batch: x (N, H, W, 3) uint8 in and out."""
+"""Kernels that filter or add artefacts, on a batch: x (N, H, W, 3) uint8 in and out."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def sharpen(x: torch.Tensor, kernel: Sharpen, p: Parameters) -> torch.Tensor:
 
 
 def jpeg(x: torch.Tensor, kernel: Jpeg, p: Parameters) -> torch.Tensor:
-    """By the CPU's codec, image by image: the only kernel that waits for the device."""
+    """By the CPU's codec, image by image: the host waits for the device."""
     images = x.cpu().numpy().copy()
     for image, quality in zip(images, kernel.quality.tolist(), strict=True):
         if quality:
@@ -51,7 +51,7 @@ def jpeg(x: torch.Tensor, kernel: Jpeg, p: Parameters) -> torch.Tensor:
 
 
 def noise(x: torch.Tensor, kernel: Noise, p: Parameters) -> torch.Tensor:
-    """To the last bit what the CPU renderer adds."""
+    """Bit-identical to the CPU renderer."""
     bell = _bell(x[0].numel(), p.key).view(x.shape)
     factor = (p.sigma.double() * ONE_LEVEL).round().int().view(-1, 1, 1, 1)
     offset = p.offset.int().view(-1, 1, 1, 1)

@@ -19,18 +19,18 @@ def pipe() -> Iterator[tuple[Connection, Connection]]:
 
 def test_it_listens_until_the_pipe_ends(pipe: tuple[Connection, Connection]):
     ours, theirs = pipe
-    orders, begun = Inbox(0), StartEpoch(1, 5, 2)
-    for order in (begun, ReleaseSlot(3)):
-        ours.send(order)
+    inbox, begun = Inbox(0), StartEpoch(1, 5, 2)
+    for request in (begun, ReleaseSlot(3)):
+        ours.send(request)
     ours.close()
-    child.listen(theirs, orders)
-    assert orders.after(None) == begun
-    assert orders.take(orders.after(None)) == 3
+    child.listen(theirs, inbox)
+    assert inbox.after(None) == begun
+    assert inbox.take(inbox.after(None)) == 3
 
 
 def test_it_listens_no_longer_than_its_parent_lives(pipe: tuple[Connection, Connection], monkeypatch):
     parents = itertools.chain([7, 7, 7], itertools.repeat(1))
     monkeypatch.setattr(os, "getppid", lambda: next(parents))
-    monkeypatch.setattr(child, "_LOOK_SECONDS", 0.001)
+    monkeypatch.setattr(child, "_CHECK_SECONDS", 0.001)
     child.listen(pipe[1], Inbox(1))
     assert next(parents) == 1

@@ -1,4 +1,4 @@
-"""However the parent ends, its loading process ends as well."""
+"""However the parent ends, its child process ends as well."""
 
 import contextlib
 import os
@@ -24,9 +24,10 @@ PARENTS = """
 import os, pickle, sys, time
 import torch
 from fastffdi.loaders.process.loader import ProcessLoader
+from fastffdi.loaders.settings import LoaderSettings
 
 with open(sys.argv[1], "rb") as file:
-    feed = pickle.load(file)
+    planner = pickle.load(file)
 for how in ("killed", "interrupted", "raises", "exits"):
     if os.fork() == 0:
         break
@@ -36,7 +37,7 @@ else:
     sys.exit()
 os.setsid()
 os.dup2(os.open(f"{sys.argv[1]}.{how}", os.O_WRONLY | os.O_CREAT), 2)
-loader = ProcessLoader(feed, 1, torch.device("cpu"))
+loader = ProcessLoader(planner, LoaderSettings(1), torch.device("cpu"))
 if how in ("killed", "interrupted"):
     batches = loader.epoch(0)
     next(batches)
@@ -62,7 +63,7 @@ class Parent(NamedTuple):
 def parents(image_files: Manifest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Parent]]:
     """Parents with a loading process each, by how they end."""
     steps = (STEPS["random_resized_crop"]((20, 24)), STEPS["normalize"]((0.5,) * 3, (0.25,) * 3))
-    file = tmp_path_factory.mktemp("parents") / "feed"
+    file = tmp_path_factory.mktemp("parents") / "planner"
     file.write_bytes(
         pickle.dumps(BatchPlanner(image_files, Sampler(len(image_files)), CounterRNG(3), steps, 4))
     )

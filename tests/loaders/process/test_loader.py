@@ -29,6 +29,7 @@ from fastffdi.loaders.process.child import listen
 from fastffdi.loaders.process.loader import ProcessLoader
 from fastffdi.loaders.process.messages import Inbox
 from fastffdi.loaders.process.worker import Job, Worker
+from fastffdi.loaders.settings import LoaderSettings
 from fastffdi.recipe.rng import CounterRNG
 from fastffdi.recipe.steps import STEPS
 
@@ -49,7 +50,8 @@ def agree(ours: list[Batch], theirs: list[Batch]) -> bool:
         torch.equal(a.images, b.images)
         and np.array_equal(a.rows, b.rows)
         and np.array_equal(a.labels, b.labels)
-        and (a.epoch, a.done, a.views) == (b.epoch, b.done, b.views)
+        and (a.epoch, len(a.remaining), a.views) == (b.epoch, len(b.remaining), b.views)
+        and a.remaining.normalize == b.remaining.normalize
         for a, b in zip(ours, theirs, strict=True)
     )
 
@@ -63,15 +65,15 @@ class Threads:
     returncode = None
 
     def __init__(self, job: Job, memory: BinaryIO, pipe: Connection) -> None:
-        self.pipe, self.orders = pipe, Inbox(job.shape[0])
-        self.worker = Worker(job, memory, self.orders, pipe.send)
+        self.pipe, self.inbox = pipe, Inbox(job.shape[0])
+        self.worker = Worker(job, memory, self.inbox, pipe.send)
         self.threads = [threading.Thread(target=target) for target in (self.listen, self.worker.run)]
         for thread in self.threads:
             thread.start()
 
     def listen(self) -> None:
-        listen(self.pipe, self.orders)
-        self.orders.end()
+        listen(self.pipe, self.inbox)
+        self.inbox.end()
 
     def send_signal(self, number: int) -> None:
         assert number == 0
@@ -114,19 +116,19 @@ def threaded(monkeypatch: pytest.MonkeyPatch) -> None:
 @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     threads=st.integers(1, 3),
-    ahead=st.integers(0, 5),
+    prefetch=st.integers(0, 5),
     batch_size=st.sampled_from([1, 2, 3, 4, 7, 23, 30]),
     visits=st.lists(st.tuples(st.integers(0, 2), st.integers(0, 4), st.integers(1, 9)), max_size=5),
     late=st.booleans(),
 )
 def test_batches_are_the_cpu_loaders_whatever_came_before(
-    planner: BatchPlanner, monkeypatch, threads, ahead, batch_size, visits, late
+    planner: BatchPlanner, monkeypatch, threads, prefetch, batch_size, visits, late
 ) -> None:
     planner = replace(planner, batch_size=batch_size)
-    with monkeypatch.context() as patch, closing(CpuLoader(planner, 1)) as theirs:
+    with monkeypatch.context() as patch, closing(CpuLoader(planner, LoaderSettings(1))) as theirs:
         if late:
             patch.setattr(process, "copying", late_copies)
-        with closing(ProcessLoader(planner, threads, CPU, ahead=ahead)) as ours:
+        with closing(ProcessLoader(planner, LoaderSettings(threads, prefetch=prefetch), CPU)) as ours:
             for epoch, start, count in (*visits, (1, 0, 99)):
                 expected = list(islice(theirs.epoch(epoch, start), count))
                 assert agree(list(islice(ours.epoch(epoch, start), count)), expected)
@@ -134,27 +136,27 @@ def test_batches_are_the_cpu_loaders_whatever_came_before(
 
 @pytest.mark.usefixtures("threaded")
 def test_epochs_given_up_leave_no_slot_behind(planner: BatchPlanner) -> None:
-    with closing(ProcessLoader(planner, 1, CPU, ahead=2)) as loader:
+    with closing(ProcessLoader(planner, LoaderSettings(1, prefetch=2), CPU)) as loader:
         for epoch in range(6):
             next(loader.epoch(epoch))
         assert len(list(loader.epoch(0))) == 6
-    assert sorted(loader._child.orders._free) == [0, 1, 2, 3]
+    assert sorted(loader._child.inbox._free) == [0, 1, 2, 3]
 
 
 @pytest.mark.usefixtures("threaded")
 def test_a_slot_is_kept_while_it_is_copied_out(planner: BatchPlanner, monkeypatch) -> None:
     monkeypatch.setattr(process, "copying", late_copies)
-    with closing(ProcessLoader(planner, 1, CPU, ahead=1)) as loader:
+    with closing(ProcessLoader(planner, LoaderSettings(1, prefetch=1), CPU)) as loader:
         batches = loader.epoch(0)
         for _ in range(4):
             next(batches)
-            assert len(loader._transfer._under_way) <= 2
-        assert not any(event.done for _, event in loader._transfer._under_way)
+            assert len(loader._transfer._in_flight) <= 2
+        assert not any(event.done for _, event in loader._transfer._in_flight)
 
 
 @pytest.mark.usefixtures("threaded")
 def test_a_batch_is_never_written_to_again(planner: BatchPlanner) -> None:
-    with closing(ProcessLoader(planner, 2, CPU, ahead=0)) as loader:
+    with closing(ProcessLoader(planner, LoaderSettings(2, prefetch=0), CPU)) as loader:
         kept = [(batch.images, batch.images.clone()) for epoch in (0, 1) for batch in loader.epoch(epoch)]
     assert all(torch.equal(images, copy) for images, copy in kept)
 
@@ -162,17 +164,17 @@ def test_a_batch_is_never_written_to_again(planner: BatchPlanner) -> None:
 @pytest.mark.usefixtures("threaded")
 def test_without_beyond_it_stops_at_the_sizing_point(planner: BatchPlanner) -> None:
     with (
-        closing(ProcessLoader(planner, 1, CPU, beyond=False)) as ours,
-        closing(CpuLoader(planner, 1, beyond=False)) as theirs,
+        closing(ProcessLoader(planner, LoaderSettings(1), CPU, beyond=False)) as ours,
+        closing(CpuLoader(planner, LoaderSettings(1), beyond=False)) as theirs,
     ):
         batches = list(ours.epoch(0))
-        assert {batch.done for batch in batches} == {1}
+        assert {len(batch.remaining) for batch in batches} == {1}
         assert agree(batches, list(theirs.epoch(0)))
 
 
 @pytest.mark.usefixtures("threaded")
 def test_two_epochs_at_once_are_refused(planner: BatchPlanner) -> None:
-    with closing(ProcessLoader(planner, 1, CPU)) as loader:
+    with closing(ProcessLoader(planner, LoaderSettings(1), CPU)) as loader:
         first = loader.epoch(0)
         next(first)
         next(loader.epoch(1))
@@ -182,7 +184,7 @@ def test_two_epochs_at_once_are_refused(planner: BatchPlanner) -> None:
 
 @pytest.mark.usefixtures("threaded")
 def test_after_closing_it_says_so(planner: BatchPlanner) -> None:
-    loader = ProcessLoader(planner, 1, CPU)
+    loader = ProcessLoader(planner, LoaderSettings(1), CPU)
     batches = loader.epoch(0)
     next(batches)
     loader.close()
@@ -198,13 +200,13 @@ def test_a_recipe_it_cannot_render_is_refused_before_a_process_starts(
     monkeypatch.setattr(process, "_start", None)
     function = STEPS["python"].read({"function": "os:getcwd"})
     with pytest.raises(RecipeError, match="--loader cpu cannot render Python"):
-        ProcessLoader(replace(planner, steps=(function, *RECIPE)), 1, CPU)
+        ProcessLoader(replace(planner, steps=(function, *RECIPE)), LoaderSettings(1), CPU)
 
 
-def test_a_program_that_cannot_be_started_is_told_of(planner: BatchPlanner, monkeypatch) -> None:
+def test_a_program_that_cannot_be_started_is_reported(planner: BatchPlanner, monkeypatch) -> None:
     monkeypatch.setattr(sys, "executable", "/nowhere/python")
-    with pytest.raises(RunError, match=r"its process cannot be started .*; take --no-loader-process"):
-        ProcessLoader(planner, 1, CPU)
+    with pytest.raises(RunError, match=r"its child process cannot be started .*; use --no-loader-process"):
+        ProcessLoader(planner, LoaderSettings(1), CPU)
 
 
 # With a real child.
@@ -224,12 +226,12 @@ def loader(image_files: Manifest, copied: Path) -> Iterator[ProcessLoader]:
     """A loader with a child of its own, over the copied images in the order of their names."""
     manifest = replace(image_files, root=str(copied))
     planner = BatchPlanner(manifest, Sampler(len(manifest), shuffle=False), CounterRNG(3), RECIPE, 4)
-    with closing(ProcessLoader(planner, 2, CPU)) as loader:
+    with closing(ProcessLoader(planner, LoaderSettings(2), CPU)) as loader:
         yield loader
 
 
 def test_batches_of_the_process_are_the_cpu_loaders(loader: ProcessLoader) -> None:
-    with closing(CpuLoader(loader.planner, 1)) as theirs:
+    with closing(CpuLoader(loader.planner, LoaderSettings(1))) as theirs:
         for epoch, start in ((0, 0), (3, 2)):
             assert agree(list(loader.epoch(epoch, start)), list(theirs.epoch(epoch, start)))
     assert len(loader) == 6
@@ -262,9 +264,9 @@ def test_a_killed_child_is_told_of_by_signal_and_image(loader: ProcessLoader, co
     next(batches)
     loader._child.kill()
     loader._child.wait()
-    how = r"\(signal 9: Killed, perhaps for want of memory\)"
+    how = r"\(signal 9: Killed, perhaps for lack of memory\)"
     where = rf"at the batch that begins with {copied}/\d\d.jpg or soon after; lower --threads"
-    with pytest.raises(RunError, match=f"^--loader cpu: its process ended {how} {where}"):
+    with pytest.raises(RunError, match=f"^--loader cpu: its child process ended {how} {where}"):
         list(batches)
     with pytest.raises(RunError, match="or its process has ended"):
         next(loader.epoch(0))
@@ -273,7 +275,7 @@ def test_a_killed_child_is_told_of_by_signal_and_image(loader: ProcessLoader, co
 @pytest.fixture
 def starting(planner: BatchPlanner) -> Iterator[ProcessLoader]:
     """A loader whose child has only begun to import what it needs."""
-    with closing(ProcessLoader(planner, 1, CPU)) as loader:
+    with closing(ProcessLoader(planner, LoaderSettings(1), CPU)) as loader:
         yield loader
 
 
@@ -298,7 +300,7 @@ def test_a_child_that_does_not_end_is_ended(starting: ProcessLoader, monkeypatch
 
 
 def test_the_garbage_collector_ends_it_too(planner: BatchPlanner) -> None:
-    loader = ProcessLoader(planner, 1, CPU)
+    loader = ProcessLoader(planner, LoaderSettings(1), CPU)
     batches, child = loader.epoch(0), loader._child
     del loader, batches
     assert child.returncode is not None
@@ -307,7 +309,7 @@ def test_the_garbage_collector_ends_it_too(planner: BatchPlanner) -> None:
 def test_a_fork_of_the_parent_leaves_the_child_alone() -> None:
     ours, theirs = Pipe()
     with theirs:
-        process._ended(None, ours, None, None, owner=-1)
+        process._stop(None, ours, None, None, owner=-1)
         assert theirs.poll()  # closed on this side
 
 
@@ -318,19 +320,22 @@ def test_the_child_is_not_interrupted(starting: ProcessLoader) -> None:
     assert signal.SIGINT not in signal.pthread_sigmask(signal.SIG_BLOCK, ())
 
 
-def test_a_child_that_never_begins_is_told_of(planner: BatchPlanner, monkeypatch) -> None:
+def test_a_child_that_never_begins_is_reported(planner: BatchPlanner, monkeypatch) -> None:
     monkeypatch.setattr(process, "_CODE", "raise SystemExit(3)")
-    line = r"its process ended \(exit code 3\) at the batch"
-    with closing(ProcessLoader(planner, 1, CPU)) as loader, pytest.raises(RunError, match=line):
+    line = r"its child process ended \(exit code 3\) at the batch"
+    with (
+        closing(ProcessLoader(planner, LoaderSettings(1), CPU)) as loader,
+        pytest.raises(RunError, match=line),
+    ):
         next(loader.epoch(0))
 
 
-def test_what_fails_at_the_childs_start_is_told_of(planner: BatchPlanner, monkeypatch) -> None:
+def test_what_fails_at_the_childs_start_is_reported(planner: BatchPlanner, monkeypatch) -> None:
     gone = ModuleType("gone")
-    gone.Source = type("Source", (), {"__module__": "gone"})
+    gone.Decoder = type("Decoder", (), {"__module__": "gone"})
     monkeypatch.setitem(sys.modules, "gone", gone)
-    with closing(ProcessLoader(replace(planner, source=gone.Source()), 1, CPU)) as loader:
-        line = "^--loader cpu: the loading process failed .ModuleNotFoundError: No module named 'gone'.; "
+    with closing(ProcessLoader(replace(planner, decoder=gone.Decoder()), LoaderSettings(1), CPU)) as loader:
+        line = "^--loader cpu: the child process failed .ModuleNotFoundError: No module named 'gone'.; "
         with pytest.raises(RunError, match=line):
             next(loader.epoch(0))
 
@@ -342,9 +347,9 @@ needs_cuda = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a C
 @needs_cuda
 def test_on_a_gpu_batches_arrive_whole_while_the_stream_is_behind(planner: BatchPlanner) -> None:
     device = torch.device("cuda", 0)
-    with closing(CpuLoader(planner, 1, beyond=False)) as loader:
+    with closing(CpuLoader(planner, LoaderSettings(1), beyond=False)) as loader:
         expected = [batch.images for epoch in (0, 1) for batch in loader.epoch(epoch)]
-    with closing(ProcessLoader(planner, 2, device, beyond=False)) as loader:
+    with closing(ProcessLoader(planner, LoaderSettings(2), device, beyond=False)) as loader:
         kept = []
         torch.cuda.set_sync_debug_mode("error")
         try:

@@ -56,7 +56,7 @@ def test_a_slot_is_kept_until_its_copy_has_completed(transfer: Transfer, events:
     assert transfer.completed() == [2]
 
 
-def test_one_copy_may_stay_under_way_without_a_wait(transfer: Transfer, events: list[Event]):
+def test_one_copy_may_stay_in_flight_without_a_wait(transfer: Transfer, events: list[Event]):
     transfer.take(2, torch.zeros(1))
     assert transfer.all_but_one() == []
     assert not events[0].waited
