@@ -3,8 +3,8 @@ import dataclasses
 import numpy as np
 import pytest
 import torch
-
 from fastffdi.bench.trial import Choice, Task, Trial
+
 from fastffdi.bench.tune import BATCH_SIZES, Search, axes, scaling_hint, taken, tuned
 from fastffdi.errors import SettingError
 from fastffdi.loaders.planner import BatchPlanner

@@ -34,7 +34,7 @@ def test_it_says_how_much_and_stores_all_images(fastffdi, words, tiny, tmp_path)
 
 def test_a_second_time_there_is_nothing_to_do(fastffdi, words, monkeypatch):
     fastffdi(*words)
-    monkeypatch.setattr("fastffdi.data.source.decode_file", None)
+    monkeypatch.setattr("fastffdi.data.source.decode_path", None)
     code, _, err = fastffdi(*words)
     assert code == 0
     assert "56 there" in err
