@@ -4,7 +4,7 @@
 
 Prints milliseconds per batch, median and interquartile range:
 
-    lower      the plan's numbers and the program made from them
+    lower      the random numbers and the program made from them
     arrays     the path matrix and the operators' arguments
     run        `Pipeline.run()` of a graph that only takes the arrays
     feed       arrays and run together
@@ -13,92 +13,83 @@ Prints milliseconds per batch, median and interquartile range:
 
 from __future__ import annotations
 
-import argparse
 import time
 from collections.abc import Callable
 
+import click
 import numpy as np
 from nvidia.dali import Pipeline, fn, types
 
+from fastffdi.bench.stopwatch import Quartiles
 from fastffdi.data.manifest import Manifest
-from fastffdi.data.sampler import Sampler
-from fastffdi.loaders.planner import BatchPlanner
-from fastffdi.recipe import recipe
-from fastffdi.recipe.lowering import template
-from fastffdi.recipe.rng import CounterRNG
+from fastffdi.loaders.planner import BatchPlan, BatchPlanner
+from fastffdi.loaders.settings import LoaderSettings
+from fastffdi.model.backbone import load_recipe
 from fastffdi.render.dali import Arrays, arguments, can_render, path_matrix
-from fastffdi.render.split import cut
+from fastffdi.render.split import split
 
 _ROWS = 10_000
 _DTYPES = {"uint8": types.UINT8, "int32": types.INT32, "float32": types.FLOAT}
 
 
-def main() -> None:
-    options = _options()
-    planner = _feed(options.pipeline, options.batch_size)
-    fixed = template(planner.steps)
-    count = cut(fixed, can_render, "dali")
-    rows, repeats = (part[: options.batch_size] for part in planner.sampler.epoch(0))
-    work = planner.work(0, rows, repeats)
+@click.command()
+@click.option("--pipeline", default="jitter", show_default=True)
+@click.option("--batch-size", default=256, show_default=True)
+@click.option("--repeats", default=300, show_default=True)
+def main(pipeline: str, batch_size: int, repeats: int) -> None:
+    """Print what feeding DALI costs, part by part."""
+    planner = _planner(pipeline, batch_size)
+    template = planner.template[1]
+    rendered = split(template, can_render, "dali")
+    rows, repeated = (part[:batch_size] for part in planner.sampler.epoch(0))
 
-    def arrays() -> Arrays:
-        return path_matrix(planner.manifest.paths(rows)), *arguments(work.program, fixed, count)
+    def plan() -> BatchPlan:
+        return planner.plan(0, rows, repeated)
 
-    def everything() -> Arrays:
-        lowered = planner.work(0, rows, repeats)
-        return path_matrix(planner.manifest.paths(rows)), *arguments(lowered.program, fixed, count)
+    def arrays(of: BatchPlan) -> Arrays:
+        return path_matrix(planner.manifest.paths(rows)), *arguments(rendered.loader(of.program), template)
 
-    ready = arrays()
-    print(f"{options.pipeline}, batches of {options.batch_size}, {len(ready)} arrays; ms per batch")
-    measured = {
-        "lower": lambda: planner.work(0, rows, repeats),
-        "arrays": arrays,
+    planned = plan()
+    ready = arrays(planned)
+    print(f"{pipeline}, batches of {batch_size}, {len(ready)} arrays; ms per batch")
+    parts: dict[str, Callable[[], object]] = {
+        "lower": plan,
+        "arrays": lambda: arrays(planned),
         "run": _taking(lambda: ready, ready),
-        "feed": _taking(arrays, ready),
-        "all": _taking(everything, ready),
+        "feed": _taking(lambda: arrays(planned), ready),
+        "all": _taking(lambda: arrays(plan()), ready),
     }
-    for name, call in measured.items():
-        low, median, high = _quartiles(call, options.repeats)
-        print(f"{name:8s} {median:.3f}  ({low:.3f} to {high:.3f})")
+    for name, call in parts.items():
+        cost = Quartiles.of([_ms(call) for _ in range(20 + repeats)][20:])
+        print(f"{name:8s} {cost.median:.3f}  ({cost.q25:.3f} to {cost.q75:.3f})")
 
 
-def _options() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
-    parser.add_argument("--pipeline", default="jitter")
-    parser.add_argument("--batch-size", type=int, default=256)
-    parser.add_argument("--repeats", type=int, default=300)
-    return parser.parse_args()
-
-
-def _feed(pipeline: str, batch_size: int) -> BatchPlanner:
-    """A feed of images that are not there: no file is opened."""
+def _planner(pipeline: str, batch_size: int) -> BatchPlanner:
+    """A planner of images that do not exist: no file is opened."""
     names = np.array([f"trainset/{k:08d}.jpg" for k in range(_ROWS)], object)
     sizes = np.random.default_rng(0).integers(200, 701, (_ROWS, 2)).astype(np.int32)
     manifest = Manifest("/data/faces", names, sizes=sizes)
-    steps = recipe.load(pipeline).resolve((256, 256), (0.5, 0.5, 0.5), (0.5, 0.5, 0.5)).train
-    return BatchPlanner(manifest, Sampler(_ROWS), CounterRNG(0), steps, batch_size)
+    return BatchPlanner.over(
+        manifest, load_recipe(pipeline).train, LoaderSettings(1, batch_size), shuffle=True
+    )
 
 
 def _taking(source: Callable[[], Arrays], examples: Arrays) -> Callable[[], object]:
-    dtypes = [_DTYPES[array.dtype.name] for array in examples]
+    """A run of a pipeline that only takes the source's arrays."""
+    kinds = {
+        "dtype": [_DTYPES[array.dtype.name] for array in examples],
+        "ndim": [array.ndim - 1 for array in examples],
+    }
     pipeline = Pipeline(batch_size=len(examples[0]), num_threads=1, device_id=None)
     with pipeline:
-        dimensions = [array.ndim - 1 for array in examples]
-        pipeline.set_outputs(
-            *fn.external_source(source, num_outputs=len(examples), batch=True, dtype=dtypes, ndim=dimensions)
-        )
+        pipeline.set_outputs(*fn.external_source(source, num_outputs=len(examples), batch=True, **kinds))
     return lambda: pipeline.run()
 
 
-def _quartiles(call: Callable[[], object], repeats: int) -> np.ndarray:
-    for _ in range(20):
-        call()
-    seconds = np.empty(repeats)
-    for k in range(repeats):
-        began = time.perf_counter()
-        call()
-        seconds[k] = time.perf_counter() - began
-    return np.percentile(1e3 * seconds, [25, 50, 75])
+def _ms(call: Callable[[], object]) -> float:
+    began = time.perf_counter()
+    call()
+    return 1e3 * (time.perf_counter() - began)
 
 
 if __name__ == "__main__":

@@ -1,14 +1,13 @@
-"""What the cpu loader costs the thread that launches kernels: in its process, and in a process of its own.
+"""What the cpu loader costs the thread that launches kernels: threads in the process, or in a child process.
 
     python benchmarks/launch_rate.py FOLDER [--pipeline jitter] [--threads N] [--turns 7] [--seconds 3]
 
 One thread does what a training loop does: it takes a batch, launches operations, takes the next. Timed is the
-launching only, in operations per second; they are so small that they are all launching: an addition of 64
-numbers, on CUDA where there is CUDA, else on the CPU. There are so many to a batch that alone they would take
-half of the time that the loader needs to make it, so that the loader is always at work; `alone`, the thread
-sleeps the other half. `alone`, `in-process` and `own process` take turns; a ratio is the median of the ratios
-of each round, so that a machine that slows down slows both sides. `with a core` is the ratio without the time
-in which the thread could have run but had no core, which on few or busy cores would hide the rest.
+launching only, in operations per second. They are so small that they are all launching, an addition of 64
+numbers, on CUDA where there is CUDA, and so many to a batch that alone they would take half of the time that
+the loader needs to make it: the loader is always working; `alone`, the thread sleeps the other half. The
+kinds take turns; a ratio is the median of the rounds' ratios. `with a core` leaves out the time in which the
+thread could have run but had no core, which on few or busy cores would hide the rest.
 """
 
 from __future__ import annotations
@@ -18,33 +17,29 @@ import statistics
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import click
 import numpy as np
 import torch
-from rich.console import Console
-from rich.table import Table
 
 from fastffdi.bench import machine
-from fastffdi.bench.loader import BACKBONE
 from fastffdi.bench.stopwatch import Quartiles
+from fastffdi.bench.stream import endless
 from fastffdi.data.layout import plain_folder
 from fastffdi.loaders import factory
-from fastffdi.loaders.batch import Loader
 from fastffdi.loaders.planner import BatchPlanner
-from fastffdi.loaders.settings import LoaderSettings
-from fastffdi.model.device import choose_device, usable_cores
-from fastffdi.recipe import recipe
+from fastffdi.loaders.settings import LoaderSettings, usable_cores
+from fastffdi.model.backbone import load_recipe
+from fastffdi.model.device import choose_device
 
 ALONE, THREADS, PROCESS = "alone", "in-process", "own process"
 
 #: Of the time in which a batch is made, how much the launches would take alone.
 SHARE = 0.5
 
-#: Images in an epoch, at least: a turn is not to meet its end, where a loader has less to do.
-EPOCH = 1_000_000
+Launch = Callable[[int], None]
 
 
 @dataclass(frozen=True)
@@ -72,55 +67,28 @@ class Turn:
 @click.option("--turns", default=7, show_default=True, help="Turns of each kind, besides one to warm up.")
 @click.option("--seconds", default=3.0, show_default=True, help="Of a turn, at least.")
 @click.option("--json", "file", type=click.Path(path_type=Path), help="Write every turn to this file.")
-def main(
-    folder: Path,
-    pipeline: str,
-    device: str,
-    threads: int | None,
-    batch_size: int,
-    turns: int,
-    seconds: float,
-    file: Path | None,
-) -> None:
+def main(folder: Path, file: Path | None, turns: int, seconds: float, **options: str | int | None) -> None:
     """Print how fast a thread launches operations beside the cpu loader on the images below FOLDER."""
-    place = choose_device(device)
-    threads = threads or max(1, usable_cores() - 1)
+    place, facts = choose_device(str(options["device"])), machine.facts()
+    threads, size = int(options["threads"] or max(1, usable_cores() - 1)), int(options["batch_size"] or 0)
     torch.set_num_threads(1)
-    facts = machine.facts()
-    planner = _feed(folder, pipeline, batch_size)
-    one, other = (LoaderSettings(threads, process=process) for process in (False, True))
-    with (
-        closing(factory.build_loader("cpu", planner, one, place)) as in_process,
-        closing(factory.build_loader("cpu", planner, other, place)) as own_process,
-    ):
-        results = measure({THREADS: in_process, PROCESS: own_process}, place, turns, seconds)
-    settings = {"pipeline": pipeline, "device": str(place), "threads": threads, "batch_size": batch_size}
-    settings |= {"turns": turns, "seconds": seconds}
-    show(f"{pipeline} on {place}, {threads} decoding threads, batches of {batch_size}", results)
+    kinds = {kind: LoaderSettings(threads, size, process=kind == PROCESS) for kind in (THREADS, PROCESS)}
+    steps = load_recipe(str(options["pipeline"])).train
+    planner = endless(BatchPlanner.over(plain_folder(folder), steps, kinds[THREADS], shuffle=True), 1_000_000)
+    loaders = {kind: factory.build_loader("cpu", planner, how, place) for kind, how in kinds.items()}
+    with closing(loaders[THREADS]), closing(loaders[PROCESS]):
+        streams = {kind: loader.epoch(0) for kind, loader in loaders.items()}
+        results = measure(streams, launcher(place), turns, seconds)
+    print(f"{options['pipeline']} on {place}, {threads} decoding threads, batches of {size}")
+    show(results)
     print(machine.sentence(facts, threads + 1))
     if file is not None:
+        settings = {**options, "device": str(place), "threads": threads, "turns": turns, "seconds": seconds}
         each = {kind: [asdict(turn) for turn in result] for kind, result in results.items()}
         file.write_text(json.dumps({"machine": facts, "settings": settings, "turns": each}, indent=1) + "\n")
 
 
-def measure(
-    loaders: dict[str, Loader], device: torch.device, turns: int, seconds: float
-) -> dict[str, list[Turn]]:
-    """The turns of each kind, in rounds of all; a round to warm up is left out."""
-    launch = launcher(device)
-    streams = {kind: loader.epoch(0) for kind, loader in loaders.items()}
-    batch_seconds = _batch_seconds(streams[THREADS])
-    launches = max(1, round(SHARE * batch_seconds * _rate(launch)))
-    results: dict[str, list[Turn]] = {ALONE: [], **{kind: [] for kind in streams}}
-    for number in range(turns + 1):
-        for kind, kept in results.items():
-            turn = _turn(launch, launches, streams.get(kind), batch_seconds, seconds)
-            kept += [turn] if number else []
-            time.sleep(5 * batch_seconds)  # what a loader makes ahead is not to disturb the next turn
-    return results
-
-
-def launcher(device: torch.device) -> Callable[[int], None]:
+def launcher(device: torch.device) -> Launch:
     """launch(count): so many operations on the device."""
     a, b, out = (torch.ones(64, device=device) for _ in range(3))
 
@@ -131,26 +99,38 @@ def launcher(device: torch.device) -> Callable[[int], None]:
     return launch
 
 
-def _turn(
-    launch: Callable[[int], None],
-    launches: int,
-    batches: Iterator[object] | None,
-    batch_seconds: float,
-    seconds: float,
-) -> Turn:
-    def take() -> int:
-        if batches is None:
-            time.sleep((1 - SHARE) * batch_seconds)
-            return 0
-        return len(next(batches))
+def measure(
+    streams: dict[str, Iterator[object]], launch: Launch, turns: int, seconds: float
+) -> dict[str, list[Turn]]:
+    """The turns of each kind, in rounds of all; a round to warm up is left out."""
+    batch_seconds = _batch_seconds(streams[THREADS])
+    launches = max(1, round(SHARE * batch_seconds * _rate(launch)))
 
-    for _ in range(4):  # what lay ready
+    def rest() -> list[object]:
+        time.sleep((1 - SHARE) * batch_seconds)
+        return []
+
+    takes: dict[str, Callable[[], object]] = {
+        ALONE: rest,
+        **{kind: stream.__next__ for kind, stream in streams.items()},
+    }
+    results: dict[str, list[Turn]] = {kind: [] for kind in takes}
+    for number in range(turns + 1):
+        for kind, take in takes.items():
+            turn = _turn(launch, launches, take, seconds)
+            results[kind] += [turn] if number else []
+            time.sleep(5 * batch_seconds)  # what a loader makes ahead is not to disturb the next turn
+    return results
+
+
+def _turn(launch: Launch, launches: int, take: Callable[[], object], seconds: float) -> Turn:
+    for _ in range(4):  # batches that lay ready
         take()
     launching, without_core, taking, images, count = 0.0, 0.0, 0.0, 0, 0
     began = time.perf_counter()
     while time.perf_counter() - began < seconds:
         used = time.thread_time()
-        images += take()
+        images += len(take())  # type: ignore[arg-type]
         taking += time.thread_time() - used
         at, waited = time.perf_counter(), _waited_seconds()
         launch(launches)
@@ -162,15 +142,15 @@ def _turn(
 
 
 def _waited_seconds() -> float:
-    """How long this thread has waited for a core so far; 0 where the system does not tell."""
+    """How long this thread has waited for a core so far; 0 where the system does not report it."""
     try:
         return int(Path("/proc/thread-self/schedstat").read_text().split()[1]) / 1e9
     except (OSError, IndexError):
         return 0.0
 
 
-def _rate(launch: Callable[[int], None], count: int = 5_000) -> float:
-    """Launches per second, with nothing else at work."""
+def _rate(launch: Launch, count: int = 5_000) -> float:
+    """Launches per second when nothing else runs."""
     seconds = []
     for _ in range(6):
         began = time.perf_counter()
@@ -187,39 +167,19 @@ def _batch_seconds(batches: Iterator[object], count: int = 16) -> float:
     return seconds
 
 
-def _feed(folder: Path, pipeline: str, batch_size: int) -> BatchPlanner:
-    """A feed over the folder's images again and again."""
-    steps = recipe.load(pipeline).resolve(*BACKBONE).train
-    planner = BatchPlanner.over(plain_folder(folder), steps, batch_size, usable_cores(), shuffle=True)
-    rows = np.tile(np.arange(len(planner.manifest)), -(-EPOCH // len(planner.manifest)))
-    return replace(
-        planner, manifest=planner.manifest.take(rows), sampler=replace(planner.sampler, rows=len(rows))
-    )
-
-
-def show(title: str, results: dict[str, list[Turn]]) -> None:
-    """The table: medians, and in brackets the quartiles."""
-    table = Table("", title=title, title_justify="left")
-    for column in ("1000 launches/s", "of alone", "with a core", "img/s", "ms to take"):
-        table.add_column(column, justify="right")
+def show(results: dict[str, list[Turn]]) -> None:
+    """A line for each kind: the rate with its quartiles, ratios to `alone`, and medians."""
     for kind, turns in results.items():
         rate = Quartiles.of([turn.launches_per_second / 1e3 for turn in turns])
-        pairs = list(zip(turns, results[ALONE], strict=True))
-        ratios = [
-            statistics.median(_of(turn, name) / _of(base, name) for turn, base in pairs)
-            for name in ("launches_per_second", "with_a_core")
-        ]
-        images, take = (
-            statistics.median(_of(turn, name) for turn in turns) for name in ("images_per_second", "take_ms")
+        each = list(zip(turns, results[ALONE], strict=True))
+        share = statistics.median(a.launches_per_second / b.launches_per_second for a, b in each)
+        with_core = statistics.median(a.with_a_core / b.with_a_core for a, b in each)
+        images = statistics.median(turn.images_per_second for turn in turns)
+        take = statistics.median(turn.take_ms for turn in turns)
+        print(
+            f"{kind:12s} {rate.median:5.0f} ({rate.q25:.0f}–{rate.q75:.0f}) thousand launches/s, "
+            f"{share:.2f} of alone, {with_core:.2f} with a core, {images:.0f} img/s, {take:.2f} ms to take"
         )
-        beside = ["–", "–"] if kind == ALONE else [f"{images:.0f}", f"{take:.2f}"]
-        shown = f"{rate.median:.0f} ({rate.q25:.0f}–{rate.q75:.0f})", *(f"{ratio:.2f}" for ratio in ratios)
-        table.add_row(kind, *shown, *beside)
-    Console(highlight=False, soft_wrap=True).print(table)
-
-
-def _of(turn: Turn, name: str) -> float:
-    return float(getattr(turn, name))
 
 
 if __name__ == "__main__":

@@ -1,54 +1,52 @@
-"""How the cpu loader's cost grows with rows and threads, and what a million rows need to start.
+"""How the cpu loader's cost grows with rows, and what a million rows need to start.
 
     python benchmarks/scaling.py FOLDER --json FILE
-    python benchmarks/scaling_page.py FILE > benchmarks/scaling.md
 
-FOLDER holds some hundred images. Rates are of the `jitter` recipe to the normalised batch. All row counts,
-and all numbers of threads, take turns in one run; a figure is the median of the turns, a ratio the median of
-each round's ratios.
+FOLDER holds some hundred images. Rates are of the `jitter` recipe to the normalised batch; all row counts
+take turns in one run. How it grows with threads is what `fastffdi bench-loader --threads 1,2,…` prints.
 
 A million rows are a million names in one folder, hard links to the images, and a label file that lists
-them. They are read in a process of its own, five times; memory is what it has at the most beyond its imports.
+them. They are read in a process of its own, five times; memory is its peak beyond its imports.
 """
 
 from __future__ import annotations
 
 import json
 import os
+import resource
 import shutil
 import statistics
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
 from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import Any
 
 import click
 import numpy as np
+import psutil
 import torch
-from cpu_stages import once
 
 from fastffdi.bench import machine
-from fastffdi.bench.loader import BACKBONE
-from fastffdi.bench.stopwatch import Quartiles, timed_pass
+from fastffdi.bench.stopwatch import Quartiles
+from fastffdi.bench.stream import Runner, Stream, arrivals, take_turns
 from fastffdi.data.labels import read_labels
 from fastffdi.data.layout import plain_folder
 from fastffdi.data.manifest import Manifest
 from fastffdi.files import atomic
 from fastffdi.loaders.cpu import CpuLoader
 from fastffdi.loaders.planner import BatchPlanner
+from fastffdi.loaders.settings import LoaderSettings, usable_cores
 from fastffdi.model import precision
-from fastffdi.recipe import recipe
+from fastffdi.model.backbone import load_recipe
 from fastffdi.render.device.stage import DeviceStage
 
 CPU = torch.device("cpu")
-BATCH = 64
 MILLION = 1_000_000
 ROWS = (1_000, 10_000, 100_000, MILLION)
-STEPS = recipe.load("jitter").resolve(*BACKBONE).train
+STEPS = load_recipe("jitter").train
 
 
 @click.command()
@@ -61,96 +59,49 @@ STEPS = recipe.load("jitter").resolve(*BACKBONE).train
 def main(folder: Path, output: Path, rounds: int, seconds: float, rows: str, million: int) -> None:
     """Measure all of it on the images below FOLDER."""
     facts, manifest = machine.facts(), plain_folder(folder)
-    counts = [int(count) for count in rows.split(",")]
+    settings = LoaderSettings(usable_cores())
     record = {
         "machine": facts,
-        "settings": {"pipeline": "jitter", "batch_size": BATCH, "seconds": seconds, "rounds": rounds},
+        "settings": {"pipeline": "jitter", **settings.to_data(), "seconds": seconds, "rounds": rounds},
         "images": len(manifest),
-        "jpeg_bytes": statistics.mean(os.path.getsize(path) for path in manifest.paths()),
-        "rows": by_rows(manifest, counts, rounds, seconds),
-        "threads": by_threads(manifest, rounds, seconds),
+        "rows": by_rows(manifest, [int(count) for count in rows.split(",")], settings, rounds, seconds),
         "start": by_start(manifest, million),
-        "stages_us": by_stage(manifest),
     }
     with atomic(output) as part:
         part.write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
     print(f"figures: {output}")
 
 
-def by_rows(manifest: Manifest, counts: list[int], rounds: int, seconds: float) -> list[dict[str, Any]]:
-    """The rate with so many rows in the manifest, and its ratio to that with the fewest."""
-    cores = len(os.sched_getaffinity(0))
-    with machine.only_cores(cores), ExitStack() as stack:
-        streams = {
-            count: stack.enter_context(closing(stream(repeated(manifest, count), cores))) for count in counts
-        }
-        return compared("rows", streams, rounds, seconds, ahead=4)
-
-
-def by_threads(manifest: Manifest, rounds: int, seconds: float) -> list[dict[str, Any]]:
-    """The rate of 1, 2, … threads, each with as many cores, and its ratio to that of one."""
-    rates: dict[int, list[float]] = {}
-    for _ in range(rounds):
-        for threads in range(1, len(os.sched_getaffinity(0)) + 1):
-            with machine.only_cores(threads), closing(stream(manifest, threads)) as arrivals:
-                rates.setdefault(threads, []).append(timed_pass(arrivals, seconds, 8, 1).rate)
-    return table("threads", rates)
-
-
-def compared(
-    name: str, streams: dict[int, Iterator[int]], rounds: int, seconds: float, ahead: int
+def by_rows(
+    manifest: Manifest, counts: list[int], settings: LoaderSettings, rounds: int, seconds: float
 ) -> list[dict[str, Any]]:
-    rates: dict[int, list[float]] = {key: [] for key in streams}
-    for number in range(rounds + 1):
-        for key, arrivals in streams.items():
-            rate = timed_pass(arrivals, seconds if number else min(seconds, 1), ahead, 1).rate
-            if number:
-                rates[key].append(rate)
-            time.sleep(ahead * BATCH / rate)  # what it makes ahead would take time from the next
-    return table(name, rates)
-
-
-def table(name: str, rates: dict[int, list[float]]) -> list[dict[str, Any]]:
-    first = next(iter(rates.values()))
-    return [
-        {
-            name: key,
-            "images_per_second": Quartiles.of(own).to_data(),
-            "images_per_second_each": [round(rate, 1) for rate in own],
-            "ratio": round(statistics.median(a / b for a, b in zip(own, first, strict=True)), 3),
-        }
-        for key, own in rates.items()
-    ]
-
-
-def stream(manifest: Manifest, threads: int) -> Iterator[int]:
-    """The images of each normalised batch, epoch after epoch."""
-    planner = BatchPlanner.over(manifest, STEPS, BATCH, threads, shuffle=True)
+    """The rate with so many rows in the manifest, and its ratio to that with the fewest."""
     stage = DeviceStage(CPU, precision.choose("auto", CPU).dtype)
-    with closing(CpuLoader(planner, threads)) as loader:
-        epoch = 0
-        while True:
-            for batch in loader.epoch(epoch):
-                stage(batch.images, batch.program, batch.done)
-                yield len(batch)
-            epoch += 1
+    with ExitStack() as stack:
+        runners = []
+        for count in counts:
+            rows = manifest.take(np.resize(np.arange(len(manifest)), count))
+            loader = CpuLoader(BatchPlanner.over(rows, STEPS, settings, shuffle=True), settings)
+            stack.callback(loader.close)
+            batches = arrivals(loader, stage)
+            stream = Stream(str(count), lambda batches=batches: closing(batches), 4, 1, seconds)
+            runners.append(Runner(stream, stack))
+        take_turns(runners, rounds, lambda name: None)
+    return [_row(runner, runners[0]) for runner in runners]
 
 
-def repeated(manifest: Manifest, count: int) -> Manifest:
-    return manifest.take(np.resize(np.arange(len(manifest)), count))
-
-
-def by_stage(manifest: Manifest) -> dict[str, float]:
-    """Processor µs per image of every stage, in one thread."""
-    torch.set_num_threads(1)
-    planner = BatchPlanner.over(manifest, STEPS, BATCH, 1, shuffle=True)
-    stage = DeviceStage(CPU, precision.choose("auto", CPU).dtype)
-    _, *runs = [once(planner, stage) for _ in range(6)]
-    return {name: round(statistics.median(run[name] for run in runs), 1) for name in runs[0]}
+def _row(runner: Runner, first: Runner) -> dict[str, Any]:
+    rates, base = ([timed.rate for timed in one.passes] for one in (runner, first))
+    return {
+        "rows": int(runner.stream.name),
+        "images_per_second": Quartiles.of(rates).to_data(),
+        "images_per_second_each": [round(rate, 1) for rate in rates],
+        "ratio": round(statistics.median(a / b for a, b in zip(rates, base, strict=True)), 3),
+    }
 
 
 def by_start(manifest: Manifest, count: int) -> dict[str, Any]:
-    """What it takes from a label file to the first batch of a shuffled epoch."""
+    """What it takes from a label file to the first batch of a shuffled epoch; medians of five processes."""
     with tempfile.TemporaryDirectory() as folder:
         write_labels(manifest, Path(folder), count)
         words = [sys.executable, __file__, "start", folder]
@@ -161,9 +112,7 @@ def by_start(manifest: Manifest, count: int) -> dict[str, Any]:
 def write_labels(manifest: Manifest, folder: Path, count: int) -> None:
     """`count` names in the challenge's style, 32 hexadecimal digits, each a hard link to an image."""
     (folder / "set").mkdir()
-    originals = [
-        shutil.copy(path, folder / f"{k}{Path(path).suffix}") for k, path in enumerate(manifest.paths())
-    ]
+    originals = [shutil.copy(path, folder / f"{k}.jpg") for k, path in enumerate(manifest.paths())]
     with (folder / "labels.txt").open("w") as file:
         file.write("img_name,target\n")
         for row in range(count):
@@ -174,28 +123,21 @@ def write_labels(manifest: Manifest, folder: Path, count: int) -> None:
 
 def start(folder: Path) -> None:
     """Print seconds and MiB, as JSON."""
-    clock, memory = [time.perf_counter()], resident("VmRSS")
+    clock, memory = [time.perf_counter()], psutil.Process().memory_info().rss
     manifest = read_labels(folder / "labels.txt", folder / "set", targets="required", duplicates=False)
     clock.append(time.perf_counter())
-    planner = BatchPlanner.over(manifest, STEPS, BATCH, 2, shuffle=True)
-    works = planner.epoch(0)
-    next(works)
+    settings = LoaderSettings(2)
+    planner = BatchPlanner.over(manifest, STEPS, settings, shuffle=True)
+    next(planner.epoch(0))
     clock.append(time.perf_counter())
-    with closing(CpuLoader(planner, 2)) as loader, closing(loader.epoch(0)) as batches:
+    with closing(CpuLoader(planner, settings)) as loader, closing(loader.epoch(0)) as batches:
         next(batches)
         clock.append(time.perf_counter())
     named = ("read_seconds", "shuffle_and_plan_seconds", "first_batch_seconds")
     spans = {name: round(b - a, 3) for name, a, b in zip(named, clock[:-1], clock[1:], strict=True)}
+    peak = 1024 * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     total = {"seconds": round(clock[1] - clock[0] + clock[3] - clock[2], 3)}
-    print(json.dumps({**spans, **total, "memory_mib": round(resident("VmHWM") - memory, 1)}))
-
-
-def resident(what: str) -> float:
-    """MiB of memory in use (VmRSS), or at the most so far (VmHWM)."""
-    for line in Path("/proc/self/status").read_text().splitlines():
-        if line.startswith(what):
-            return int(line.split()[1]) / 1024
-    raise AssertionError(what)
+    print(json.dumps({**spans, **total, "memory_mib": round((peak - memory) / 2**20, 1)}))
 
 
 if __name__ == "__main__":

@@ -8,124 +8,95 @@ Run install.py first, or both by `make bench-peers`.
 from __future__ import annotations
 
 import contextlib
-import functools
 import json
 import sys
 import tempfile
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import click
 import install
-import report
 import turns
-from process import Failed, Process, Turn
-from rich.console import Console
-from rich.progress import track
+from process import Failed, Process
+from report import Report, Result
+from rich.progress import Progress
 from rows import RECIPES, ROWS, Row
 
 from fastffdi.bench import machine
+from fastffdi.bench.stream import take_turns
 from fastffdi.files import atomic
-from fastffdi.model.device import usable_cores
+from fastffdi.loaders.settings import usable_cores
 
 HERE = Path(__file__).resolve().parent
+_FILE = click.Path(path_type=Path, dir_okay=False)
 
 
-@dataclass
 class Entry:
-    """A row, its process while it is in the race, and what it did.
+    """A row in the comparison; `problem` says why it has no figures."""
 
-    problem  why it is not, or no longer
-    """
+    def __init__(self, row: Row, process: Process | None, problem: str | None, seconds: float) -> None:
+        self.row, self.name, self.problem = row, row.name, problem
+        self._process, self._seconds = process, seconds
+        self._rates: list[float] = []
 
-    row: Row
-    process: Process | None = None
-    turns: list[Turn] = field(default_factory=list)
-    problem: str | None = None
-
-    def turn(self, seconds: float, counted: bool = True) -> None:
-        """One turn, unless it is out."""
-        if self.process is None:
+    def turn(self, counted: bool) -> None:
+        """One turn, unless it has failed; of at most a second where it is not counted."""
+        if self._process is None or self.problem is not None:
             return
         try:
-            turn = self.process.turn(seconds)
+            turn = self._process.turn(self._seconds if counted else min(self._seconds, 1.0))
         except Failed as error:
             self.problem = str(error)
-            self.process.close()
-            self.process = None
+            self._process.close()
         else:
-            self.turns += [turn] if counted else []
+            self._rates += [turn.rate] if counted else []
 
-    def result(self) -> report.Result:
+    def result(self) -> Result:
         """Its figures; none where it did not finish."""
-        rates = () if self.problem else tuple(turn.rate for turn in self.turns)
-        return report.Result(self.row, rates, self.problem)
-
-
-def _known(context: click.Context, option: click.Parameter, names: str) -> list[str]:
-    unknown = set(names.split(",")) - set(RECIPES)
-    if unknown:
-        raise click.BadParameter(f"{', '.join(sorted(unknown))}: not among {', '.join(RECIPES)}")
-    return names.split(",")
+        return Result(self.row, () if self.problem else tuple(self._rates), self.problem)
 
 
 @click.command()
 @click.argument("folder", type=click.Path(path_type=Path, exists=True, file_okay=False))
-@click.option(
-    "--threads",
-    type=click.IntRange(min=1),
-    default=usable_cores(),
-    show_default=True,
-    help="Threads or worker processes of each, and cores to use.",
-)
+@click.option("--threads", type=click.IntRange(min=1), default=usable_cores(), show_default=True)
 @click.option("--batch-size", type=click.IntRange(min=1), default=64, show_default=True)
 @click.option("--seconds", type=click.FloatRange(min=0.1), default=5.0, show_default=True, help="Of a turn.")
 @click.option("--rounds", type=click.IntRange(min=1), default=5, show_default=True, help="Turns of each.")
-@click.option("--recipes", default=",".join(RECIPES), show_default=True, callback=_known)
-@click.option("--json", "file", type=click.Path(path_type=Path, dir_okay=False), help="All figures.")
-@click.option(
-    "--table",
-    type=click.Path(path_type=Path, dir_okay=False),
-    default=HERE / "RESULTS.md",
-    help="The table, as Markdown.  [default: RESULTS.md beside this script]",
-)
-def main(folder: Path, recipes: list[str], file: Path | None, table: Path, **settings: Any) -> None:
+@click.option("--recipes", multiple=True, type=click.Choice(list(RECIPES)), default=list(RECIPES))
+@click.option("--json", "file", type=_FILE, help="All figures.")
+@click.option("--table", type=_FILE, default=HERE / "RESULTS.md", help="The table, as Markdown.")
+def main(folder: Path, recipes: Sequence[str], file: Path | None, table: Path, **settings: Any) -> None:
     """Measure the loaders on the JPEG files below FOLDER."""
     settings = {"images": len(turns.images(folder)), **settings}
     if not settings["images"]:
         raise click.UsageError(f"{folder}: no JPEG files below it")
-    facts = {**machine.facts(), "peers": install.versions()}
-    results: list[report.Result] = []
+    facts, results = {**machine.facts(), "peers": install.versions()}, []
     with machine.only_cores(settings["threads"]):
         for recipe in recipes:
-            entries = race([row for row in ROWS if row.recipe == recipe], folder, settings)
-            results += [entry.result() for entry in entries]
-    found = report.Report(facts, settings, results)
-    Console(highlight=False, soft_wrap=True).print(found.screen())
-    write(table, found.markdown())
+            results += race([row for row in ROWS if row.recipe == recipe], folder, settings)
+    report = Report(facts, settings, results)
+    print(report.markdown())
+    write(table, report.markdown())
     if file is not None:
-        write(file, json.dumps(found.to_data(), indent=2) + "\n")
+        write(file, json.dumps(report.to_data(), indent=2) + "\n")
 
 
-def race(rows: Sequence[Row], folder: Path, settings: Mapping[str, Any]) -> list[Entry]:
-    """All that can be started; a turn of at most a second for each, not counted; then the rounds."""
+def race(rows: Sequence[Row], folder: Path, settings: Mapping[str, Any]) -> list[Result]:
+    """The results of all rows, in rounds of one turn each."""
     problems = install.problems()
-    entries = [Entry(row, problem=problems.get(row.peer or "")) for row in rows]
-    seconds = settings["seconds"]
-    shown = functools.partial(track, transient=True, disable=not sys.stdout.isatty())
-    with contextlib.ExitStack() as stack:
-        for entry in entries:
-            if entry.problem is None:
+    with contextlib.ExitStack() as stack, Progress(transient=True) as progress:
+        entries = []
+        for row in rows:
+            process, problem = None, problems.get(row.peer or "")
+            if problem is None:
                 errors = stack.enter_context(tempfile.TemporaryFile("w+"))
-                entry.process = Process(command(entry.row, folder, settings), errors)
-                stack.callback(entry.process.close)
-        for entry in shown(entries, "starting"):
-            entry.turn(min(seconds, 1.0), counted=False)
-        for entry in shown([*entries] * settings["rounds"], "measuring"):
-            entry.turn(seconds)
-    return entries
+                process = Process(command(row, folder, settings), errors)
+                stack.callback(process.close)
+            entries.append(Entry(row, process, problem, settings["seconds"]))
+        task = progress.add_task(rows[0].recipe, total=len(rows) * (settings["rounds"] + 1))
+        take_turns(entries, settings["rounds"], lambda name: progress.advance(task))
+    return [entry.result() for entry in entries]
 
 
 def command(row: Row, folder: Path, settings: Mapping[str, Any]) -> list[str]:

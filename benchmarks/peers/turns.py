@@ -5,8 +5,7 @@ Every `with_*.py` is a process of its own, run by `compare.py` with the Python t
     python with_spdl.py FOLDER --recipe resize --threads 2 --batch-size 64
 
 A line on standard input asks for a turn and says how many seconds it takes at least; a line of JSON on
-standard output answers: {"images": …, "seconds": …}. Then the process waits for the next, doing nothing. At
-the end of its input it ends.
+standard output answers: {"images": …, "seconds": …}. The process ends at the end of its input.
 """
 
 from __future__ import annotations
@@ -15,8 +14,9 @@ import argparse
 import json
 import sys
 import time
-from collections.abc import Iterable, Sized
+from collections.abc import Iterable, Iterator, Sized
 from pathlib import Path
+from typing import Any
 
 from fastffdi.bench.processes import cpu_seconds
 from fastffdi.bench.stopwatch import timed_pass
@@ -28,14 +28,12 @@ MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 #: Images in an epoch: the folder's come again and again, so that hardly a turn meets an epoch's end.
 EPOCH = 1_000_000
 
-#: CPU seconds in a quarter of a second that are still rest: two ticks of the system's clock.
-_REST_S = 0.021
-
-_SUFFIXES = (".jpg", ".jpeg")
+#: CPU seconds in a quarter of a second that still count as idle: two ticks of the system's clock.
+_IDLE_SECONDS = 0.021
 
 
 def parser(description: str | None, recipes: Iterable[str]) -> argparse.ArgumentParser:
-    """What every script is told: folder, recipe, threads, batch_size."""
+    """What every script is given: folder, recipe, threads, batch_size."""
     options = argparse.ArgumentParser(
         description=description, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -48,12 +46,19 @@ def parser(description: str | None, recipes: Iterable[str]) -> argparse.Argument
 
 def images(folder: Path) -> list[str]:
     """Paths of the JPEG files below `folder`, sorted."""
-    return sorted(str(path) for path in folder.rglob("*") if path.suffix.lower() in _SUFFIXES)
+    return sorted(str(path) for path in folder.rglob("*") if path.suffix.lower() in (".jpg", ".jpeg"))
 
 
 def again(paths: list[str]) -> list[str]:
     """The paths over and over, an EPOCH long."""
     return (paths * (-(-EPOCH // len(paths))))[:EPOCH]
+
+
+def forever(loader: Iterable[Any]) -> Iterator[Any]:
+    """The images of an endless succession of epochs: each batch, or its first part where it has several."""
+    while True:
+        for batch in loader:
+            yield batch[0] if isinstance(batch, (tuple, list)) else batch
 
 
 def serve(batches: Iterable[Sized], options: argparse.Namespace, ahead: int) -> None:
@@ -64,18 +69,13 @@ def serve(batches: Iterable[Sized], options: argparse.Namespace, ahead: int) -> 
     arrivals = (len(batch) for batch in batches)
     for seconds in sys.stdin:
         turn = timed_pass(arrivals, float(seconds), ahead, options.threads)
-        come_to_rest(ahead * turn.seconds / turn.batches)
+        wait_until_idle()
         print(json.dumps({"images": turn.images, "seconds": turn.seconds}), flush=True)
 
 
-def come_to_rest(seconds: float) -> None:
-    """Wait until this process and those it has started use no more CPU time; where not known, some seconds.
-
-    The batches they are still making would take time from the next process.
-    """
-    before, now = None, cpu_seconds()
-    if now is None:
-        time.sleep(seconds)
-    while now is not None and (before is None or now - before > _REST_S):
+def wait_until_idle() -> None:
+    """Wait until this process and those it has started have made the batches they make ahead."""
+    before = float("-inf")
+    while (now := cpu_seconds()) - before > _IDLE_SECONDS:
         time.sleep(0.25)
-        before, now = now, cpu_seconds()
+        before = now
