@@ -58,8 +58,8 @@ def test_the_file_holds_machine_settings_and_every_turn(bench, tiny, tmp_path):
     assert list(record["ratio_of_real_data_to"]) == [train_step.SYNTHETIC]
 
 
-def test_images_need_no_labels(bench, images):
-    code, _, err = bench(data=images.root)
+def test_images_need_no_labels(bench, image_files):
+    code, _, err = bench(data=image_files.root)
     assert code == 0
     assert "without labels" in err
 
@@ -68,7 +68,7 @@ def test_loader_settings_are_taken_from_a_file(bench, tmp_path):
     (tmp_path / "loader.yaml").write_text("prefetch: 3\nbatch_size: 32\n")
     code, out, err = bench("--loader-settings", tmp_path / "loader.yaml")
     assert code == 0
-    assert "loader settings: threads 1, prefetch 3, batch size 4" in err
+    assert "loader settings: threads 1, batch size 4, prefetch 3" in err
     assert "batches of 4" in out
 
 
