@@ -26,11 +26,19 @@ def test_the_sentence_states_hardware_load_and_versions():
 
 
 def test_the_driver_is_what_nvidia_smi_says(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(machine.shutil, "which", lambda _: "/bin/nvidia-smi")
     answer = subprocess.CompletedProcess([], 0, "570.1\n570.1\n")
     monkeypatch.setattr(machine.subprocess, "run", lambda *_, **__: answer)
     assert machine.driver() == "570.1"
-    monkeypatch.setattr(machine.shutil, "which", lambda _: None)
+
+
+@pytest.mark.parametrize(
+    "error", [FileNotFoundError("nvidia-smi"), subprocess.TimeoutExpired("nvidia-smi", 20)]
+)
+def test_without_an_answer_no_driver_is_known(monkeypatch: pytest.MonkeyPatch, error: Exception):
+    def fails(*_, **__):
+        raise error
+
+    monkeypatch.setattr(machine.subprocess, "run", fails)
     assert machine.driver() is None
 
 

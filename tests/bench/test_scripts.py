@@ -13,16 +13,17 @@ from fastffdi.data.manifest import Manifest
 BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
 
 
-def test_the_cost_of_feeding_dali_is_told_for_every_part(monkeypatch, capsys):
+def test_the_cost_of_feeding_dali_is_given_for_every_part(monkeypatch, capsys):
     monkeypatch.setattr(sys, "argv", ["dali_feed.py", "--batch-size", "8", "--repeats", "2"])
-    runpy.run_path(str(BENCHMARKS / "dali_feed.py"), run_name="__main__")
+    with pytest.raises(SystemExit, match="0"):
+        runpy.run_path(str(BENCHMARKS / "dali_feed.py"), run_name="__main__")
     first, *parts = capsys.readouterr().out.splitlines()
     assert first == "jitter, batches of 8, 4 arrays; ms per batch"
     assert [part.split()[0] for part in parts] == ["lower", "arrays", "run", "feed", "all"]
 
 
 @pytest.mark.slow
-def test_scaling_is_measured_and_its_page_says_so(image_files: Manifest, tmp_path: Path):
+def test_scaling_is_measured(image_files: Manifest, tmp_path: Path):
     few = "--rounds", "1", "--seconds", "0.2", "--rows", "100,1000", "--million", "2000"
     figures = tmp_path / "figures.json"
     subprocess.run(
@@ -31,8 +32,3 @@ def test_scaling_is_measured_and_its_page_says_so(image_files: Manifest, tmp_pat
     record = json.loads(figures.read_text())
     assert [row["rows"] for row in record["rows"]] == [100, 1000]
     assert (record["images"], record["start"]["rows"], record["rows"][0]["ratio"]) == (23, 2000, 1)
-    words = [sys.executable, BENCHMARKS / "scaling_page.py", figures]
-    page = subprocess.run(words, check=True, capture_output=True, text=True).stdout
-    assert f"| 1,000 | {record['rows'][1]['images_per_second']['median']:.0f} (" in page
-    assert "2,000 names in one folder" in page
-    assert "{" not in page.replace("decode: {scaled", "")

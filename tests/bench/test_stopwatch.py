@@ -40,8 +40,3 @@ def test_a_pass_ends_with_a_whole_burst(clock: list[float]):
             yield from (4, 4, 4)
 
     assert timed_pass(bursts(), seconds=0.1, warmup=3, group=3).rate == 4.0
-
-
-def test_where_cpu_time_is_not_known_there_is_none(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(stopwatch, "cpu_seconds", lambda: None)
-    assert timed_pass(itertools.repeat(1), 0.001, 0, 1).cpu_seconds_per_1000 is None

@@ -7,18 +7,19 @@ import torch
 
 from fastffdi.bench import stream as module
 from fastffdi.bench.stopwatch import Pass
-from fastffdi.bench.stream import Runner, Stream, arrivals, endless, landed, refusal, repeated
+from fastffdi.bench.stream import Runner, Stream, arrivals, arrived, endless, refusal, repeated
 from fastffdi.data.manifest import Manifest
 from fastffdi.errors import RecipeError
 from fastffdi.loaders.cpu import CpuLoader
 from fastffdi.loaders.planner import BatchPlanner
+from fastffdi.loaders.settings import LoaderSettings
 from fastffdi.recipe.steps import STEPS
 from fastffdi.render.device.stage import DeviceStage
 
 TINY = (STEPS["resize"]((16, 16)), STEPS["normalize"]((0.5,) * 3, (0.5,) * 3))
 
 
-def test_a_number_is_told_once_the_next_batch_is_under_way():
+def test_a_number_is_given_once_the_next_batch_is_under_way():
     asked = []
 
     def batches():
@@ -26,28 +27,28 @@ def test_a_number_is_told_once_the_next_batch_is_under_way():
             asked.append(k)
             yield torch.zeros(1), k
 
-    to_loader_error = landed(batches())
-    assert (next(to_loader_error), asked) == (0, [0, 1])
-    assert (next(to_loader_error), asked) == (1, [0, 1, 2])
+    numbers = arrived(batches())
+    assert (next(numbers), asked) == (0, [0, 1])
+    assert (next(numbers), asked) == (1, [0, 1, 2])
 
 
 @pytest.mark.parametrize("stage", [None, DeviceStage(torch.device("cpu"), torch.float32)])
 def test_batches_arrive_epoch_after_epoch(image_files: Manifest, stage):
-    loader = CpuLoader(BatchPlanner.over(image_files, TINY, 10, 1), 1)
-    to_loader_error = arrivals(loader, stage)
-    assert [next(to_loader_error) for _ in range(5)] == [10, 10, 3, 10, 10]
-    to_loader_error.close()
+    loader = CpuLoader(BatchPlanner.over(image_files, TINY, LoaderSettings(1, 10)), LoaderSettings(1))
+    numbers = arrivals(loader, stage)
+    assert [next(numbers) for _ in range(5)] == [10, 10, 3, 10, 10]
+    numbers.close()
     loader.close()
 
 
-def test_an_endless_feed_shows_every_image_again_and_again_in_whole_batches(image_files: Manifest):
-    planner = endless(BatchPlanner.over(image_files, TINY, 10, 1), 100)
-    assert len(planner.manifest) == len(planner.order) == 110  # 5 × 23 = 115
+def test_an_endless_planner_shows_every_image_again_and_again_in_whole_batches(image_files: Manifest):
+    planner = endless(BatchPlanner.over(image_files, TINY, LoaderSettings(1, 10)), 100)
+    assert len(planner.manifest) == len(planner.sampler) == 110  # 5 × 23 = 115
     assert planner.manifest.names[:46].tolist() == 2 * image_files.names.tolist()
 
 
-def test_an_endless_feed_has_at_least_a_batch(image_files: Manifest):
-    assert len(endless(BatchPlanner.over(image_files, TINY, 64, 1), 10).manifest) == 64
+def test_an_endless_planner_has_at_least_a_batch(image_files: Manifest):
+    assert len(endless(BatchPlanner.over(image_files, TINY, LoaderSettings(1, 64)), 10).manifest) == 64
 
 
 def stream(**fields) -> Stream:
@@ -62,7 +63,7 @@ def stream(**fields) -> Stream:
 def timed(monkeypatch: pytest.MonkeyPatch) -> list[tuple]:
     """What turns ask of the stopwatch, which then says 30 images in 6 s; and how long they pause."""
     asked: list[tuple] = []
-    monkeypatch.setattr(module, "timed_pass", lambda *how: asked.append(how[1:]) or Pass(30, 3, 6.0, None))
+    monkeypatch.setattr(module, "timed_pass", lambda *how: asked.append(how[1:]) or Pass(30, 3, 6.0, 1.5))
     monkeypatch.setattr(module.time, "sleep", lambda seconds: asked.append((seconds,)))
     return asked
 
@@ -73,7 +74,7 @@ def test_the_first_turn_is_short_and_not_counted_and_a_pause_lets_the_rest_be_ma
         runner.turn(counted=False)
         assert (runner.passes, timed) == ([], [(1.0, 2, 1), (4.0,)])
         runner.turn(counted=True)
-    assert runner.passes == [Pass(30, 3, 6.0, None)]
+    assert runner.passes == [Pass(30, 3, 6.0, 1.5)]
     assert timed[2] == (5.0, 2, 1)
 
 

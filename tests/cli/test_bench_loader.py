@@ -1,5 +1,6 @@
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -8,7 +9,7 @@ from fastffdi.bench import footprint
 from fastffdi.bench import loader as bench
 from fastffdi.bench import report as reports
 from fastffdi.data.manifest import Manifest
-from fastffdi.model.device import usable_cores
+from fastffdi.loaders.settings import LoaderSettings, usable_cores
 
 QUICK = ("--seconds", 0.05, "--repeats", 2, "--batch-size", 4, "--threads", 2, "--device", "cpu")
 
@@ -97,14 +98,15 @@ def test_a_file_of_loader_settings_gives_way_to_options(settings, tmp_path: Path
     file = tmp_path / "loader.yaml"
     file.write_text("threads: 3\nprefetch: 4\nbatch_size: 8\nhw_decoder_load: 0.3\n")
     (found,) = settings("--loader-settings", file)
-    assert (found.threads, found.prefetch, found.batch_size, found.hw_decoder_load) == (3, 4, 8, 0.3)
+    assert found.loading == LoaderSettings(3, 8, prefetch=4, hw_decoder_load=0.3)
     found, more = settings("--loader-settings", file, "--threads", "2, 1", "--batch-size", 16)
-    assert (found.threads, more.threads, found.prefetch, found.batch_size) == (1, 2, 4, 16)
+    assert found.loading == LoaderSettings(1, 16, prefetch=4, hw_decoder_load=0.3)
+    assert more.loading == replace(found.loading, threads=2)
 
 
 def test_defaults_are_the_usable_cores_and_the_normalised_batch(settings):
     (found,) = settings()
-    assert (found.threads, found.prefetch, found.to) == (usable_cores(), 2, "normalised")
+    assert (found.threads, found.loading.prefetch, found.to) == (usable_cores(), 2, "normalised")
 
 
 def test_the_recipe_says_how_images_are_decoded(settings, tmp_path: Path):
