@@ -47,12 +47,12 @@ def test_it_trains_as_the_loop_written_by_hand():
     torch.testing.assert_close(model[1].weight, by_hand(5), rtol=0, atol=0)
 
 
-def test_every_phase_is_told_once_a_step():
-    to_loader_error = []
+def test_every_phase_ends_once_a_step():
+    phases = []
     timer = PhaseTimer(CPU)
-    timer.end = to_loader_error.append
+    timer.end = phases.append
     TutorialLoop(network(), batches(), CPU).train(2, timer)
-    assert to_loader_error == [*PHASES, *PHASES]
+    assert phases == [*PHASES, *PHASES]
 
 
 def test_images_are_contiguous_as_the_data_loader_gives_them():
