@@ -2,49 +2,46 @@
 
     python benchmarks/launch_rate.py FOLDER [--pipeline jitter] [--threads N] [--turns 7] [--seconds 3]
 
-One thread does what a training loop does: it takes a batch, launches operations, takes the next. Timed is the
-launching only, in operations per second; they are so small that they are all launching: an addition of 64
-numbers, on CUDA where there is CUDA, else on the CPU. There are so many to a batch that alone they would take
-half of the time that the loader needs to make it, so that the loader is always at work; `alone`, the thread
-sleeps the other half. `alone`, `in-process` and `own process` take turns; a ratio is the median of the ratios
-of each round, so that a machine that slows down slows both sides. `with a core` is the ratio without the time
-in which the thread could have run but had no core, which on few or busy cores would hide the rest.
+One thread does what a training loop does: take a batch, launch operations, take the next. Only launching is
+timed, in operations per second; an addition of 64 numbers, on CUDA where there is CUDA, is little else. There
+are so many to a batch that on their own they would take half of the time in which the loader makes it, so
+the loader is always at work; in `alone`, the thread sleeps for the other half. The kinds take turns; a ratio
+is the median of the ratios of each round. `with a core` is the ratio without the time in which the thread was
+ready to run but had no core.
 """
 
 from __future__ import annotations
 
-import json
 import statistics
 import time
 from collections.abc import Callable, Iterator
-from contextlib import closing
-from dataclasses import asdict, dataclass, replace
+from contextlib import ExitStack, closing
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import click
 import numpy as np
 import torch
-from rich.console import Console
-from rich.table import Table
 
 from fastffdi.bench import machine
-from fastffdi.bench.loader import BACKBONE
-from fastffdi.bench.stopwatch import Quartiles
+from fastffdi.bench.loader import EPOCH
+from fastffdi.bench.stopwatch import Quartiles, median_ratio
+from fastffdi.bench.stream import endless
+from fastffdi.cli.bench_tables import show, table, write_record
 from fastffdi.data.layout import plain_folder
 from fastffdi.loaders import factory
 from fastffdi.loaders.batch import Loader
 from fastffdi.loaders.planner import BatchPlanner
-from fastffdi.loaders.settings import LoaderSettings
-from fastffdi.model.device import choose_device, usable_cores
-from fastffdi.recipe import recipe
+from fastffdi.loaders.settings import LoaderSettings, usable_cores
+from fastffdi.model.backbone import load_recipe
+from fastffdi.model.device import choose_device
 
-ALONE, THREADS, PROCESS = "alone", "in-process", "own process"
+ALONE = "alone"
+#: For each kind with a loader, whether that has a process of its own.
+LOADERS = {"in-process": False, "own process": True}
 
-#: Of the time in which a batch is made, how much the launches would take alone.
+#: Of the time in which a batch is made, how much the launches would take on their own.
 SHARE = 0.5
-
-#: Images in an epoch, at least: a turn is not to meet its end, where a loader has less to do.
-EPOCH = 1_000_000
 
 
 @dataclass(frozen=True)
@@ -83,40 +80,44 @@ def main(
     file: Path | None,
 ) -> None:
     """Print how fast a thread launches operations beside the cpu loader on the images below FOLDER."""
-    place = choose_device(device)
-    threads = threads or max(1, usable_cores() - 1)
+    where, threads = choose_device(device), threads or max(1, usable_cores() - 1)
     torch.set_num_threads(1)
-    facts = machine.facts()
-    planner = _feed(folder, pipeline, batch_size)
-    one, other = (LoaderSettings(threads, process=process) for process in (False, True))
-    with (
-        closing(factory.build_loader("cpu", planner, one, place)) as in_process,
-        closing(factory.build_loader("cpu", planner, other, place)) as own_process,
-    ):
-        results = measure({THREADS: in_process, PROCESS: own_process}, place, turns, seconds)
-    settings = {"pipeline": pipeline, "device": str(place), "threads": threads, "batch_size": batch_size}
-    settings |= {"turns": turns, "seconds": seconds}
-    show(f"{pipeline} on {place}, {threads} decoding threads, batches of {batch_size}", results)
-    print(machine.sentence(facts, threads + 1))
+    facts, loading = machine.facts(), LoaderSettings(threads, batch_size)
+    planner = BatchPlanner.over(plain_folder(folder), load_recipe(pipeline).train, loading, shuffle=True)
+    planner = endless(planner, EPOCH)
+    with ExitStack() as stack:
+        loaders = {
+            kind: factory.build_loader("cpu", planner, LoaderSettings(threads, process=process), where)
+            for kind, process in LOADERS.items()
+        }
+        for loader in loaders.values():
+            stack.enter_context(closing(loader))
+        results = measure(loaders, where, turns, seconds)
+    title = f"{pipeline} on {where}, {threads} decoding threads, batches of {batch_size}"
+    headings = ["", "1000 launches/s", "of alone", "with a core", "images/s", "ms to take"]
+    rows = [row(kind, result, results[ALONE]) for kind, result in results.items()]
+    show(table(title, headings, rows), machine.sentence(facts, threads + 1))
     if file is not None:
+        settings = {"pipeline": pipeline, "device": str(where), "threads": threads, "batch_size": batch_size}
+        settings |= {"turns": turns, "seconds": seconds}
         each = {kind: [asdict(turn) for turn in result] for kind, result in results.items()}
-        file.write_text(json.dumps({"machine": facts, "settings": settings, "turns": each}, indent=1) + "\n")
+        write_record(file, {"machine": facts, "settings": settings, "turns": each})
 
 
 def measure(
     loaders: dict[str, Loader], device: torch.device, turns: int, seconds: float
 ) -> dict[str, list[Turn]]:
-    """The turns of each kind, in rounds of all; a round to warm up is left out."""
+    """The turns of each kind, in rounds of all, after a round to warm up."""
     launch = launcher(device)
     streams = {kind: loader.epoch(0) for kind, loader in loaders.items()}
-    batch_seconds = _batch_seconds(streams[THREADS])
-    launches = max(1, round(SHARE * batch_seconds * _rate(launch)))
+    batch_seconds = _batch_seconds(next(iter(streams.values())))
+    launches = max(1, round(SHARE * batch_seconds * _launches_per_second(launch)))
     results: dict[str, list[Turn]] = {ALONE: [], **{kind: [] for kind in streams}}
     for number in range(turns + 1):
-        for kind, kept in results.items():
+        for kind, counted in results.items():
             turn = _turn(launch, launches, streams.get(kind), batch_seconds, seconds)
-            kept += [turn] if number else []
-            time.sleep(5 * batch_seconds)  # what a loader makes ahead is not to disturb the next turn
+            counted += [turn] if number else []
+            time.sleep(5 * batch_seconds)  # until the loader has made its batches ahead
     return results
 
 
@@ -144,7 +145,7 @@ def _turn(
             return 0
         return len(next(batches))
 
-    for _ in range(4):  # what lay ready
+    for _ in range(4):  # batches that were ready
         take()
     launching, without_core, taking, images, count = 0.0, 0.0, 0.0, 0, 0
     began = time.perf_counter()
@@ -162,15 +163,15 @@ def _turn(
 
 
 def _waited_seconds() -> float:
-    """How long this thread has waited for a core so far; 0 where the system does not tell."""
+    """How long this thread has waited for a core so far; 0 where that is unknown."""
     try:
         return int(Path("/proc/thread-self/schedstat").read_text().split()[1]) / 1e9
     except (OSError, IndexError):
         return 0.0
 
 
-def _rate(launch: Callable[[int], None], count: int = 5_000) -> float:
-    """Launches per second, with nothing else at work."""
+def _launches_per_second(launch: Callable[[int], None], count: int = 5_000) -> float:
+    """The best of some rates, with nothing else at work."""
     seconds = []
     for _ in range(6):
         began = time.perf_counter()
@@ -180,46 +181,25 @@ def _rate(launch: Callable[[int], None], count: int = 5_000) -> float:
 
 
 def _batch_seconds(batches: Iterator[object], count: int = 16) -> float:
-    """How long the loader takes for a batch when nothing holds it up: the lower quartile."""
+    """How long an undisturbed loader takes for a batch: the lower quartile."""
     arrivals = [(next(batches), time.perf_counter())[1] for _ in range(4 + count)]
     seconds = float(np.percentile(np.diff(arrivals[3:]), 25))
     time.sleep(5 * seconds)
     return seconds
 
 
-def _feed(folder: Path, pipeline: str, batch_size: int) -> BatchPlanner:
-    """A feed over the folder's images again and again."""
-    steps = recipe.load(pipeline).resolve(*BACKBONE).train
-    planner = BatchPlanner.over(plain_folder(folder), steps, batch_size, usable_cores(), shuffle=True)
-    rows = np.tile(np.arange(len(planner.manifest)), -(-EPOCH // len(planner.manifest)))
-    return replace(
-        planner, manifest=planner.manifest.take(rows), sampler=replace(planner.sampler, rows=len(rows))
-    )
-
-
-def show(title: str, results: dict[str, list[Turn]]) -> None:
-    """The table: medians, and in brackets the quartiles."""
-    table = Table("", title=title, title_justify="left")
-    for column in ("1000 launches/s", "of alone", "with a core", "img/s", "ms to take"):
-        table.add_column(column, justify="right")
-    for kind, turns in results.items():
-        rate = Quartiles.of([turn.launches_per_second / 1e3 for turn in turns])
-        pairs = list(zip(turns, results[ALONE], strict=True))
-        ratios = [
-            statistics.median(_of(turn, name) / _of(base, name) for turn, base in pairs)
-            for name in ("launches_per_second", "with_a_core")
-        ]
-        images, take = (
-            statistics.median(_of(turn, name) for turn in turns) for name in ("images_per_second", "take_ms")
-        )
-        beside = ["–", "–"] if kind == ALONE else [f"{images:.0f}", f"{take:.2f}"]
-        shown = f"{rate.median:.0f} ({rate.q25:.0f}–{rate.q75:.0f})", *(f"{ratio:.2f}" for ratio in ratios)
-        table.add_row(kind, *shown, *beside)
-    Console(highlight=False, soft_wrap=True).print(table)
-
-
-def _of(turn: Turn, name: str) -> float:
-    return float(getattr(turn, name))
+def row(kind: str, turns: list[Turn], alone: list[Turn]) -> list[str]:
+    """A row of the table: medians, in brackets quartiles."""
+    rate = Quartiles.of([turn.launches_per_second / 1e3 for turn in turns])
+    ratios = [
+        median_ratio(*([getattr(turn, name) for turn in kind] for kind in (turns, alone)))
+        for name in ("launches_per_second", "with_a_core")
+    ]
+    images = f"{statistics.median(turn.images_per_second for turn in turns):.0f}"
+    take = f"{statistics.median(turn.take_ms for turn in turns):.2f}"
+    loader = ["–", "–"] if kind == ALONE else [images, take]
+    shown = f"{rate.median:.0f} ({rate.q25:.0f}–{rate.q75:.0f})"
+    return [kind, shown, *(f"{ratio:.2f}" for ratio in ratios), *loader]
 
 
 if __name__ == "__main__":

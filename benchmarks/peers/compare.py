@@ -7,61 +7,56 @@ Run install.py first, or both by `make bench-peers`.
 
 from __future__ import annotations
 
-import contextlib
-import functools
-import json
 import sys
 import tempfile
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
 import click
 import install
-import report
 import turns
-from process import Failed, Process, Turn
-from rich.console import Console
-from rich.progress import track
+from process import Failed, Process
+from report import Report, Result
 from rows import RECIPES, ROWS, Row
 
 from fastffdi.bench import machine
+from fastffdi.bench.stream import take_turns
+from fastffdi.cli.bench_tables import show, write_record
+from fastffdi.cli.rounds import rounds
+from fastffdi.cli.screen import console
 from fastffdi.files import atomic
-from fastffdi.model.device import usable_cores
+from fastffdi.loaders.settings import usable_cores
 
 HERE = Path(__file__).resolve().parent
+FILE = click.Path(path_type=Path, dir_okay=False)
 
 
-@dataclass
-class Entry:
-    """A row, its process while it is in the race, and what it did.
+class Runner:
+    """A row and its process, if that works; the problem where it does not."""
 
-    problem  why it is not, or no longer
-    """
+    def __init__(self, row: Row, command: Sequence[str], seconds: float, stack: ExitStack) -> None:
+        self.row, self.name, self.seconds = row, row.name, seconds
+        self.rates: list[float] = []
+        self.problem = install.problems().get(row.peer or "")
+        if self.problem is None:
+            errors = stack.enter_context(tempfile.TemporaryFile("w+"))  # noqa: SIM115
+            self._process = Process(command, errors)
+            stack.callback(self._process.close)
 
-    row: Row
-    process: Process | None = None
-    turns: list[Turn] = field(default_factory=list)
-    problem: str | None = None
-
-    def turn(self, seconds: float, counted: bool = True) -> None:
-        """One turn, unless it is out."""
-        if self.process is None:
+    def turn(self, counted: bool) -> None:
+        """One turn, unless there is a problem; of at most a second where it is not counted."""
+        if self.problem is not None:
             return
         try:
-            turn = self.process.turn(seconds)
+            timed = self._process.turn(self.seconds if counted else min(self.seconds, 1.0))
+            self.rates += [timed.rate] if counted else []
         except Failed as error:
             self.problem = str(error)
-            self.process.close()
-            self.process = None
-        else:
-            self.turns += [turn] if counted else []
 
-    def result(self) -> report.Result:
-        """Its figures; none where it did not finish."""
-        rates = () if self.problem else tuple(turn.rate for turn in self.turns)
-        return report.Result(self.row, rates, self.problem)
+    def result(self) -> Result:
+        return Result(self.row, () if self.problem else tuple(self.rates), self.problem)
 
 
 def _known(context: click.Context, option: click.Parameter, names: str) -> list[str]:
@@ -84,61 +79,41 @@ def _known(context: click.Context, option: click.Parameter, names: str) -> list[
 @click.option("--seconds", type=click.FloatRange(min=0.1), default=5.0, show_default=True, help="Of a turn.")
 @click.option("--rounds", type=click.IntRange(min=1), default=5, show_default=True, help="Turns of each.")
 @click.option("--recipes", default=",".join(RECIPES), show_default=True, callback=_known)
-@click.option("--json", "file", type=click.Path(path_type=Path, dir_okay=False), help="All figures.")
-@click.option(
-    "--table",
-    type=click.Path(path_type=Path, dir_okay=False),
-    default=HERE / "RESULTS.md",
-    help="The table, as Markdown.  [default: RESULTS.md beside this script]",
-)
+@click.option("--json", "file", type=FILE, help="All figures.")
+@click.option("--table", type=FILE, default=HERE / "RESULTS.md", help="The table, as Markdown.")
 def main(folder: Path, recipes: list[str], file: Path | None, table: Path, **settings: Any) -> None:
     """Measure the loaders on the JPEG files below FOLDER."""
     settings = {"images": len(turns.images(folder)), **settings}
     if not settings["images"]:
         raise click.UsageError(f"{folder}: no JPEG files below it")
     facts = {**machine.facts(), "peers": install.versions()}
-    results: list[report.Result] = []
+    results: list[Result] = []
     with machine.only_cores(settings["threads"]):
         for recipe in recipes:
-            entries = race([row for row in ROWS if row.recipe == recipe], folder, settings)
-            results += [entry.result() for entry in entries]
-    found = report.Report(facts, settings, results)
-    Console(highlight=False, soft_wrap=True).print(found.screen())
-    write(table, found.markdown())
+            results += measure([row for row in ROWS if row.recipe == recipe], folder, settings)
+    found = Report(facts, settings, results)
+    show(*found.screen())
+    with atomic(table) as part:
+        part.write_text(found.markdown(), encoding="utf-8")
+    print(f"written: {table}")
     if file is not None:
-        write(file, json.dumps(found.to_data(), indent=2) + "\n")
+        write_record(file, found.to_data())
 
 
-def race(rows: Sequence[Row], folder: Path, settings: Mapping[str, Any]) -> list[Entry]:
-    """All that can be started; a turn of at most a second for each, not counted; then the rounds."""
-    problems = install.problems()
-    entries = [Entry(row, problem=problems.get(row.peer or "")) for row in rows]
-    seconds = settings["seconds"]
-    shown = functools.partial(track, transient=True, disable=not sys.stdout.isatty())
-    with contextlib.ExitStack() as stack:
-        for entry in entries:
-            if entry.problem is None:
-                errors = stack.enter_context(tempfile.TemporaryFile("w+"))
-                entry.process = Process(command(entry.row, folder, settings), errors)
-                stack.callback(entry.process.close)
-        for entry in shown(entries, "starting"):
-            entry.turn(min(seconds, 1.0), counted=False)
-        for entry in shown([*entries] * settings["rounds"], "measuring"):
-            entry.turn(seconds)
-    return entries
+def measure(rows: Sequence[Row], folder: Path, settings: Mapping[str, Any]) -> list[Result]:
+    """The results of rows that take turns."""
+    repeats = settings["rounds"]
+    with ExitStack() as stack, rounds(len(rows) * (repeats + 1), console()) as progress:
+        runners = [Runner(row, command(row, folder, settings), settings["seconds"], stack) for row in rows]
+        take_turns(runners, repeats, progress)
+        return [runner.result() for runner in runners]
 
 
 def command(row: Row, folder: Path, settings: Mapping[str, Any]) -> list[str]:
-    """What starts a row's process."""
+    """The command that starts a row's process."""
     python = sys.executable if row.peer is None else str(install.PYTHON)
     given = [str(folder), "--threads", str(settings["threads"]), "--batch-size", str(settings["batch_size"])]
     return [python, str(HERE / row.script), *given, "--recipe", row.recipe, *row.arguments]
-
-
-def write(file: Path, text: str) -> None:
-    with atomic(file) as part:
-        part.write_text(text, encoding="utf-8")
-    print(f"written: {file}")
 
 
 if __name__ == "__main__":

@@ -1,45 +1,48 @@
-"""What the comparison says: for the screen, as Markdown, as plain data."""
+"""The results of the comparison: for the screen, as Markdown, as plain data."""
 
 from __future__ import annotations
 
-import operator
-import statistics
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from rich.console import Group
 from rich.table import Table
 from rows import RECIPES, Row
 
 from fastffdi.bench import machine
-from fastffdi.bench.stopwatch import Quartiles
+from fastffdi.bench.stopwatch import Quartiles, median_ratio, speed_data
+from fastffdi.cli.bench_tables import table
 
-_METHOD = """\
+_TEXT = """\
+<!-- Written by `make bench-peers`. -->
+# fastffdi beside other loaders
+
 {images} JPEG files, again and again, in shuffled batches of {batch_size}; {threads} threads or worker
 processes each, on as many cores. Every loader is a process of its own. Those of a recipe take turns of at
-least {seconds:g} s, {rounds} each; while one works the others wait with full queues. Batches that lay ready
+least {seconds:g} s, {rounds} each; while one works the others wait with full queues. Batches that were ready
 when a turn began are not counted, nor is the first turn of each. images/s: median (quartiles) of the turns.
-ours: how many times as fast fastffdi's loaders are, the median of the rounds."""
+ours: how many times as fast fastffdi's loaders are, the median of the rounds.
 
-_NOTES = """\
+{recipes}
+
+| recipe | loader | images/s | ours | how |
+|---|---|---|---|---|
+{rows}
+
 * Each library is used as its own documentation or example does; its script names the source. It resizes by
   its own default filter.
 * FFCV packs first, untimed, and encodes anew: JPEGs of quality 90 with colours at half the resolution,
   whatever the files had. `fastffdi cpu, FFCV's JPEGs` reads files encoded in the same way. FFCV has no
   decoder that resizes the whole image.
-* DALI's home is the GPU."""
+* DALI is made for the GPU.
 
-
-NONE = "–"
-
-#: A row as it is shown: loader, images/s, how many times as fast ours are, how.
-Line = tuple[str, str, str, str]
+{machine}
+"""
 
 
 @dataclass(frozen=True)
 class Result:
-    """A row's figures: `rates` img/s of each turn, empty where `problem` says why there are none."""
+    """A row's images/s of each turn; empty where there is a `problem`."""
 
     row: Row
     rates: tuple[float, ...] = ()
@@ -47,15 +50,15 @@ class Result:
 
     @property
     def speed(self) -> str:
-        """img/s, median and quartiles."""
+        """Images/s, median and quartiles."""
         if not self.rates:
-            return NONE
+            return "–"
         found = Quartiles.of(self.rates)
         return f"{found.median:.0f} ({found.q25:.0f}–{found.q75:.0f})"
 
     @property
     def how(self) -> str:
-        """What it does, or why it does nothing."""
+        """How it differs, or why it has no figures."""
         return self.problem or self.row.how
 
 
@@ -70,72 +73,51 @@ class Report:
     def ratios(self, result: Result) -> dict[str, float]:
         """Rows that the result's is compared with → how many times as fast they are."""
         return {
-            ours.row.name: statistics.median(map(operator.truediv, ours.rates, result.rates))
+            ours.row.name: median_ratio(ours.rates, result.rates)
             for ours in self.results
             if ours.row.recipe == result.row.recipe and ours.row.name in result.row.against
             if ours.rates and result.rates
         }
 
-    def screen(self) -> Group:
+    def screen(self) -> Iterator[Table | str]:
         """A table for each recipe, and the machine, for rich."""
-        return Group(*(self._table(recipe, lines) for recipe, lines in self._lines()), self._said())
-
-    def _table(self, recipe: str, lines: Sequence[Line]) -> Table:
-        table = Table("loader", title=f"{recipe}: {RECIPES[recipe]}", title_justify="left")
-        for column in ("images/s", "ours"):
-            table.add_column(column, justify="right")
-        for name, speed, ours, how in lines:
-            table.add_row(name, speed, how if speed == NONE else ours)
-        return table
+        for recipe, what in self._recipes().items():
+            found = [result for result in self.results if result.row.recipe == recipe]
+            rows = ([r.row.name, r.speed, self._ours(r) if r.rates else r.how] for r in found)
+            yield table(f"{recipe}: {what}", ["loader", "images/s", "ours"], rows)
+        yield self._machine()
 
     def markdown(self) -> str:
         """The table with method, notes and machine."""
-        rows = [(recipe, *line) for recipe, lines in self._lines() for line in lines]
-        lines = [f"| {' | '.join(cell.replace('|', '/') for cell in row)} |" for row in rows]
-        recipes = [f"* `{recipe}`: {RECIPES[recipe]}" for recipe, _ in self._lines()]
-        parts = (
-            "# fastffdi beside other loaders",
-            _METHOD.format_map(self.settings),
-            "\n".join(recipes),
-            "\n".join(["| recipe | loader | images/s | ours | how |", "|---|---|---|---|---|", *lines]),
-            _NOTES,
-            self._said(),
-        )
-        return "<!-- Written by `make bench-peers`. -->\n" + "\n\n".join(parts) + "\n"
+        cells = [(r.row.recipe, r.row.name, r.speed, self._ours(r), r.how) for r in self.results]
+        rows = [f"| {' | '.join(cell.replace('|', '/') for cell in row)} |" for row in cells]
+        recipes = [f"* `{recipe}`: {what}" for recipe, what in self._recipes().items()]
+        parts = {"recipes": "\n".join(recipes), "rows": "\n".join(rows), "machine": self._machine()}
+        return _TEXT.format_map({**self.settings, **parts})
 
     def to_data(self) -> dict[str, Any]:
         """Everything, every turn."""
-        return {
-            "machine": self.facts,
-            "settings": self.settings,
-            "results": [self._data(result) for result in self.results],
-        }
+        results = [self._data(result) for result in self.results]
+        return {"machine": self.facts, "settings": self.settings, "results": results}
 
-    def _lines(self) -> list[tuple[str, list[Line]]]:
-        recipes = dict.fromkeys(result.row.recipe for result in self.results)
-        return [
-            (recipe, [self._line(result) for result in self.results if result.row.recipe == recipe])
-            for recipe in recipes
-        ]
+    def _recipes(self) -> dict[str, str]:
+        measured = {result.row.recipe for result in self.results}
+        return {recipe: what for recipe, what in RECIPES.items() if recipe in measured}
 
-    def _line(self, result: Result) -> Line:
-        ratios = [
-            f"{ratio:.2f}× {name.removeprefix('fastffdi ')}" for name, ratio in self.ratios(result).items()
-        ]
-        return result.row.name, result.speed, "; ".join(ratios) or NONE, result.how
+    def _ours(self, result: Result) -> str:
+        ratios = self.ratios(result).items()
+        return "; ".join(f"{ratio:.2f}× {name.removeprefix('fastffdi ')}" for name, ratio in ratios) or "–"
 
-    def _said(self) -> str:
+    def _machine(self) -> str:
         peers = ", ".join(f"{name} {version}" for name, version in sorted(self.facts["peers"].items()))
-        said = machine.sentence(self.facts, self.settings["threads"])
-        return f"{said} {peers}." if peers else said
+        sentence = machine.sentence(self.facts, self.settings["threads"])
+        return f"{sentence} {peers}." if peers else sentence
 
     def _data(self, result: Result) -> dict[str, Any]:
-        rates = result.rates
         data = {
             "recipe": result.row.recipe,
             "loader": result.row.name,
-            "images_per_second": Quartiles.of(rates).to_data() if rates else None,
-            "images_per_second_each": [round(rate, 1) for rate in rates],
+            **speed_data(result.rates),
             "times_as_fast": {name: round(ratio, 3) for name, ratio in self.ratios(result).items()},
         }
         return data if result.problem is None else {**data, "problem": result.problem}

@@ -1,12 +1,11 @@
-"""A loader's side of the comparison: a turn whenever it is asked for one.
+"""A loader's side of the comparison: one turn for each line of input.
 
 Every `with_*.py` is a process of its own, run by `compare.py` with the Python that has the library:
 
     python with_spdl.py FOLDER --recipe resize --threads 2 --batch-size 64
 
-A line on standard input asks for a turn and says how many seconds it takes at least; a line of JSON on
-standard output answers: {"images": …, "seconds": …}. Then the process waits for the next, doing nothing. At
-the end of its input it ends.
+A line on standard input gives the least length of a turn in seconds; a line of JSON on standard output, the
+fields of a Pass, answers it. Between turns the process is idle; it ends at the end of its input.
 """
 
 from __future__ import annotations
@@ -16,26 +15,23 @@ import json
 import sys
 import time
 from collections.abc import Iterable, Sized
+from dataclasses import asdict
 from pathlib import Path
 
+from fastffdi.bench.loader import EPOCH
 from fastffdi.bench.processes import cpu_seconds
 from fastffdi.bench.stopwatch import timed_pass
+from fastffdi.model.backbone import NO_BACKBONE
 
-#: Side of the batches' images in pixels; ImageNet's mean and standard deviation of colours in 0 to 1.
-SIZE = 256
-MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+#: Side of the batches' images in pixels; ImageNet's mean and standard deviation of RGB in [0, 1].
+SIZE, MEAN, STD = NO_BACKBONE.size[0], NO_BACKBONE.mean, NO_BACKBONE.std
 
-#: Images in an epoch: the folder's come again and again, so that hardly a turn meets an epoch's end.
-EPOCH = 1_000_000
-
-#: CPU seconds in a quarter of a second that are still rest: two ticks of the system's clock.
-_REST_S = 0.021
-
-_SUFFIXES = (".jpg", ".jpeg")
+#: CPU seconds in a quarter of a second that still count as idle: two ticks of the system's clock.
+_IDLE_S = 0.021
 
 
 def parser(description: str | None, recipes: Iterable[str]) -> argparse.ArgumentParser:
-    """What every script is told: folder, recipe, threads, batch_size."""
+    """The options of every script: folder, recipe, threads, batch_size."""
     options = argparse.ArgumentParser(
         description=description, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -48,7 +44,7 @@ def parser(description: str | None, recipes: Iterable[str]) -> argparse.Argument
 
 def images(folder: Path) -> list[str]:
     """Paths of the JPEG files below `folder`, sorted."""
-    return sorted(str(path) for path in folder.rglob("*") if path.suffix.lower() in _SUFFIXES)
+    return sorted(str(path) for path in folder.rglob("*") if path.suffix.lower() in (".jpg", ".jpeg"))
 
 
 def again(paths: list[str]) -> list[str]:
@@ -56,26 +52,27 @@ def again(paths: list[str]) -> list[str]:
     return (paths * (-(-EPOCH // len(paths))))[:EPOCH]
 
 
-def serve(batches: Iterable[Sized], options: argparse.Namespace, ahead: int) -> None:
-    """Turns of an endless stream of batches, as many as are asked for.
+def endless(loader: Iterable) -> Iterable:
+    """The batches of a loader, epoch after epoch."""
+    while True:
+        yield from loader
 
-    ahead  batches that may lie ready, wholly or in part, when a turn begins; they are not counted
+
+def serve(batches: Iterable[Sized], options: argparse.Namespace, ahead: int) -> None:
+    """Turns of an endless stream of batches, until the input ends.
+
+    ahead  batches that may be ready, wholly or in part, when a turn begins; they are not counted
     """
     arrivals = (len(batch) for batch in batches)
     for seconds in sys.stdin:
         turn = timed_pass(arrivals, float(seconds), ahead, options.threads)
-        come_to_rest(ahead * turn.seconds / turn.batches)
-        print(json.dumps({"images": turn.images, "seconds": turn.seconds}), flush=True)
+        wait_until_idle()
+        print(json.dumps(asdict(turn)), flush=True)
 
 
-def come_to_rest(seconds: float) -> None:
-    """Wait until this process and those it has started use no more CPU time; where not known, some seconds.
-
-    The batches they are still making would take time from the next process.
-    """
-    before, now = None, cpu_seconds()
-    if now is None:
-        time.sleep(seconds)
-    while now is not None and (before is None or now - before > _REST_S):
+def wait_until_idle() -> None:
+    """Wait until this process and its children use no CPU time, making batches ahead."""
+    before, now = 0.0, cpu_seconds()
+    while now - before > _IDLE_S:
         time.sleep(0.25)
         before, now = now, cpu_seconds()

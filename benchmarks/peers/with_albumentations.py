@@ -6,8 +6,6 @@ threads off, as https://albumentations.ai/docs/3-basic-usage/performance-tuning 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import albumentations as A
 import cv2
 import torch
@@ -33,7 +31,7 @@ def main() -> None:
         drop_last=True,
         persistent_workers=True,
     )
-    turns.serve(images(loader), options, ahead=2 * options.threads + 2)
+    turns.serve(turns.endless(loader), options, ahead=2 * options.threads + 2)
 
 
 class Images(Dataset[torch.Tensor]):
@@ -48,11 +46,6 @@ class Images(Dataset[torch.Tensor]):
     def __getitem__(self, row: int) -> torch.Tensor:
         image = cv2.cvtColor(cv2.imread(self.paths[row]), cv2.COLOR_BGR2RGB)
         return self.transform(image=image)["image"]
-
-
-def images(loader: DataLoader[torch.Tensor]) -> Iterator[torch.Tensor]:
-    while True:
-        yield from loader
 
 
 if __name__ == "__main__":

@@ -7,10 +7,8 @@ graph's flip.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
-import torch
 import turns
 from nvidia.dali import fn, types
 from nvidia.dali.pipeline import pipeline_def
@@ -62,16 +60,10 @@ def main() -> None:
         device_id=None,
         seed=12,
     )
-    turns.serve(images(pipeline), options, ahead=4)
-
-
-def images(pipeline: Any) -> Iterator[torch.Tensor]:
     loader = DALIClassificationIterator(
         pipeline, reader_name="Reader", last_batch_policy=LastBatchPolicy.PARTIAL, auto_reset=True
     )
-    while True:
-        for (batch,) in loader:
-            yield batch["data"]
+    turns.serve((batch["data"] for (batch,) in turns.endless(loader)), options, ahead=4)
 
 
 if __name__ == "__main__":

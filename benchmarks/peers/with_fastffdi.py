@@ -1,4 +1,4 @@
-"""fastffdi's own loaders, the stock torchvision DataLoader among them.
+"""fastffdi's own loaders, torchvision's DataLoader among them.
 
 resize, rrc  float32, normalised
 uint8        resize's images as they are before they are normalised
@@ -6,25 +6,21 @@ uint8        resize's images as they are before they are normalised
 
 from __future__ import annotations
 
-import argparse
 import contextlib
-import itertools
 import tempfile
-from collections.abc import Iterator
 from pathlib import Path
 
 import cv2
 import torch
 import turns
 
-from fastffdi.bench.stream import endless
-from fastffdi.cache.plan import cached
+from fastffdi.bench.loader import EPOCH
+from fastffdi.bench.stream import batches, endless
 from fastffdi.data.layout import image_files
 from fastffdi.loaders import factory
-from fastffdi.loaders.batch import Loader
 from fastffdi.loaders.planner import BatchPlanner
 from fastffdi.loaders.settings import LoaderSettings
-from fastffdi.recipe import recipe
+from fastffdi.model.backbone import load_recipe
 from fastffdi.render.device.stage import DeviceStage
 
 CPU = torch.device("cpu")
@@ -36,17 +32,20 @@ def main() -> None:
     parser.add_argument("--loader", default="cpu")
     parser.add_argument("--cached", action="store_true", help="Images from a cache, filled at first.")
     parser.add_argument("--encoded", action="store_true", help="From JPEG files encoded as FFCV packs them.")
-    parser.add_argument("--pipeline", help="A recipe, by name or file, in place of the one of this folder.")
+    parser.add_argument("--pipeline", help="A recipe, by name or file, instead of the one of this folder.")
     options = parser.parse_args()
     stage = None if options.recipe == "uint8" else DeviceStage(CPU, torch.float32)
+    recipe = load_recipe(options.pipeline or str(Path(__file__).with_name(RECIPES[options.recipe])))
+    settings = LoaderSettings(options.threads, options.batch_size)
     with tempfile.TemporaryDirectory() as folder:
         paths = turns.images(options.folder)
-        planner = images(encoded(paths, Path(folder)) if options.encoded else paths, options)
+        manifest = image_files(encoded(paths, Path(folder)) if options.encoded else paths)
+        planner = endless(BatchPlanner.over(manifest, recipe.train, settings, shuffle=True), EPOCH)
         if options.cached:
-            (planner,) = cached([planner], Path(folder), options.threads)
-        loader = factory.build_loader(options.loader, planner, LoaderSettings(options.threads), CPU)
-        with contextlib.closing(loader):
-            turns.serve(batches(loader, stage), options, ahead=2 * options.threads + 2)
+            planner = planner.cached(planner.cache_plan(Path(folder)))
+        with contextlib.closing(factory.build_loader(options.loader, planner, settings, CPU)) as loader:
+            images = (stage(batch) if stage else batch.images for batch in batches(loader))
+            turns.serve(images, options, ahead=2 * options.threads + 2)
 
 
 def encoded(paths: list[str], folder: Path) -> list[str]:
@@ -55,20 +54,6 @@ def encoded(paths: list[str], folder: Path) -> list[str]:
     for path, copy in zip(paths, copies, strict=True):
         cv2.imwrite(copy, cv2.imread(path), [cv2.IMWRITE_JPEG_QUALITY, 90])
     return copies
-
-
-def images(paths: list[str], options: argparse.Namespace) -> BatchPlanner:
-    """The files again and again, shuffled."""
-    pipeline = options.pipeline or str(Path(__file__).with_name(RECIPES[options.recipe]))
-    steps = recipe.load(pipeline).resolve((turns.SIZE, turns.SIZE), turns.MEAN, turns.STD).train
-    planner = BatchPlanner.over(image_files(paths), steps, options.batch_size, options.threads, shuffle=True)
-    return endless(planner, turns.EPOCH)
-
-
-def batches(loader: Loader, stage: DeviceStage | None) -> Iterator[torch.Tensor]:
-    for epoch in itertools.count():
-        for batch in loader.epoch(epoch):
-            yield stage(batch.images, batch.program, batch.done) if stage else batch.images
 
 
 if __name__ == "__main__":

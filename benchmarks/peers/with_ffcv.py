@@ -14,11 +14,9 @@ FFCV encodes the JPEGs anew when it packs: quality 90, colours at half the resol
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
-import torch
 import turns
 from ffcv.fields import RGBImageField
 from ffcv.fields.rgb_image import (
@@ -49,7 +47,7 @@ def main() -> None:
             indices=np.resize(np.arange(len(paths)), turns.EPOCH),
             pipelines={"image": operations(options.recipe)},
         )
-        turns.serve(images(loader), options, ahead=5)
+        turns.serve((batch for (batch,) in turns.endless(loader)), options, ahead=5)
 
 
 def pack(paths: list[str], packed: Path, recipe: str, workers: int) -> None:
@@ -85,12 +83,6 @@ class Images:
     def __getitem__(self, row: int) -> tuple[Image.Image]:
         image = Image.open(self.paths[row]).convert("RGB")
         return (image.resize(self.size, Image.Resampling.BILINEAR) if self.size else image,)
-
-
-def images(loader: Loader) -> Iterator[torch.Tensor]:
-    while True:
-        for (batch,) in loader:
-            yield batch
 
 
 if __name__ == "__main__":

@@ -6,9 +6,6 @@ that resizes the whole image, so `resize` takes torchvision's in place of timm's
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import Any
-
 import torch
 import turns
 from timm.data import create_dataset, create_loader
@@ -32,13 +29,7 @@ def main() -> None:
     )
     if options.recipe == "resize":
         dataset.transform.transforms[0] = Resize((turns.SIZE, turns.SIZE))
-    turns.serve(images(loader), options, ahead=2 * options.threads + 3)
-
-
-def images(loader: Any) -> Iterator[torch.Tensor]:
-    while True:
-        for batch, _ in loader:
-            yield batch
+    turns.serve((batch for batch, _ in turns.endless(loader)), options, ahead=2 * options.threads + 3)
 
 
 if __name__ == "__main__":

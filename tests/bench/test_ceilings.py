@@ -13,10 +13,11 @@ from fastffdi.bench.loader import Settings
 from fastffdi.data.layout import plain_folder
 from fastffdi.data.manifest import Manifest
 from fastffdi.errors import UndecodableImage
+from fastffdi.loaders.settings import LoaderSettings
 from fastffdi.recipe.steps import STEPS
 
 CPU = torch.device("cpu")
-SETTINGS = Settings(CPU, torch.bfloat16, threads=2, batch_size=6, seconds=0.2)
+SETTINGS = Settings(CPU, torch.bfloat16, LoaderSettings(2, 6), seconds=0.2)
 TINY = (STEPS["resize"]((16, 16)), STEPS["normalize"]((0.5,) * 3, (0.5,) * 3))
 
 
@@ -29,8 +30,8 @@ def mixed(tmp_path: Path) -> Manifest:
     return plain_folder(tmp_path)
 
 
-def to_loader_error(image_files: Manifest, name: str, count: int) -> list[int]:
-    """The first numbers that a ceiling tells."""
+def counts(image_files: Manifest, name: str, count: int) -> list[int]:
+    """The first numbers of a ceiling."""
     drawn = ceilings.sample(image_files, 2, 0)
     (stream,) = [s for s in ceilings.ceilings(drawn, image_files, TINY, SETTINGS) if s.name == name]
     with stream.open() as arrivals:
@@ -60,16 +61,16 @@ def test_a_file_that_is_no_image_is_named(tmp_path: Path):
 
 
 def test_files_are_read_in_spans_again_and_again(image_files: Manifest):
-    assert to_loader_error(image_files, "file read", 5) == [8, 8, 7, 8, 8]
+    assert counts(image_files, "file read", 5) == [8, 8, 7, 8, 8]
 
 
 def test_jpegs_are_decoded_in_spans_again_and_again(image_files: Manifest):
-    assert to_loader_error(image_files, "JPEG decode", 5) == [8, 8, 7, 8, 8]
+    assert counts(image_files, "JPEG decode", 5) == [8, 8, 7, 8, 8]
 
 
 def test_a_batch_is_copied_in_a_part_for_each_thread(image_files: Manifest):
-    assert to_loader_error(image_files, "memory copy", 4) == [3, 3, 3, 3]
-    assert [list(part) for part in itertools.islice(ceilings._parts(5, 2), 3)] == [
+    assert counts(image_files, "memory copy", 4) == [3, 3, 3, 3]
+    assert [list(part) for part in itertools.islice(ceilings._spans(range(5), 3), 3)] == [
         [0, 1, 2],
         [3, 4],
         [0, 1, 2],
@@ -85,14 +86,14 @@ def test_the_copy_of_a_range_is_a_copy(monkeypatch: pytest.MonkeyPatch):
     assert torch.from_numpy(made[0]).view(torch.bfloat16).tolist() == [[0, 0], [2, 3], [4, 5], [0, 0]]
 
 
-def test_a_transfer_brings_the_batch_over_and_tells_its_images():
+def test_a_transfer_gives_the_number_of_images():
     batch = torch.arange(12, dtype=torch.uint8)
     with closing(ceilings.transfers(batch, 3, CPU)) as arrivals:
         assert list(itertools.islice(arrivals, 3)) == [3, 3, 3]
 
 
 def test_the_decoder_alone_is_that_of_the_dali_loader(image_files: Manifest):
-    with closing(ceilings.decoded(image_files, replace(SETTINGS, threads=1))) as arrivals:
+    with closing(ceilings.decoded(image_files, replace(SETTINGS, loading=LoaderSettings(1, 6)))) as arrivals:
         assert list(itertools.islice(arrivals, 2)) == [6, 6]
 
 
@@ -113,6 +114,6 @@ def test_without_jpegs_there_is_no_ceiling_of_decoding(tmp_path: Path):
     assert [stream.problem for stream in streams] == [None, "there are no JPEGs", None]
 
 
-def test_views_of_a_image_count_as_one():
+def test_views_of_an_image_count_as_one():
     ten = (STEPS["resize"]((20, 20)), STEPS["ten_crop"]((16, 16)), TINY[1])
     assert ceilings._batch_shape(ten, 6) == (60, 16, 16, 3)

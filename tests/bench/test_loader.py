@@ -7,16 +7,15 @@ import torch
 
 from fastffdi.bench import ceilings
 from fastffdi.bench import loader as bench
-from fastffdi.cache.plan import Planned
 from fastffdi.data.manifest import Manifest
 from fastffdi.errors import SettingError
 from fastffdi.loaders.settings import LoaderSettings
-from fastffdi.recipe import recipe
+from fastffdi.model.backbone import load_recipe
 from fastffdi.recipe.steps import STEPS
+from fastffdi.render.cpu.decode import SourceDecoder
 
-SETTINGS = bench.Settings(
-    torch.device("cpu"), torch.float32, threads=2, batch_size=4, seconds=0.05, repeats=2
-)
+LOADING = LoaderSettings(2, 4)
+SETTINGS = bench.Settings(torch.device("cpu"), torch.float32, LOADING, seconds=0.05, repeats=2)
 TINY = (STEPS["resize"]((16, 16)), STEPS["normalize"]((0.5,) * 3, (0.5,) * 3))
 
 
@@ -87,7 +86,7 @@ def test_a_loader_that_cannot_express_the_recipe_says_so(image_files: Manifest):
 
 
 def test_the_recipe_is_also_measured_without_color_jitter():
-    steps = recipe.load("jitter").resolve(*bench.BACKBONE).train
+    steps = load_recipe("jitter").train
     tables = bench.tables("jitter", steps)
     assert list(tables) == ["jitter", "jitter without color_jitter"]
     assert [step.name() for step in tables["jitter without color_jitter"]] == [
@@ -108,13 +107,17 @@ def test_loaders_are_chosen_by_name():
 
 def test_a_cache_is_full_before_it_is_measured(image_files: Manifest, tmp_path: Path):
     (result,) = bench.measure("tiny", TINY, image_files, ["cached"], replace(SETTINGS, cache=tmp_path))
-    plan = Planned.of(bench.feed_over(image_files, TINY, SETTINGS), tmp_path, 1)
-    assert (plan.there, plan.skip) == (len(image_files), 1)
+    plan = bench.planner_over(image_files, TINY, SETTINGS).cache_plan(tmp_path)
+    assert (plan.stored, len(plan.prefix)) == (len(image_files), 1)
     assert len(result.rates) == 2
 
 
 def test_settings_say_how_loaders_work_and_where_images_come_from(image_files: Manifest):
-    settings = replace(SETTINGS, prefetch=5, hw_decoder_load=0.3, scaled=True)
-    assert settings.loader == LoaderSettings(2, 5, hw_decoder_load=0.3)
-    assert bench.feed_over(image_files, TINY, settings).source == bench.Files(scaled=True)
-    assert settings.to_data()["dtype"] == "float32"
+    settings = replace(SETTINGS, loading=replace(LOADING, prefetch=5, hw_decoder_load=0.3), scaled=True)
+    assert bench.planner_over(image_files, TINY, settings).decoder == SourceDecoder(scaled=True)
+    assert settings.to_data() == {
+        "device": "cpu", "dtype": "float32", "threads": 2, "batch_size": 4, "prefetch": 5,
+        "hw_decoder_load": 0.3, "seconds": 0.05, "repeats": 2, "seed": 0, "to": "normalised", "scaled": True,
+        "cache": False,
+    }  # fmt: skip
+    assert replace(SETTINGS, loading=replace(LOADING, process=True)).to_data()["process"] is True

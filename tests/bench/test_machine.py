@@ -17,6 +17,7 @@ def test_facts_name_what_a_figure_depends_on():
     }  # fmt: skip
     assert facts["cpu"]
     assert facts["cores"] >= 1
+    assert facts["memory_gib"] > 0
 
 
 def test_the_sentence_states_hardware_load_and_versions():
@@ -26,11 +27,13 @@ def test_the_sentence_states_hardware_load_and_versions():
 
 
 def test_the_driver_is_what_nvidia_smi_says(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(machine.shutil, "which", lambda _: "/bin/nvidia-smi")
     answer = subprocess.CompletedProcess([], 0, "570.1\n570.1\n")
     monkeypatch.setattr(machine.subprocess, "run", lambda *_, **__: answer)
     assert machine.driver() == "570.1"
-    monkeypatch.setattr(machine.shutil, "which", lambda _: None)
+
+
+def test_without_nvidia_smi_there_is_no_driver(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("PATH", "/absent")
     assert machine.driver() is None
 
 

@@ -64,7 +64,8 @@ def test_a_process_answers_each_line_with_a_turn_of_at_least_those_seconds(
 
 def test_what_a_library_prints_is_no_answer(script: Callable, tmp_path: Path) -> None:
     (tmp_path / "noisy.py").write_text(
-        "input(); print('compiling'); print('{}'); print('{\"images\": 8, \"seconds\": 2.0}')"
+        "input(); print('compiling'); print('{}'); print('{\"images\": 8, \"batches\": 1, "
+        '"seconds": 2.0, "cpu_seconds": 0.0}\')'
     )
     with started(script("process"), tmp_path, tmp_path / "noisy.py") as process:
         assert process.turn(1).rate == 4
@@ -117,9 +118,7 @@ def test_the_table_has_a_row_for_each_and_says_why_one_has_no_figures(script: Ca
 
 def test_the_cause_is_the_last_error_that_is_named(script: Callable) -> None:
     cause = script("install").cause
-    to_loader_error = (
-        "  RuntimeError: Could not find required package: opencv.\n  [end of output]\n\nerror: failed\n"
-    )
-    assert cause(to_loader_error) == "RuntimeError: Could not find required package: opencv."
+    output = "  RuntimeError: Could not find required package: opencv.\n  [end of output]\n\nerror: failed\n"
+    assert cause(output) == "RuntimeError: Could not find required package: opencv."
     assert cause("one\ntwo\n") == "two"
     assert cause("") == "no reason given"

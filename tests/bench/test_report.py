@@ -8,11 +8,16 @@ from fastffdi.bench import loader as bench
 from fastffdi.bench import report as module
 from fastffdi.bench.report import Report, Subject, report
 from fastffdi.data.manifest import Manifest
+from fastffdi.loaders.settings import LoaderSettings
 from fastffdi.recipe.steps import STEPS
 
-SETTINGS = bench.Settings(
-    torch.device("cpu"), torch.float32, threads=1, batch_size=4, seconds=0.04, repeats=1
-)
+SETTINGS = bench.Settings(torch.device("cpu"), torch.float32, LoaderSettings(1, 4), seconds=0.04, repeats=1)
+
+
+def with_threads(count: int) -> bench.Settings:
+    return replace(SETTINGS, loading=LoaderSettings(count, 4))
+
+
 STEPS_OF_TINY = (
     STEPS["resize"]((16, 16)),
     STEPS["color_jitter"].read({"brightness": 0.2}),
@@ -23,23 +28,23 @@ STEPS_OF_TINY = (
 @pytest.fixture(scope="module")
 def subject(image_files: Manifest) -> Subject:
     """Two loaders with one and with two threads."""
-    counts = [SETTINGS, replace(SETTINGS, threads=2)]
+    counts = [SETTINGS, with_threads(2)]
     return Subject("tiny", STEPS_OF_TINY, image_files, ["torchvision", "cpu"], counts)
 
 
 @pytest.fixture(scope="module")
 def taken(subject: Subject) -> tuple[Report, list[str]]:
-    """The report, with made-up footprints, and the turns it told of."""
-    to_loader_error: list[str] = []
+    """The report, with made-up footprints, and the names that it gave to `progress`."""
+    turns: list[str] = []
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(bench, "EPOCH", 100)
         patch.setattr(footprint, "_in_a_fresh_process", lambda *job: (0.5, 10.0))
-        return report(subject, to_loader_error.append), to_loader_error
+        return report(subject, turns.append), turns
 
 
 def test_all_is_measured_with_every_number_of_threads(subject: Subject, taken):
-    found, to_loader_error = taken
-    assert len(to_loader_error) == subject.turns == 2 * (2 * 5 * 2 + 3 * 2)
+    found, turns = taken
+    assert len(turns) == subject.turns == 2 * (2 * 5 * 2 + 3 * 2)
     keys = list(dict.fromkeys((r.settings.threads, r.pipeline) for r in found.results))
     assert keys == [(n, name) for n in (1, 2) for name in ("tiny", "tiny without color_jitter")]
     assert [(f.threads, f.loader) for f in found.footprints] == [
@@ -66,7 +71,7 @@ def made_up(subject: Subject, *results: bench.Result) -> Report:
 
 
 def result(name: str, *rates: float, pipeline: str = "tiny", threads: int = 1, **more) -> bench.Result:
-    return bench.Result(pipeline, name, replace(SETTINGS, threads=threads), rates=rates, **more)
+    return bench.Result(pipeline, name, with_threads(threads), rates=rates, **more)
 
 
 def test_scaling_is_from_the_fewest_threads_to_the_most(subject: Subject):
@@ -111,4 +116,4 @@ def test_the_verdict_is_on_the_fastest_loader_with_the_most_threads(
 
 def test_without_a_figure_there_is_no_verdict(subject: Subject):
     said = module._verdict(subject, None, [result("cpu", threads=2, problem="broken")])
-    assert said == "No loader was measured, so that nothing can be said of what limits."
+    assert said == "No loader was measured, so there is nothing to say about what limits."

@@ -6,36 +6,45 @@ import pytest
 import torch
 
 from fastffdi.bench.phases import PhaseTimer
-from fastffdi.bench.steps import kept, stream, train, watched
+from fastffdi.bench.steps import kept, train, watched
+from fastffdi.bench.stream import batches as stream
 from fastffdi.data.layout import find_dataset
-from fastffdi.training.experiment import Settings, prepare
+from fastffdi.loaders.settings import LoaderSettings
+from fastffdi.recipe.program import EMPTY
+from fastffdi.training.experiment import prepare
+from fastffdi.training.settings import Settings
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
 STEP = ["data", "copy", "forward", "backward", "optimiser", "optimiser"]
 
 
-class Told(PhaseTimer):
-    """Laps that remember what they were told."""
+class Recorded(PhaseTimer):
+    """A timer that records its calls."""
 
     def __init__(self):
+        self.calls = []
         super().__init__(torch.device("cpu"))
-        self.to_loader_error = []
+        self.calls.clear()
 
     def begin(self):
         super().begin()
-        self.to_loader_error.append("begin")
+        self.calls.append("begin")
 
     def end(self, phase):
         super().end(phase)
-        self.to_loader_error.append(phase)
+        self.calls.append(phase)
+
+
+def run_settings(tiny, output):
+    loading = LoaderSettings(batch_size=8)
+    recipe = str(tiny / "recipe.yaml")
+    return Settings("test_efficientnet", recipe, 1, 0.01, output, loading, "cpu", "cpu", "off", False)
 
 
 @pytest.fixture
 def experiment(tiny, tmp_path):
-    settings = Settings(
-        "test_efficientnet", str(tiny / "recipe.yaml"), 1, 8, 0.01, tmp_path, "cpu", "cpu", "off", False
-    )
+    settings = run_settings(tiny, tmp_path)
     with closing(prepare(settings, find_dataset(tiny), lambda line: None)) as ready:
         yield ready
 
@@ -44,27 +53,25 @@ def weights(experiment):
     return torch.cat([p.detach().flatten().clone() for p in experiment.trainer.model.parameters()])
 
 
-def test_phases_are_told_in_the_order_of_a_step(experiment):
-    timer = Told()
+def test_phases_end_in_the_order_of_a_step(experiment):
+    timer = Recorded()
     assert train(experiment.trainer, stream(experiment.train), 3, timer) > 0
-    assert timer.to_loader_error == ["begin", *STEP * 2, *STEP[:-1]]
+    assert timer.calls == ["begin", *STEP * 2, *STEP[:-1]]
 
 
 def test_the_stream_goes_on_where_it_was_left_and_over_the_end_of_an_epoch(experiment):
     batches = stream(experiment.train)  # 5 a pass
-    train(experiment.trainer, batches, 3, Told())
+    train(experiment.trainer, batches, 3, Recorded())
     rest = [batch.epoch for batch in itertools.islice(batches, 4)]
     assert rest == [0, 0, 1, 1]
 
 
 def test_being_watched_changes_nothing(tiny, tmp_path):
     def trained(watch):
-        settings = Settings(
-            "test_efficientnet", str(tiny / "recipe.yaml"), 1, 8, 0.01, tmp_path, "cpu", "cpu", "off", False
-        )
+        settings = run_settings(tiny, tmp_path)
         with closing(prepare(settings, find_dataset(tiny), lambda line: None)) as ready:
             if watch:
-                train(ready.trainer, stream(ready.train), len(ready.train), Told())
+                train(ready.trainer, stream(ready.train), len(ready.train), Recorded())
             else:
                 ready.trainer.train_epoch(ready.train, 0, lambda images, means: None)
             return weights(ready)
@@ -73,18 +80,19 @@ def test_being_watched_changes_nothing(tiny, tmp_path):
 
 
 def test_hooks_are_gone_afterwards_even_after_an_error(experiment):
-    trainer, timer = experiment.trainer, Told()
+    trainer, timer = experiment.trainer, Recorded()
     with pytest.raises(RuntimeError), watched(trainer, timer):
         raise RuntimeError
     trainer.train_epoch(experiment.train, 0, lambda images, means: None)
-    assert timer.to_loader_error == []
+    assert timer.calls == []
 
 
 def test_a_kept_batch_is_what_the_stage_makes_and_has_nothing_left_to_do(experiment):
     stage = experiment.trainer.stage
     batch = next(stream(experiment.train))
     one = kept(batch, stage)
-    made = stage(one.images, one.program, one.done)
-    torch.testing.assert_close(made, stage(batch.images, batch.program, batch.done), rtol=0, atol=0)
+    made = stage(one)
+    torch.testing.assert_close(made, stage(batch), rtol=0, atol=0)
     assert made.data_ptr() == one.images.data_ptr()
-    assert replace(one, images=batch.images, done=batch.done) == batch
+    assert one.remaining == EMPTY
+    assert replace(one, images=batch.images, remaining=batch.remaining) == batch

@@ -3,7 +3,7 @@ import itertools
 import pytest
 
 from fastffdi.bench import stopwatch
-from fastffdi.bench.stopwatch import Pass, Quartiles, timed_pass
+from fastffdi.bench.stopwatch import Pass, Quartiles, median_ratio, speed_data, timed_pass
 
 
 def test_quartiles_interpolate():
@@ -42,6 +42,13 @@ def test_a_pass_ends_with_a_whole_burst(clock: list[float]):
     assert timed_pass(bursts(), seconds=0.1, warmup=3, group=3).rate == 4.0
 
 
-def test_where_cpu_time_is_not_known_there_is_none(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(stopwatch, "cpu_seconds", lambda: None)
-    assert timed_pass(itertools.repeat(1), 0.001, 0, 1).cpu_seconds_per_1000 is None
+def test_a_ratio_is_the_median_of_each_rounds():
+    assert median_ratio([10.0, 30.0, 50.0], [10.0, 10.0, 100.0]) == 1.0
+
+
+def test_speeds_are_rounded_and_none_where_there_are_none():
+    assert speed_data([1.26, 3.0]) == {
+        "images_per_second": {"median": 2.1, "q25": 1.7, "q75": 2.6},
+        "images_per_second_each": [1.3, 3.0],
+    }
+    assert speed_data([]) == {"images_per_second": None, "images_per_second_each": []}

@@ -7,10 +7,10 @@ import pytest
 import torch
 
 from fastffdi.bench import train_step
-from fastffdi.bench.phases import PHASES, PhaseTimer
-from fastffdi.bench.train_step import REAL, SYNTHETIC, TUTORIAL, Result, Turns, measure, verdict
-from fastffdi.loaders.settings import Tuned
-from fastffdi.training.experiment import Settings
+from fastffdi.bench.phases import PHASES
+from fastffdi.bench.train_step import REAL, SYNTHETIC, TUTORIAL, Result, Rounds, measure, verdict
+from fastffdi.loaders.settings import LoaderSettings
+from fastffdi.training.settings import Settings
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -24,35 +24,35 @@ def _short_epochs(monkeypatch):
 @pytest.fixture
 def settings(tiny):
     return Settings(
-        "test_efficientnet", str(tiny / "recipe.yaml"), 1, 4, 1e-3, Path(), "cpu", "cpu", "off", False,
-        overwrite=True, threads=1, tuned=Tuned(prefetch=1),
+        "test_efficientnet", str(tiny / "recipe.yaml"), 1, 1e-3, Path(), LoaderSettings(1, 4, prefetch=1),
+        "cpu", "cpu", "off", False, overwrite=True,
     )  # fmt: skip
 
 
 @pytest.fixture
-def ready(settings, images):
-    with closing(train_step.prepare(settings, images, lambda line: None)) as found:
+def ready(settings, image_files):
+    with closing(train_step.prepare(settings, image_files, lambda line: None)) as found:
         yield found
 
 
-def test_images_without_labels_count_as_real(settings, images):
-    with closing(train_step.prepare(settings, replace(images, labels=None), print)) as ready:
+def test_images_without_labels_count_as_real(settings, image_files):
+    with closing(train_step.prepare(settings, replace(image_files, labels=None), print)) as ready:
         labels = ready.dataset.train.labels
         assert labels is not None
         assert set(labels.tolist()) == {0}
 
 
-def test_a_recipe_that_stops_mixing_is_measured_while_it_mixes(settings, images, tiny, tmp_path):
+def test_a_recipe_that_stops_mixing_is_measured_while_it_mixes(settings, image_files, tiny, tmp_path):
     recipe = tmp_path / "mix.yaml"
     recipe.write_text((tiny / "recipe.yaml").read_text() + "mix: {mixup: 1.0, off_epochs: 3}\n")
     settings = replace(settings, pipeline=str(recipe))
-    with closing(train_step.prepare(settings, images, lambda line: None)) as ready:
+    with closing(train_step.prepare(settings, image_files, lambda line: None)) as ready:
         assert ready.trainer.mixer.until == 1
 
 
 def test_all_kinds_have_their_turns(ready):
     turns = []
-    results = measure(ready, Turns(0.01, 2, baseline=True), turns.append)
+    results = measure(ready, Rounds(0.01, 2, baseline=True), turns.append)
     assert turns == [REAL, SYNTHETIC, TUTORIAL] * 3
     for result in results:
         assert len(result.rates) == len(result.steps) == 2
@@ -62,7 +62,7 @@ def test_all_kinds_have_their_turns(ready):
 
 
 def test_phases_are_parts_of_the_step(ready):
-    for result in measure(ready, Turns(0.1, 1)):
+    for result in measure(ready, Rounds(0.1, 1)):
         step_seconds = 4 / result.rates[0]
         assert 0.5 * step_seconds < sum(result.steps[0].values()) <= step_seconds
 
@@ -72,13 +72,13 @@ def test_a_turn_is_as_long_as_asked_and_never_shorter_than_three_steps():
 
     def train(steps, timer):
         trained.append(steps)
-        timer.begin()
-        timer._laps = [("forward", 0.0, 0.5 * steps)]
+        timer._marks = [("", 0.0), ("forward", 0.5 * steps)]
         return 2.0
 
-    runner = train_step._Runner("", train, ahead=2, group=4)
+    runner = train_step._Runner("", train, torch.device("cpu"), seconds=9.0, ahead=2, group=4)
     for seconds, counted in ((9.0, False), (9.0, True), (0.1, True)):
-        runner.turn(PhaseTimer(torch.device("cpu")), seconds, counted)
+        runner.seconds = seconds
+        runner.turn(counted)
     assert trained == [2, 3, 2, 20, 2, 4]
     assert runner.rates == [2.0, 2.0]
     assert runner.steps[0] == {**dict.fromkeys(PHASES, 0.0), "forward": 0.5}
@@ -113,7 +113,7 @@ def test_a_gpu_is_busy_where_it_does_not_wait_for_data():
     [
         ({"forward": 1.02}, "Limit: the model."),
         ({"data": 3.0, "forward": 1.5}, "Limit: the loader;"),
-        ({"data": 0.1, "copy": 0.4, "forward": 1.0}, "Limit: the way to the device"),
+        ({"data": 0.1, "copy": 0.4, "forward": 1.0}, "Limit: copying to the device"),
         ({"data": 0.1, "copy": 0.1, "forward": 1.2, "backward": 0.3}, "Limit: the cores,"),
     ],
 )
@@ -127,10 +127,10 @@ def test_the_verdict_names_what_real_data_make_longest(real, limit):
 
 @pytest.mark.gpu
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
-def test_on_a_gpu_phases_are_timed_by_events(settings, images):
+def test_on_a_gpu_phases_are_timed_by_events(settings, image_files):
     settings = replace(settings, device="cuda", amp="auto")
-    with closing(train_step.prepare(settings, images, lambda line: None)) as ready:
-        results = measure(ready, Turns(0.2, 1, baseline=True))
+    with closing(train_step.prepare(settings, image_files, lambda line: None)) as ready:
+        results = measure(ready, Rounds(0.2, 1, baseline=True))
     assert [result.cuda for result in results] == [True] * 3
     assert all(0 < result.busy <= 1.01 for result in results)
     assert results[1].share("data") < 0.5

@@ -22,7 +22,7 @@ def said(**changes) -> str:
 
 def test_decoding_limits_where_a_loader_is_nearest_to_it():
     assert said() == (
-        "JPEG decoding limits: the cpu loader reaches 0.68 of what bare decoding allows on 2 cores; train "
+        "JPEG decoding limits: the cpu loader reaches 0.68 of what decoding alone allows on 2 cores; train "
         "--cache (which keeps what resize makes) or more cores would help."
     )
     assert said(prefix=(), cores=1).endswith("allows on 1 core; more cores would help.")
@@ -30,7 +30,7 @@ def test_decoding_limits_where_a_loader_is_nearest_to_it():
 
 def test_large_images_are_worth_decoding_smaller():
     assert said(image=(2500, 3680)) == (
-        "JPEG decoding limits: the cpu loader reaches 0.68 of what bare decoding allows on 2 cores; decode: "
+        "JPEG decoding limits: the cpu loader reaches 0.68 of what decoding alone allows on 2 cores; decode: "
         "{scaled: true} in the recipe (images have 9.2 MP, 140 times the target), train --cache (which "
         "keeps what resize makes) or more cores would help."
     )
@@ -56,8 +56,8 @@ def test_on_cuda_dali_may_decode():
     ("ceiling", "begins", "ends"),
     [
         ("memory copy", "Memory limits", "smaller images or --amp bf16 would help."),
-        ("GPU decoder", "The GPU's decoder limits", "resize makes) or fastffdi tune would help."),
-        ("host to device", "The way to the GPU limits", "; smaller images would help."),
+        ("GPU decoder", "The GPU's decoder limits", "resize makes) or --tune would help."),
+        ("host to device", "Copying to the GPU limits", "; smaller images would help."),
     ],
 )
 def test_the_nearest_ceiling_is_what_limits(ceiling: str, begins: str, ends: str):
@@ -68,12 +68,12 @@ def test_the_nearest_ceiling_is_what_limits(ceiling: str, begins: str, ends: str
 
 def test_far_from_every_ceiling_rendering_limits():
     assert said(shares={"file read": 0.02, "JPEG decode": 0.3}) == (
-        "Rendering the recipe limits: the cpu loader reaches 0.30 of what bare decoding allows on 2 cores; "
+        "Rendering the recipe limits: the cpu loader reaches 0.30 of what decoding alone allows on 2 cores; "
         "train --cache (which keeps what resize makes), lighter steps or more cores would help."
     )
 
 
-def test_without_jpegs_or_ceilings_decoding_is_not_told_from_rendering():
+def test_without_jpegs_or_ceilings_decoding_is_not_separated_from_rendering():
     assert said(shares={"file read": 0.02}).startswith("Decoding and rendering limit: the cpu loader reaches")
     assert said(shares={}).startswith("Decoding and rendering limit: the cpu loader on 2 cores; ")
 
@@ -88,9 +88,9 @@ def test_idle_cores_wait():
     assert said(busy=0.42, shares=shares, device="cuda").startswith("Rendering")
 
 
-def test_the_baseline_is_to_be_left_where_another_loader_was_not_tried():
+def test_the_baseline_is_to_be_replaced_where_another_loader_was_not_tried():
     assert said(loader="torchvision", shares={"JPEG decode": 0.12}, others=("cpu", "dali")) == (
-        "Pillow and Python limit: the torchvision loader reaches 0.12 of what bare decoding allows on 2 "
+        "Pillow and Python limit: the torchvision loader reaches 0.12 of what decoding alone allows on 2 "
         "cores; --loader cpu would help."
     )
     assert said(loader="torchvision").startswith("JPEG decoding limits")
