@@ -26,8 +26,8 @@ from parity_cases import AROUND_ONE, CASES, HUE, Case
 from test_parity import JITTERS
 
 from fastffdi.bench import machine
-from fastffdi.demo.dataset import demo_folder
 from fastffdi.data.layout import EXTENSIONS
+from fastffdi.demo.dataset import demo_folder
 from fastffdi.recipe.kernels import Resize
 from fastffdi.recipe.steps import ColorJitter
 from fastffdi.recipe.steps.base import Step
@@ -95,7 +95,7 @@ def main() -> None:
     images, described = photos()
     paths, large = large_images()
     text = TEXT.format(
-        photos=described,
+        images=described,
         steps=table(("step", "dali", "cpu", "device"), steps_rows(images)),
         own="\n".join(f"* `{name}` is {what}" for name, what in OWN.items()),
         jitter=table(("part", "mean", "greatest"), jitter_rows(images)),

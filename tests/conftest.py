@@ -30,7 +30,7 @@ def _own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
 
 @pytest.fixture(scope="session")
 def paint() -> Paint:
-    """paint(height, width, seed): a smooth (H, W, 3) uint8 image with all levels in it."""
+    """paint(height, width, seed): a smooth (H, W, 3) uint8 image with all pixel values in it."""
     return _painted
 
 
@@ -142,11 +142,14 @@ def fastffdi(
 def tiny_run(tiny: Path, tmp_path_factory: pytest.TempPathFactory) -> "Experiment":
     """A finished run on them of one epoch, so short that the model is sure of nothing."""
     from fastffdi.data.layout import find_dataset
-    from fastffdi.training.experiment import Settings, prepare
+    from fastffdi.loaders.settings import LoaderSettings
+    from fastffdi.training.experiment import prepare
+    from fastffdi.training.settings import Settings
 
     output = tmp_path_factory.mktemp("runs") / "tiny"
     recipe = str(tiny / "recipe.yaml")
-    settings = Settings("test_efficientnet", recipe, 1, 8, 1e-4, output, amp="off", pretrained=False)
+    loading = LoaderSettings(batch_size=8)
+    settings = Settings("test_efficientnet", recipe, 1, 1e-4, output, loading, amp="off", pretrained=False)
     with one_torch_thread(), closing(prepare(settings, find_dataset(tiny), print)) as experiment:
         list(experiment.run(lambda image_files, means: None))
     return experiment
@@ -155,13 +158,16 @@ def tiny_run(tiny: Path, tmp_path_factory: pytest.TempPathFactory) -> "Experimen
 @pytest.fixture(scope="session")
 def demo_run(tmp_path_factory: pytest.TempPathFactory) -> "Experiment":
     """A finished run on the demo images; its folder is `demo_run.settings.output`."""
-    from fastffdi.data.demo import demo_folder
     from fastffdi.data.layout import find_dataset
-    from fastffdi.training.experiment import Settings, prepare
+    from fastffdi.demo.dataset import demo_folder
+    from fastffdi.loaders.settings import LoaderSettings
+    from fastffdi.training.experiment import prepare
     from fastffdi.training.log import line
+    from fastffdi.training.settings import Settings
 
     output = tmp_path_factory.mktemp("runs") / "demo"
-    settings = Settings("resnet10t", "demo", 5, 32, 0.002, output, pretrained=False)
+    loading = LoaderSettings(batch_size=32)
+    settings = Settings("resnet10t", "demo", 5, 0.002, output, loading, pretrained=False)
     # With one thread: a second one gains little here, and where cores are shared it makes both slow.
     with one_torch_thread(), closing(prepare(settings, find_dataset(demo_folder()), print)) as experiment:
         for result in experiment.run(lambda image_files, means: None):

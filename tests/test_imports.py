@@ -94,4 +94,4 @@ def test_recipe_and_data_need_neither_torch_nor_dali(path: Path) -> None:
 def test_the_walk_sees_what_is_imported_by_way_of_others() -> None:
     loader = ROOT / "loaders" / "cpu.py"
     assert {"loaders/planner.py", "recipe/steps/geometry.py", "errors.py"} <= set(map(named, reached(loader)))
-    assert {"torch", "cv2", "simplejpeg", "yaml"} & outsiders(loader) == {"torch", "cv2", "simplejpeg"}
+    assert {"torch", "cv2", "simplejpeg", "timm"} & outsiders(loader) == {"torch", "cv2", "simplejpeg"}

@@ -1,17 +1,17 @@
-"""The results of the comparison: for the screen, as Markdown, as plain data."""
+"""What the comparison says: as Markdown, and as plain data."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import operator
+import statistics
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from rich.table import Table
 from rows import RECIPES, Row
 
 from fastffdi.bench import machine
-from fastffdi.bench.stopwatch import Quartiles, median_ratio, speed_data
-from fastffdi.cli.bench_tables import table
+from fastffdi.bench.stopwatch import Quartiles
 
 _TEXT = """\
 <!-- Written by `make bench-peers`. -->
@@ -19,7 +19,7 @@ _TEXT = """\
 
 {images} JPEG files, again and again, in shuffled batches of {batch_size}; {threads} threads or worker
 processes each, on as many cores. Every loader is a process of its own. Those of a recipe take turns of at
-least {seconds:g} s, {rounds} each; while one works the others wait with full queues. Batches that were ready
+least {seconds:g} s, {rounds} each; while one works the others wait with full queues. Batches that lay ready
 when a turn began are not counted, nor is the first turn of each. images/s: median (quartiles) of the turns.
 ours: how many times as fast fastffdi's loaders are, the median of the rounds.
 
@@ -39,27 +39,16 @@ ours: how many times as fast fastffdi's loaders are, the median of the rounds.
 {machine}
 """
 
+NONE = "–"
+
 
 @dataclass(frozen=True)
 class Result:
-    """A row's images/s of each turn; empty where there is a `problem`."""
+    """A row's figures: `rates` img/s of each turn, empty where `problem` says why there are none."""
 
     row: Row
     rates: tuple[float, ...] = ()
     problem: str | None = None
-
-    @property
-    def speed(self) -> str:
-        """Images/s, median and quartiles."""
-        if not self.rates:
-            return "–"
-        found = Quartiles.of(self.rates)
-        return f"{found.median:.0f} ({found.q25:.0f}–{found.q75:.0f})"
-
-    @property
-    def how(self) -> str:
-        """How it differs, or why it has no figures."""
-        return self.problem or self.row.how
 
 
 @dataclass(frozen=True)
@@ -73,51 +62,50 @@ class Report:
     def ratios(self, result: Result) -> dict[str, float]:
         """Rows that the result's is compared with → how many times as fast they are."""
         return {
-            ours.row.name: median_ratio(ours.rates, result.rates)
+            ours.row.name: statistics.median(map(operator.truediv, ours.rates, result.rates))
             for ours in self.results
             if ours.row.recipe == result.row.recipe and ours.row.name in result.row.against
             if ours.rates and result.rates
         }
 
-    def screen(self) -> Iterator[Table | str]:
-        """A table for each recipe, and the machine, for rich."""
-        for recipe, what in self._recipes().items():
-            found = [result for result in self.results if result.row.recipe == recipe]
-            rows = ([r.row.name, r.speed, self._ours(r) if r.rates else r.how] for r in found)
-            yield table(f"{recipe}: {what}", ["loader", "images/s", "ours"], rows)
-        yield self._machine()
-
     def markdown(self) -> str:
         """The table with method, notes and machine."""
-        cells = [(r.row.recipe, r.row.name, r.speed, self._ours(r), r.how) for r in self.results]
-        rows = [f"| {' | '.join(cell.replace('|', '/') for cell in row)} |" for row in cells]
-        recipes = [f"* `{recipe}`: {what}" for recipe, what in self._recipes().items()]
-        parts = {"recipes": "\n".join(recipes), "rows": "\n".join(rows), "machine": self._machine()}
-        return _TEXT.format_map({**self.settings, **parts})
+        recipes = dict.fromkeys(result.row.recipe for result in self.results)
+        rows = [" | ".join(cell.replace("|", "/") for cell in self._cells(one)) for one in self.results]
+        return _TEXT.format(
+            **self.settings,
+            recipes="\n".join(f"* `{recipe}`: {RECIPES[recipe]}" for recipe in recipes),
+            rows="\n".join(f"| {row} |" for row in rows),
+            machine=self._machine(),
+        )
 
     def to_data(self) -> dict[str, Any]:
         """Everything, every turn."""
         results = [self._data(result) for result in self.results]
         return {"machine": self.facts, "settings": self.settings, "results": results}
 
-    def _recipes(self) -> dict[str, str]:
-        measured = {result.row.recipe for result in self.results}
-        return {recipe: what for recipe, what in RECIPES.items() if recipe in measured}
-
-    def _ours(self, result: Result) -> str:
+    def _cells(self, result: Result) -> tuple[str, ...]:
+        speed = NONE
+        if result.rates:
+            found = Quartiles.of(result.rates)
+            speed = f"{found.median:.0f} ({found.q25:.0f}–{found.q75:.0f})"
         ratios = self.ratios(result).items()
-        return "; ".join(f"{ratio:.2f}× {name.removeprefix('fastffdi ')}" for name, ratio in ratios) or "–"
+        ours = [f"{ratio:.2f}× {name.removeprefix('fastffdi ')}" for name, ratio in ratios]
+        how = result.problem or result.row.how
+        return result.row.recipe, result.row.name, speed, "; ".join(ours) or NONE, how
 
     def _machine(self) -> str:
         peers = ", ".join(f"{name} {version}" for name, version in sorted(self.facts["peers"].items()))
-        sentence = machine.sentence(self.facts, self.settings["threads"])
-        return f"{sentence} {peers}." if peers else sentence
+        said = machine.sentence(self.facts, self.settings["threads"])
+        return f"{said} {peers}." if peers else said
 
     def _data(self, result: Result) -> dict[str, Any]:
+        rates = result.rates
         data = {
             "recipe": result.row.recipe,
             "loader": result.row.name,
-            **speed_data(result.rates),
+            "images_per_second": Quartiles.of(rates).to_data() if rates else None,
+            "images_per_second_each": [round(rate, 1) for rate in rates],
             "times_as_fast": {name: round(ratio, 3) for name, ratio in self.ratios(result).items()},
         }
         return data if result.problem is None else {**data, "problem": result.problem}

@@ -1,11 +1,11 @@
-"""A loader's side of the comparison: one turn for each line of input.
+"""A loader's side of the comparison: a turn whenever it is asked for one.
 
 Every `with_*.py` is a process of its own, run by `compare.py` with the Python that has the library:
 
     python with_spdl.py FOLDER --recipe resize --threads 2 --batch-size 64
 
-A line on standard input gives the least length of a turn in seconds; a line of JSON on standard output, the
-fields of a Pass, answers it. Between turns the process is idle; it ends at the end of its input.
+A line on standard input asks for a turn and says how many seconds it takes at least; a line of JSON on
+standard output answers: {"images": …, "seconds": …}. The process ends at the end of its input.
 """
 
 from __future__ import annotations
@@ -14,24 +14,26 @@ import argparse
 import json
 import sys
 import time
-from collections.abc import Iterable, Sized
-from dataclasses import asdict
+from collections.abc import Iterable, Iterator, Sized
 from pathlib import Path
+from typing import Any
 
-from fastffdi.bench.loader import EPOCH
 from fastffdi.bench.processes import cpu_seconds
 from fastffdi.bench.stopwatch import timed_pass
-from fastffdi.model.backbone import NO_BACKBONE
 
-#: Side of the batches' images in pixels; ImageNet's mean and standard deviation of RGB in [0, 1].
-SIZE, MEAN, STD = NO_BACKBONE.size[0], NO_BACKBONE.mean, NO_BACKBONE.std
+#: Side of the batches' images in pixels; ImageNet's mean and standard deviation of colours in 0 to 1.
+SIZE = 256
+MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+
+#: Images in an epoch: the folder's come again and again, so that hardly a turn meets an epoch's end.
+EPOCH = 1_000_000
 
 #: CPU seconds in a quarter of a second that still count as idle: two ticks of the system's clock.
-_IDLE_S = 0.021
+_IDLE_SECONDS = 0.021
 
 
 def parser(description: str | None, recipes: Iterable[str]) -> argparse.ArgumentParser:
-    """The options of every script: folder, recipe, threads, batch_size."""
+    """What every script is given: folder, recipe, threads, batch_size."""
     options = argparse.ArgumentParser(
         description=description, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -52,27 +54,28 @@ def again(paths: list[str]) -> list[str]:
     return (paths * (-(-EPOCH // len(paths))))[:EPOCH]
 
 
-def endless(loader: Iterable) -> Iterable:
-    """The batches of a loader, epoch after epoch."""
+def forever(loader: Iterable[Any]) -> Iterator[Any]:
+    """The images of an endless succession of epochs: each batch, or its first part where it has several."""
     while True:
-        yield from loader
+        for batch in loader:
+            yield batch[0] if isinstance(batch, (tuple, list)) else batch
 
 
 def serve(batches: Iterable[Sized], options: argparse.Namespace, ahead: int) -> None:
-    """Turns of an endless stream of batches, until the input ends.
+    """Turns of an endless stream of batches, as many as are asked for.
 
-    ahead  batches that may be ready, wholly or in part, when a turn begins; they are not counted
+    ahead  batches that may lie ready, wholly or in part, when a turn begins; they are not counted
     """
     arrivals = (len(batch) for batch in batches)
     for seconds in sys.stdin:
         turn = timed_pass(arrivals, float(seconds), ahead, options.threads)
         wait_until_idle()
-        print(json.dumps(asdict(turn)), flush=True)
+        print(json.dumps({"images": turn.images, "seconds": turn.seconds}), flush=True)
 
 
 def wait_until_idle() -> None:
-    """Wait until this process and its children use no CPU time, making batches ahead."""
-    before, now = 0.0, cpu_seconds()
-    while now - before > _IDLE_S:
+    """Wait until this process and those it has started have made the batches they make ahead."""
+    before = float("-inf")
+    while (now := cpu_seconds()) - before > _IDLE_SECONDS:
         time.sleep(0.25)
-        before, now = now, cpu_seconds()
+        before = now

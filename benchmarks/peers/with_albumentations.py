@@ -31,7 +31,7 @@ def main() -> None:
         drop_last=True,
         persistent_workers=True,
     )
-    turns.serve(turns.endless(loader), options, ahead=2 * options.threads + 2)
+    turns.serve(turns.forever(loader), options, ahead=2 * options.threads + 2)
 
 
 class Images(Dataset[torch.Tensor]):

@@ -63,7 +63,7 @@ def main() -> None:
     loader = DALIClassificationIterator(
         pipeline, reader_name="Reader", last_batch_policy=LastBatchPolicy.PARTIAL, auto_reset=True
     )
-    turns.serve((batch["data"] for (batch,) in turns.endless(loader)), options, ahead=4)
+    turns.serve((batch["data"] for batch in turns.forever(loader)), options, ahead=4)
 
 
 if __name__ == "__main__":

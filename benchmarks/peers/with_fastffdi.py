@@ -1,4 +1,4 @@
-"""fastffdi's own loaders, torchvision's DataLoader among them.
+"""fastffdi's own loaders, the torchvision DataLoader among them.
 
 resize, rrc  float32, normalised
 uint8        resize's images as they are before they are normalised
@@ -6,19 +6,18 @@ uint8        resize's images as they are before they are normalised
 
 from __future__ import annotations
 
-import contextlib
 import tempfile
+from contextlib import closing
 from pathlib import Path
 
 import cv2
 import torch
 import turns
 
-from fastffdi.bench.loader import EPOCH
 from fastffdi.bench.stream import batches, endless
 from fastffdi.data.layout import image_files
-from fastffdi.loaders import factory
-from fastffdi.loaders.planner import BatchPlanner
+from fastffdi.loaders.factory import build_loader
+from fastffdi.loaders.planner import BatchPlanner, cached
 from fastffdi.loaders.settings import LoaderSettings
 from fastffdi.model.backbone import load_recipe
 from fastffdi.render.device.stage import DeviceStage
@@ -32,20 +31,20 @@ def main() -> None:
     parser.add_argument("--loader", default="cpu")
     parser.add_argument("--cached", action="store_true", help="Images from a cache, filled at first.")
     parser.add_argument("--encoded", action="store_true", help="From JPEG files encoded as FFCV packs them.")
-    parser.add_argument("--pipeline", help="A recipe, by name or file, instead of the one of this folder.")
+    parser.add_argument("--pipeline", help="A recipe, by name or file, in place of the one of this folder.")
     options = parser.parse_args()
-    stage = None if options.recipe == "uint8" else DeviceStage(CPU, torch.float32)
-    recipe = load_recipe(options.pipeline or str(Path(__file__).with_name(RECIPES[options.recipe])))
-    settings = LoaderSettings(options.threads, options.batch_size)
+    stage, settings = DeviceStage(CPU, torch.float32), LoaderSettings(options.threads, options.batch_size)
+    steps = load_recipe(options.pipeline or str(Path(__file__).with_name(RECIPES[options.recipe]))).train
     with tempfile.TemporaryDirectory() as folder:
         paths = turns.images(options.folder)
-        manifest = image_files(encoded(paths, Path(folder)) if options.encoded else paths)
-        planner = endless(BatchPlanner.over(manifest, recipe.train, settings, shuffle=True), EPOCH)
+        files = image_files(encoded(paths, Path(folder)) if options.encoded else paths)
+        planner = endless(BatchPlanner.over(files, steps, settings, shuffle=True), turns.EPOCH)
         if options.cached:
-            planner = planner.cached(planner.cache_plan(Path(folder)))
-        with contextlib.closing(factory.build_loader(options.loader, planner, settings, CPU)) as loader:
-            images = (stage(batch) if stage else batch.images for batch in batches(loader))
-            turns.serve(images, options, ahead=2 * options.threads + 2)
+            (planner,) = cached([planner], Path(folder))
+        with closing(build_loader(options.loader, planner, settings, CPU)) as loader:
+            as_given = options.recipe == "uint8"
+            given = (batch.images if as_given else stage(batch) for batch in batches(loader))
+            turns.serve(given, options, ahead=2 * options.threads + 2)
 
 
 def encoded(paths: list[str], folder: Path) -> list[str]:

@@ -47,7 +47,7 @@ def main() -> None:
             indices=np.resize(np.arange(len(paths)), turns.EPOCH),
             pipelines={"image": operations(options.recipe)},
         )
-        turns.serve((batch for (batch,) in turns.endless(loader)), options, ahead=5)
+        turns.serve(turns.forever(loader), options, ahead=5)
 
 
 def pack(paths: list[str], packed: Path, recipe: str, workers: int) -> None:

@@ -29,7 +29,7 @@ def main() -> None:
     )
     if options.recipe == "resize":
         dataset.transform.transforms[0] = Resize((turns.SIZE, turns.SIZE))
-    turns.serve((batch for batch, _ in turns.endless(loader)), options, ahead=2 * options.threads + 3)
+    turns.serve(turns.forever(loader), options, ahead=2 * options.threads + 3)
 
 
 if __name__ == "__main__":

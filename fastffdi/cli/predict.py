@@ -18,7 +18,7 @@ _FILE = click.Path(path_type=Path)
 
 @click.command()
 @click.argument("checkpoint", type=_FILE)
-@click.argument("images", nargs=-1, metavar="[FOLDER|FILE...]")
+@click.argument("inputs", nargs=-1, metavar="[FOLDER|FILE...]")
 @click.option("--data", type=_FILE, help="Folder as for train: its validation images.")
 @click.option("--labels", type=_FILE, help="Label file with a column img_name; a column target is optional.")
 @click.option(

@@ -1,4 +1,4 @@
-"""benchmarks/same_pixels.py tells equal arrays from others; what trees make of images is not compared here."""
+"""benchmarks/same_pixels.py compares arrays bit for bit; what trees make of images is not compared here."""
 
 import runpy
 import sys

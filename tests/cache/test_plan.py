@@ -186,5 +186,5 @@ def test_a_system_that_cannot_write_from_many_threads_is_refused(
     image_files: Manifest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delattr(cache_plan.os, "pwrite")
-    with pytest.raises(SettingError, match="^--cache: not on this system"):
+    with pytest.raises(SettingError, match=r"^--cache: not on this system"):
         planned(image_files, tmp_path, RESIZE)

@@ -4,10 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from fastffdi.bench import footprint
+from fastffdi.bench import footprint, tune
 from fastffdi.bench import loader as bench
 from fastffdi.bench import report as reports
-from fastffdi.bench import tune
 from fastffdi.data.manifest import Manifest
 from fastffdi.loaders.settings import LoaderSettings, read_settings, usable_cores
 

@@ -26,7 +26,7 @@ def words(tiny: Path, tmp_path: Path) -> list[object]:
 
 def test_it_says_how_much_and_stores_all_images(fastffdi, words, tiny, tmp_path):
     code, out, err = fastffdi(*words)
-    assert (code, err.splitlines()[1:]) == (0, ["cache: 0.2 MB for 56 images of 32×32, 0 there"])
+    assert (code, err.splitlines()[1:]) == (0, ["cache: 0.2 MB for 56 images of 32×32, 0 stored"])
     kept = tmp_path / "kept"
     assert out == f"56 images in {kept}; next: fastffdi train … --cache {kept}\n"
     assert sorted(Store(store).stored for store in stores(kept)) == [16, 40]
@@ -34,10 +34,10 @@ def test_it_says_how_much_and_stores_all_images(fastffdi, words, tiny, tmp_path)
 
 def test_a_second_time_there_is_nothing_to_do(fastffdi, words, monkeypatch):
     fastffdi(*words)
-    monkeypatch.setattr("fastffdi.data.source.decode_file", None)
+    monkeypatch.setattr("fastffdi.render.cpu.decode.decode_path", None)
     code, _, err = fastffdi(*words)
     assert code == 0
-    assert "56 there" in err
+    assert "56 stored" in err
 
 
 def test_a_disk_without_room_is_refused_after_the_estimate(fastffdi, words, tmp_path, monkeypatch):
@@ -60,7 +60,7 @@ def test_images_that_have_outgrown_their_place_are_counted(fastffdi, words, tiny
     Image.open(tmp_path / "small.jpg").resize((200, 200)).save(data / "trainset" / "00.jpg")
     code, _, err = fastffdi(*words)
     assert code == 0
-    assert "no place for 1 of them, whose files have grown" in err
+    assert "1 of them do not fit, since their files have grown" in err
 
 
 def test_clearing_removes_the_stores_and_says_how_much(fastffdi, words, tmp_path):

@@ -84,7 +84,7 @@ def test_without_data_it_says_that_it_shows_demo_images(
     fastffdi: Run, tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
     # The demo set itself takes half a minute to make.
-    monkeypatch.setattr("fastffdi.data.demo.demo_folder", lambda progress: tiny)
+    monkeypatch.setattr("fastffdi.demo.dataset.demo_folder", lambda progress: tiny)
     code, _, err = fastffdi("preview", "--images", 2, "--draws", 1, "-o", tmp_path / "sheet.png")
     assert code == 0
     assert "using the built-in demo images" in err

@@ -21,10 +21,10 @@ SURFACE = {
         "--pretrained/--no-pretrained": None,
         "--pipeline": None,
         "--epochs": 5,
-        "--batch-size": 64,
         "--lr": 0.001,
         "--balance": False,
         "--loader": "auto",
+        "--batch-size": None,
         "--threads": None,
         "--loader-process/--no-loader-process": None,
         "--cache": None,
@@ -42,8 +42,8 @@ SURFACE = {
         "--labels": None,
         "--images": None,
         "-o --output": "submit.csv",
-        "--batch-size": 64,
         "--loader": "auto",
+        "--batch-size": None,
         "--threads": None,
         "--loader-process/--no-loader-process": None,
         "--cache": None,
@@ -69,6 +69,7 @@ SURFACE = {
         "--epoch": 1,
         "--epochs": 5,
         "--seed": 0,
+        "--balance": False,
         "--steps": False,
         "--eval": False,
     },
@@ -78,7 +79,7 @@ SURFACE = {
         "--pipeline": "jitter",
         "--loaders --loader": "all",
         "--threads": None,
-        "--batch-size": 64,
+        "--batch-size": None,
         "--cache": None,
         "--loader-settings": None,
         "--to": "normalised",
@@ -89,12 +90,13 @@ SURFACE = {
         "--seed": 0,
         "--json": None,
         "--plot": None,
+        "--tune": None,
     },
     "bench-train": {
         "--data": None,
         "--pipeline": "standard",
         "--backbone": "efficientnet_b0",
-        "--batch-size": 64,
+        "--batch-size": None,
         "--loader": "auto",
         "--threads": None,
         "--loader-settings": None,
@@ -105,20 +107,6 @@ SURFACE = {
         "--baseline": False,
         "--seed": 0,
         "--json": None,
-    },
-    "tune": {
-        "--data": None,
-        "--pipeline": "standard",
-        "--backbone": "efficientnet_b0",
-        "--loader": "auto",
-        "--threads": None,
-        "--batch-size": None,
-        "--memory-cap": None,
-        "--device": "auto",
-        "--amp": "auto",
-        "--seconds": 1.0,
-        "--repeats": 5,
-        "-o --output": "loader.yaml",
     },
     "demo-data": {"FOLDER": None, "--train": 600, "--val": 200, "--seed": 0},
     "doctor": {},
@@ -170,7 +158,12 @@ WITHOUT_DEFAULT = (
     | {("predict", "--data"), ("predict", "--labels")}
     | {(name, "--cache") for name in ("train", "predict", "cache", "bench-loader")}
     | {(name, "--loader-settings") for name in ("train", "predict", "bench-loader", "bench-train")}
-    | {("bench-loader", "--json"), ("bench-loader", "--plot"), ("bench-train", "--json")}
+    | {
+        ("bench-loader", "--json"),
+        ("bench-loader", "--plot"),
+        ("bench-loader", "--tune"),
+        ("bench-train", "--json"),
+    }
 )
 
 OPTIONS = [(name, p) for name in COMMANDS for p in parameters(name) if isinstance(p, click.Option)]

@@ -99,7 +99,7 @@ def test_brackets_and_colons_in_a_name_are_shown_as_they_are(fastffdi, tiny, tmp
 @pytest.fixture
 def builtin(tiny, monkeypatch, tmp_path):
     """The tiny images in place of the demo set; the current folder is empty."""
-    monkeypatch.setattr("fastffdi.data.demo.demo_folder", lambda progress: tiny)
+    monkeypatch.setattr("fastffdi.demo.dataset.demo_folder", lambda progress: tiny)
     monkeypatch.chdir(tmp_path)
     return tiny
 

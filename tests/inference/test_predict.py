@@ -10,9 +10,10 @@ from fastffdi.data.layout import find_dataset, plain_folder
 from fastffdi.errors import RecipeError, SettingError, UndecodableImage
 from fastffdi.evaluation import metrics
 from fastffdi.inference.predict import restore, write_csv
+from fastffdi.loaders.settings import LoaderSettings
 from fastffdi.model import checkpoint
 from fastffdi.recipe.recipe import load
-from fastffdi.render.cpu.decode import decode_file
+from fastffdi.render.cpu.decode import decode_path
 from fastffdi.training.experiment import BEST
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -29,7 +30,7 @@ def val(tiny):
 
 
 def scored(best, manifest, loader="cpu", threads=1, batch_size=8, amp="off"):
-    return restore(best, loader, "cpu", amp, threads, batch_size)(manifest)
+    return restore(best, loader, "cpu", amp, LoaderSettings(threads, batch_size))(manifest)
 
 
 @pytest.fixture(scope="module")
@@ -45,7 +46,7 @@ def test_scores_differ_and_are_probabilities(expected):
 
 def test_a_score_is_the_models_own_of_the_image_alone(best, val, expected):
     described, model = checkpoint.restore(best)
-    image = torch.from_numpy(decode_file(val.paths()[3])).permute(2, 0, 1)[None].float()
+    image = torch.from_numpy(decode_path(val.paths()[3])).permute(2, 0, 1)[None].float()
     small = torch.nn.functional.interpolate(image, described.size, mode="bilinear", antialias=True).round()
     mean, std = (torch.tensor(values)[:, None, None] for values in (described.mean, described.std))
     with torch.no_grad():
@@ -85,14 +86,14 @@ def test_labels_are_not_needed(best, tiny, expected):
 
 
 def test_the_recipe_is_the_checkpoints_own(best, tiny):
-    predictor = restore(best, "cpu", "cpu", "off", 1, 8)
+    predictor = restore(best, "cpu", "cpu", "off", LoaderSettings(1, 8))
     recipe = load(str(tiny / "recipe.yaml")).resolve((1, 1), (0.0,) * 3, (1.0,) * 3)
     assert predictor.recipe.eval == recipe.eval
 
 
 def test_progress_counts_every_image(best, val):
     seen = []
-    restore(best, "cpu", "cpu", "off", 1, 6)(val, seen.append)
+    restore(best, "cpu", "cpu", "off", LoaderSettings(1, 6))(val, seen.append)
     assert seen == [6, 6, 4]
 
 
@@ -105,7 +106,7 @@ def test_a_image_that_cannot_be_decoded_is_named(best, tiny, tmp_path):
 
 def test_what_is_no_checkpoint_is_refused(tmp_path):
     with pytest.raises(SettingError, match="no such file; give one that `fastffdi train` wrote"):
-        restore(tmp_path / "absent.safetensors", "cpu", "cpu", "off", 1, 8)
+        restore(tmp_path / "absent.safetensors", "cpu", "cpu", "off", LoaderSettings(1, 8))
 
 
 def test_a_checkpoint_whose_recipe_is_not_understood_is_named(best, tmp_path):
@@ -113,7 +114,7 @@ def test_a_checkpoint_whose_recipe_is_not_understood_is_named(best, tmp_path):
     described.recipe["eval"].insert(0, {"blur_faces": {}})
     checkpoint.save(described, model, tmp_path / "newer.safetensors")
     with pytest.raises(RecipeError, match=r"newer\.safetensors: eval\[0\]: unknown step 'blur_faces'"):
-        restore(tmp_path / "newer.safetensors", "cpu", "cpu", "off", 1, 8)
+        restore(tmp_path / "newer.safetensors", "cpu", "cpu", "off", LoaderSettings(1, 8))
 
 
 def column(*names):

@@ -11,7 +11,7 @@ from fastffdi.recipe.program import Program
 from fastffdi.render.device.stage import DeviceStage
 
 CPU = torch.device("cpu")
-PROGRAM = Program((Normalize((0.0,) * 3, (1.0,) * 3),))
+PROGRAM = Program.of((Normalize((0.0,) * 3, (1.0,) * 3),))
 
 
 class Levels(nn.Module):
@@ -23,7 +23,7 @@ class Levels(nn.Module):
 
 
 class Loader:
-    """Batches of the rows given, of images with the level 10 · row + view."""
+    """Batches of the rows given, of images of the pixel value 10 · row + view."""
 
     def __init__(self, *batches, views=1):
         self.batches, self.views = batches, views
@@ -37,7 +37,7 @@ class Loader:
             levels = torch.tensor([10 * row + view for row in rows.tolist() for view in range(self.views)])
             images = levels.to(torch.uint8)[:, None, None, None].expand(-1, 4, 4, 3).contiguous()
             nothing = np.zeros(len(rows), np.int64)
-            yield Batch(images, nothing, rows, nothing, nothing == 0, epoch, PROGRAM, 0, self.views)
+            yield Batch(images, nothing, rows, nothing, nothing == 0, epoch, PROGRAM, self.views)
 
 
 def scored(loader, count, progress=None, name="off", model=None):

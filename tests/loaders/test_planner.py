@@ -170,6 +170,6 @@ def test_a_loader_that_opens_files_refuses_images_that_are_none(decoder, image_f
     planner_of(image_files, RESIZE).require_files("dali")
     planner = replace(planner_of(image_files, RESIZE), decoder=decoder)
     with pytest.raises(
-        SettingError, match="^--loader dali: opens image files itself, .*choose --loader cpu$"
+        SettingError, match=r"^--loader dali: opens image files itself, .*choose --loader cpu$"
     ):
         planner.require_files("dali")

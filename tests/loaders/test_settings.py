@@ -1,9 +1,17 @@
+import os
+
 import pytest
 import yaml
 
 from fastffdi.errors import SettingError
 from fastffdi.loaders import settings as module
-from fastffdi.loaders.settings import LoaderSettings, default_threads, read_settings, write_settings
+from fastffdi.loaders.settings import (
+    LoaderSettings,
+    default_threads,
+    read_settings,
+    usable_cores,
+    write_settings,
+)
 
 
 @pytest.fixture
@@ -102,3 +110,14 @@ def test_the_default_is_a_thread_for_each_core_up_to_sixteen(monkeypatch, cores,
 def test_settings_in_words_leave_out_what_is_not_set():
     assert LoaderSettings(3).described() == "threads 3, batch size 64, prefetch 2"
     assert LoaderSettings(3, hw_decoder_load=0.5).described().endswith(", hw decoder load 0.5")
+
+
+def test_cores_are_those_this_process_may_use(monkeypatch):
+    monkeypatch.setattr(os, "sched_getaffinity", lambda process: {3, 5, 9}, raising=False)
+    assert usable_cores() == 3
+
+
+def test_without_affinity_cores_are_the_machines(monkeypatch):
+    monkeypatch.delattr(os, "sched_getaffinity", raising=False)
+    monkeypatch.setattr(os, "cpu_count", lambda: 6)
+    assert usable_cores() == 6

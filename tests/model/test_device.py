@@ -1,10 +1,8 @@
-import os
-
 import pytest
 import torch
 
 from fastffdi.errors import SettingError
-from fastffdi.model.device import MOST_THREADS, choose_device, choose_threads, usable_cores
+from fastffdi.model.device import choose_device
 
 
 @pytest.fixture
@@ -63,24 +61,3 @@ def test_a_number_too_high_is_refused(cuda):
 def test_what_is_no_device_is_refused(cuda, name):
     cuda(1)
     assert refused(name) == f"--device {name}: is not one of auto, cpu, cuda, cuda:N"
-
-
-def test_cores_are_those_this_process_may_use(monkeypatch):
-    monkeypatch.setattr(os, "sched_getaffinity", lambda process: {3, 5, 9}, raising=False)
-    assert usable_cores() == 3
-
-
-def test_without_affinity_cores_are_the_machines(monkeypatch):
-    monkeypatch.delattr(os, "sched_getaffinity", raising=False)
-    monkeypatch.setattr(os, "cpu_count", lambda: 6)
-    assert usable_cores() == 6
-
-
-@pytest.mark.parametrize(("cores", "threads"), [(2, 2), (16, 16), (64, MOST_THREADS)])
-def test_threads_are_the_cores_up_to_a_limit(monkeypatch, cores, threads):
-    monkeypatch.setattr("fastffdi.model.device.usable_cores", lambda: cores)
-    assert choose_threads(None) == threads
-
-
-def test_threads_asked_for_are_given():
-    assert [choose_threads(1), choose_threads(40)] == [1, 40]

@@ -12,7 +12,8 @@ from fastffdi.errors import DataError, UndecodableImage
 from fastffdi.loaders.batch import Batch
 from fastffdi.loaders.cpu import CpuLoader
 from fastffdi.loaders.planner import BatchPlanner
-from fastffdi.preview.draw import Images, draw, mixed
+from fastffdi.loaders.settings import LoaderSettings
+from fastffdi.preview.draw import draw, first, mix
 from fastffdi.preview.tables import Preview
 from fastffdi.recipe.mix import Mix
 from fastffdi.recipe.read import read_steps
@@ -33,120 +34,136 @@ STEPS = read_steps(
 )
 
 
-def training_batch(manifest: Manifest, steps: tuple[Step, ...], size: int, epoch: int = EPOCH) -> Batch:
+def planner_of(manifest: Manifest, steps: tuple[Step, ...] = STEPS, size: int = 23, **how) -> BatchPlanner:
+    return BatchPlanner.over(manifest, steps, LoaderSettings(1, size), seed=SEED, shuffle=True, **how)
+
+
+def training_batch(planner: BatchPlanner, epoch: int = EPOCH) -> Batch:
     """The first batch that training renders, with the whole batch's images."""
-    with closing(CpuLoader(BatchPlanner.over(manifest, steps, size, 1, SEED, shuffle=True), 1)) as loader:
+    with closing(CpuLoader(planner, LoaderSettings(1))) as loader:
         return next(iter(loader.epoch(epoch)))
 
 
-def first(manifest: Manifest, count: int) -> Images:
-    return Images.first(manifest, SEED, EPOCH, count)
-
-
 def test_draws_are_the_images_of_the_loader(image_files: Manifest):
-    known = first(image_files, 6)
+    planner = planner_of(image_files)
+    shown = first(planner, EPOCH, 6)
     for epoch in (EPOCH, EPOCH + 1):
-        drawn = draw(known, STEPS, CounterRNG(SEED), epoch)
-        with closing(
-            CpuLoader(BatchPlanner.over(image_files, STEPS, 23, 1, SEED, shuffle=True), 1)
-        ) as loader:
-            (batch,) = loader.epoch(epoch)
+        batch = training_batch(planner, epoch)
         place = {row: k for k, row in enumerate(batch.rows)}
-        for row, (image,) in zip(known.rows, drawn, strict=True):
+        for row, (image,) in zip(shown.sampler.rows, draw(shown, epoch), strict=True):
             np.testing.assert_array_equal(image, batch.images[place[row]])
 
 
 def test_the_first_images_are_those_that_training_comes_to(image_files: Manifest):
-    known, batch = first(image_files, 6), training_batch(image_files, STEPS, 6)
-    np.testing.assert_array_equal(known.rows, batch.rows)
-    np.testing.assert_array_equal(known.labels, batch.labels)
-    assert known.names == image_files.names[batch.rows].tolist()
-    assert known.images[0].shape[:2] == tuple(image_files.sizes[batch.rows[0]])
+    shown, batch = first(planner_of(image_files), EPOCH, 6), training_batch(planner_of(image_files, size=6))
+    for epoch in (0, EPOCH):
+        rows, repeats = shown.sampler.epoch(epoch)
+        np.testing.assert_array_equal(rows, batch.rows)
+        np.testing.assert_array_equal(repeats, batch.repeats)
+    assert (len(shown.sampler), len(shown), shown.batch_size) == (6, 1, 6)
+
+
+def test_balanced_classes_show_the_repeats_of_training(image_files: Manifest):
+    labels = np.where(np.arange(23) == 4, 0, 1)
+    planner = planner_of(replace(image_files, labels=labels), size=44, balance=True)
+    shown, batch = first(planner, EPOCH, 20), training_batch(planner)
+    assert (shown.sampler.rows == 4).sum() > 3
+    np.testing.assert_array_equal(shown.sampler.rows, batch.rows[:20])
+    np.testing.assert_array_equal(shown.sampler.repeats, batch.repeats[:20])
+    for (image,), theirs in zip(draw(shown, EPOCH), batch.images[:20], strict=True):
+        np.testing.assert_array_equal(image, theirs)
 
 
 @pytest.mark.parametrize(
-    "mix", [Mix(mixup=1.0), Mix(cutmix=1.0), Mix(0.4, 1.0, p=0.5), Mix(0.4, 1.0, per="batch")]
+    "block", [Mix(mixup=1.0), Mix(cutmix=1.0), Mix(0.4, 1.0, p=0.5), Mix(0.4, 1.0, per="batch")]
 )
-def test_mixed_images_and_labels_are_those_of_training(image_files: Manifest, mix: Mix):
-    batch, mixer = training_batch(image_files, STEPS, 16), Mixer(mix, CounterRNG(SEED))
-    images = DeviceStage(torch.device("cpu"), torch.float32)(batch.images, batch.program, batch.done)
+def test_mixed_images_and_labels_are_those_of_training(image_files: Manifest, block: Mix):
+    batch, mixer = training_batch(planner_of(image_files, size=16)), Mixer(block, CounterRNG(SEED))
+    images = DeviceStage(torch.device("cpu"), torch.float32)(batch)
     theirs, partners, share = mixer(images, torch.from_numpy(batch.labels), batch)
-    known = first(image_files, 5)
-    ours = mixed(known, STEPS, CounterRNG(SEED), EPOCH, mixer)[:4]
+    ours = mix(first(planner_of(image_files), EPOCH, 5), EPOCH, mixer)[:4]
     mean, std = torch.tensor([0.5, 0.4, 0.3]), torch.tensor([0.25, 0.2, 0.3])
-    levels = (theirs.permute(0, 2, 3, 1) * std + mean) * 255
+    pixel_values = (theirs.permute(0, 2, 3, 1) * std + mean) * 255
     for k, one in enumerate(ours):
-        np.testing.assert_allclose(one.image, levels[k], atol=0.501)
-        assert known.labels[one.partner] == partners[k]
+        np.testing.assert_allclose(one.image, pixel_values[k], atol=0.501)
+        assert batch.labels[one.partner] == partners[k]
         assert one.share == float(share[k])
 
 
 def test_a_batch_smaller_than_the_preview_mixes_the_last_with_the_first(image_files: Manifest):
-    few = image_files.take(slice(0, 3))
-    known = first(few, 7)
-    assert [
-        one.partner for one in mixed(known, STEPS, CounterRNG(SEED), EPOCH, Mixer(Mix(1.0), CounterRNG(SEED)))
-    ] == [
-        1,
-        2,
-        0,
-    ]
+    few = first(planner_of(image_files.take(slice(0, 3))), EPOCH, 7)
+    pairs = mix(few, EPOCH, Mixer(Mix(1.0), CounterRNG(SEED)))
+    assert [one.partner for one in pairs] == [1, 2, 0]
 
 
 def test_the_last_of_the_steps_is_what_the_model_is_given(image_files: Manifest):
-    view = Preview(image_files, STEPS, SEED, EPOCH, 3)
+    view = Preview(planner_of(image_files), EPOCH, 3)
     steps, epochs = view.by_step(), view.by_epoch(2)
     assert steps.columns == ["file", "1 · random_resized_crop", "2 · horizontal_flip", "3 · color_jitter"]
     assert epochs.columns == ["file", "epoch 3", "epoch 4"]
-    for a, b in zip(steps.rows, epochs.rows, strict=True):
+    batch = training_batch(planner_of(image_files))
+    for k, (a, b) in enumerate(zip(steps.rows, epochs.rows, strict=True)):
         assert (a.title, a.note) == (b.title, b.note)
         np.testing.assert_array_equal(a.cells[0].image, b.cells[0].image)
         np.testing.assert_array_equal(a.cells[-1].image, b.cells[1].image)
+        np.testing.assert_array_equal(a.cells[-1].image, batch.images[k])
         assert not np.array_equal(a.cells[-1].image, b.cells[2].image)
 
 
+def test_steps_before_all_images_have_one_size_are_shown_too(image_files: Manifest):
+    steps = read_steps(
+        [{"pad": {"padding": 3}}, {"resize": {"size": 30}}, {"center_crop": {"size": 24}}], "x"
+    )
+    table = Preview(planner_of(image_files, (*steps, STEPS[-1])), EPOCH, 2).by_step()
+    for row in table.rows:
+        file, padded, resized, cropped = (cell.image.shape[:2] for cell in row.cells)
+        assert padded == (file[0] + 6, file[1] + 6)
+        assert (min(resized), cropped) == (30, (24, 24))
+
+
 def test_rows_have_the_name_and_class_of_the_file(image_files: Manifest):
-    table = Preview(image_files, STEPS, SEED, EPOCH, 4).by_epoch(1)
-    known = first(image_files, 4)
-    assert [row.title for row in table.rows] == known.names
-    assert [row.note for row in table.rows] == [("real", "fake")[label] for label in known.labels]
-    unknown = Preview(replace(image_files, labels=None), STEPS, SEED, EPOCH, 4).by_epoch(1)
+    table = Preview(planner_of(image_files), EPOCH, 4).by_epoch(1)
+    rows = training_batch(planner_of(image_files)).rows[:4]
+    assert [row.title for row in table.rows] == image_files.names[rows].tolist()
+    assert [row.note for row in table.rows] == [("real", "fake")[label] for label in image_files.labels[rows]]
+    assert [row.cells[0].image.shape[:2] for row in table.rows] == [*map(tuple, image_files.sizes[rows])]
+    unknown = Preview(planner_of(replace(image_files, labels=None)), EPOCH, 4).by_epoch(1)
     assert {row.note for row in unknown.rows} == {""}
 
 
 def test_pairs_are_captioned_with_soft_labels(image_files: Manifest):
-    known = first(image_files, 7)
-    table = Preview(image_files, STEPS, SEED, EPOCH, 6).mixed(Mixer(Mix(mixup=1.0), CounterRNG(SEED)))
-    own, others, results = table.rows
-    pairs = mixed(known, STEPS, CounterRNG(SEED), EPOCH, Mixer(Mix(mixup=1.0), CounterRNG(SEED)))
+    batch, mixer = first(planner_of(image_files), EPOCH, 7), Mixer(Mix(mixup=1.0), CounterRNG(SEED))
+    own, others, results = Preview(planner_of(image_files), EPOCH, 6).mixed(mixer).rows
+    pairs, drawn = mix(batch, EPOCH, mixer), draw(batch, EPOCH)
     for k in range(6):
         a, b, share = own.cells[k].caption, others.cells[k].caption, pairs[k].share
         soft = a if a == b else f"{share:.2f} {a} + {1 - share:.2f} {b}"
         assert results.cells[k].caption == soft
-        np.testing.assert_array_equal(
-            others.cells[k].image, draw(known, STEPS, CounterRNG(SEED), EPOCH)[k + 1][0]
-        )
+        np.testing.assert_array_equal(others.cells[k].image, drawn[k + 1][0])
     assert "+" in "".join(cell.caption for cell in results.cells)
 
 
-def test_views_stand_side_by_side(image_files: Manifest):
+def test_views_are_shown_side_by_side(image_files: Manifest):
     entries = {"resize": {"size": [40, 48]}}, {"five_crop": {"size": 32}}
     steps = read_steps([*entries, {"normalize": {"mean": [0, 0, 0], "std": [1, 1, 1]}}], "test")
-    table = Preview(image_files, steps, SEED, EPOCH, 2).by_epoch(1)
+    table = Preview(planner_of(image_files, steps), EPOCH, 2).by_epoch(1)
     assert table.columns == ["file", *(f"epoch 3, view {k}" for k in range(1, 6))]
-    ((whole,), _) = draw(first(image_files, 2), steps[:1], CounterRNG(SEED), EPOCH)
+    ((whole,), _) = draw(first(planner_of(image_files, steps[:1]), EPOCH, 2), EPOCH)
     np.testing.assert_array_equal(table.rows[0].cells[1].image, whole[:32, :32])
     np.testing.assert_array_equal(table.rows[0].cells[4].image, whole[-32:, -32:])
 
 
-def test_a_image_too_small_is_named_with_the_step(image_files: Manifest):
+def test_an_image_too_small_is_named_with_the_step(image_files: Manifest):
     steps = read_steps([{"random_crop": {"size": 500}}], "test")
-    known = first(image_files, 2)
-    with pytest.raises(DataError, match=rf"{known.names[0]}: random_crop: 500×500 does not fit"):
-        draw(known, steps, CounterRNG(SEED), EPOCH)
+    planner = replace(planner_of(image_files), steps=steps)
+    name = image_files.names[training_batch(planner_of(image_files)).rows[0]]
+    with pytest.raises(DataError, match=rf"{name}: random_crop: 500×500 does not fit"):
+        draw(first(planner, EPOCH, 2), EPOCH)
 
 
 def test_an_undecodable_image_is_named(tmp_path):
     (tmp_path / "a.jpg").write_bytes(b"nothing")
+    manifest = Manifest(str(tmp_path), np.array(["a.jpg"], object))
+    planner = planner_of(manifest, read_steps([{"resize": {"size": [8, 8]}}], "test"))
     with pytest.raises(UndecodableImage, match=r"a\.jpg"):
-        Images.first(Manifest(str(tmp_path), np.array(["a.jpg"], object)), 0, 0, 1)
+        Preview(planner, 0, 1).by_epoch(1)

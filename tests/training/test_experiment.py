@@ -13,10 +13,12 @@ from fastffdi.data.layout import find_dataset
 from fastffdi.errors import DataError, RecipeError, SettingError, UndecodableImage
 from fastffdi.evaluation import metrics
 from fastffdi.inference.predict import restore
+from fastffdi.loaders.settings import LoaderSettings
 from fastffdi.model import checkpoint
 from fastffdi.recipe.recipe import load, parse
-from fastffdi.training.experiment import BEST, LAST, Settings, prepare
+from fastffdi.training.experiment import BEST, LAST, prepare
 from fastffdi.training.log import TABLE
+from fastffdi.training.settings import Settings
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -29,14 +31,13 @@ def settings(tiny, tmp_path):
         "test_efficientnet",
         str(tiny / "recipe.yaml"),
         epochs=3,
-        batch_size=8,
         learning_rate=0.01,
         output=tmp_path / "run",
+        loading=LoaderSettings(threads=1, batch_size=8),
         loader="cpu",
         device="cpu",
         amp="off",
         pretrained=False,
-        threads=1,
     )
 
 
@@ -88,7 +89,8 @@ def test_the_same_seed_gives_the_same_figures_whatever_the_threads(settings, dat
         settings = with_mixing(settings, tmp_path)
     tables = []
     for threads in (1, 2):
-        finished(replace(settings, threads=threads, output=tmp_path / str(threads)), dataset)
+        loading = LoaderSettings(threads=threads, batch_size=8)
+        finished(replace(settings, loading=loading, output=tmp_path / str(threads)), dataset)
         tables.append(figures(tmp_path / str(threads)))
     assert tables[0] == tables[1]
 
@@ -115,7 +117,7 @@ def test_a_recipe_that_mixes_is_run_with_a_mixer(settings, dataset, tmp_path):
 
 def test_the_best_checkpoint_gives_the_scores_that_were_reported(settings, dataset):
     experiment, _ = finished(settings, dataset)
-    predictor = restore(settings.output / BEST, "cpu", "cpu", "off", 1, 8)
+    predictor = restore(settings.output / BEST, "cpu", "cpu", "off", LoaderSettings(1, 8))
     found = metrics.summary(dataset.val.labels, predictor(dataset.val))
     assert found == pytest.approx(experiment.best.validation, abs=1e-6)
     assert found["auc"] == experiment.best.validation["auc"]
@@ -316,7 +318,9 @@ def test_five_crops_teach_and_are_averaged_in_prediction(settings, dataset, load
     crop = "{five_crop: {size: [24, 24]}}, horizontal_flip,"
     settings = with_recipe(settings, crop, "{ten_crop: {size: [24, 24]}},", "mix: {cutmix: 1}")
     experiment, (result,) = finished(replace(settings, loader=loader), dataset)
-    scores = restore(experiment.settings.output / LAST, loader, "cpu", "off", 1, 8)(dataset.val)
+    scores = restore(experiment.settings.output / LAST, loader, "cpu", "off", LoaderSettings(1, 8))(
+        dataset.val
+    )
     assert metrics.summary(dataset.val.labels, scores) == pytest.approx(result.validation, abs=1e-6)
 
 
@@ -334,7 +338,7 @@ def test_a_function_of_ones_own_trains_and_is_told_of_and_is_not_called_in_predi
     assert len(calls) == len(experiment.train)
     warning = "runs code of yours, own_step:dark: what it does does not follow from the seed"
     assert said[0] == f"{settings.pipeline} {warning}"
-    restore(settings.output / LAST, "cpu", "cpu", "off", 1, 8)(dataset.val)
+    restore(settings.output / LAST, "cpu", "cpu", "off", LoaderSettings(1, 8))(dataset.val)
     assert len(calls) == len(experiment.train)
 
 

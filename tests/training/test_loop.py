@@ -21,7 +21,7 @@ from fastffdi.training.optimiser import Optimiser
 pytestmark = pytest.mark.usefixtures("one_thread")
 
 CPU, OFF = torch.device("cpu"), precision.Precision("off", "")
-PROGRAM = Program((Normalize((0.5,) * 3, (0.25,) * 3),))
+PROGRAM = Program.of((Normalize((0.5,) * 3, (0.25,) * 3),))
 LABELS = torch.tensor([0, 1, 1, 0])
 PARTNERS = torch.tensor([1, 1, 0, 0])
 SHARE = torch.tensor([0.75, 0.5, 0.125, 1.0])
@@ -68,7 +68,7 @@ class Images:
         valid = ~np.isin(rows, self.spoilt)
         levels[~torch.from_numpy(valid)] = 255
         images = levels[:, None, None, None].expand(-1, 6, 6, 3).contiguous()
-        return Batch(images, rows % 2, rows, 0 * rows, valid, epoch, PROGRAM, 0)
+        return Batch(images, rows % 2, rows, 0 * rows, valid, epoch, PROGRAM)
 
     @property
     def labels(self):

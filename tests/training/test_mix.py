@@ -12,7 +12,7 @@ from torchvision.transforms import v2
 
 from fastffdi.loaders.batch import Batch
 from fastffdi.recipe.mix import Mix
-from fastffdi.recipe.program import Program
+from fastffdi.recipe.program import EMPTY
 from fastffdi.recipe.rng import MIX_STREAM, CounterRNG
 from fastffdi.training.mix import Mixer, pair
 
@@ -26,7 +26,7 @@ def batch_of(n, epoch=0, valid=None, first=0, views=1):
     rows = np.arange(first, first + n)
     valid = np.ones(n, bool) if valid is None else np.array(valid, bool)
     images = torch.zeros(n, 1, 1, 3, dtype=torch.uint8)
-    return Batch(images, rows % 2, rows, np.zeros(n, np.int64), valid, epoch, Program(()), 0, views)
+    return Batch(images, rows % 2, rows, np.zeros(n, np.int64), valid, epoch, EMPTY, views)
 
 
 def images_of(n):
@@ -88,7 +88,7 @@ def torchvisions_box(monkeypatch, share, centre):
 
 def test_boxes_are_drawn_as_torchvisions(monkeypatch):
     batch = batch_of(64)
-    # Beta(1, 1) is uniform, so that the plan's number is the share itself.
+    # Beta(1, 1) is uniform, so that the random number is the share itself.
     u = CounterRNG(3).uniform(0, batch.rows, batch.repeats, MIX_STREAM, 5)
     found = pairing(CUTMIX, batch)
     for k, (top, left, bottom, right) in enumerate(found.box.astype(int).tolist()):
