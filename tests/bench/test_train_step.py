@@ -24,8 +24,8 @@ def _short_epochs(monkeypatch):
 @pytest.fixture
 def settings(tiny):
     return Settings(
-        "test_efficientnet", str(tiny / "recipe.yaml"), 1, 1e-3, Path(), LoaderSettings(1, 4, prefetch=1),
-        "cpu", "cpu", "off", False, overwrite=True,
+        "test_efficientnet", str(tiny / "recipe.yaml"), 1, 1e-3, Path(), LoaderSettings(1, 4, 1),
+        "cpu", "cpu", amp="off", pretrained=False, overwrite=True,
     )  # fmt: skip
 
 
@@ -72,12 +72,12 @@ def test_a_turn_is_as_long_as_asked_and_never_shorter_than_three_steps():
 
     def train(steps, timer):
         trained.append(steps)
+        timer.begin()
         timer._marks = [("", 0.0), ("forward", 0.5 * steps)]
         return 2.0
 
-    runner = train_step._Runner("", train, torch.device("cpu"), seconds=9.0, ahead=2, group=4)
-    for seconds, counted in ((9.0, False), (9.0, True), (0.1, True)):
-        runner.seconds = seconds
+    runner = train_step._Runner("", train, torch.device("cpu"), 9.0, ahead=2, group=4)
+    for runner.seconds, counted in ((9.0, False), (9.0, True), (0.1, True)):
         runner.turn(counted)
     assert trained == [2, 3, 2, 20, 2, 4]
     assert runner.rates == [2.0, 2.0]
