@@ -124,7 +124,7 @@ def measure(
 
 
 def _turn(launch: Launch, launches: int, take: Callable[[], object], seconds: float) -> Turn:
-    for _ in range(4):  # batches that lay ready
+    for _ in range(4):  # batches that were ready
         take()
     launching, without_core, taking, images, count = 0.0, 0.0, 0.0, 0, 0
     began = time.perf_counter()

@@ -1,4 +1,4 @@
-"""Draws docs/terminal.svg: runs commands, and keeps what a terminal shows. Called by `make image`."""
+"""Draws docs/terminal.svg: runs commands, and keeps what a terminal shows. Called by `make figures`."""
 
 from __future__ import annotations
 

@@ -19,7 +19,7 @@ _TEXT = """\
 
 {images} JPEG files, again and again, in shuffled batches of {batch_size}; {threads} threads or worker
 processes each, on as many cores. Every loader is a process of its own. Those of a recipe take turns of at
-least {seconds:g} s, {rounds} each; while one works the others wait with full queues. Batches that lay ready
+least {seconds:g} s, {rounds} each; while one works the others wait with full queues. Batches that were ready
 when a turn began are not counted, nor is the first turn of each. images/s: median (quartiles) of the turns.
 ours: how many times as fast fastffdi's loaders are, the median of the rounds.
 

@@ -79,7 +79,7 @@ def mix(planner: BatchPlanner, epoch: int, mixer: Mixer) -> list[Mixed]:
     """
     batch = _batch(planner, epoch)
     images = _STAGE(batch)
-    # Given indices for labels, the mixer tells which images were mixed.
+    # With indices as labels, the mixer returns the index of each partner.
     out, partners, share = mixer(images, torch.arange(len(images)), batch)
     assert batch.remaining.normalize is not None, "recipes end with it"
     return [

@@ -32,6 +32,6 @@ def check_decode(decode: Decode, steps: tuple[Step, ...], source: str) -> None:
     """Raise RecipeError where resolved steps, named by `source`, do not say how large an image has to be."""
     if decode.scaled and not isinstance(template(steps).kernels[0], Resize):
         raise RecipeError(
-            f"{source}[0]: {steps[0].name()}: decode: {{scaled: true}} must be told by the first step how "
+            f"{source}[0]: {steps[0].name()}: decode: {{scaled: true}} needs a first step that says how "
             "large an image has to be; begin with resize or random_resized_crop, or take the block out"
         )

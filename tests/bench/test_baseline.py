@@ -6,7 +6,7 @@ from torch import nn
 from fastffdi.bench.baseline import LEARNING_RATE, TutorialLoop, build
 from fastffdi.bench.phases import PHASES, PhaseTimer
 from fastffdi.loaders.batch import Batch
-from fastffdi.recipe.program import EMPTY
+from fastffdi.recipe.program import Program
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -14,12 +14,12 @@ CPU = torch.device("cpu")
 
 
 def batches():
-    """Batches of 3 rows as the torchvision loader gives them: a view of a contiguous (N, 3, H, W) tensor."""
+    """Batches of 3 rows as the stock loader gives them: a view of a contiguous (N, 3, H, W) tensor."""
     rng = torch.Generator().manual_seed(3)
     while True:
         images = torch.randn(3, 3, 4, 4, generator=rng).permute(0, 2, 3, 1)
         whole = np.arange(3)
-        yield Batch(images, np.array([0, 1, 1]), whole, whole, whole >= 0, 0, EMPTY)
+        yield Batch(images, np.array([0, 1, 1]), whole, whole, whole >= 0, 0, Program(()), 0)
 
 
 def network():
@@ -48,11 +48,11 @@ def test_it_trains_as_the_loop_written_by_hand():
 
 
 def test_every_phase_ends_once_a_step():
-    ended = []
+    phases = []
     timer = PhaseTimer(CPU)
-    timer.end = ended.append
+    timer.end = phases.append
     TutorialLoop(network(), batches(), CPU).train(2, timer)
-    assert ended == [*PHASES, *PHASES]
+    assert phases == [*PHASES, *PHASES]
 
 
 def test_images_are_contiguous_as_the_data_loader_gives_them():
@@ -62,7 +62,7 @@ def test_images_are_contiguous_as_the_data_loader_gives_them():
     assert seen == [True]
 
 
-def test_the_setting_of_cudnn_is_restored():
+def test_what_it_sets_for_cudnn_is_put_back():
     before = torch.backends.cudnn.benchmark
     TutorialLoop(network(), batches(), CPU).train(1, PhaseTimer(CPU))
     assert torch.backends.cudnn.benchmark == before

@@ -276,10 +276,10 @@ def test_a_killed_process_loses_at_most_the_image_it_was_at(tmp_path: Path) -> N
     with filling(tmp_path / "store", 3) as process:
         process.stdin.write("\n")
         process.stdin.flush()
-        _, *to_loader_error = [process.stdout.readline() for _ in range(60)]
+        _, *numbers = [process.stdout.readline() for _ in range(60)]
         process.kill()
     there = whole(Store(tmp_path / "store"))
-    assert {int(line) for line in to_loader_error} <= set(there)
+    assert {int(line) for line in numbers} <= set(there)
     with filling(tmp_path / "store", 4) as process:
         process.communicate("\n\n")
     assert whole(Store(tmp_path / "store")) == list(range(200))

@@ -115,10 +115,10 @@ def test_without_data_it_takes_the_demo_images_and_says_so(fastffdi, builtin, tm
 
 
 def test_own_data_is_trained_on_by_the_standard_recipe_from_pretrained_weights(fastffdi, tiny, monkeypatch):
-    def to_loader_error(settings, *_):
+    def stop(settings, *_):
         raise RunError(f"{settings.backbone} {settings.pipeline} {settings.pretrained}")
 
-    monkeypatch.setattr("fastffdi.training.experiment.prepare", to_loader_error)
+    monkeypatch.setattr("fastffdi.training.experiment.prepare", stop)
     assert fastffdi("train", "--data", tiny).err == "fastffdi: efficientnet_b0 standard True\n"
 
 

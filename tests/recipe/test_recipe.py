@@ -252,7 +252,7 @@ def test_a_wrong_decode_is_refused_in_one_line(decode: object, line: str) -> Non
 
 def test_scaled_decoding_needs_a_first_step_that_gives_the_size() -> None:
     data = {"train": GOOD, "eval": [{"center_crop": {"size": 9}}, *GOOD], "decode": {"scaled": True}}
-    line = "x: eval[0]: center_crop: decode: {scaled: true} must be told by the first step how"
+    line = "x: eval[0]: center_crop: decode: {scaled: true} needs a first step that says how"
     with pytest.raises(RecipeError, match=f"^{re.escape(line)}"):
         parse(data, "x")
     begun = parse({**data, "eval": [{"random_resized_crop": {"size": 9}}, *GOOD]}, "x")

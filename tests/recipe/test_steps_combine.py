@@ -144,7 +144,7 @@ def test_random_apply_is_as_frequent_as_p() -> None:
     assert lowered(apply, numbers(apply, 20_000)).kernels[0].horizontal.mean() == pytest.approx(0.3, abs=0.01)
 
 
-# What a recipe with combined steps tells before any image.
+# What is known of a recipe with combined steps before any image.
 
 APPLIED = step("random_apply", transforms=(CROP,), p=0.001)
 AGREED = step(

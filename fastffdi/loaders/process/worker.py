@@ -24,7 +24,7 @@ class Job:
     """What the child process is given at its start; `settings` and `beyond` are CpuLoader's.
 
     shape  of the ring's slots, (S, N, H, W, 3); S is prefetch + 2 at least: so many batches are rendered
-           while one lies ready and one is copied out
+           while one is ready and one is copied out
     """
 
     planner: BatchPlanner
