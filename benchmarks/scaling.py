@@ -1,19 +1,19 @@
-"""How the cpu loader's cost grows with rows, and what a million rows need to start.
+"""How the cpu loader's cost grows with rows and threads, and what a million rows need to start.
 
     python benchmarks/scaling.py FOLDER --json FILE
 
-FOLDER holds some hundred images. Rates are of the `jitter` recipe to the normalised batch; all row counts
-take turns in one run. How it grows with threads is what `fastffdi bench-loader --threads 1,2,…` prints.
+FOLDER holds some hundred images. Rates are of the `jitter` recipe to the normalised batch; row counts, and
+numbers of threads, take turns; a ratio is the median of each round's ratios.
 
-A million rows are a million names in one folder, hard links to the images, and a label file that lists
-them. They are read in a process of its own, five times; memory is its peak beyond its imports.
+The start is that of a million names in one folder, hard links to the images, and a label file that lists
+them: read in a process of its own, five times; memory is the most it has beyond its imports.
 """
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
-import resource
 import shutil
 import statistics
 import subprocess
@@ -21,31 +21,30 @@ import sys
 import tempfile
 import time
 from contextlib import ExitStack, closing
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import click
-import numpy as np
 import psutil
 import torch
+from cpu_stages import measure as stages
 
 from fastffdi.bench import machine
-from fastffdi.bench.stopwatch import Quartiles
-from fastffdi.bench.stream import Runner, Stream, arrivals, take_turns
+from fastffdi.bench.loader import Settings, loader_stream, planner_over
+from fastffdi.bench.stopwatch import median_ratio, speed_data
+from fastffdi.bench.stream import Runner, repeated, take_turns
+from fastffdi.cli.bench_tables import write_record
 from fastffdi.data.labels import read_labels
 from fastffdi.data.layout import plain_folder
 from fastffdi.data.manifest import Manifest
-from fastffdi.files import atomic
 from fastffdi.loaders.cpu import CpuLoader
-from fastffdi.loaders.planner import BatchPlanner
 from fastffdi.loaders.settings import LoaderSettings, usable_cores
 from fastffdi.model import precision
 from fastffdi.model.backbone import load_recipe
-from fastffdi.render.device.stage import DeviceStage
 
 CPU = torch.device("cpu")
 MILLION = 1_000_000
-ROWS = (1_000, 10_000, 100_000, MILLION)
 STEPS = load_recipe("jitter").train
 
 
@@ -54,54 +53,65 @@ STEPS = load_recipe("jitter").train
 @click.option("--json", "output", type=click.Path(path_type=Path), required=True)
 @click.option("--rounds", default=7, show_default=True)
 @click.option("--seconds", default=3.0, show_default=True, help="Least length of a turn.")
-@click.option("--rows", default=",".join(map(str, ROWS)), show_default=True, help="Row counts to compare.")
+@click.option("--rows", default="1000,10000,100000,1000000", show_default=True, help="Row counts to compare.")
 @click.option("--million", default=MILLION, show_default=True, help="Rows of the label file that is started.")
 def main(folder: Path, output: Path, rounds: int, seconds: float, rows: str, million: int) -> None:
     """Measure all of it on the images below FOLDER."""
     facts, manifest = machine.facts(), plain_folder(folder)
-    settings = LoaderSettings(usable_cores())
+    loading = LoaderSettings(usable_cores())
+    settings = Settings(CPU, precision.choose("auto", CPU).dtype, loading, seconds, rounds)
+    size = loading.batch_size
     record = {
         "machine": facts,
-        "settings": {"pipeline": "jitter", **settings.to_data(), "seconds": seconds, "rounds": rounds},
+        "settings": {"pipeline": "jitter", "batch_size": size, "seconds": seconds, "rounds": rounds},
         "images": len(manifest),
-        "rows": by_rows(manifest, [int(count) for count in rows.split(",")], settings, rounds, seconds),
+        "jpeg_bytes": statistics.mean(os.path.getsize(path) for path in manifest.paths()),
+        "rows": by_rows(manifest, [int(count) for count in rows.split(",")], settings),
+        "threads": by_threads(manifest, settings),
         "start": by_start(manifest, million),
+        "stages_us": {
+            name: round(statistics.median(runs), 1)
+            for name, runs in stages(planner_over(manifest, STEPS, settings), 5).items()
+        },
     }
-    with atomic(output) as part:
-        part.write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
-    print(f"figures: {output}")
+    write_record(output, record)
 
 
-def by_rows(
-    manifest: Manifest, counts: list[int], settings: LoaderSettings, rounds: int, seconds: float
-) -> list[dict[str, Any]]:
+def by_rows(manifest: Manifest, counts: list[int], settings: Settings) -> list[dict[str, Any]]:
     """The rate with so many rows in the manifest, and its ratio to that with the fewest."""
-    stage = DeviceStage(CPU, precision.choose("auto", CPU).dtype)
     with ExitStack() as stack:
-        runners = []
-        for count in counts:
-            rows = manifest.take(np.resize(np.arange(len(manifest)), count))
-            loader = CpuLoader(BatchPlanner.over(rows, STEPS, settings, shuffle=True), settings)
-            stack.callback(loader.close)
-            batches = arrivals(loader, stage)
-            stream = Stream(str(count), lambda batches=batches: closing(batches), 4, 1, seconds)
-            runners.append(Runner(stream, stack))
-        take_turns(runners, rounds, lambda name: None)
-    return [_row(runner, runners[0]) for runner in runners]
+        many = [repeated(manifest, settings.loading.batch_size, count) for count in counts]
+        streams = [loader_stream("cpu", planner_over(rows, STEPS, settings), settings) for rows in many]
+        runners = [Runner(stream, stack) for stream in streams]
+        take_turns(runners, settings.repeats, lambda name: None)
+        return table("rows", dict(zip(counts, (runner.rates for runner in runners), strict=True)))
 
 
-def _row(runner: Runner, first: Runner) -> dict[str, Any]:
-    rates, base = ([timed.rate for timed in one.passes] for one in (runner, first))
-    return {
-        "rows": int(runner.stream.name),
-        "images_per_second": Quartiles.of(rates).to_data(),
-        "images_per_second_each": [round(rate, 1) for rate in rates],
-        "ratio": round(statistics.median(a / b for a, b in zip(rates, base, strict=True)), 3),
-    }
+def by_threads(manifest: Manifest, settings: Settings) -> list[dict[str, Any]]:
+    """The rate of 1, 2, … threads, each with as many cores, and its ratio to that of one."""
+    planner = planner_over(manifest, STEPS, settings)
+    rates: dict[int, tuple[float, ...]] = {}
+    for _ in range(settings.repeats):
+        for threads in range(1, usable_cores() + 1):
+            one = replace(settings, loading=replace(settings.loading, threads=threads))
+            with machine.only_cores(threads), ExitStack() as stack:
+                runner = Runner(loader_stream("cpu", planner, one), stack)
+                runner.turn(counted=True)
+                rates[threads] = (*rates.get(threads, ()), *runner.rates)
+    return table("threads", rates)
+
+
+def table(name: str, rates: dict[int, tuple[float, ...]]) -> list[dict[str, Any]]:
+    """A row for each key, with its ratio to the first."""
+    first = next(iter(rates.values()))
+    return [
+        {name: key, **speed_data(own), "ratio": round(median_ratio(own, first), 3)}
+        for key, own in rates.items()
+    ]
 
 
 def by_start(manifest: Manifest, count: int) -> dict[str, Any]:
-    """What it takes from a label file to the first batch of a shuffled epoch; medians of five processes."""
+    """The time from a label file to the first batch of a shuffled epoch."""
     with tempfile.TemporaryDirectory() as folder:
         write_labels(manifest, Path(folder), count)
         words = [sys.executable, __file__, "start", folder]
@@ -112,7 +122,9 @@ def by_start(manifest: Manifest, count: int) -> dict[str, Any]:
 def write_labels(manifest: Manifest, folder: Path, count: int) -> None:
     """`count` names in the challenge's style, 32 hexadecimal digits, each a hard link to an image."""
     (folder / "set").mkdir()
-    originals = [shutil.copy(path, folder / f"{k}.jpg") for k, path in enumerate(manifest.paths())]
+    originals = [
+        shutil.copy(path, folder / f"{k}{Path(path).suffix}") for k, path in enumerate(manifest.paths())
+    ]
     with (folder / "labels.txt").open("w") as file:
         file.write("img_name,target\n")
         for row in range(count):
@@ -123,21 +135,24 @@ def write_labels(manifest: Manifest, folder: Path, count: int) -> None:
 
 def start(folder: Path) -> None:
     """Print seconds and MiB, as JSON."""
-    clock, memory = [time.perf_counter()], psutil.Process().memory_info().rss
+    clock, memory = [time.perf_counter()], psutil.Process().memory_info().rss / 2**20
     manifest = read_labels(folder / "labels.txt", folder / "set", targets="required", duplicates=False)
     clock.append(time.perf_counter())
-    settings = LoaderSettings(2)
-    planner = BatchPlanner.over(manifest, STEPS, settings, shuffle=True)
+    settings = Settings(CPU, torch.float32, LoaderSettings(2))
+    planner = planner_over(manifest, STEPS, settings)
     next(planner.epoch(0))
     clock.append(time.perf_counter())
-    with closing(CpuLoader(planner, settings)) as loader, closing(loader.epoch(0)) as batches:
+    with closing(CpuLoader(planner, settings.loading)) as loader, closing(loader.epoch(0)) as batches:
         next(batches)
         clock.append(time.perf_counter())
-    named = ("read_seconds", "shuffle_and_plan_seconds", "first_batch_seconds")
-    spans = {name: round(b - a, 3) for name, a, b in zip(named, clock[:-1], clock[1:], strict=True)}
-    peak = 1024 * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    total = {"seconds": round(clock[1] - clock[0] + clock[3] - clock[2], 3)}
-    print(json.dumps({**spans, **total, "memory_mib": round((peak - memory) / 2**20, 1)}))
+    # Not getrusage: what it says of a process includes its parent's memory before exec.
+    status = Path("/proc/self/status").read_text()
+    most = int(status.partition("VmHWM:")[2].split()[0]) / 1024
+    read, plan, first = (b - a for a, b in itertools.pairwise(clock))
+    spans = {"read_seconds": read, "shuffle_and_plan_seconds": plan, "first_batch_seconds": first}
+    spans["seconds"] = read + first  # the loader's epoch shuffles again
+    found = {name: round(seconds, 3) for name, seconds in spans.items()}
+    print(json.dumps({**found, "memory_mib": round(most - memory, 1)}))
 
 
 if __name__ == "__main__":

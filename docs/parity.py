@@ -143,9 +143,9 @@ def scaled_rows(paths: list[Path]) -> list[tuple[str, ...]]:
     for path in map(str, paths):
         image = decode_path(path)
         small, large = (resize(x, step, 0).astype(int) for x in (decode_path(path, whole), image))
-        apart = np.abs(small - large)
+        errors = np.abs(small - large)
         found.setdefault(whole.reduction(*image.shape[:2]), []).append(
-            (float(apart.mean()), int(apart.max()))
+            (float(errors.mean()), int(errors.max()))
         )
     return [
         (
@@ -164,9 +164,9 @@ def steps_rows(images: list[Sample]) -> list[tuple[str, ...]]:
     return [
         (
             f"{name} (see below)" if name in OWN else name,
-            apart(case, images, by_dali) if dali_renders(case) else "–",
-            apart(case, images, render_cpu),
-            apart(case, cut, render_device),
+            difference(case, images, by_dali) if dali_renders(case) else "–",
+            difference(case, images, render_cpu),
+            difference(case, cut, render_device),
         )
         for name, case in CASES.items()
     ]
@@ -177,7 +177,7 @@ def by_dali(images: list[Sample], step: Step) -> list[Sample]:
         return render_dali(images, step, Path(folder))
 
 
-def apart(case: Case, images: list[Sample], render: Callable[[list[Sample], Step], list[Sample]]) -> str:
+def difference(case: Case, images: list[Sample], render: Callable[[list[Sample], Step], list[Sample]]) -> str:
     mean, most = measured(case, images, render)
     return f"{shown(mean)} / {most}"
 

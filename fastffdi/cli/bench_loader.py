@@ -218,7 +218,9 @@ def _tune(file: Path, loader: str, subject: Subject, described: str, facts: dict
         ]
         show(table("", [compared.setting.replace("_", " "), "images/s", "quartiles", ""], rows))
     sentence = machine.sentence(facts, settings.threads)
-    gain = f"{found.gain:.2f} times as fast as the defaults ({settings.loading.described()})"
+    same = all(getattr(settings.loading, name) == value for name, value in found.found.items())
+    gain = "the same as" if same else f"{found.gain:.2f} times as fast as"
+    gain += f" the defaults ({settings.loading.described()})"
     show(
         f"Medians and quartiles of {settings.repeats} turns, values taking turns; the smallest value within "
         f"{NOISE:.0%} of the fastest is taken. For prefetch, the consumer takes as long as the loader.",
@@ -226,4 +228,4 @@ def _tune(file: Path, loader: str, subject: Subject, described: str, facts: dict
     )
     origin = f"{loader} on {settings.device}; {described}; recipe {subject.pipeline}."
     write_settings(file, found.found, ["Written by fastffdi bench-loader --tune.", origin, gain, sentence])
-    click.echo(f"settings: {file}, {gain}")
+    click.echo(f"settings: {file}; {gain}")

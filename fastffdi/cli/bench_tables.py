@@ -5,21 +5,21 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
+from rich.box import SIMPLE_HEAD
+from rich.console import Console
+from rich.table import Table
 
+from fastffdi.bench.ceilings import SHORTER
+from fastffdi.bench.footprint import REPEATS, SECONDS, Footprint
+from fastffdi.bench.loader import BASELINE, Result
+from fastffdi.bench.plot import Panel
+from fastffdi.bench.report import Report
+from fastffdi.bench.stopwatch import Quartiles
 from fastffdi.errors import SettingError
 from fastffdi.files import atomic
-
-if TYPE_CHECKING:
-    from rich.table import Table
-
-    from fastffdi.bench.footprint import Footprint
-    from fastffdi.bench.loader import Result
-    from fastffdi.bench.plot import Panel
-    from fastffdi.bench.report import Report
-    from fastffdi.bench.stopwatch import Quartiles
 
 _TO = {
     "normalised": "images/s to the normalised {dtype} batch on {device}",
@@ -49,9 +49,6 @@ _JITTER = (
 
 def table(title: str, headings: Sequence[str], rows: Iterable[Sequence[str]]) -> Table:
     """A table of names in the first column and numbers in the others."""
-    from rich.box import SIMPLE_HEAD
-    from rich.table import Table
-
     made = Table(
         title=title or None, title_justify="left", box=SIMPLE_HEAD, pad_edge=False, collapse_padding=True
     )
@@ -64,8 +61,6 @@ def table(title: str, headings: Sequence[str], rows: Iterable[Sequence[str]]) ->
 
 def show(*parts: Table | str) -> None:
     """Print tables and sentences."""
-    from rich.console import Console
-
     screen = Console(highlight=False, soft_wrap=True)
     for part in parts:
         screen.print(part)
@@ -91,9 +86,6 @@ def write_record(file: Path, record: dict[str, Any]) -> None:
 
 def sentences(report: Report) -> Iterator[str]:
     """How a report's figures were measured."""
-    from fastffdi.bench.ceilings import SHORTER
-    from fastffdi.bench.footprint import REPEATS, SECONDS
-
     settings = report.subject.settings[0]
     values = {**settings.to_data(), "shorter": SHORTER, "watched": SECONDS, "processes": REPEATS}
     yield (_TO[settings.to] + _METHOD).format_map(values)
@@ -110,8 +102,6 @@ def sentences(report: Report) -> Iterator[str]:
 
 def _first_batch_ratios(report: Report) -> str:
     """The ratios of the times to the first batch, with the most threads."""
-    from fastffdi.bench.loader import BASELINE
-
     threads = report.subject.settings[-1].threads
     listed = ", ".join(
         f"{cost.loader} {cost.first_batch_ratio:.2f}"
@@ -134,9 +124,6 @@ def tables(report: Report) -> Iterator[Table]:
 
 def panels(report: Report) -> list[Panel]:
     """The same for a chart."""
-    from fastffdi.bench.plot import Panel
-    from fastffdi.bench.stopwatch import Quartiles
-
     found = []
     for title, results in _groups(report):
         speeds = {(r.ceiling, r.name): Quartiles.of(r.rates) for r in results if r.rates}
@@ -166,8 +153,6 @@ def _speeds(title: str, results: Sequence[Result], footprints: Sequence[Footprin
 
 
 def _speed(result: Result) -> Iterator[str]:
-    from fastffdi.bench.stopwatch import Quartiles
-
     yield from speed(Quartiles.of(result.rates)) if result.problem is None else ("–", result.problem)
     yield "" if result.ceiling else _number(result.ratio, 2)
     yield _median(result.cpu_seconds_per_1000, 2)
@@ -178,8 +163,6 @@ def _cost(cost: Footprint | None) -> tuple[str, ...]:
 
 
 def _median(values: Sequence[float], digits: int) -> str:
-    from fastffdi.bench.stopwatch import Quartiles
-
     return _number(Quartiles.of(values).median if values else None, digits)
 
 

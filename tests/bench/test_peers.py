@@ -117,9 +117,7 @@ def test_the_table_has_a_row_for_each_and_says_why_one_has_no_figures(script: Ca
 
 def test_the_cause_is_the_last_error_that_is_named(script: Callable) -> None:
     cause = script("install").cause
-    output = (
-        "  RuntimeError: Could not find required package: opencv.\n  [end of output]\n\nerror: failed\n"
-    )
+    output = "  RuntimeError: Could not find required package: opencv.\n  [end of output]\n\nerror: failed\n"
     assert cause(output) == "RuntimeError: Could not find required package: opencv."
     assert cause("one\ntwo\n") == "two"
     assert cause("") == "no reason given"

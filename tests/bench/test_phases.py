@@ -9,7 +9,7 @@ CPU = torch.device("cpu")
 
 @pytest.fixture
 def clock(monkeypatch):
-    """The time, in seconds, that laps are taken by."""
+    """The time, in seconds, that the timer reads."""
     now = [0.0]
     monkeypatch.setattr(module.time, "perf_counter", lambda: now[0])
     return now

@@ -7,19 +7,30 @@ import sys
 from pathlib import Path
 
 import pytest
+import torch
 
 from fastffdi.data.manifest import Manifest
 
 BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
 
 
-def test_the_cost_of_feeding_dali_is_given_for_every_part(monkeypatch, capsys):
+def test_the_cost_of_feeding_dali_is_printed_for_every_part(monkeypatch, capsys):
     monkeypatch.setattr(sys, "argv", ["dali_feed.py", "--batch-size", "8", "--repeats", "2"])
-    with pytest.raises(SystemExit, match="0"):
+    with pytest.raises(SystemExit, match=r"^0$"):
         runpy.run_path(str(BENCHMARKS / "dali_feed.py"), run_name="__main__")
     first, *parts = capsys.readouterr().out.splitlines()
     assert first == "jitter, batches of 8, 4 arrays; ms per batch"
     assert [part.split()[0] for part in parts] == ["lower", "arrays", "run", "feed", "all"]
+
+
+def test_every_stage_of_the_cpu_loader_is_measured(image_files: Manifest, monkeypatch, capsys):
+    threads = torch.get_num_threads()
+    monkeypatch.setattr(sys, "argv", ["cpu_stages.py", image_files.root, "--repeats", "1"])
+    with pytest.raises(SystemExit, match=r"^0$"):
+        runpy.run_path(str(BENCHMARKS / "cpu_stages.py"), run_name="__main__")
+    torch.set_num_threads(threads)
+    stages = [line.split()[0] for line in capsys.readouterr().out.splitlines() if "…" in line]
+    assert stages == ["plan", "read", "decode", "resize", "matrix", "copy", "normalise", "sum"]
 
 
 @pytest.mark.slow
@@ -32,3 +43,6 @@ def test_scaling_is_measured(image_files: Manifest, tmp_path: Path):
     record = json.loads(figures.read_text())
     assert [row["rows"] for row in record["rows"]] == [100, 1000]
     assert (record["images"], record["start"]["rows"], record["rows"][0]["ratio"]) == (23, 2000, 1)
+    published = json.loads(next(BENCHMARKS.glob("results/*-scaling.json")).read_text())
+    assert {*record} == {*published} - {"pictures"} | {"images"}
+    assert all({*record[part]} == {*published[part]} for part in ("settings", "start", "stages_us"))

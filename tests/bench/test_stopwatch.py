@@ -3,7 +3,7 @@ import itertools
 import pytest
 
 from fastffdi.bench import stopwatch
-from fastffdi.bench.stopwatch import Pass, Quartiles, timed_pass
+from fastffdi.bench.stopwatch import Pass, Quartiles, median_ratio, speed_data, timed_pass
 
 
 def test_quartiles_interpolate():
@@ -40,3 +40,15 @@ def test_a_pass_ends_with_a_whole_burst(clock: list[float]):
             yield from (4, 4, 4)
 
     assert timed_pass(bursts(), seconds=0.1, warmup=3, group=3).rate == 4.0
+
+
+def test_a_ratio_is_the_median_of_each_rounds():
+    assert median_ratio([10.0, 30.0, 50.0], [10.0, 10.0, 100.0]) == 1.0
+
+
+def test_speeds_are_rounded_and_none_where_there_are_none():
+    assert speed_data([1.26, 3.0]) == {
+        "images_per_second": {"median": 2.1, "q25": 1.7, "q75": 2.6},
+        "images_per_second_each": [1.3, 3.0],
+    }
+    assert speed_data([]) == {"images_per_second": None, "images_per_second_each": []}

@@ -7,7 +7,7 @@ import torch
 
 from fastffdi.bench import stream as module
 from fastffdi.bench.stopwatch import Pass
-from fastffdi.bench.stream import Runner, Stream, arrivals, arrived, endless, refusal, repeated
+from fastffdi.bench.stream import Runner, Stream, arrivals, arrived, endless, refusal, repeated, take_turns
 from fastffdi.data.manifest import Manifest
 from fastffdi.errors import RecipeError
 from fastffdi.loaders.cpu import CpuLoader
@@ -19,7 +19,7 @@ from fastffdi.render.device.stage import DeviceStage
 TINY = (STEPS["resize"]((16, 16)), STEPS["normalize"]((0.5,) * 3, (0.5,) * 3))
 
 
-def test_a_number_is_given_once_the_next_batch_is_under_way():
+def test_a_number_arrives_once_the_next_batch_is_started():
     asked = []
 
     def batches():
@@ -27,17 +27,17 @@ def test_a_number_is_given_once_the_next_batch_is_under_way():
             asked.append(k)
             yield torch.zeros(1), k
 
-    numbers = arrived(batches())
-    assert (next(numbers), asked) == (0, [0, 1])
-    assert (next(numbers), asked) == (1, [0, 1, 2])
+    counts = arrived(batches())
+    assert (next(counts), asked) == (0, [0, 1])
+    assert (next(counts), asked) == (1, [0, 1, 2])
 
 
 @pytest.mark.parametrize("stage", [None, DeviceStage(torch.device("cpu"), torch.float32)])
 def test_batches_arrive_epoch_after_epoch(image_files: Manifest, stage):
     loader = CpuLoader(BatchPlanner.over(image_files, TINY, LoaderSettings(1, 10)), LoaderSettings(1))
-    numbers = arrivals(loader, stage)
-    assert [next(numbers) for _ in range(5)] == [10, 10, 3, 10, 10]
-    numbers.close()
+    counts = arrivals(loader, stage)
+    assert [next(counts) for _ in range(5)] == [10, 10, 3, 10, 10]
+    counts.close()
     loader.close()
 
 
@@ -63,7 +63,7 @@ def stream(**fields) -> Stream:
 def timed(monkeypatch: pytest.MonkeyPatch) -> list[tuple]:
     """What turns ask of the stopwatch, which then says 30 images in 6 s; and how long they pause."""
     asked: list[tuple] = []
-    monkeypatch.setattr(module, "timed_pass", lambda *how: asked.append(how[1:]) or Pass(30, 3, 6.0, 1.5))
+    monkeypatch.setattr(module, "timed_pass", lambda *how: asked.append(how[1:]) or Pass(30, 3, 6.0, 0.0))
     monkeypatch.setattr(module.time, "sleep", lambda seconds: asked.append((seconds,)))
     return asked
 
@@ -74,8 +74,24 @@ def test_the_first_turn_is_short_and_not_counted_and_a_pause_lets_the_rest_be_ma
         runner.turn(counted=False)
         assert (runner.passes, timed) == ([], [(1.0, 2, 1), (4.0,)])
         runner.turn(counted=True)
-    assert runner.passes == [Pass(30, 3, 6.0, 1.5)]
+    assert runner.passes == [Pass(30, 3, 6.0, 0.0)]
     assert timed[2] == (5.0, 2, 1)
+
+
+def test_in_every_round_each_has_its_turn_and_the_first_round_is_not_counted():
+    turns = []
+
+    class Counted:
+        def __init__(self, name):
+            self.name = name
+
+        def turn(self, counted):
+            turns.append((self.name, counted))
+
+    names = []
+    take_turns([Counted("a"), Counted("b")], 2, names.append)
+    assert turns == [("a", False), ("b", False), ("a", True), ("b", True), ("a", True), ("b", True)]
+    assert names == ["a", "b"] * 3
 
 
 def test_what_has_a_problem_is_neither_opened_nor_timed(timed: list[tuple]):

@@ -73,7 +73,7 @@ def test_far_from_every_ceiling_rendering_limits():
     )
 
 
-def test_without_jpegs_or_ceilings_decoding_is_not_told_from_rendering():
+def test_without_jpegs_or_ceilings_decoding_is_not_separated_from_rendering():
     assert said(shares={"file read": 0.02}).startswith("Decoding and rendering limit: the cpu loader reaches")
     assert said(shares={}).startswith("Decoding and rendering limit: the cpu loader on 2 cores; ")
 
@@ -88,7 +88,7 @@ def test_idle_cores_wait():
     assert said(busy=0.42, shares=shares, device="cuda").startswith("Rendering")
 
 
-def test_the_baseline_is_to_be_left_where_another_loader_was_not_tried():
+def test_the_baseline_is_to_be_replaced_where_another_loader_was_not_tried():
     assert said(loader="torchvision", shares={"JPEG decode": 0.12}, others=("cpu", "dali")) == (
         "Pillow and Python limit: the torchvision loader reaches 0.12 of what decoding alone allows on 2 "
         "cores; --loader cpu would help."

@@ -1,17 +1,28 @@
 import json
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from fastffdi.bench import footprint
+from fastffdi.bench import footprint, tune
 from fastffdi.bench import loader as bench
 from fastffdi.bench import report as reports
 from fastffdi.data.manifest import Manifest
-from fastffdi.loaders.settings import LoaderSettings, usable_cores
+from fastffdi.loaders.settings import LoaderSettings, read_settings, usable_cores
 
+RESULTS = Path(__file__).parents[2] / "benchmarks" / "results"
 QUICK = ("--seconds", 0.05, "--repeats", 2, "--batch-size", 4, "--threads", 2, "--device", "cpu")
+
+
+def keys(record, place=""):
+    """The paths of all keys of a record; those of list items together."""
+    if isinstance(record, list):
+        return set().union(*(keys(item, f"{place}[]") for item in record))
+    if isinstance(record, dict):
+        return set().union(
+            *({f"{place}.{name}"} | keys(value, f"{place}.{name}") for name, value in record.items())
+        )
+    return set()
 
 
 @pytest.fixture(autouse=True)
@@ -56,6 +67,8 @@ def test_figures_are_shown_and_written_and_the_last_line_says_what_limits(
     assert list(record) == [
         "machine", "settings", "results", "ceilings", "decoded", "footprint", "scaling", "verdict",
     ]  # fmt: skip
+    (published,) = RESULTS.glob("*-jitter.json")
+    assert keys(record) == keys(json.loads(published.read_text()))
     assert "Of torchvision's time to the first batch: cpu 1.00." in out
     assert out.splitlines()[-1] == record["verdict"]
     assert record["settings"]["data"] == f"23 images of {Path(image_files.root).name}, without labels"
@@ -82,7 +95,7 @@ def test_each_number_of_threads_has_its_tables_and_charts(fastffdi, image_files:
     assert "images/s to the uint8 batch as each loader gives it for cpu" in out
     assert "From 1 to 2 threads: cpu ×" in out
     page = file.read_text(encoding="utf-8")
-    assert page.count("<rect") == 2
+    assert page.count(">images/s<") == 2
     assert ">tutorial, 1 thread<" in page
 
 
@@ -98,15 +111,14 @@ def test_a_file_of_loader_settings_gives_way_to_options(settings, tmp_path: Path
     file = tmp_path / "loader.yaml"
     file.write_text("threads: 3\nprefetch: 4\nbatch_size: 8\nhw_decoder_load: 0.3\n")
     (found,) = settings("--loader-settings", file)
-    assert found.loading == LoaderSettings(3, 8, prefetch=4, hw_decoder_load=0.3)
+    assert found.loading == LoaderSettings(3, 8, 4, hw_decoder_load=0.3)
     found, more = settings("--loader-settings", file, "--threads", "2, 1", "--batch-size", 16)
-    assert found.loading == LoaderSettings(1, 16, prefetch=4, hw_decoder_load=0.3)
-    assert more.loading == replace(found.loading, threads=2)
+    assert [found.loading, more.loading] == [LoaderSettings(n, 16, 4, hw_decoder_load=0.3) for n in (1, 2)]
 
 
 def test_defaults_are_the_usable_cores_and_the_normalised_batch(settings):
     (found,) = settings()
-    assert (found.threads, found.loading.prefetch, found.to) == (usable_cores(), 2, "normalised")
+    assert (found.loading, found.to) == (LoaderSettings(usable_cores(), 64, 2), "normalised")
 
 
 def test_the_recipe_says_how_images_are_decoded(settings, tmp_path: Path):
@@ -132,6 +144,8 @@ def test_an_undecodable_image_stops_the_command(fastffdi, tmp_path: Path):
         (("--pipeline", "jiter"), "did you mean 'jitter'"),
         (("--threads", "1,x"), "'1,x' is not one or more whole numbers from 1 on, with commas"),
         (("--threads", "0"), "'0' is not one or more whole numbers from 1 on, with commas"),
+        (("--tune", "absent/loader.yaml"), "--tune absent/loader.yaml: the folder does not exist"),
+        (("--tune", "loader.yaml", "--plot", "a.png"), "writes settings only; leave out --json and --plot"),
         (("--to", "float"), "'float' is not one of 'normalised', 'uint8'"),
         (("--loaders", "cpus"), "did you mean 'cpu'"),
     ],
@@ -140,3 +154,35 @@ def test_what_is_wrong_is_said_before_anything_is_measured(fastffdi, image_files
     code, out, err = fastffdi("bench-loader", "--data", image_files.root, *words)
     assert (code, out) == (2, "")
     assert problem in err
+
+
+def test_settings_are_found_and_written_for_the_loader(fastffdi, image_files: Manifest, tmp_path: Path):
+    file = tmp_path / "loader.yaml"
+    words = ("--data", image_files.root, "--pipeline", "tutorial", "--loader", "cpu", "--tune", file)
+    code, out, err = fastffdi("bench-loader", *QUICK, *words)
+    assert (code, err) == (0, f"data: 23 images of {Path(image_files.root).name}, without labels\n")
+    assert {"threads", "prefetch", "taken"} <= set(out.split())
+    found = read_settings(file)
+    assert list(found) == ["threads", "prefetch"]
+    assert (found["threads"] in (1, 2), found["prefetch"] in (1, 2, 4)) == (True, True)
+    remarks = [line for line in file.read_text().splitlines() if line.startswith("#")]
+    assert remarks[0] == "# Written by fastffdi bench-loader --tune."
+    assert " the defaults (threads 2, batch size 4, prefetch 2)" in remarks[2]
+    assert remarks[3].startswith("# Measured on ")
+
+
+def test_the_loader_that_is_tuned_is_the_first_named_or_the_default(
+    fastffdi, image_files: Manifest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    seen: list[str] = []
+
+    def tuned(loader: str, *more: object) -> tune.Tuned:
+        seen.append(loader)
+        return tune.Tuned({"threads": 1}, 1.0, ())
+
+    monkeypatch.setattr(tune, "tune", tuned)
+    words = ("--data", image_files.root, "--tune", tmp_path / "loader.yaml")
+    for loaders in ((), ("--loaders", "torchvision,cpu"), ("--loaders", "dali,cpu")):
+        assert fastffdi("bench-loader", *QUICK, *words, *loaders).code == 0
+    assert seen == ["cpu", "torchvision", "dali"]
+    assert read_settings(tmp_path / "loader.yaml") == {"threads": 1}

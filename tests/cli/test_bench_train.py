@@ -1,8 +1,22 @@
 import json
+from pathlib import Path
 
 import pytest
 
 from fastffdi.bench import train_step
+
+RESULTS = Path(__file__).parents[2] / "benchmarks" / "results"
+
+
+def keys(record, place=""):
+    """The paths of all keys of a record; those of list items together."""
+    if isinstance(record, list):
+        return set().union(*(keys(item, f"{place}[]") for item in record))
+    if isinstance(record, dict):
+        return set().union(
+            *({f"{place}.{name}"} | keys(value, f"{place}.{name}") for name, value in record.items())
+        )
+    return set()
 
 
 @pytest.fixture
@@ -58,6 +72,13 @@ def test_the_file_holds_machine_settings_and_every_turn(bench, tiny, tmp_path):
     assert list(record["ratio_of_real_data_to"]) == [train_step.SYNTHETIC]
 
 
+def test_the_record_has_the_keys_of_the_published_one(bench, tmp_path):
+    file = tmp_path / "figures.json"
+    assert bench("--json", file, "--baseline").code == 0
+    (published,) = RESULTS.glob("*-bench-train.json")
+    assert keys(json.loads(file.read_text())) == keys(json.loads(published.read_text()))
+
+
 def test_images_need_no_labels(bench, image_files):
     code, _, err = bench(data=image_files.root)
     assert code == 0
@@ -66,9 +87,11 @@ def test_images_need_no_labels(bench, image_files):
 
 def test_loader_settings_are_taken_from_a_file(bench, tmp_path):
     (tmp_path / "loader.yaml").write_text("prefetch: 3\nbatch_size: 32\n")
-    code, out, err = bench("--loader-settings", tmp_path / "loader.yaml")
+    file = tmp_path / "figures.json"
+    code, out, _ = bench("--loader-settings", tmp_path / "loader.yaml", "--json", file)
     assert code == 0
-    assert "loader settings: threads 1, batch size 4, prefetch 3" in err
+    settings = json.loads(file.read_text())["settings"]
+    assert (settings["threads"], settings["prefetch"], settings["batch_size"]) == (1, 3, 4)
     assert "batches of 4" in out
 
 
