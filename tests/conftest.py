@@ -93,8 +93,8 @@ def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
         rows = ["img_name,target"]
         for k in range(count):
             height, width = rng.integers(40, 61, 2).tolist()
-            levels = rng.integers(0, 120, (height, width, 3)) + 120 * (k % 2)
-            Image.fromarray(levels.astype(np.uint8)).save(folder / f"{split}set" / f"{k:02d}.jpg")
+            values = rng.integers(0, 120, (height, width, 3)) + 120 * (k % 2)
+            Image.fromarray(values.astype(np.uint8)).save(folder / f"{split}set" / f"{k:02d}.jpg")
             rows.append(f"{k:02d}.jpg,{k % 2}")
         (folder / f"{split}set_label.txt").write_text("\n".join(rows) + "\n")
     return folder
@@ -151,7 +151,7 @@ def tiny_run(tiny: Path, tmp_path_factory: pytest.TempPathFactory) -> "Experimen
     loading = LoaderSettings(batch_size=8)
     settings = Settings("test_efficientnet", recipe, 1, 1e-4, output, loading, amp="off", pretrained=False)
     with one_torch_thread(), closing(prepare(settings, find_dataset(tiny), print)) as experiment:
-        list(experiment.run(lambda image_files, means: None))
+        list(experiment.run(lambda images, means: None))
     return experiment
 
 
@@ -170,6 +170,6 @@ def demo_run(tmp_path_factory: pytest.TempPathFactory) -> "Experiment":
     settings = Settings("resnet10t", "demo", 5, 0.002, output, loading, pretrained=False)
     # With one thread: a second one gains little here, and where cores are shared it makes both slow.
     with one_torch_thread(), closing(prepare(settings, find_dataset(demo_folder()), print)) as experiment:
-        for result in experiment.run(lambda image_files, means: None):
+        for result in experiment.run(lambda images, means: None):
             print(line(result, settings.epochs))
     return experiment

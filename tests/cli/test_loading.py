@@ -76,6 +76,40 @@ def test_train_takes_the_file_and_options_win(fastffdi, tiny, tmp_path, file, gi
     assert given == [(16, LoaderSettings(1, 16, 4, process=False))] * 2
 
 
+@pytest.mark.parametrize(
+    ("in_file", "words", "expected"),
+    [
+        ({}, (), LoaderSettings()),
+        ({"prefetch": 1}, (), LoaderSettings(prefetch=1)),
+        ({"threads": 2, "batch_size": 16}, (), LoaderSettings(2, 16)),
+        ({"hw_decoder_load": 0.5, "process": False}, (), LoaderSettings(process=False, hw_decoder_load=0.5)),
+        ({"batch_size": 16, "prefetch": 3}, ("--batch-size", 64), LoaderSettings(prefetch=3)),
+        ({"threads": 3, "batch_size": 16}, ("--threads", 1), LoaderSettings(1, 16)),
+        ({"process": True}, ("--no-loader-process",), LoaderSettings(process=False)),
+    ],
+)
+def test_in_training_an_option_wins_over_the_file_and_that_over_the_default(
+    fastffdi, tiny, tmp_path, given, in_file, words, expected
+):
+    write_settings(tmp_path / "own.yaml", in_file, [])
+    data = ("--data", tiny, "--pipeline", tiny / "recipe.yaml", "--limit", 8, "--epochs", 1)
+    model = ("--backbone", "test_efficientnet", "--no-pretrained", "--device", "cpu", "--amp", "off")
+    places = ("--output", tmp_path / "run", "--loader-settings", tmp_path / "own.yaml")
+    code, _, err = fastffdi("train", *words, *data, *model, *places)
+    assert code == 0
+    assert given == [(expected.batch_size, expected)] * 2
+    assert f"loader settings: {expected.described()}\n" in err
+
+
+def test_without_a_file_training_takes_the_defaults_and_says_nothing_of_them(fastffdi, tiny, tmp_path, given):
+    data = ("--data", tiny, "--pipeline", tiny / "recipe.yaml", "--limit", 8, "--epochs", 1)
+    model = ("--backbone", "test_efficientnet", "--no-pretrained", "--device", "cpu", "--amp", "off")
+    code, _, err = fastffdi("train", *data, *model, "--output", tmp_path / "run")
+    assert code == 0
+    assert given == [(64, LoaderSettings())] * 2
+    assert "loader settings" not in err
+
+
 def test_predict_takes_the_file(fastffdi, tiny, tiny_run, tmp_path, file, given):
     best = tiny_run.settings.output / "best.safetensors"
     words = ("predict", best, tiny, "--output", tmp_path / "submit.csv", "--amp", "off")

@@ -187,7 +187,7 @@ def test_cuda_that_is_absent(predict, tiny, output, monkeypatch):
 
 
 @pytest.mark.parametrize("loader", ["cpu", "dali", "torchvision"])
-def test_a_image_that_cannot_be_decoded(predict, tiny, tmp_path, output, loader):
+def test_an_image_that_cannot_be_decoded(predict, tiny, tmp_path, output, loader):
     shutil.copytree(tiny / "valset", tmp_path / "copy")
     (tmp_path / "copy" / "05.jpg").write_bytes(b"no image")
     line = refused(predict(tmp_path / "copy", "--loader", loader), output, code=1)

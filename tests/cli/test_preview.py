@@ -1,10 +1,21 @@
+import shutil
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
+
+from fastffdi.data.layout import find_dataset
+from fastffdi.loaders.settings import LoaderSettings
+from fastffdi.preview import sheet as module
+from fastffdi.preview.sheet import Section
+from fastffdi.render.device.stage import DeviceStage
+from fastffdi.training.experiment import prepare
+from fastffdi.training.settings import Settings
 
 Run = Callable[..., Any]
 
@@ -73,6 +84,53 @@ def test_no_pairs_are_shown_in_an_epoch_left_unmixed(fastffdi: Run, tiny: Path, 
             for recipe in (mine, tiny / "recipe.yaml")
         )
         assert (mixed > plain) == (epoch <= 2)
+
+
+@pytest.fixture
+def tables(monkeypatch: pytest.MonkeyPatch) -> list[Section]:
+    """The tables of the sheets that are drawn, in their order."""
+    seen, draw = [], module.sheet
+
+    def spy(title: str, remark: str, sections: list[Section]) -> Image.Image:
+        seen.extend(sections)
+        return draw(title, remark, sections)
+
+    monkeypatch.setattr(module, "sheet", spy)
+    return seen
+
+
+TRAINING = "  - random_resized_crop: {size: [32, 32]}\n"
+VIEWS = "  - random_resized_crop: {size: [40, 40]}\n  - five_crop: {size: [32, 32]}\n"
+
+
+@pytest.mark.parametrize("way", ["--steps", "--draws"])
+@pytest.mark.parametrize("balance", [False, True])
+@pytest.mark.parametrize(("steps", "views"), [(TRAINING, 1), (VIEWS, 5)], ids=["one view", "five views"])
+def test_a_preview_shows_the_first_batch_of_train(
+    fastffdi: Run, tiny: Path, tmp_path: Path, tables: list, steps: str, views: int, balance: bool, way: str
+):
+    data, mine = shutil.copytree(tiny, tmp_path / "data"), tmp_path / "mine.yaml"
+    rows = [f"{k:02d}.jpg,{k % 2}\n" for k in (*range(0, 40, 2), 1, 3, 5)]  # 20 real, 3 fake
+    (data / "trainset_label.txt").write_text("img_name,target\n" + "".join(rows))
+    mine.write_text((tiny / "recipe.yaml").read_text().replace("  - resize: {size: [32, 32]}\n", steps, 1))
+    flag = ("--balance",) if balance else ()
+    shown = ("--steps",) if way == "--steps" else ("--draws", 1)
+    words = ("--data", data, "--pipeline", mine, "--images", 20, "--epoch", 2, "--seed", 3, *shown, *flag)
+    assert fastffdi("preview", *words, "-o", tmp_path / "sheet.png").code == 0
+
+    settings = Settings(
+        "test_efficientnet", str(mine), 5, 1e-3, tmp_path / "run", LoaderSettings(1, 20), "cpu", "cpu", "off",
+        pretrained=False, balance=balance, seed=3,
+    )  # fmt: skip
+    with closing(prepare(settings, find_dataset(data), lambda line: None)) as experiment:
+        batch = next(experiment.train.epoch(1))
+    pixels = DeviceStage(torch.device("cpu"), torch.float32).pixels(batch).numpy()
+    (table,) = tables
+    assert [row.title for row in table.rows] == experiment.dataset.train.names[batch.rows].tolist()
+    assert [row.note for row in table.rows] == [("real", "fake")[label] for label in batch.labels]
+    drawn = [cell.image for row in table.rows for cell in row.cells[-views:]]
+    np.testing.assert_array_equal(drawn, pixels)
+    assert (len(set(batch.rows.tolist())) < 20) == (batch.repeats.max() > 0) == balance
 
 
 def test_any_folder_of_images_will_do(fastffdi: Run, tiny: Path, tmp_path: Path):

@@ -6,6 +6,7 @@ import click
 import pytest
 
 from fastffdi.cli.main import COMMANDS, cli
+from fastffdi.loaders.settings import LoaderSettings
 
 SURFACE = {
     "fastffdi": {"--debug": False},
@@ -174,3 +175,10 @@ def test_help_shows_every_default(name, option):
     _, text = option.get_help_record(click.Context(command(name)))
     given = re.search(r"\[default: [^;\]]+", text)
     assert (given is None) == ((name, option.opts[-1]) in WITHOUT_DEFAULT)
+
+
+@pytest.mark.parametrize("name", ["train", "predict", "bench-loader", "bench-train"])
+def test_the_batch_size_that_help_shows_is_the_one_that_is_taken(name):
+    (option,) = (p for p in parameters(name) if p.name == "batch_size")
+    _, text = option.get_help_record(click.Context(command(name)))
+    assert re.search(rf"\[default: {LoaderSettings().batch_size}[;\]]", text)

@@ -322,12 +322,12 @@ def test_weights_that_are_not_there(train, tmp_path, output):
     assert f"{tmp_path}/absent.pth: " in refused(train("--weights", tmp_path / "absent.pth"), output)
 
 
-def test_a_image_too_small_for_the_recipe(train, tiny, tmp_path, output):
+def test_an_image_too_small_for_the_recipe(train, tiny, tmp_path, output):
     recipe = recipe_of(tmp_path, "random_crop: {size: [50, 50]}")
     assert "random_crop: 50×50 does not fit an image of" in refused(train(pipeline=recipe), output)
 
 
-def test_a_image_that_cannot_be_decoded_ends_with_1_and_its_name(train, copy):
+def test_an_image_that_cannot_be_decoded_ends_with_1_and_its_name(train, copy):
     (copy / "trainset" / "07.jpg").write_bytes(b"no image")
     code, _, err = train(data=copy)
     assert code == 1

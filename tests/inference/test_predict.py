@@ -74,7 +74,7 @@ def test_scores_stand_in_the_order_of_the_rows(best, val, expected):
     np.testing.assert_allclose(scored(best, turned), expected[::-1], atol=1e-5)
 
 
-def test_a_image_listed_twice_is_scored_twice(best, val, expected):
+def test_an_image_listed_twice_is_scored_twice(best, val, expected):
     rows = np.array([4, 4, 9, 4])
     np.testing.assert_allclose(scored(best, val.take(rows)), expected[rows], atol=1e-5)
 
@@ -97,7 +97,7 @@ def test_progress_counts_every_image(best, val):
     assert seen == [6, 6, 4]
 
 
-def test_a_image_that_cannot_be_decoded_is_named(best, tiny, tmp_path):
+def test_an_image_that_cannot_be_decoded_is_named(best, tiny, tmp_path):
     shutil.copytree(tiny / "valset", tmp_path / "copy")
     (tmp_path / "copy" / "05.jpg").write_bytes(b"no image")
     with pytest.raises(UndecodableImage, match=r"05\.jpg: cannot be decoded"):

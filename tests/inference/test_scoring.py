@@ -14,12 +14,12 @@ CPU = torch.device("cpu")
 PROGRAM = Program.of((Normalize((0.0,) * 3, (1.0,) * 3),))
 
 
-class Levels(nn.Module):
-    """P(fake) is the image's mean level in [0, 1]."""
+class Brightness(nn.Module):
+    """P(fake) is the image's mean pixel value in [0, 1]."""
 
     def forward(self, images):
-        level = images.float().mean(dim=(1, 2, 3)).clamp(1e-6, 1 - 1e-6)
-        return torch.stack([(1 - level).log(), level.log()], dim=1)
+        mean = images.float().mean(dim=(1, 2, 3)).clamp(1e-6, 1 - 1e-6)
+        return torch.stack([(1 - mean).log(), mean.log()], dim=1)
 
 
 class Loader:
@@ -34,15 +34,15 @@ class Loader:
     def epoch(self, epoch, start=0):
         for rows in self.batches:
             rows = np.array(rows)
-            levels = torch.tensor([10 * row + view for row in rows.tolist() for view in range(self.views)])
-            images = levels.to(torch.uint8)[:, None, None, None].expand(-1, 4, 4, 3).contiguous()
+            values = torch.tensor([10 * row + view for row in rows.tolist() for view in range(self.views)])
+            images = values.to(torch.uint8)[:, None, None, None].expand(-1, 4, 4, 3).contiguous()
             nothing = np.zeros(len(rows), np.int64)
             yield Batch(images, nothing, rows, nothing, nothing == 0, epoch, PROGRAM, self.views)
 
 
 def scored(loader, count, progress=None, name="off", model=None):
     numbers = Precision(name, "")
-    scorer = Scorer(model or Levels(), DeviceStage(CPU, numbers.dtype), numbers)
+    scorer = Scorer(model or Brightness(), DeviceStage(CPU, numbers.dtype), numbers)
     return scorer(loader, count, progress)
 
 
@@ -61,7 +61,7 @@ def test_nothing_has_no_scores():
     assert scored(Loader(), 0).shape == (0,)
 
 
-def test_views_of_a_image_are_averaged():
+def test_views_of_an_image_are_averaged():
     scores = scored(Loader([1, 2], [3], views=3), 4)
     assert scores[1:] == pytest.approx(np.array([11, 21, 31]) / 255, abs=1e-6)
 
@@ -73,7 +73,7 @@ def test_progress_counts_the_images_of_each_batch():
 
 
 def test_the_model_is_judged_in_eval_mode_and_without_graphs():
-    model, modes = Levels().train(), []
+    model, modes = Brightness().train(), []
     model.register_forward_hook(lambda module, _, out: modes.append((module.training, out.requires_grad)))
     scored(Loader([0]), 1, model=model)
     assert modes == [(False, False)]

@@ -117,7 +117,7 @@ def test_a_backbone_of_fixed_size_refuses_another_and_names_its_own():
     assert "write 'size: backbone' in the recipe" in str(caught.value)
 
 
-def test_trying_a_image_leaves_no_trace():
+def test_trying_an_image_leaves_no_trace():
     model = build("test_resnet", pretrained=False).train()
     before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
     check_input(model, (64, 96))

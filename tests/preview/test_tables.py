@@ -153,6 +153,71 @@ def test_views_are_shown_side_by_side(image_files: Manifest):
     np.testing.assert_array_equal(table.rows[0].cells[4].image, whole[-32:, -32:])
 
 
+VIEWS = read_steps(
+    [
+        {"random_resized_crop": {"size": [40, 48]}},
+        {"color_jitter": {"brightness": 0.4, "hue": 0.2}},
+        {"five_crop": {"size": 32}},
+        "horizontal_flip",
+        {"normalize": {"mean": [0.5, 0.4, 0.3], "std": [0.25, 0.2, 0.3]}},
+    ],
+    "test",
+)
+
+
+def pixels(batch: Batch) -> np.ndarray:
+    """(N, views, H, W, 3) uint8: what the loader and the stage make of a batch, before it is normalised."""
+    images = DeviceStage(torch.device("cpu"), torch.float32).pixels(batch).numpy()
+    return images.reshape(-1, batch.views, *images.shape[1:])
+
+
+@pytest.mark.parametrize("epoch", [0, EPOCH])
+@pytest.mark.parametrize("balance", [False, True])
+@pytest.mark.parametrize(("steps", "views"), [(STEPS, 1), (VIEWS, 5)], ids=["one view", "five views"])
+def test_the_last_of_the_steps_is_the_loaders_batch(
+    image_files: Manifest, steps: tuple[Step, ...], views: int, balance: bool, epoch: int
+):
+    uneven = replace(image_files, labels=np.where(np.arange(23) % 8 == 4, 0, 1))
+    planner = planner_of(uneven, steps, size=40, balance=balance)
+    table, batch = Preview(planner, epoch, 12).by_step(), training_batch(planner, epoch)
+    assert batch.views == views
+    assert [row.title for row in table.rows] == uneven.names[batch.rows[:12]].tolist()
+    for row, theirs in zip(table.rows, pixels(batch)[:12], strict=True):
+        np.testing.assert_array_equal([cell.image for cell in row.cells[-views:]], theirs)
+
+
+def test_steps_from_the_views_on_have_a_column_for_each(image_files: Manifest):
+    table = Preview(planner_of(image_files, VIEWS), EPOCH, 2).by_step()
+    assert table.columns == [
+        "file",
+        "1 · random_resized_crop",
+        "2 · color_jitter",
+        *(f"3 · five_crop, view {k}" for k in range(1, 6)),
+        *(f"4 · horizontal_flip, view {k}" for k in range(1, 6)),
+    ]
+    for row in table.rows:
+        whole = row.cells[2].image
+        np.testing.assert_array_equal(row.cells[3].image, whole[:32, :32])
+        np.testing.assert_array_equal(row.cells[6].image, whole[-32:, -32:])
+        for cropped, flipped in zip(row.cells[3:8], row.cells[8:], strict=True):
+            assert any(np.array_equal(flipped.image, way) for way in (cropped.image, cropped.image[:, ::-1]))
+
+
+def test_a_view_is_shown_mixed_with_the_same_view_of_the_next_image(image_files: Manifest):
+    planner, mixer = planner_of(image_files, VIEWS), Mixer(Mix(mixup=1.0), CounterRNG(SEED))
+    own, others, results = Preview(planner, EPOCH, 7).mixed(mixer).rows
+    batch = training_batch(planner)
+    before = pixels(batch).reshape(-1, 32, 32, 3)
+    stage = DeviceStage(torch.device("cpu"), torch.float32)
+    theirs, _, _ = mixer(stage(batch), torch.arange(len(before)), batch)
+    mean, std = torch.tensor([0.5, 0.4, 0.3]), torch.tensor([0.25, 0.2, 0.3])
+    after = (theirs.permute(0, 2, 3, 1) * std + mean) * 255
+    for k in range(7):
+        np.testing.assert_array_equal(own.cells[k].image, before[k])
+        np.testing.assert_array_equal(others.cells[k].image, before[k + 5])
+        np.testing.assert_allclose(results.cells[k].image, after[k].clamp(0, 255), atol=0.501)
+
+
 def test_an_image_too_small_is_named_with_the_step(image_files: Manifest):
     steps = read_steps([{"random_crop": {"size": 500}}], "test")
     planner = replace(planner_of(image_files), steps=steps)

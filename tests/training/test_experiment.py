@@ -175,7 +175,7 @@ def test_validation_images_come_in_their_order(settings, dataset):
     assert rows.tolist() == list(range(16))
 
 
-def test_what_is_worth_telling_is_told(settings, dataset):
+def test_the_device_loader_and_precision_are_said(settings, dataset):
     said = []
     with prepared(settings, dataset, said.append):
         pass
@@ -280,7 +280,7 @@ def spoilt(tiny, tmp_path):
 
 
 @pytest.mark.parametrize("loader", ["cpu", "dali", "torchvision"])
-def test_a_image_that_cannot_be_decoded_ends_the_run_by_its_name(settings, spoilt, loader):
+def test_an_image_that_cannot_be_decoded_ends_the_run_by_its_name(settings, spoilt, loader):
     broken, victim = spoilt
     with pytest.raises(UndecodableImage, match=f"^{victim}: cannot be decoded"):
         finished(replace(settings, loader=loader), broken)
@@ -324,7 +324,7 @@ def test_five_crops_teach_and_are_averaged_in_prediction(settings, dataset, load
     assert metrics.summary(dataset.val.labels, scores) == pytest.approx(result.validation, abs=1e-6)
 
 
-def test_a_function_of_ones_own_trains_and_is_told_of_and_is_not_called_in_prediction(
+def test_a_function_of_ones_own_trains_and_is_announced_and_is_not_called_in_prediction(
     settings, dataset, tmp_path, monkeypatch
 ):
     (tmp_path / "own_step.py").write_text(

@@ -50,7 +50,7 @@ def test_accuracy_is_the_mass_on_the_prediction():
 
 
 class Images:
-    """A loader of grey images, level 60 where real and 180 where fake; `spoilt` rows are placeholders."""
+    """A loader of grey images, 60 where real and 180 where fake; `spoilt` rows are placeholders."""
 
     def __init__(self, rows=24, batch_size=4, spoilt=()):
         self.rows, self.batch_size, self.spoilt = rows, batch_size, spoilt
@@ -64,10 +64,10 @@ class Images:
             yield self.batch(rows, epoch)
 
     def batch(self, rows, epoch):
-        levels = torch.from_numpy(60 + 120 * (rows % 2)).to(torch.uint8)
+        values = torch.from_numpy(60 + 120 * (rows % 2)).to(torch.uint8)
         valid = ~np.isin(rows, self.spoilt)
-        levels[~torch.from_numpy(valid)] = 255
-        images = levels[:, None, None, None].expand(-1, 6, 6, 3).contiguous()
+        values[~torch.from_numpy(valid)] = 255
+        images = values[:, None, None, None].expand(-1, 6, 6, 3).contiguous()
         return Batch(images, rows % 2, rows, 0 * rows, valid, epoch, PROGRAM)
 
     @property
@@ -93,7 +93,7 @@ def fitted(trainer, train=None, val=None, epochs=1, progress=lambda images, mean
     return list(trainer.fit(train, val, val.labels, epochs, progress))
 
 
-def test_what_can_be_told_apart_is_learnt():
+def test_what_differs_is_learnt():
     results = fitted(trainer_of(network()), epochs=4)
     assert [result.epoch for result in results] == [0, 1, 2, 3]
     assert results[0].train_loss > results[1].train_loss > results[3].train_loss
@@ -128,7 +128,7 @@ def test_placeholders_teach_nothing_and_count_for_nothing():
 
 
 class _Twice(Images):
-    """Every image in two views, of its own level and of level 120."""
+    """Every image in two views, of its own pixel value and of 120."""
 
     def batch(self, rows, epoch):
         batch = super().batch(rows, epoch)
@@ -137,7 +137,7 @@ class _Twice(Images):
         return dataclasses.replace(batch, images=images, views=2)
 
 
-def test_every_view_of_a_image_teaches_its_label():
+def test_every_view_of_an_image_teaches_its_label():
     (result,) = fitted(trainer_of(network(bias=1.0), rate=1e-12), _Twice(rows=5), Images(4))
     # Rows 0, 2 and 4 are real, in both views.
     expected = -(2 * np.log(1 / (1 + np.exp(-1))) + 3 * np.log(1 / (1 + np.exp(1)))) / 5

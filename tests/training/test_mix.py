@@ -212,7 +212,7 @@ def test_cutmixs_share_is_what_the_pasted_pixels_leave():
     assert 0.2 < own.mean() < 0.9
 
 
-def test_p_is_how_often_a_image_is_mixed():
+def test_p_is_how_often_an_image_is_mixed():
     found = pairing(Mix(mixup=1.0, p=0.3), batch_of(20_000))
     assert (found.blend < 1).mean() == pytest.approx(0.3, abs=0.01)
 
@@ -268,7 +268,7 @@ def test_no_valid_image_is_no_mistake(mix):
 
 
 @KINDS
-def test_a_image_alone_stays_itself(mix):
+def test_an_image_alone_stays_itself(mix):
     for first in range(5):
         batch = batch_of(1, first=first)
         images, partners, _ = mixed(mix, batch)
