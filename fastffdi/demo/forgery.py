@@ -1,7 +1,8 @@
 """A real and a fake JPEG file of one portrait: the pairs of the demo set.
 
 The fake's face is warped, blurred and compressed once more. That saves bytes, so the real image is
-softened as a whole until both files are about equally large: only local traces tell them apart.
+softened as a whole until both files are about equally large: what a header says does not tell them apart.
+The softening itself does so weakly: by the sharpness at an image's border, AUC 0.66.
 """
 
 from __future__ import annotations
