@@ -9,6 +9,9 @@ into a temporary folder, and has both trees make of the images, on the CPU:
     batch where the device stage does all that it can; the mixed batch; a balanced epoch; images decoded to
     a smaller scale, and from a full cache; the scores of a small random model
 
+Not seen is what shipped recipes never do: Erase, and Flip, Resize and Python in the device stage. For those
+there is tests/test_parity.py.
+
 Prints a line for each array that differs, then `same: …` (exit code 0) or `different: …` (exit code 1). It
 takes a minute or two, and 1.5 GB in the temporary folder. Nothing is kept for another run: vector
 instructions of another machine may round differently.

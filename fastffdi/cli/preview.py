@@ -82,6 +82,8 @@ def preview(
     name = pipeline or default_recipe(demo=data is None)
     recipe = load_recipe(name, backbone)
     manifest, described = training_images(data, console())
+    if balance and manifest.labels is None:
+        raise SettingError("--balance: needs labels, and these images have none; leave it out")
     # The part for evaluation is shown on training images too, in the order of training.
     shown = replace(recipe, train=recipe.eval) if evaluation else recipe
     planner = BatchPlanner.of_split(shown, "train", manifest, LoaderSettings(), seed=seed, balance=balance)

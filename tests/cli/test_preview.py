@@ -136,6 +136,10 @@ def test_a_preview_shows_the_first_batch_of_train(
 def test_any_folder_of_images_will_do(fastffdi: Run, tiny: Path, tmp_path: Path):
     words = ("--pipeline", tiny / "recipe.yaml", "--images", 2, "-o", tmp_path / "sheet.png")
     assert fastffdi("preview", "--data", tiny / "valset", *words).code == 0
+    code, _, err = fastffdi("preview", "--data", tiny / "valset", *words, "--balance")
+    assert (code, err) == (
+        2, "fastffdi: --balance: needs labels, and these images have none; leave it out\n",
+    )  # fmt: skip
 
 
 def test_without_data_it_says_that_it_shows_demo_images(
