@@ -57,13 +57,20 @@ class Entry:
         return Result(self.row, () if self.problem else tuple(self._rates), self.problem)
 
 
+def _known(context: click.Context, option: click.Parameter, names: str) -> list[str]:
+    unknown = set(names.split(",")) - set(RECIPES)
+    if unknown:
+        raise click.BadParameter(f"{', '.join(sorted(unknown))}: not among {', '.join(RECIPES)}")
+    return names.split(",")
+
+
 @click.command()
 @click.argument("folder", type=click.Path(path_type=Path, exists=True, file_okay=False))
 @click.option("--threads", type=click.IntRange(min=1), default=usable_cores(), show_default=True)
 @click.option("--batch-size", type=click.IntRange(min=1), default=64, show_default=True)
 @click.option("--seconds", type=click.FloatRange(min=0.1), default=5.0, show_default=True, help="Of a turn.")
 @click.option("--rounds", type=click.IntRange(min=1), default=5, show_default=True, help="Turns of each.")
-@click.option("--recipes", multiple=True, type=click.Choice(list(RECIPES)), default=list(RECIPES))
+@click.option("--recipes", default=",".join(RECIPES), show_default=True, callback=_known)
 @click.option("--json", "file", type=_FILE, help="All figures.")
 @click.option("--table", type=_FILE, default=HERE / "RESULTS.md", help="The table, as Markdown.")
 def main(folder: Path, recipes: Sequence[str], file: Path | None, table: Path, **settings: Any) -> None:

@@ -9,11 +9,12 @@ import subprocess
 import threading
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TextIO
 
 import install
+
+from fastffdi.bench.stopwatch import Pass
 
 #: Seconds that a turn may take longer than asked for: at the first, files are packed and code is compiled.
 _PATIENCE_S = 600.0
@@ -23,21 +24,8 @@ class Failed(Exception):
     """The process has ended instead of answering; the text is why, in one line."""
 
 
-@dataclass(frozen=True)
-class Turn:
-    """What was counted in a turn."""
-
-    images: int
-    seconds: float
-
-    @property
-    def rate(self) -> float:
-        """img/s"""
-        return self.images / self.seconds
-
-
 class Process:
-    """A `with_*.py` at work, or waiting. What it says on standard error goes to `errors`."""
+    """A running `with_*.py`; its standard error goes to `errors`."""
 
     def __init__(self, command: Sequence[str | Path], errors: TextIO) -> None:
         self._errors = errors
@@ -53,7 +41,7 @@ class Process:
             env={**os.environ, "NO_ALBUMENTATIONS_UPDATE": "1"},
         )
 
-    def turn(self, seconds: float, patience_s: float = _PATIENCE_S) -> Turn:
+    def turn(self, seconds: float, patience_s: float = _PATIENCE_S) -> Pass:
         """A turn of at least so many seconds. Raises Failed."""
         assert self._process.stdin
         assert self._process.stdout
@@ -65,7 +53,7 @@ class Process:
             # A library may print as well: the answer is the first line that can be one.
             for line in self._process.stdout:
                 if line.startswith('{"images"'):
-                    return Turn(**json.loads(line))
+                    return Pass(**json.loads(line))
             raise Failed(self._reason())
         finally:
             watch.cancel()

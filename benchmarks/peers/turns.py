@@ -5,7 +5,7 @@ Every `with_*.py` is a process of its own, run by `compare.py` with the Python t
     python with_spdl.py FOLDER --recipe resize --threads 2 --batch-size 64
 
 A line on standard input asks for a turn and says how many seconds it takes at least; a line of JSON on
-standard output answers: {"images": …, "seconds": …}. The process ends at the end of its input.
+standard output answers, with the fields of `Pass`: {"images": …}. The process ends at the end of its input.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ import json
 import sys
 import time
 from collections.abc import Iterable, Iterator, Sized
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -70,7 +71,7 @@ def serve(batches: Iterable[Sized], options: argparse.Namespace, ahead: int) -> 
     for seconds in sys.stdin:
         turn = timed_pass(arrivals, float(seconds), ahead, options.threads)
         wait_until_idle()
-        print(json.dumps({"images": turn.images, "seconds": turn.seconds}), flush=True)
+        print(json.dumps(asdict(turn)), flush=True)
 
 
 def wait_until_idle() -> None:

@@ -1,3 +1,4 @@
+import json
 import re
 import sys
 from collections.abc import Callable, Iterator
@@ -63,9 +64,8 @@ def test_a_process_answers_each_line_with_a_turn_of_at_least_those_seconds(
 
 
 def test_what_a_library_prints_is_no_answer(script: Callable, tmp_path: Path) -> None:
-    (tmp_path / "noisy.py").write_text(
-        "input(); print('compiling'); print('{}'); print('{\"images\": 8, \"seconds\": 2.0}')"
-    )
+    answer = json.dumps({"images": 8, "batches": 2, "seconds": 2.0, "cpu_seconds": 1.0})
+    (tmp_path / "noisy.py").write_text(f"input(); print('compiling'); print('{{}}'); print({answer!r})")
     with started(script("process"), tmp_path, tmp_path / "noisy.py") as process:
         assert process.turn(1).rate == 4
 
