@@ -21,11 +21,12 @@ from fastffdi.recipe.steps import STEPS
 
 #: Imports once, then forks a parent for each way to end; those that a signal ends have had a batch before.
 PARENTS = """
-import os, pickle, sys, time
+import os, pickle, signal, sys, time
 import torch
 from fastffdi.loaders.process.loader import ProcessLoader
 from fastffdi.loaders.settings import LoaderSettings
 
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs ignore it
 with open(sys.argv[1], "rb") as file:
     planner = pickle.load(file)
 for how in ("killed", "interrupted", "raises", "exits"):
