@@ -20,6 +20,7 @@ from fastffdi.bench.machine import only_cores
 from fastffdi.bench.stopwatch import Quartiles, median_ratio, speed_data
 from fastffdi.bench.stream import Runner, Stream, arrivals, endless, take_turns
 from fastffdi.cache.decoder import fill
+from fastffdi.cache.plan import check_space
 from fastffdi.data.manifest import Manifest
 from fastffdi.errors import SettingError, did_you_mean
 from fastffdi.loaders import factory
@@ -194,6 +195,7 @@ def _built(name: str, planner: BatchPlanner, settings: Settings) -> Loader:
         return factory.build_loader(name, planner, loading, device)
     assert settings.cache is not None, "refused by `available`"
     plan = planner.cache_plan(settings.cache)
+    check_space([plan])
     fill(plan.open(), plan.manifest, plan.prefix, loading.threads, lambda images: None)
     return factory.build_loader("cpu", planner.cached(plan), loading, device)
 

@@ -111,6 +111,15 @@ def test_a_cache_is_full_before_it_is_measured(image_files: Manifest, tmp_path: 
     assert len(result.rates) == 2
 
 
+def test_a_disk_without_room_is_refused_before_the_cache_is_filled(
+    image_files: Manifest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr("fastffdi.cache.plan.free_bytes", lambda folder: 0)
+    with pytest.raises(SettingError, match="are free; name a folder on another disk"):
+        bench.measure("tiny", TINY, image_files, ["cached"], replace(SETTINGS, cache=tmp_path))
+    assert not list(tmp_path.iterdir())
+
+
 def test_settings_say_how_loaders_work_and_where_images_come_from(image_files: Manifest):
     loading = LoaderSettings(2, 4, prefetch=5, hw_decoder_load=0.3)
     settings = replace(SETTINGS, loading=loading, scaled=True)
