@@ -5,9 +5,11 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
+from fastffdi.cache import decoder
 from fastffdi.cache.folder import stores
 from fastffdi.cache.store import Store
 from fastffdi.cli import main
+from fastffdi.loaders.settings import default_threads
 
 Disk = namedtuple("Disk", "total used free")
 
@@ -30,6 +32,20 @@ def test_it_says_how_much_and_stores_all_images(fastffdi, words, tiny, tmp_path)
     kept = tmp_path / "kept"
     assert out == f"56 images in {kept}; next: fastffdi train … --cache {kept}\n"
     assert sorted(Store(store).stored for store in stores(kept)) == [16, 40]
+
+
+@pytest.mark.parametrize("threads", [1, 3, None])
+def test_threads_are_those_asked_for_or_the_default(fastffdi, words, monkeypatch, threads):
+    seen, fill = [], decoder.fill
+
+    def spy(store, manifest, prefix, threads, progress):
+        seen.append(threads)
+        return fill(store, manifest, prefix, threads, progress)
+
+    monkeypatch.setattr(decoder, "fill", spy)
+    given = () if threads is None else ("--threads", threads)
+    assert fastffdi(*words[:-2], *given).code == 0
+    assert seen == [threads or default_threads()] * 2
 
 
 def test_a_second_time_there_is_nothing_to_do(fastffdi, words, monkeypatch):

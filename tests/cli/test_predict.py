@@ -6,6 +6,8 @@ import pytest
 import torch
 
 from fastffdi.evaluation.metrics import auc
+from fastffdi.loaders import factory
+from fastffdi.loaders.settings import LoaderSettings, write_settings
 
 PLAIN = ("--amp", "off", "--threads", 1)
 
@@ -202,3 +204,34 @@ def test_the_demo_models_csv_has_the_auc_that_was_reported(fastffdi, demo_run, o
     assert ended.out.splitlines()[1] == f"AUC against the labels given: {reported:.4f}"
     assert names(output) == data.val.names.tolist()
     assert auc(data.val.labels, table(output)["y_pred"].to_numpy()) == pytest.approx(reported, abs=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("in_file", "words", "expected"),
+    [
+        (None, (), LoaderSettings()),
+        (None, ("--threads", 3, "--batch-size", 5), LoaderSettings(3, 5)),
+        (None, ("--no-loader-process",), LoaderSettings(process=False)),
+        ({"threads": 3, "prefetch": 1}, (), LoaderSettings(3, prefetch=1)),
+        ({"threads": 3, "batch_size": 16}, ("--threads", 1), LoaderSettings(1, 16)),
+        ({"threads": 3, "batch_size": 16}, ("--batch-size", 64), LoaderSettings(3, 64)),
+        ({"process": True}, ("--no-loader-process",), LoaderSettings(process=False)),
+    ],
+)
+def test_an_option_wins_over_the_file_and_that_over_the_default(
+    fastffdi, best, tiny, output, tmp_path, monkeypatch, in_file, words, expected
+):
+    seen, build = [], factory.build_loader
+
+    def spy(name, planner, settings, device):
+        seen.append((planner.batch_size, settings))
+        return build(name, planner, settings, device)
+
+    monkeypatch.setattr(factory, "build_loader", spy)
+    file = ()
+    if in_file is not None:
+        write_settings(tmp_path / "own.yaml", in_file, [])
+        file = ("--loader-settings", tmp_path / "own.yaml")
+    model = ("--output", output, "--device", "cpu", "--amp", "off")
+    assert fastffdi("predict", best, tiny / "valset", *model, *file, *words).code == 0
+    assert seen == [(expected.batch_size, expected)]

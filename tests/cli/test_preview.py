@@ -1,6 +1,7 @@
 import shutil
 from collections.abc import Callable
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -103,26 +104,44 @@ TRAINING = "  - random_resized_crop: {size: [32, 32]}\n"
 VIEWS = "  - random_resized_crop: {size: [40, 40]}\n  - five_crop: {size: [32, 32]}\n"
 
 
+@pytest.fixture
+def uneven(tiny: Path, tmp_path: Path) -> Path:
+    """The tiny data with 20 real and 3 fake images for training."""
+    data = shutil.copytree(tiny, tmp_path / "data")
+    rows = [f"{k:02d}.jpg,{k % 2}\n" for k in (*range(0, 40, 2), 1, 3, 5)]
+    (data / "trainset_label.txt").write_text("img_name,target\n" + "".join(rows))
+    return data
+
+
+def recipe_of(folder: Path, steps: str, mix: str = "") -> Path:
+    """The tiny recipe with other steps for training in place of its resize."""
+    mine = folder / "mine.yaml"
+    text = (folder / "data" / "recipe.yaml").read_text()
+    mine.write_text(text.replace("  - resize: {size: [32, 32]}\n", steps, 1) + mix)
+    return mine
+
+
+def run_of(data: Path, recipe: Path, batch_size: int, balance: bool, seed: int) -> Any:
+    """The run of `train` on the data that a preview is to be compared with."""
+    settings = Settings(
+        "test_efficientnet", str(recipe), 5, 1e-3, data.parent / "run", LoaderSettings(1, batch_size),
+        "cpu", "cpu", "off", pretrained=False, balance=balance, seed=seed,
+    )  # fmt: skip
+    return closing(prepare(settings, find_dataset(data), lambda line: None))
+
+
 @pytest.mark.parametrize("way", ["--steps", "--draws"])
 @pytest.mark.parametrize("balance", [False, True])
 @pytest.mark.parametrize(("steps", "views"), [(TRAINING, 1), (VIEWS, 5)], ids=["one view", "five views"])
 def test_a_preview_shows_the_first_batch_of_train(
-    fastffdi: Run, tiny: Path, tmp_path: Path, tables: list, steps: str, views: int, balance: bool, way: str
+    fastffdi: Run, uneven: Path, tmp_path: Path, tables: list, steps: str, views: int, balance: bool, way: str
 ):
-    data, mine = shutil.copytree(tiny, tmp_path / "data"), tmp_path / "mine.yaml"
-    rows = [f"{k:02d}.jpg,{k % 2}\n" for k in (*range(0, 40, 2), 1, 3, 5)]  # 20 real, 3 fake
-    (data / "trainset_label.txt").write_text("img_name,target\n" + "".join(rows))
-    mine.write_text((tiny / "recipe.yaml").read_text().replace("  - resize: {size: [32, 32]}\n", steps, 1))
-    flag = ("--balance",) if balance else ()
+    mine, flag = recipe_of(tmp_path, steps), ("--balance",) if balance else ()
     shown = ("--steps",) if way == "--steps" else ("--draws", 1)
-    words = ("--data", data, "--pipeline", mine, "--images", 20, "--epoch", 2, "--seed", 3, *shown, *flag)
+    words = ("--data", uneven, "--pipeline", mine, "--images", 20, "--epoch", 2, "--seed", 3, *shown, *flag)
     assert fastffdi("preview", *words, "-o", tmp_path / "sheet.png").code == 0
 
-    settings = Settings(
-        "test_efficientnet", str(mine), 5, 1e-3, tmp_path / "run", LoaderSettings(1, 20), "cpu", "cpu", "off",
-        pretrained=False, balance=balance, seed=3,
-    )  # fmt: skip
-    with closing(prepare(settings, find_dataset(data), lambda line: None)) as experiment:
+    with run_of(uneven, mine, 20, balance, seed=3) as experiment:
         batch = next(experiment.train.epoch(1))
     pixels = DeviceStage(torch.device("cpu"), torch.float32).pixels(batch).numpy()
     (table,) = tables
@@ -131,6 +150,55 @@ def test_a_preview_shows_the_first_batch_of_train(
     drawn = [cell.image for row in table.rows for cell in row.cells[-views:]]
     np.testing.assert_array_equal(drawn, pixels)
     assert (len(set(batch.rows.tolist())) < 20) == (batch.repeats.max() > 0) == balance
+
+
+@pytest.mark.parametrize("balance", [False, True])
+def test_the_pairs_shown_are_those_that_train_mixes(
+    fastffdi: Run, uneven: Path, tmp_path: Path, tables: list, balance: bool
+):
+    mine, flag = recipe_of(tmp_path, TRAINING, "mix: {mixup: 1.0}\n"), ("--balance",) if balance else ()
+    words = ("--data", uneven, "--pipeline", mine, "--images", 20, "--epoch", 2, "--seed", 3, *flag)
+    assert fastffdi("preview", *words, "-o", tmp_path / "sheet.png").code == 0
+
+    with run_of(uneven, mine, 21, balance, seed=3) as experiment:
+        batch, trainer = next(experiment.train.epoch(1)), experiment.trainer
+    before, labels = trainer.stage.pixels(batch).numpy(), torch.from_numpy(batch.labels)
+    mixed, partners, share = trainer.mixer(trainer.stage(batch), labels, batch)
+    normalize = batch.remaining.normalize
+    values = (mixed.permute(0, 2, 3, 1) * torch.tensor(normalize.std) + torch.tensor(normalize.mean)) * 255
+    own, others, results = tables[1].rows
+    for k in range(20):
+        np.testing.assert_array_equal(own.cells[k].image, before[k])
+        np.testing.assert_array_equal(others.cells[k].image, before[k + 1])
+        np.testing.assert_allclose(results.cells[k].image, values[k].clamp(0, 255), atol=0.501)
+        a, b = (("real", "fake")[label] for label in (labels[k], partners[k]))
+        soft = a if a == b else f"{share[k]:.2f} {a} + {1 - share[k]:.2f} {b}"
+        assert results.cells[k].caption == soft
+    assert "+" in "".join(cell.caption for cell in results.cells)
+    assert (batch.repeats.max() > 0) == balance
+
+
+@pytest.mark.parametrize("way", ["--steps", "--draws"])
+def test_eval_shows_the_steps_of_validation_on_the_images_of_training(
+    fastffdi: Run, uneven: Path, tmp_path: Path, tables: list, way: str
+):
+    mine = recipe_of(tmp_path, VIEWS)
+    shown = ("--steps",) if way == "--steps" else ("--draws", 3)
+    words = ("--data", uneven, "--pipeline", mine, "--images", 20, "--epoch", 2, "--seed", 3, "--eval")
+    assert fastffdi("preview", *words, *shown, "-o", tmp_path / "sheet.png").code == 0
+
+    with run_of(uneven, mine, 20, balance=False, seed=3) as experiment:
+        rows = next(experiment.train.epoch(1)).rows
+    dataset = experiment.dataset
+    swapped = replace(dataset, val=dataset.train)
+    settings = replace(experiment.settings, loading=LoaderSettings(1, len(dataset.train)))
+    with closing(prepare(settings, swapped, lambda line: None)) as evaluated:
+        batch = next(evaluated.val.epoch(0))
+    pixels = DeviceStage(torch.device("cpu"), torch.float32).pixels(batch).numpy()
+    (table,) = tables
+    assert table.columns == ["file", "1 · resize" if way == "--steps" else "epoch 2"]
+    assert [row.title for row in table.rows] == dataset.train.names[rows].tolist()
+    np.testing.assert_array_equal([row.cells[1].image for row in table.rows], pixels[rows])
 
 
 def test_any_folder_of_images_will_do(fastffdi: Run, tiny: Path, tmp_path: Path):

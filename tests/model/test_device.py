@@ -9,11 +9,11 @@ from fastffdi.model.device import choose_device
 def cuda(monkeypatch):
     """cuda(n): a machine with n CUDA devices."""
 
-    def probe_draws(count):
+    def pretend(count):
         monkeypatch.setattr(torch.cuda, "is_available", lambda: count > 0)
         monkeypatch.setattr(torch.cuda, "device_count", lambda: count)
 
-    return probe_draws
+    return pretend
 
 
 def refused(name):
