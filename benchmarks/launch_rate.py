@@ -46,10 +46,11 @@ Launch = Callable[[int], None]
 class Turn:
     """One turn of one kind.
 
-    launches_per_second  in the time of launching
-    with_a_core          the same, without the time in which the thread waited for a core
-    images_per_second    in the whole turn
-    take_ms              processor time of the launching thread for each batch that it took
+    Attributes:
+        launches_per_second: in the time of launching
+        with_a_core: the same, without the time in which the thread waited for a core
+        images_per_second: in the whole turn
+        take_ms: processor time of the launching thread for each batch that it took
     """
 
     launches_per_second: float

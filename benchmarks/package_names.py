@@ -40,9 +40,10 @@ class Package:
     ) -> Generator[Arrays, None, None]:
         """Images, labels, rows, repeats as the loader gives them; nothing where it cannot render the recipe.
 
-        part   train or eval
-        cache  a folder that is filled first, and then serves the images
-        how    balance, scaled: as a training run and the recipe's decode block have them
+        Args:
+            part: train or eval
+            cache: a folder that is filled first, and then serves the images
+            how: balance, scaled: as a training run and the recipe's decode block have them
         """
         from fastffdi.errors import RecipeError
 

@@ -30,10 +30,11 @@ _CAUSE = re.compile(r"(?:[A-Za-z_.]*(?:Error|Exception)|fatal error|ERROR): .+")
 class Peer:
     """What to install.
 
-    packages  its name first; with what they need
-    alone     without what it says it needs, since that would bring a second OpenCV
-    proof     Python that fails where it does not run
-    system    Debian's packages without which it cannot be built or run
+    Attributes:
+        packages: its name first; with what they need
+        alone: without what it says it needs, since that would bring a second OpenCV
+        proof: Python that fails where it does not run
+        system: Debian's packages without which it cannot be built or run
     """
 
     packages: tuple[str, ...]

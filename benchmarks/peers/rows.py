@@ -18,10 +18,11 @@ CACHED, ENCODED = "fastffdi cpu, cached", "fastffdi cpu, FFCV's JPEGs"
 class Row:
     """A script of this folder on a recipe.
 
-    how        what it does otherwise than the others, or by what means
-    arguments  for the script, besides those that all have
-    peer       what must be installed, as install.PEERS names it; None where fastffdi's environment has it
-    against    names of rows of the same recipe, fastffdi's own: how many times as fast they are
+    Attributes:
+        how: what it does otherwise than the others, or by what means
+        arguments: for the script, besides those that all have
+        peer: what must be installed, as install.PEERS names it; None where fastffdi's environment has it
+        against: names of rows of the same recipe, fastffdi's own: how many times as fast they are
     """
 
     recipe: str

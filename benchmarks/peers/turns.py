@@ -65,7 +65,8 @@ def forever(loader: Iterable[Any]) -> Iterator[Any]:
 def serve(batches: Iterable[Sized], options: argparse.Namespace, ahead: int) -> None:
     """Turns of an endless stream of batches, as many as are asked for.
 
-    ahead  batches that may be ready, wholly or in part, when a turn begins; they are not counted
+    Args:
+        ahead: batches that may be ready, wholly or in part, when a turn begins; they are not counted
     """
     arrivals = (len(batch) for batch in batches)
     for seconds in sys.stdin:

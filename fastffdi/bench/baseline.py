@@ -29,8 +29,9 @@ def build(name: str, device: torch.device) -> nn.Module:
 class TutorialLoop:
     """Trains on batches of the torchvision loader.
 
-    model    on the device
-    batches  images (N, H, W, 3) float32: views of (N, 3, H, W) tensors
+    Args:
+        model: on the device
+        batches: images (N, H, W, 3) float32: views of (N, 3, H, W) tensors
     """
 
     def __init__(self, model: nn.Module, batches: Iterator[Batch], device: torch.device) -> None:

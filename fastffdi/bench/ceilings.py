@@ -48,8 +48,9 @@ _SPAN = 8
 class Sample:
     """Images drawn from a manifest; all of them where they are few.
 
-    manifest  their rows, with sizes
-    jpegs     the bytes of those that simplejpeg decodes
+    Attributes:
+        manifest: their rows, with sizes
+        jpegs: the bytes of those that simplejpeg decodes
     """
 
     manifest: Manifest

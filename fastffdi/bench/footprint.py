@@ -46,10 +46,10 @@ _BATCHES = 100
 class Footprint:
     """The measurements of some fresh processes; empty where there is a `problem`.
 
-    first_batch_seconds  from building the loader to its first normalised batch on the device
-    memory_mib           most memory of the process and its workers (PSS), less that before the loader was
-                         built
-    first_batch_ratio    to the baseline, median of the ratios of each round; None without the baseline
+    Attributes:
+        first_batch_seconds: from building the loader to its first normalised batch on the device
+        memory_mib: most memory of the process and its workers (PSS), less that before the loader was built
+        first_batch_ratio: to the baseline, median of the ratios of each round; None without the baseline
     """
 
     pipeline: str

@@ -45,14 +45,15 @@ EPOCH = 1_000_000
 class Settings:
     """What is the same for all loaders.
 
-    device   where the batches go
-    dtype    of the normalised batches
-    loading  how loaders work; they are restricted to as many cores as threads
-    seconds  least length of a turn
-    repeats  turns of each loader
-    to       normalised: count batches that are ready for the model. uint8: as the loader gives them
-    scaled   the recipe's decode: {scaled: …}
-    cache    folder of the images of `cached`, filled before it is measured
+    Attributes:
+        device: where the batches go
+        dtype: of the normalised batches
+        loading: how loaders work; they are restricted to as many cores as threads
+        seconds: least length of a turn
+        repeats: turns of each loader
+        to: normalised: count batches that are ready for the model. uint8: as the loader gives them
+        scaled: the recipe's decode: {scaled: …}
+        cache: folder of the images of `cached`, filled before it is measured
     """
 
     device: torch.device
@@ -83,10 +84,11 @@ class Settings:
 class Result:
     """The measurements of a loader or of a ceiling.
 
-    rates                 images/s of each turn; empty where there is a `problem`
-    cpu_seconds_per_1000  of each turn: CPU time, children included, per 1000 images
-    ratio                 to the baseline
-    shares                ratio to each ceiling, by the ceiling's name
+    Attributes:
+        rates: images/s of each turn; empty where there is a `problem`
+        cpu_seconds_per_1000: of each turn: CPU time, children included, per 1000 images
+        ratio: to the baseline
+        shares: ratio to each ceiling, by the ceiling's name
     """
 
     pipeline: str

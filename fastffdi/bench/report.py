@@ -24,7 +24,8 @@ from fastffdi.recipe.steps.base import Step
 class Subject:
     """What is measured: a recipe's name and steps, images, loaders.
 
-    settings  one for each number of threads, otherwise the same
+    Attributes:
+        settings: one for each number of threads, otherwise the same
     """
 
     pipeline: str

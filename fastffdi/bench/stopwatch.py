@@ -49,7 +49,8 @@ def speed_data(rates: Sequence[float], digits: int = 1) -> dict[str, Any]:
 class Pass:
     """What was counted in one turn of a stream.
 
-    cpu_seconds  user and system time of this process and its children
+    Attributes:
+        cpu_seconds: user and system time of this process and its children
     """
 
     images: int
@@ -71,10 +72,11 @@ class Pass:
 def timed_pass(arrivals: Iterator[int], seconds: float, warmup: int, group: int) -> Pass:
     """Time a stream that gives the number of images of each batch when the batch has arrived.
 
-    seconds  least length of the pass
-    warmup   batches that are not counted: those that were ready before, and what a start costs
-    group    the pass ends on a multiple of so many batches: worker processes that make a batch each deliver
-             in bursts of as many as they are, and part of a burst would distort the rate
+    Args:
+        seconds: least length of the pass
+        warmup: batches that are not counted: those that were ready before, and what a start costs
+        group: the pass ends on a multiple of so many batches: worker processes that make a batch each deliver
+            in bursts of as many as they are, and part of a burst would distort the rate
     """
     for _ in range(warmup):
         next(arrivals)

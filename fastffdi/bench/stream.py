@@ -25,12 +25,13 @@ from fastffdi.render.device.stage import DeviceStage
 class Stream:
     """What can be run and timed.
 
-    open     starts it: an endless iterator over the number of images of each batch that has arrived
-    ahead    batches that may be ready when a turn begins; they are not counted
-    group    batches that arrive in one burst
-    seconds  least length of a turn
-    ceiling  whether it is a part of a loader's work, an upper bound for the rate of any loader
-    problem  why it cannot be run
+    Attributes:
+        open: starts it: an endless iterator over the number of images of each batch that has arrived
+        ahead: batches that may be ready when a turn begins; they are not counted
+        group: batches that arrive in one burst
+        seconds: least length of a turn
+        ceiling: whether it is a part of a loader's work, an upper bound for the rate of any loader
+        problem: why it cannot be run
     """
 
     name: str

@@ -62,10 +62,11 @@ class Rounds:
 class Result:
     """The measurements of one kind of training.
 
-    batch_size  images in a step
-    cuda        whether phases are timed by CUDA events
-    rates       images/s of each turn
-    steps       seconds of a step by phase, the mean of each turn
+    Attributes:
+        batch_size: images in a step
+        cuda: whether phases are timed by CUDA events
+        rates: images/s of each turn
+        steps: seconds of a step by phase, the mean of each turn
     """
 
     name: str
@@ -157,8 +158,9 @@ def measure(
 class _Runner:
     """One kind of training.
 
-    ahead  batches that may be ready when a turn begins; as many steps are not counted
-    group  a turn is a multiple of so many steps: worker processes deliver in bursts
+    Args:
+        ahead: batches that may be ready when a turn begins; as many steps are not counted
+        group: a turn is a multiple of so many steps: worker processes deliver in bursts
     """
 
     def __init__(

@@ -21,14 +21,15 @@ _LARGE = 2
 class Facts:
     """The measurements of the fastest loader for the recipe as it is given, and what could be changed.
 
-    device  "cpu" or "cuda"
-    shares  ratio to each ceiling, by name
-    busy    share of the cores' time that the loader uses; None where it is unknown
-    image   height, width in pixels of the image of median area
-    target  height, width the recipe makes of it
-    scaled  whether the recipe has decode: {scaled: true}
-    prefix  the recipe's deterministic first steps, by name
-    others  loaders that were not measured, best first
+    Attributes:
+        device: "cpu" or "cuda"
+        shares: ratio to each ceiling, by name
+        busy: share of the cores' time that the loader uses; None where it is unknown
+        image: height, width in pixels of the image of median area
+        target: height, width the recipe makes of it
+        scaled: whether the recipe has decode: {scaled: true}
+        prefix: the recipe's deterministic first steps, by name
+        others: loaders that were not measured, best first
     """
 
     loader: str

@@ -42,10 +42,11 @@ _REPORTING = threading.Lock()
 class CachedDecoder:
     """Takes images from a store, and puts there what is missing. May be pickled.
 
-    store    the images, with the prefix of their programs applied
-    decoder  decodes what is not stored yet
-    records  (rows,) int64: the number in the store of each of the manifest's rows; None: the row itself
-    sizes    (rows, 2) height, width that programs take the images to have; None: they do not depend on it
+    Args:
+        store: the images, with the prefix of their programs applied
+        decoder: decodes what is not stored yet
+        records: (rows,) int64: the number in the store of each of the manifest's rows; None: the row itself
+        sizes: (rows, 2) height, width that programs take the images to have; None: they do not depend on it
     """
 
     def __init__(

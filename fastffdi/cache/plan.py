@@ -55,11 +55,12 @@ def prefix_of(steps: Sequence[Step]) -> tuple[Step, ...]:
 class CachePlan:
     """A manifest's images after the prefix of a recipe's steps, and the store that is to hold them.
 
-    folder       the store's own, in that of `--cache`
-    description  what it holds, as plain data
-    prefix       the steps that are applied to the stored images
-    records      as CachedDecoder's
-    sizes        (N, 2) height, width of the N stored images
+    Attributes:
+        folder: the store's own, in that of `--cache`
+        description: what it holds, as plain data
+        prefix: the steps that are applied to the stored images
+        records: as CachedDecoder's
+        sizes: (N, 2) height, width of the N stored images
     """
 
     manifest: Manifest

@@ -17,10 +17,11 @@ LABELS = ("real", "fake")  # label 0, label 1
 class Manifest:
     """N images below one folder, column by column: a million rows must stay cheap.
 
-    root    absolute folder the names are relative to
-    names   (N,) object array of str, exactly as the user wrote them
-    labels  (N,) int64, 0 = real and 1 = fake; None when not known
-    sizes   (N, 2) int32 height, width in pixels after EXIF orientation; None when not probed
+    Attributes:
+        root: absolute folder the names are relative to
+        names: (N,) object array of str, exactly as the user wrote them
+        labels: (N,) int64, 0 = real and 1 = fake; None when not known
+        sizes: (N, 2) int32 height, width in pixels after EXIF orientation; None when not probed
     """
 
     root: str

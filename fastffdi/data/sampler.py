@@ -11,11 +11,12 @@ import numpy as np
 class Sampler:
     """The rows of every epoch.
 
-    rows      how many rows the manifest has
-    seed      with the epoch, decides the shuffle
-    shuffle   False visits the rows in their order
-    labels    (rows,) class of each row: given, smaller classes are repeated up to the largest one
-    rank      this process's share, of `world` shares; shares are disjoint and complete
+    Attributes:
+        rows: how many rows the manifest has
+        seed: with the epoch, decides the shuffle
+        shuffle: False visits the rows in their order
+        labels: (rows,) class of each row: given, smaller classes are repeated up to the largest one
+        rank: this process's share, of `world` shares; shares are disjoint and complete
     """
 
     rows: int

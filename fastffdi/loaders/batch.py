@@ -16,14 +16,15 @@ from fastffdi.recipe.program import Program
 class Batch:
     """One batch of images; it belongs to its consumer, and no loader writes to it again.
 
-    images     (N·views, H, W, 3) uint8, rows first; float32 and already normalised from torchvision
-    labels     (N,) int64: 0 real, 1 fake, −1 unknown
-    rows       (N,) int64 into the manifest
-    repeats    (N,) int64: how often the row has come before in this epoch
-    valid      (N,) bool: False where an image is a placeholder
-    epoch      the epoch the images were planned for
-    remaining  what is still to be done to the images, with this batch's parameters; for the DeviceStage
-    views      images per row, once nothing remains
+    Attributes:
+        images: (N·views, H, W, 3) uint8, rows first; float32 and already normalised from torchvision
+        labels: (N,) int64: 0 real, 1 fake, −1 unknown
+        rows: (N,) int64 into the manifest
+        repeats: (N,) int64: how often the row has come before in this epoch
+        valid: (N,) bool: False where an image is a placeholder
+        epoch: the epoch the images were planned for
+        remaining: what is still to be done to the images, with this batch's parameters; for the DeviceStage
+        views: images per row, once nothing remains
     """
 
     images: torch.Tensor

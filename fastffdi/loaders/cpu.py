@@ -28,12 +28,13 @@ _SPAN = 8
 class CpuLoader:
     """Decodes and renders in threads, a few batches ahead.
 
-    planner   the batches
-    settings  how many threads, and how many batches are rendered before they are asked for
-    beyond    render past the sizing point (right when the model is on the CPU as well)
-    pinned    give images in page-locked memory, for asynchronous copies to CUDA
-    allocate  gives memory (n, H, W, 3) uint8 for n images, batch by batch in their order. None: new memory
-              for every batch
+    Args:
+        planner: the batches
+        settings: how many threads, and how many batches are rendered before they are asked for
+        beyond: render past the sizing point (right when the model is on the CPU as well)
+        pinned: give images in page-locked memory, for asynchronous copies to CUDA
+        allocate: gives memory (n, H, W, 3) uint8 for n images, batch by batch in their order. None: new
+            memory for every batch
     """
 
     def __init__(

@@ -24,10 +24,11 @@ from fastffdi.render.split import split
 class DaliLoader:
     """Decodes and renders in a DALI pipeline, a few batches ahead. One epoch at a time.
 
-    planner   the batches; DALI reads the files itself and decodes them whole
-    settings  DALI's CPU threads; how many batches are in flight, each of which holds its decoded images in
-              memory; and the hardware decoder's share
-    device    where the images are to be: cpu, or a CUDA device
+    Args:
+        planner: the batches; DALI reads the files itself and decodes them whole
+        settings: DALI's CPU threads; how many batches are in flight, each of which holds its decoded images
+            in memory; and the hardware decoder's share
+        device: where the images are to be: cpu, or a CUDA device
 
     Raises SettingError for a planner whose images are not files, RecipeError for steps DALI cannot render.
     """

@@ -30,10 +30,11 @@ from fastffdi.render.cpu.decode import DECODER, Decoder, SourceDecoder
 class BatchPlan:
     """A batch before it is rendered.
 
-    rows     (N,) int64 into the manifest
-    repeats  (N,) int64: how often the row has come before in this epoch
-    prefix   what the decoder has already applied to the images it gives; empty but for a cache
-    program  what is still to be applied, by the loader and then by the DeviceStage
+    Attributes:
+        rows: (N,) int64 into the manifest
+        repeats: (N,) int64: how often the row has come before in this epoch
+        prefix: what the decoder has already applied to the images it gives; empty but for a cache
+        program: what is still to be applied, by the loader and then by the DeviceStage
     """
 
     epoch: int
@@ -55,8 +56,9 @@ class Rows(Protocol):
 class BatchPlanner:
     """The batches of every epoch, before rendering; a pure function of its fields.
 
-    decoder       where the cpu loader takes images from
-    prefix_steps  how many of the steps that decoder has already applied
+    Attributes:
+        decoder: where the cpu loader takes images from
+        prefix_steps: how many of the steps that decoder has already applied
     """
 
     manifest: Manifest

@@ -32,12 +32,13 @@ def default_threads() -> int:
 class LoaderSettings:
     """What a loader is given besides what to load.
 
-    threads          decoding threads; worker processes for torchvision
-    batch_size       images per batch; in training it also changes what is learnt
-    prefetch         batches rendered before they are asked for; torchvision has its own number
-    process          cpu: the threads run in a child process. None: where the model is on CUDA
-    hw_decoder_load  dali on a GPU: share of the images for the hardware decoder, 0 to 1. None: DALI decides;
-                     with 0 the pixels do not depend on how images are batched
+    Attributes:
+        threads: decoding threads; worker processes for torchvision
+        batch_size: images per batch; in training it also changes what is learnt
+        prefetch: batches rendered before they are asked for; torchvision has its own number
+        process: cpu: the threads run in a child process. None: where the model is on CUDA
+        hw_decoder_load: dali on a GPU: share of the images for the hardware decoder, 0 to 1. None: DALI
+            decides; with 0 the pixels do not depend on how images are batched
     """
 
     threads: int = field(default_factory=default_threads)
@@ -50,8 +51,10 @@ class LoaderSettings:
     def merged(cls, file: Path | None = None, **options: Any) -> LoaderSettings:
         """Options that are not None, before those of a file, before defaults.
 
-        file     YAML as `bench-loader --tune` writes it
-        options  fields of this class
+        Args:
+            file: YAML as `bench-loader --tune` writes it
+            options: fields of this class
+
         Raises SettingError for a file that cannot be read, unknown keys and values out of range.
         """
         given = {name: value for name, value in options.items() if value is not None}

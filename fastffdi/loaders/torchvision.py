@@ -27,9 +27,10 @@ from fastffdi.recipe.program import EMPTY
 class TorchvisionLoader:
     """Decodes and renders whole batches in worker processes. One epoch at a time.
 
-    planner   the batches; the random numbers of its programs are not used
-    settings  how many worker processes; the DataLoader has its own number of batches ahead
-    device    where the model is; for CUDA the images are given in page-locked memory
+    Args:
+        planner: the batches; the random numbers of its programs are not used
+        settings: how many worker processes; the DataLoader has its own number of batches ahead
+        device: where the model is; for CUDA the images are given in page-locked memory
 
     Images are (N, H, W, 3) float32, normalised: a view of the (N, 3, H, W) tensor the DataLoader gives.
     Raises RecipeError for a step that torchvision has no transform for, SettingError for a planner whose

@@ -30,7 +30,8 @@ _STAGE = DeviceStage(torch.device("cpu"), torch.float32)
 class FixedRows:
     """The same rows in every epoch; takes the place of a planner's sampler.
 
-    rows, repeats  (N,) int64 as a sampler gives them
+    Attributes:
+        rows, repeats: (N,) int64 as a sampler gives them
     """
 
     rows: np.ndarray

@@ -16,8 +16,9 @@ from fastffdi.recipe.steps.base import Step, flag, param
 class Decode:
     """How image files become pixels, in training and evaluation.
 
-    scaled  the cpu loader may decode JPEGs at 1/2, 1/4 or 1/8 of their size where that still is at least what
-            the resize asks for: several times faster for camera images, but not the same pixels
+    Attributes:
+        scaled: the cpu loader may decode JPEGs at 1/2, 1/4 or 1/8 of their size where that still is at least
+            what the resize asks for: several times faster for camera images, but not the same pixels
     """
 
     scaled: bool = param(flag, False)

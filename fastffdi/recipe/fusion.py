@@ -20,7 +20,8 @@ from fastffdi.recipe.kernels import Flip, Kernel, Resize, Table, Warp, Window
 def fuse(kernels: Sequence[Kernel], size: np.ndarray | None) -> tuple[Kernel, ...]:
     """The kernels, each fused with the next where they can be.
 
-    size  (N, 2) height, width of the images; None where they are not known
+    Args:
+        size: (N, 2) height, width of the images; None where they are not known
     """
     return fuse_around(kernels, size, 0)[1]
 

@@ -31,7 +31,8 @@ class Kernel:
     def only(self: K, members: np.ndarray, size: np.ndarray | None) -> K:
         """The same kernel with identity parameters for the images that are not `members` (N,) bool.
 
-        size  (N, 2) height, width of the images; only Window and Resize need it
+        Args:
+            size: (N, 2) height, width of the images; only Window and Resize need it
         """
         neutral = self.neutral(size)
         chosen = {

@@ -27,11 +27,12 @@ def count(value: Any) -> int:
 class Mix:
     """MixUp and CutMix on the batch.
 
-    mixup, cutmix  the α of each one's Beta(α, α); 0 turns it off
-    p              how often an image is mixed at all
-    switch         where both are on, how often CutMix is taken
-    per            "image": each has its own share, box and kind; "batch": all have the first one's
-    off_epochs     how many of the last epochs are not mixed
+    Attributes:
+        mixup, cutmix: the α of each one's Beta(α, α); 0 turns it off
+        p: how often an image is mixed at all
+        switch: where both are on, how often CutMix is taken
+        per: "image": each has its own share, box and kind; "batch": all have the first one's
+        off_epochs: how many of the last epochs are not mixed
     """
 
     mixup: float = param(alpha, 0.0)

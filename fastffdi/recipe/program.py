@@ -15,8 +15,9 @@ from fastffdi.recipe.kernels import Kernel, Normalize, Views
 class Program:
     """What is to be done to N images: kernels in order, with their parameters, and then `normalize`.
 
-    kernels    uint8 images to uint8 images
-    normalize  None where the images stay uint8, as in the branches of a Blend
+    Attributes:
+        kernels: uint8 images to uint8 images
+        normalize: None where the images stay uint8, as in the branches of a Blend
     """
 
     kernels: tuple[Kernel, ...]

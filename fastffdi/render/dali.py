@@ -29,10 +29,11 @@ def graph(
 ) -> DataNode:
     """The images of a batch, (N, h, w, 3) uint8 on `device`: read, decoded, and rendered.
 
-    template         the kernels; only what is the same for all images is read from it
-    device           "cpu", or "gpu" with mixed decoding
-    source           gives (path_matrix(paths), *arguments(program, template)) of the next batch
-    hw_decoder_load  the GPU's hardware decoder's share of a batch, 0 to 1; None leaves it to DALI
+    Args:
+        template: the kernels; only what is the same for all images is read from it
+        device: "cpu", or "gpu" with mixed decoding
+        source: gives (path_matrix(paths), *arguments(program, template)) of the next batch
+        hw_decoder_load: the GPU's hardware decoder's share of a batch, 0 to 1; None leaves it to DALI
     """
     files, *inputs = _inputs(source, (path_matrix(["/"]), *arguments(template, template)))
     images = _decoded(fn.io.file.read(files, dont_use_mmap=True), device, hw_decoder_load)

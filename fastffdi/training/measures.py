@@ -12,7 +12,8 @@ import torch
 class RunningMeans:
     """Weighted means, summed on the device and read without making the host wait.
 
-    names  the quantities, in the order in which `add` takes them
+    Args:
+        names: the quantities, in the order in which `add` takes them
     """
 
     def __init__(self, names: tuple[str, ...], device: torch.device) -> None:

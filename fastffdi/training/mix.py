@@ -22,10 +22,11 @@ from fastffdi.recipe.rng import MIX_STREAM, CounterRNG
 class Pairing:
     """Who is mixed with whom, and how, for N images of H × W; every view is an image here.
 
-    partner  (N,) index into the images of the batch
-    blend    (N,) the image's own weight in a MixUp; 1 where there is none
-    box      (N, 4) top, left, bottom, right of the part pasted from the partner; empty where there is none
-    share    (N,) the part of the label mass that stays with the image's own label
+    Attributes:
+        partner: (N,) index into the images of the batch
+        blend: (N,) the image's own weight in a MixUp; 1 where there is none
+        box: (N, 4) top, left, bottom, right of the part pasted from the partner; empty where there is none
+        share: (N,) the part of the label mass that stays with the image's own label
     """
 
     partner: np.ndarray

@@ -12,7 +12,8 @@ from fastffdi.loaders.settings import LoaderSettings
 class Settings:
     """The options of a training run; the meaning of each is in `fastffdi train --help`.
 
-    loading  threads, batch size and what else the loader works with
+    Attributes:
+        loading: threads, batch size and what else the loader works with
     """
 
     backbone: str

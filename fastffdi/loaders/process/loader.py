@@ -41,10 +41,11 @@ _MEMORY_SIGNALS = (signal.SIGKILL, signal.SIGBUS)
 class ProcessLoader:
     """Decodes and renders in the threads of one child process, a few batches ahead. One epoch at a time.
 
-    planner   the batches; both processes have it, so that only pixels cross, in shared memory
-    settings  as CpuLoader's
-    device    where the images are to be: cpu, or a CUDA device
-    beyond    as CpuLoader's
+    Args:
+        planner: the batches; both processes have it, so that only pixels cross, in shared memory
+        settings: as CpuLoader's
+        device: where the images are to be: cpu, or a CUDA device
+        beyond: as CpuLoader's
 
     The child starts with the loader. It ends with the loader or with this process, whichever ends first.
     """

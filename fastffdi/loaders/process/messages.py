@@ -52,7 +52,8 @@ class EpochCancelled(Exception):
 class Inbox:
     """The parent's requests so far: one thread receives and puts them, another renders.
 
-    slots  how many there are, all free at first
+    Args:
+        slots: how many there are, all free at first
     """
 
     def __init__(self, slots: int) -> None:

@@ -29,7 +29,8 @@ def anonymous_file(name: str) -> BinaryIO:
 class Ring:
     """Slots in a file of anonymous memory that both processes map.
 
-    slots  (S, N, H, W, 3) uint8: the images of S batches
+    Attributes:
+        slots: (S, N, H, W, 3) uint8: the images of S batches
 
     The memory is freed with the last mapping; there is no name in /dev/shm that could be left over.
     """

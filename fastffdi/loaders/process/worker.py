@@ -23,8 +23,9 @@ from fastffdi.loaders.settings import LoaderSettings
 class Job:
     """What the child process is given at its start; `settings` and `beyond` are CpuLoader's.
 
-    shape  of the ring's slots, (S, N, H, W, 3); S is prefetch + 2 at least: so many batches are rendered
-           while one is ready and one is copied out
+    Attributes:
+        shape: of the ring's slots, (S, N, H, W, 3); S is prefetch + 2 at least: so many batches are rendered
+            while one is ready and one is copied out
     """
 
     planner: BatchPlanner
@@ -48,10 +49,11 @@ def _job(planner: BatchPlanner, names: str, *rest: Any) -> Job:
 class Worker:
     """Renders the epochs requested and reports each batch in turn.
 
-    job     what there is to render
-    memory  the ring's file
-    inbox   what is requested, and which slots are free
-    send    takes the reports
+    Args:
+        job: what there is to render
+        memory: the ring's file
+        inbox: what is requested, and which slots are free
+        send: takes the reports
     """
 
     def __init__(self, job: Job, memory: BinaryIO, inbox: Inbox, send: Callable[[BatchReady], None]) -> None:

@@ -64,10 +64,11 @@ P = Draws(p=1)
 class Step:
     """One entry of a recipe: validates its parameters, and lowers random numbers to kernels.
 
-    draws       the uniform numbers that each image needs
-    kernels     the types of kernel that `lower` gives, in order, whatever the numbers
-    needs_size  whether `lower` reads the images' sizes
-    views       how many images it makes of each
+    Attributes:
+        draws: the uniform numbers that each image needs
+        kernels: the types of kernel that `lower` gives, in order, whatever the numbers
+        needs_size: whether `lower` reads the images' sizes
+        views: how many images it makes of each
     """
 
     views: ClassVar[int] = 1
@@ -87,8 +88,10 @@ class Step:
     def lower(self, u: np.ndarray, size: np.ndarray | None) -> list[Kernel]:
         """Kernels for N images.
 
-        u     (N, draws.total) in [0, 1)
-        size  (N, 2) int32 height, width; None where they are not known, which `needs_size` forbids
+        Args:
+            u: (N, draws.total) in [0, 1)
+            size: (N, 2) int32 height, width; None where they are not known, which `needs_size` forbids
+
         Raises TooSmall where an image's size does not allow the step.
         """
         raise NotImplementedError

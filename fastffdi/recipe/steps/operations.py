@@ -62,12 +62,13 @@ _VALUES = np.arange(256, dtype=np.uint8)
 class Space:
     """The operations a policy draws from, and their magnitudes from the weakest to the strongest.
 
-    operations  which ones, equally likely
-    shear       strongest shear, in pixels per pixel
-    translate   strongest shift: a share of the image's side, or pixels if `in_pixels`
-    rotate      strongest turn, in degrees
-    factor      strongest change of brightness, colour, contrast and sharpness, as a factor off 1
-    bits        how many bits posterize keeps, at the weakest and at the strongest
+    Attributes:
+        operations: which ones, equally likely
+        shear: strongest shear, in pixels per pixel
+        translate: strongest shift: a share of the image's side, or pixels if `in_pixels`
+        rotate: strongest turn, in degrees
+        factor: strongest change of brightness, colour, contrast and sharpness, as a factor off 1
+        bits: how many bits posterize keeps, at the weakest and at the strongest
     """
 
     operations: tuple[int, ...]

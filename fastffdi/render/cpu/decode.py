@@ -51,8 +51,9 @@ class Decoder(Protocol):
 class SourceDecoder:
     """Reads from a source and decodes; nothing is applied yet, so that `prefix` is empty.
 
-    source  where the bytes come from
-    scaled  decode JPEGs at 1/2, 1/4 or 1/8 where that is enough for the program's first kernel, a Resize
+    Attributes:
+        source: where the bytes come from
+        scaled: decode JPEGs at 1/2, 1/4 or 1/8 where that is enough for the program's first kernel, a Resize
     """
 
     source: ImageSource = FILES

@@ -37,8 +37,9 @@ class Rendered(Protocol):
 class DeviceStage:
     """A loader's batch to model input: (N, 3, H, W), channels-last, in the model's precision.
 
-    device  where the model is
-    dtype   float32, float16 or bfloat16
+    Args:
+        device: where the model is
+        dtype: float32, float16 or bfloat16
     """
 
     def __init__(self, device: torch.device, dtype: torch.dtype) -> None:

@@ -20,10 +20,11 @@ class Parameters(dict[str, torch.Tensor]):
 class DeviceKernel:
     """A kernel on the device.
 
-    kernel      the kernel; of it only what is the same for all images is read
-    parameters  its arrays as tensors, float64 as float32
-    members     (M,) int64: the images that it is for, which its parameters belong to; None: all
-    branches    the kernels of each branch of a Blend
+    Attributes:
+        kernel: the kernel; of it only what is the same for all images is read
+        parameters: its arrays as tensors, float64 as float32
+        members: (M,) int64: the images that it is for, which its parameters belong to; None: all
+        branches: the kernels of each branch of a Blend
     """
 
     kernel: Kernel

@@ -27,9 +27,10 @@ _DTYPES = {
 class ActiveKernel:
     """A kernel with work to do.
 
-    kernel    with the parameters of the images that it changes
-    members   (M,) int64: their indices in the batch; None: all
-    branches  the active kernels of each branch of a Blend
+    Attributes:
+        kernel: with the parameters of the images that it changes
+        members: (M,) int64: their indices in the batch; None: all
+        branches: the active kernels of each branch of a Blend
     """
 
     kernel: k.Kernel
