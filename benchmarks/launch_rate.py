@@ -15,7 +15,7 @@ from __future__ import annotations
 import json
 import statistics
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sized
 from contextlib import closing
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -101,17 +101,17 @@ def launcher(device: torch.device) -> Launch:
 
 
 def measure(
-    streams: dict[str, Iterator[object]], launch: Launch, turns: int, seconds: float
+    streams: dict[str, Iterator[Sized]], launch: Launch, turns: int, seconds: float
 ) -> dict[str, list[Turn]]:
     """The turns of each kind, in rounds of all; a round to warm up is left out."""
     batch_seconds = _batch_seconds(streams[THREADS])
     launches = max(1, round(SHARE * batch_seconds * _rate(launch)))
 
-    def rest() -> list[object]:
+    def rest() -> Sized:
         time.sleep((1 - SHARE) * batch_seconds)
         return []
 
-    takes: dict[str, Callable[[], object]] = {
+    takes: dict[str, Callable[[], Sized]] = {
         ALONE: rest,
         **{kind: stream.__next__ for kind, stream in streams.items()},
     }
@@ -124,14 +124,14 @@ def measure(
     return results
 
 
-def _turn(launch: Launch, launches: int, take: Callable[[], object], seconds: float) -> Turn:
+def _turn(launch: Launch, launches: int, take: Callable[[], Sized], seconds: float) -> Turn:
     for _ in range(4):  # batches that were ready
         take()
     launching, without_core, taking, images, count = 0.0, 0.0, 0.0, 0, 0
     began = time.perf_counter()
     while time.perf_counter() - began < seconds:
         used = time.thread_time()
-        images += len(take())  # type: ignore[arg-type]
+        images += len(take())
         taking += time.thread_time() - used
         at, waited = time.perf_counter(), _waited_seconds()
         launch(launches)

@@ -8,6 +8,8 @@ from typing import Any
 
 import torch
 
+from fastffdi.model.device import recorded_event
+
 #: In the order of a step. data: waiting for the loader; copy: to the device, with what remains of the recipe,
 #: and mixing; backward: with the loss; optimiser: with the learning rate and the sums for the log.
 PHASES = ("data", "copy", "forward", "backward", "optimiser")
@@ -45,7 +47,4 @@ class PhaseTimer:
     def _now(self) -> Any:
         if self._device.type != "cuda":
             return time.perf_counter()
-        with torch.cuda.device(self._device):  # an event belongs to the device that is current now
-            event: torch.cuda.Event = torch.cuda.Event(enable_timing=True)  # type: ignore[no-untyped-call]
-            event.record(torch.cuda.current_stream(self._device))
-        return event
+        return recorded_event(self._device, timing=True)

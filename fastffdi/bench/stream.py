@@ -18,6 +18,7 @@ from fastffdi.data.sampler import Sampler
 from fastffdi.errors import RecipeError
 from fastffdi.loaders.batch import Batch, Loader
 from fastffdi.loaders.planner import BatchPlanner
+from fastffdi.model.device import recorded_event
 from fastffdi.render.device.stage import DeviceStage
 
 
@@ -115,7 +116,8 @@ def arrived(tensors: Iterable[tuple[torch.Tensor, int]]) -> Generator[int, None,
     """
     pending: tuple[torch.cuda.Event | None, int] | None = None
     for images, count in tensors:
-        before, pending = pending, (_event(images.device), count)
+        end = recorded_event(images.device) if images.device.type == "cuda" else None
+        before, pending = pending, (end, count)
         if before is not None:
             event, number = before
             if event is not None:
@@ -135,11 +137,3 @@ def repeated(manifest: Manifest, batch_size: int, count: int) -> Manifest:
     times = -(-max(count, batch_size) // len(manifest))
     rows = np.tile(np.arange(len(manifest)), times)
     return manifest.take(rows[: len(rows) // batch_size * batch_size])
-
-
-def _event(device: torch.device) -> torch.cuda.Event | None:
-    if device.type != "cuda":
-        return None
-    event: torch.cuda.Event = torch.cuda.Event()  # type: ignore[no-untyped-call]
-    event.record(torch.cuda.current_stream(device))
-    return event

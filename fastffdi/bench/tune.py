@@ -112,6 +112,10 @@ def _paced(stream: Stream, seconds: float) -> Stream:
     @contextmanager
     def opened() -> Iterator[Iterator[int]]:
         with stream.open() as arrivals:
-            yield (time.sleep(seconds) or images for images in arrivals)  # type: ignore[func-returns-value]
+            yield map(after_use, arrivals)
+
+    def after_use(images: int) -> int:
+        time.sleep(seconds)
+        return images
 
     return replace(stream, open=opened) if seconds else stream

@@ -213,7 +213,7 @@ def _tune(file: Path, loader: str, subject: Subject, described: str, facts: dict
         found = tune(loader, planner, settings, values, progress)
     for compared in found.comparisons:
         rows = [
-            [str(value), *speed(rates), "taken" if value == compared.taken else ""]
+            [str(value), *speed(rates), "taken" if value == found.found[compared.setting] else ""]
             for value, rates in compared.rates.items()
         ]
         show(table("", [compared.setting.replace("_", " "), "images/s", "quartiles", ""], rows))
@@ -221,9 +221,11 @@ def _tune(file: Path, loader: str, subject: Subject, described: str, facts: dict
     same = all(getattr(settings.loading, name) == value for name, value in found.found.items())
     gain = "the same as" if same else f"{found.gain:.2f} times as fast as"
     gain += f" the defaults ({settings.loading.described()})"
+    given_up = any(compared.taken != found.found[compared.setting] for compared in found.comparisons)
     show(
         f"Medians and quartiles of {settings.repeats} turns, values taking turns; the smallest value within "
         f"{NOISE:.0%} of the fastest is taken. For prefetch, the consumer takes as long as the loader.",
+        *(["Taken together, the fastest values were slower than the defaults, which stay."] * given_up),
         sentence,
     )
     origin = f"{loader} on {settings.device}; {described}; recipe {subject.pipeline}."

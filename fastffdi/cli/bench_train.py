@@ -80,7 +80,7 @@ def bench_train(
 
     check_folder("--json", file)
     how = train_step.Rounds(seconds, repeats, baseline)
-    settings, screen, facts = _settings(dict(options)), console(), machine.facts()
+    settings, screen, facts = _settings(options), console(), machine.facts()
     remarks: list[str] = []
     manifest, described = training_images(data, screen)
     ready = train_step.prepare(settings, manifest, remarks.append)
@@ -113,10 +113,9 @@ def _settings(options: dict[str, Any]) -> Settings:
     from fastffdi.cli.loading import merged
     from fastffdi.training.settings import Settings
 
-    loading = merged(*(options.pop(name) for name in ("loader_settings", "threads", "batch_size")))
     return Settings(
-        **options,
-        loading=loading,
+        **{name: options[name] for name in ("backbone", "pipeline", "loader", "device", "amp", "seed")},
+        loading=merged(options["loader_settings"], options["threads"], options["batch_size"]),
         epochs=1,
         learning_rate=1e-3,
         output=Path(),

@@ -113,14 +113,15 @@ def _dataset(options: dict[str, Any], screen: Console) -> tuple[Dataset, bool]:
 def _labelled(data: Path | None, files: dict[str, Path | None]) -> Dataset:
     from fastffdi.data.layout import label_files
 
-    missing = [f"--{name.replace('_', '-')}" for name, path in files.items() if path is None]
+    given = {name: path for name, path in files.items() if path is not None}
+    missing = [f"--{name.replace('_', '-')}" for name in files if name not in given]
     if data is not None or missing:
         problem = "--data" if data is not None else f"{' and '.join(missing)} missing"
         raise SettingError(
             f"{problem}: give either --data, or all of --train-labels, --train-images, --val-labels and "
             "--val-images"
         )
-    return label_files(**files)  # type: ignore[arg-type]  # none is None: seen above
+    return label_files(**given)
 
 
 def _settings(options: dict[str, Any], demo: bool) -> Settings:

@@ -44,9 +44,8 @@ def image_sizes(
 
     try:
         with warnings.catch_warnings(), ThreadPoolExecutor(threads) as pool:
-            warnings.simplefilter(
-                "ignore"
-            )  # Pillow's, about odd headers; threads must not do this themselves
+            # Pillow's, about odd headers; here, since the filters are the whole process's.
+            warnings.simplefilter("ignore")
             for _ in pool.map(fill, range(0, len(paths), _CHUNK)):
                 pass  # an error of a chunk is raised here, and cancels the chunks not started
     finally:

@@ -26,3 +26,10 @@ def choose_device(name: str) -> torch.device:
             " here; take --device cpu, or run `fastffdi doctor` to see why"
         )
     return torch.device("cuda", int(index or 0))
+
+
+def recorded_event(device: torch.device, timing: bool = False) -> torch.cuda.Event:
+    """An event at the present end of the CUDA device's current stream; `timing` as torch.cuda.Event's."""
+    event: torch.cuda.Event = torch.cuda.Event(enable_timing=timing)  # type: ignore[no-untyped-call]
+    event.record(torch.cuda.current_stream(device))
+    return event

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from fastffdi.errors import RecipeError, did_you_mean
 from fastffdi.recipe.steps.base import shown
 
-B = TypeVar("B")
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
+
+B = TypeVar("B", bound="DataclassInstance")
 
 
 def read_block(block: type[B], data: Any, source: str, example: str) -> B:
@@ -17,7 +20,7 @@ def read_block(block: type[B], data: Any, source: str, example: str) -> B:
 
     `source` names it in errors, `example` is one as a recipe would write it. Raises RecipeError.
     """
-    fields = {field.name: field for field in dataclasses.fields(block)}  # type: ignore[arg-type]
+    fields = {field.name: field for field in dataclasses.fields(block)}
     if not isinstance(data, Mapping):
         raise RecipeError(f"{source}: {shown(data)} is no mapping; write {example}")
     values = {}

@@ -8,6 +8,8 @@ from contextlib import contextmanager
 
 import torch
 
+from fastffdi.model.device import recorded_event
+
 
 class RunningMeans:
     """Weighted means, summed on the device and read without making the host wait.
@@ -32,8 +34,7 @@ class RunningMeans:
         if self._copied is None or self._copied.query():  # type: ignore[no-untyped-call]
             self._snapshot.copy_(self._sums, non_blocking=True)
             if self._device.type == "cuda":
-                self._copied = torch.cuda.Event()  # type: ignore[no-untyped-call]
-                self._copied.record(torch.cuda.current_stream(self._sums.device))
+                self._copied = recorded_event(self._sums.device)
         return seen
 
     def means(self) -> dict[str, float]:
@@ -58,12 +59,9 @@ class WaitClock:
     def waiting(self) -> Iterator[None]:
         """Counts what happens inside as waiting."""
         if self._cuda:
-            before, after = (torch.cuda.Event(enable_timing=True) for _ in "ab")  # type: ignore[no-untyped-call]
-            stream = torch.cuda.current_stream(self._device)
-            before.record(stream)
+            before = recorded_event(self._device, timing=True)
             yield
-            after.record(stream)
-            self._events.append((before, after))
+            self._events.append((before, recorded_event(self._device, timing=True)))
         else:
             began = time.perf_counter()
             yield

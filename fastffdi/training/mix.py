@@ -16,6 +16,10 @@ from scipy.special import betaincinv
 from fastffdi.loaders.batch import Batch
 from fastffdi.recipe.mix import BATCH, Mix
 from fastffdi.recipe.rng import MIX_STREAM, CounterRNG
+from fastffdi.recipe.steps.base import Draws
+
+#: Whether and how an image is mixed, its share, and the box's centre.
+_DRAWS = Draws(mixed=1, kind=1, share=1, centre=2)
 
 
 @dataclass(frozen=True)
@@ -78,23 +82,23 @@ def pair(mix: Mix, rng: CounterRNG, batch: Batch, height: int, width: int) -> Pa
 
     Of several views, each is paired with the same view of the next image: its own others share its label.
     """
-    u = _numbers(mix, rng, batch)
-    cut = _takes_cutmix(mix, u[:, 1])
-    mixed = (u[:, 0] < mix.p) & batch.valid.repeat(batch.views) & bool(mix.mixup or mix.cutmix)
-    blend = np.where(mixed & ~cut, _beta(mix.mixup, u[:, 2]), 1.0)
-    box = _boxes(_beta(mix.cutmix, u[:, 2]), u[:, 3:5], height, width) * (mixed & cut)[:, None]
+    u = _DRAWS.split(_numbers(mix, rng, batch))
+    cut = _takes_cutmix(mix, u["kind"])
+    mixed = (u["mixed"] < mix.p) & batch.valid.repeat(batch.views) & bool(mix.mixup or mix.cutmix)
+    blend = np.where(mixed & ~cut, _beta(mix.mixup, u["share"]), 1.0)
+    box = _boxes(_beta(mix.cutmix, u["share"]), u["centre"], height, width) * (mixed & cut)[:, None]
     pasted = (box[:, 2] - box[:, 0]) * (box[:, 3] - box[:, 1]) / (height * width)
     partner = _next_valid(batch.valid)[:, None] * batch.views + np.arange(batch.views)
     return Pairing(partner.ravel(), blend, box, np.where(mixed & cut, 1 - pasted, blend))
 
 
 def _numbers(mix: Mix, rng: CounterRNG, batch: Batch) -> np.ndarray:
-    """(N · views, 5) in [0, 1): whether and how an image is mixed, its share, and the box's centre."""
+    """(N · views, 5) in [0, 1), the columns as in _DRAWS."""
     views = [
-        rng.uniform(batch.epoch, batch.rows, batch.repeats, MIX_STREAM + view, 5)
+        rng.uniform(batch.epoch, batch.rows, batch.repeats, MIX_STREAM + view, _DRAWS.total)
         for view in range(batch.views)
     ]
-    u = np.stack(views, axis=1).reshape(-1, 5)
+    u = np.stack(views, axis=1).reshape(-1, _DRAWS.total)
     return np.repeat(u[:1], len(u), axis=0) if mix.per == BATCH else u
 
 

@@ -3,26 +3,16 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from records import RESULTS, keys
 
 from fastffdi.bench import footprint, tune
 from fastffdi.bench import loader as bench
 from fastffdi.bench import report as reports
+from fastffdi.bench.stopwatch import Quartiles
 from fastffdi.data.manifest import Manifest
 from fastffdi.loaders.settings import LoaderSettings, read_settings, usable_cores
 
-RESULTS = Path(__file__).parents[2] / "benchmarks" / "results"
 QUICK = ("--seconds", 0.05, "--repeats", 2, "--batch-size", 4, "--threads", 2, "--device", "cpu")
-
-
-def keys(record, place=""):
-    """The paths of all keys of a record; those of list items together."""
-    if isinstance(record, list):
-        return set().union(*(keys(item, f"{place}[]") for item in record))
-    if isinstance(record, dict):
-        return set().union(
-            *({f"{place}.{name}"} | keys(value, f"{place}.{name}") for name, value in record.items())
-        )
-    return set()
 
 
 @pytest.fixture(autouse=True)
@@ -186,3 +176,18 @@ def test_the_loader_that_is_tuned_is_the_first_named_or_the_default(
         assert fastffdi("bench-loader", *QUICK, *words, *loaders).code == 0
     assert seen == ["cpu", "torchvision", "dali"]
     assert read_settings(tmp_path / "loader.yaml") == {"threads": 1}
+
+
+def test_where_the_defaults_stay_the_table_says_so(
+    fastffdi, image_files: Manifest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    fast, slow = Quartiles(200, 190, 210), Quartiles(100, 90, 110)
+    compared = tune.Comparison("threads", {1: fast, 2: slow}, 1)
+    monkeypatch.setattr(tune, "tune", lambda *_: tune.Tuned({"threads": 2}, 1.0, (compared,)))
+    words = ("--data", image_files.root, "--tune", tmp_path / "loader.yaml")
+    _, out, _ = fastffdi("bench-loader", *QUICK, *words)
+    rows = [line.split() for line in out.splitlines()]
+    assert ["1", "200", "190", "…", "210"] in rows
+    assert ["2", "100", "90", "…", "110", "taken"] in rows
+    assert "the fastest values were slower than the defaults, which stay." in out
+    assert "the same as the defaults" in out.splitlines()[-1]

@@ -1,22 +1,9 @@
 import json
-from pathlib import Path
 
 import pytest
+from records import RESULTS, keys
 
 from fastffdi.bench import train_step
-
-RESULTS = Path(__file__).parents[2] / "benchmarks" / "results"
-
-
-def keys(record, place=""):
-    """The paths of all keys of a record; those of list items together."""
-    if isinstance(record, list):
-        return set().union(*(keys(item, f"{place}[]") for item in record))
-    if isinstance(record, dict):
-        return set().union(
-            *({f"{place}.{name}"} | keys(value, f"{place}.{name}") for name, value in record.items())
-        )
-    return set()
 
 
 @pytest.fixture

@@ -2,7 +2,7 @@ import pytest
 import torch
 
 from fastffdi.errors import SettingError
-from fastffdi.model.device import choose_device
+from fastffdi.model.device import choose_device, recorded_event
 
 
 @pytest.fixture
@@ -61,3 +61,28 @@ def test_a_number_too_high_is_refused(cuda):
 def test_what_is_no_device_is_refused(cuda, name):
     cuda(1)
     assert refused(name) == f"--device {name}: is not one of auto, cpu, cuda, cuda:N"
+
+
+def test_an_event_is_recorded_on_the_devices_current_stream(monkeypatch):
+    calls = []
+
+    class Event:
+        def __init__(self, enable_timing):
+            calls.append(enable_timing)
+
+        def record(self, stream):
+            calls.append(stream)
+
+    monkeypatch.setattr(torch.cuda, "Event", Event)
+    monkeypatch.setattr(torch.cuda, "current_stream", lambda device: f"stream of {device}")
+    assert isinstance(recorded_event(torch.device("cuda:1"), timing=True), Event)
+    assert calls == [True, "stream of cuda:1"]
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+def test_on_a_gpu_two_events_have_a_time_between_them():
+    device = torch.device("cuda")
+    first, last = (recorded_event(device, timing=True) for _ in range(2))
+    torch.cuda.synchronize(device)
+    assert first.elapsed_time(last) >= 0

@@ -79,11 +79,15 @@ class Combined(Step):
 
     def probe_draws(self, u: np.ndarray) -> np.ndarray:
         parts = [step.probe_draws(v) for step, v in zip(self.transforms, self._shares(u), strict=True)]
-        return np.concatenate([self._even(u[:, :1]), *parts], axis=1)
+        return np.concatenate([self._even(self._own(u)[:, None]), *parts], axis=1)
 
     def _even(self, u: np.ndarray) -> np.ndarray:
         """Own numbers that produce every outcome equally often, from evenly distributed ones."""
         return u
+
+    def _own(self, u: np.ndarray) -> np.ndarray:
+        """The numbers (N,) that decide what is done with the inner steps."""
+        return self.draws.split(u)["own"]
 
     def _shares(self, u: np.ndarray) -> list[np.ndarray]:
         """The numbers of each inner step."""
@@ -108,7 +112,7 @@ class RandomApply(Combined):
     p: float = param(probability, 0.5)
 
     def lower(self, u: np.ndarray, size: np.ndarray | None) -> list[Kernel]:
-        members, chosen = u[:, 0] < self.p, _Chosen(size)
+        members, chosen = self._own(u) < self.p, _Chosen(size)
         for k, numbers in enumerate(self._shares(u)):
             size = chosen.add(self._inner(k, numbers, size), members, size)
         return chosen.kernels
@@ -130,7 +134,7 @@ class RandomChoice(Combined):
             )
 
     def lower(self, u: np.ndarray, size: np.ndarray | None) -> list[Kernel]:
-        choice = np.searchsorted(_ends(self._weights), u[:, 0], side="right")
+        choice = np.searchsorted(_ends(self._weights), self._own(u), side="right")
         chosen = _Chosen(size)
         for k, numbers in enumerate(self._shares(u)):
             chosen.add(self._inner(k, numbers, size), choice == k, size)
@@ -157,7 +161,7 @@ class RandomOrder(Combined):
 
     def lower(self, u: np.ndarray, size: np.ndarray | None) -> list[Kernel]:
         orders = np.array(list(itertools.permutations(range(len(self.transforms)))))
-        order = orders[np.floor(u[:, 0] * len(orders)).astype(int)]
+        order = orders[np.floor(self._own(u) * len(orders)).astype(int)]
         chosen, first = _Chosen(size), size
         for place in range(len(self.transforms)):
             size = chosen.size

@@ -241,9 +241,10 @@ def _drawn(
     space: Space, u: np.ndarray, places: int, bins: int, size: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
     """Operations, and magnitudes from the weakest `places` of `bins`, both (S, N), from u (S, 3, N)."""
-    chosen = space.choose(u[:, 0])
-    place = np.floor(u[:, 1] * places).astype(np.int64)
-    return chosen, signed(chosen, space.magnitude(chosen, place, bins, size), u[:, 2])
+    operation, strength, sign = u.swapaxes(0, 1)
+    chosen = space.choose(operation)
+    place = np.floor(strength * places).astype(np.int64)
+    return chosen, signed(chosen, space.magnitude(chosen, place, bins, size), sign)
 
 
 def _policy(name: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
