@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 import torch
 import torchvision.transforms.v2.functional as tv
+from recipes import step
 from torchvision.transforms import InterpolationMode
 
-from fastffdi.recipe.steps import STEPS
 from fastffdi.recipe.steps.base import Range, Step
 
 #: reference(image (3, H, W) uint8, the first kernel of the lowered step, which image, its numbers): the
@@ -27,10 +27,6 @@ class Case:
     reference: Reference
     mean: float
     most: int = 255
-
-
-def step(name: str, **parameters: Any) -> Step:
-    return STEPS[name].read(parameters)
 
 
 def always(function: Callable[..., Any], *arguments: Any, **named: Any) -> Reference:

@@ -6,8 +6,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from hypothesis import HealthCheck, assume, given, settings
+from hypothesis import assume, given
 from hypothesis import strategies as st
+from recipes import END
+from strategies import PARAMETERS, recipes, repeatable
 
 from fastffdi.data.manifest import Manifest
 from fastffdi.data.sampler import Sampler
@@ -25,96 +27,7 @@ from fastffdi.render.device.stage import DeviceStage
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
-END = {"normalize": {"mean": [0.5, 0.5, 0.5], "std": [0.25, 0.25, 0.25]}}
 CPU = torch.device("cpu")
-
-chance = st.sampled_from([0, 0.3, 0.5, 1])
-side = st.integers(8, 40)
-size = st.tuples(side, side).map(list)
-odd = st.sampled_from([1, 3, 5])
-fill = st.sampled_from([0, 128])
-interpolation = st.sampled_from(["nearest", "bilinear"])
-around_one = st.sampled_from([0, 0.2, 0.9])
-
-#: For every step that stands alone, its parameters.
-PARAMETERS = {
-    "resize": {"size": side | size},
-    "center_crop": {"size": size},
-    "random_crop": {"size": size, "pad_if_needed": st.booleans(), "fill": fill},
-    "random_resized_crop": {"size": size},
-    "five_crop": {"size": size},
-    "ten_crop": {"size": size, "vertical_flip": st.booleans()},
-    "pad": {
-        "padding": st.integers(0, 5),
-        "padding_mode": st.sampled_from(["constant", "edge", "reflect", "symmetric"]),
-    },
-    "horizontal_flip": {"p": chance},
-    "vertical_flip": {"p": chance},
-    "random_rotation": {"degrees": st.integers(0, 180), "interpolation": interpolation, "fill": fill},
-    "random_affine": {
-        "degrees": st.integers(0, 90),
-        "shear": st.integers(0, 20),
-        "interpolation": interpolation,
-    },
-    "random_perspective": {"distortion_scale": chance, "p": chance, "interpolation": interpolation},
-    "color_jitter": {"brightness": around_one, "contrast": around_one, "hue": st.sampled_from([0, 0.3])},
-    "grayscale": {},
-    "random_grayscale": {"p": chance},
-    "random_invert": {"p": chance},
-    "random_posterize": {"bits": st.integers(1, 7), "p": chance},
-    "random_solarize": {"threshold": st.integers(0, 255), "p": chance},
-    "random_equalize": {"p": chance},
-    "random_autocontrast": {"p": chance},
-    "gaussian_blur": {"kernel_size": odd},
-    "random_adjust_sharpness": {"sharpness_factor": st.sampled_from([0, 0.5, 2]), "p": chance},
-    "jpeg_compression": {"quality": st.sampled_from([[30, 90], [75, 75]])},
-    "gaussian_noise": {"mean": st.sampled_from([0, 0.1])},
-    "random_erasing": {"p": chance},
-    "auto_augment": {
-        "policy": st.sampled_from(["imagenet", "cifar10", "svhn"]),
-        "interpolation": interpolation,
-    },
-    "rand_augment": {"num_ops": st.integers(0, 2), "interpolation": interpolation},
-    "trivial_augment_wide": {"interpolation": interpolation},
-    "aug_mix": {"mixture_width": st.integers(1, 2)},
-}
-
-
-def alone(name: str) -> st.SearchStrategy[dict]:
-    return st.fixed_dictionaries(PARAMETERS[name]).map(lambda parameters: {name: parameters})
-
-
-def combined(inner: st.SearchStrategy[dict]) -> st.SearchStrategy[dict]:
-    """A step that is made of one to three others."""
-    some = st.lists(inner, min_size=1, max_size=3)
-    return st.one_of(
-        st.builds(lambda steps, p: {"random_apply": {"transforms": steps, "p": p}}, some, chance),
-        st.builds(lambda steps: {"random_choice": {"transforms": steps}}, some),
-        st.builds(lambda steps: {"random_order": {"transforms": steps}}, some),
-    )
-
-
-single = st.sampled_from(sorted(PARAMETERS)).flatmap(alone)
-step = st.recursive(single, combined, max_leaves=4)
-repeatable = settings(
-    max_examples=30,
-    deadline=None,
-    derandomize=True,
-    suppress_health_check=[HealthCheck.filter_too_much, HealthCheck.too_slow],
-)
-
-
-@st.composite
-def recipes(draw: st.DrawFn) -> tuple[Step, ...]:
-    """Steps, resolved: up to six of any kind, brought to one size somewhere, in an order that is allowed."""
-    entries = draw(st.lists(step, min_size=1, max_size=5))
-    sizing = draw(st.sampled_from(["resize", "center_crop", "random_resized_crop"]))
-    entries.insert(draw(st.integers(0, len(entries))), {sizing: {"size": draw(size)}})
-    try:
-        return parse({"train": [*entries, END], "eval": [{"resize": {"size": [8, 8]}}, END]}, "x").train
-    except RecipeError:
-        assume(False)
-        raise
 
 
 def planner(image_files: Manifest, steps: tuple[Step, ...], batch_size: int) -> BatchPlanner:

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from recipes import normalised
 
 from fastffdi.bench import ceilings
 from fastffdi.bench.loader import Settings
@@ -18,7 +19,7 @@ from fastffdi.recipe.steps import STEPS
 
 CPU = torch.device("cpu")
 SETTINGS = Settings(CPU, torch.bfloat16, LoaderSettings(2, 6), seconds=0.2)
-TINY = (STEPS["resize"]((16, 16)), STEPS["normalize"]((0.5,) * 3, (0.5,) * 3))
+TINY = normalised(STEPS["resize"]((16, 16)))
 
 
 @pytest.fixture

@@ -3,6 +3,7 @@ from dataclasses import dataclass
 
 import pytest
 import torch
+from recipes import normalised
 
 from fastffdi.bench import footprint
 from fastffdi.bench.footprint import Footprint, footprints, observe
@@ -13,7 +14,7 @@ from fastffdi.loaders.settings import LoaderSettings
 from fastffdi.recipe.steps import STEPS
 
 SETTINGS = Settings(torch.device("cpu"), torch.float32, LoaderSettings(1, 4))
-TINY = (STEPS["resize"]((16, 16)), STEPS["normalize"]((0.5,) * 3, (0.5,) * 3))
+TINY = normalised(STEPS["resize"]((16, 16)))
 
 
 @pytest.fixture(autouse=True)

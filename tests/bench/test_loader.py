@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from recipes import normalised
 
 from fastffdi.bench import ceilings
 from fastffdi.bench import loader as bench
@@ -15,7 +16,7 @@ from fastffdi.recipe.steps import STEPS
 from fastffdi.render.cpu.decode import SourceDecoder
 
 SETTINGS = bench.Settings(torch.device("cpu"), torch.float32, LoaderSettings(2, 4), seconds=0.05, repeats=2)
-TINY = (STEPS["resize"]((16, 16)), STEPS["normalize"]((0.5,) * 3, (0.5,) * 3))
+TINY = normalised(STEPS["resize"]((16, 16)))
 
 
 @pytest.fixture(autouse=True)

@@ -4,6 +4,7 @@ from contextlib import ExitStack, contextmanager
 import numpy as np
 import pytest
 import torch
+from recipes import normalised
 
 from fastffdi.bench import stream as module
 from fastffdi.bench.stopwatch import Pass
@@ -16,7 +17,7 @@ from fastffdi.loaders.settings import LoaderSettings
 from fastffdi.recipe.steps import STEPS
 from fastffdi.render.device.stage import DeviceStage
 
-TINY = (STEPS["resize"]((16, 16)), STEPS["normalize"]((0.5,) * 3, (0.5,) * 3))
+TINY = normalised(STEPS["resize"]((16, 16)))
 
 
 def test_a_number_arrives_once_the_next_batch_is_started():

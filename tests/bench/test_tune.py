@@ -2,6 +2,7 @@ from dataclasses import replace
 
 import pytest
 import torch
+from recipes import normalised
 
 from fastffdi.bench import tune as module
 from fastffdi.bench.loader import Settings, planner_over
@@ -10,7 +11,7 @@ from fastffdi.loaders.settings import LoaderSettings
 from fastffdi.recipe.steps import STEPS
 
 CPU = torch.device("cpu")
-TINY = (STEPS["resize"]((16, 16)), STEPS["normalize"]((0.5,) * 3, (0.5,) * 3))
+TINY = normalised(STEPS["resize"]((16, 16)))
 DEFAULTS = LoaderSettings(4, 8)
 SETTINGS = Settings(CPU, torch.float32, DEFAULTS, seconds=0.05, repeats=3)
 VALUES = {"threads": (1, 2, 4), "prefetch": (1, 2)}

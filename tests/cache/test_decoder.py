@@ -12,9 +12,10 @@ import numpy as np
 import pytest
 import torch
 from hypothesis import assume, given
-from hypothesis import strategies as st
 from PIL import Image
-from test_random_recipes import END, alone, few, fits, recipes, repeatable, size, step
+from recipes import END, NORMALIZE
+from strategies import beginnings, recipes, repeatable
+from test_random_recipes import few, fits
 
 from fastffdi.cache import decoder as module
 from fastffdi.cache.decoder import CachedDecoder, fill
@@ -23,7 +24,7 @@ from fastffdi.cache.store import Store
 from fastffdi.data.manifest import Manifest
 from fastffdi.data.sampler import Sampler
 from fastffdi.data.source import FileSource
-from fastffdi.errors import RecipeError, RunError, UndecodableImage
+from fastffdi.errors import RunError, UndecodableImage
 from fastffdi.loaders.cpu import CpuLoader
 from fastffdi.loaders.planner import BatchPlanner, cached
 from fastffdi.loaders.process.loader import ProcessLoader
@@ -39,11 +40,9 @@ pytestmark = pytest.mark.usefixtures("one_thread")
 
 __all__ = ["few"]  # the fixture
 
-NORMALIZE = STEPS["normalize"]((0.5,) * 3, (0.25,) * 3)
 RESIZE, FLIP = STEPS["resize"]((24, 32)), STEPS["horizontal_flip"]()
 CROP, RRC = STEPS["center_crop"]((50, 40)), STEPS["random_resized_crop"]((24, 32))
 PLAIN, ANY_SIZE = (RESIZE, FLIP, NORMALIZE), (RRC, FLIP, NORMALIZE)
-FIRST = ["resize", "center_crop", "pad", "grayscale"]
 SIZED = (STEPS["resize"](40), STEPS["center_crop"]((32, 36)), FLIP, NORMALIZE)
 
 
@@ -106,19 +105,6 @@ def test_shipped_recipes_give_the_same_images(
     assert images(kept) == plain
     assert kept.decoder.store.stored == 9
     assert images(through(planner, tmp_path)) == plain
-
-
-@st.composite
-def beginnings(draw: st.DrawFn) -> tuple[Step, ...]:
-    """Up to three deterministic steps, then up to four of any kind, brought to one size somewhere."""
-    first = draw(st.lists(st.sampled_from(FIRST).flatmap(alone), min_size=1, max_size=3))
-    rest = draw(st.lists(step, max_size=4))
-    rest.insert(draw(st.integers(0, len(rest))), {"random_resized_crop": {"size": draw(size)}})
-    try:
-        return parse({"train": [*first, *rest, END], "eval": [{"resize": {"size": [8, 8]}}, END]}, "x").train
-    except RecipeError:
-        assume(False)
-        raise
 
 
 def given_to_the_model(planner: BatchPlanner, beyond: bool) -> dict[int, bytes]:

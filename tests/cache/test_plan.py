@@ -7,6 +7,7 @@ import cv2
 import numpy as np
 import pytest
 import torch
+from recipes import NORMALIZE
 
 from fastffdi.cache import folder as cache_folder
 from fastffdi.cache import plan as cache_plan
@@ -21,7 +22,6 @@ from fastffdi.recipe.steps.base import Step
 from fastffdi.render.cpu.decode import SourceDecoder
 
 Disk = namedtuple("Disk", "total used free")
-END = STEPS["normalize"]((0.5,) * 3, (0.25,) * 3)
 RESIZE, SHORT, CROP = STEPS["resize"]((256, 256)), STEPS["resize"](40), STEPS["center_crop"]((32, 36))
 FLIP, RRC, GREY = STEPS["horizontal_flip"](), STEPS["random_resized_crop"]((32, 32)), STEPS["grayscale"]()
 TURN = STEPS["random_rotation"].read({"degrees": 0})
@@ -29,11 +29,11 @@ PYTHON = STEPS["python"].read({"function": "os.path:join"})
 
 
 def planned(image_files: Manifest, folder: Path, *steps: Step, scaled: bool = False) -> CachePlan:
-    return CachePlan.of(image_files, (*steps, END), SourceDecoder(scaled=scaled), folder, 1)
+    return CachePlan.of(image_files, (*steps, NORMALIZE), SourceDecoder(scaled=scaled), folder, 1)
 
 
 def planner_of(image_files: Manifest, *steps: Step) -> BatchPlanner:
-    return BatchPlanner(image_files, Sampler(len(image_files), 5), CounterRNG(5), (*steps, END), 4)
+    return BatchPlanner(image_files, Sampler(len(image_files), 5), CounterRNG(5), (*steps, NORMALIZE), 4)
 
 
 @pytest.mark.parametrize(
@@ -57,7 +57,7 @@ def planner_of(image_files: Manifest, *steps: Step) -> BatchPlanner:
 def test_the_beginning_ends_at_the_first_step_that_is_not_the_same_everywhere(
     steps: tuple[Step, ...], length: int
 ) -> None:
-    assert prefix_of((*steps, END)) == steps[:length]
+    assert prefix_of((*steps, NORMALIZE)) == steps[:length]
 
 
 @pytest.mark.parametrize("sizes", ["known", "unknown"])

@@ -2,22 +2,11 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from strategies import epochs, samplers, seeds
 
 from fastffdi.data.sampler import Sampler
 
 quick = settings(max_examples=60, deadline=None)
-seeds = st.integers(-(2**63), 2**64 - 1)
-epochs = st.integers(0, 1000)
-
-
-@st.composite
-def orders(draw: st.DrawFn) -> Sampler:
-    rows = draw(st.integers(2, 60))
-    classes = st.lists(st.integers(0, 2), min_size=rows, max_size=rows).map(np.array)
-    labels = draw(st.none() | classes)
-    world = draw(st.integers(1, 5))
-    rank = draw(st.integers(0, world - 1))
-    return Sampler(rows, draw(seeds), draw(st.booleans()), labels, rank, world)
 
 
 @quick
@@ -36,7 +25,7 @@ def test_without_shuffle_rows_come_as_they_stand() -> None:
 
 
 @quick
-@given(orders(), epochs)
+@given(samplers(), epochs)
 def test_shards_are_disjoint_and_complete(sampler: Sampler, epoch: int) -> None:
     shards = [
         Sampler(sampler.rows, sampler.seed, sampler.shuffle, sampler.labels, r, sampler.world)
@@ -49,13 +38,13 @@ def test_shards_are_disjoint_and_complete(sampler: Sampler, epoch: int) -> None:
 
 
 @quick
-@given(orders(), epochs)
+@given(samplers(), epochs)
 def test_length_is_the_number_of_visits(sampler: Sampler, epoch: int) -> None:
     assert len(sampler) == len(sampler.epoch(epoch)[0])
 
 
 @quick
-@given(orders(), epochs, st.integers(0, 70))
+@given(samplers(), epochs, st.integers(0, 70))
 def test_resuming_at_k_gives_the_tail(sampler: Sampler, epoch: int, k: int) -> None:
     rows, repeats = sampler.epoch(epoch)
     resumed_rows, resumed_repeats = sampler.epoch(epoch, k)
@@ -64,7 +53,7 @@ def test_resuming_at_k_gives_the_tail(sampler: Sampler, epoch: int, k: int) -> N
 
 
 @quick
-@given(orders(), epochs)
+@given(samplers(), epochs)
 def test_the_same_call_gives_the_same_answer(sampler: Sampler, epoch: int) -> None:
     assert np.array_equal(sampler.epoch(epoch), sampler.epoch(epoch))
 

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from recipes import NORMALIZE
 
 from fastffdi.data.manifest import Manifest
 from fastffdi.data.sampler import Sampler
@@ -24,13 +25,12 @@ from fastffdi.render.cpu.decode import decode_path
 from fastffdi.render.cpu.renderer import render
 from fastffdi.render.device.stage import DeviceStage
 
-END = STEPS["normalize"]((0.5,) * 3, (0.25,) * 3)
 JITTER, FLIP = STEPS["color_jitter"].read({"brightness": 0.4, "hue": 0.2}), STEPS["horizontal_flip"]()
 TURN = STEPS["random_rotation"].read({"degrees": 25})
 RECIPES = {
-    "sizes unknown": (STEPS["resize"]((40, 48)), FLIP, TURN, JITTER, END),
-    "sizes needed": (STEPS["random_resized_crop"]((40, 48)), FLIP, JITTER, END),
-    "two to one size": (STEPS["resize"](48), STEPS["center_crop"]((40, 48)), FLIP, END),
+    "sizes unknown": (STEPS["resize"]((40, 48)), FLIP, TURN, JITTER, NORMALIZE),
+    "sizes needed": (STEPS["random_resized_crop"]((40, 48)), FLIP, JITTER, NORMALIZE),
+    "two to one size": (STEPS["resize"](48), STEPS["center_crop"]((40, 48)), FLIP, NORMALIZE),
 }
 
 Make = Callable[..., CpuLoader]

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from recipes import NORMALIZE
 
 from fastffdi.data.manifest import Manifest
 from fastffdi.data.sampler import Sampler
@@ -20,7 +21,6 @@ from fastffdi.recipe.rng import CounterRNG
 from fastffdi.recipe.steps import (
     ColorJitter,
     HorizontalFlip,
-    NormalizeStep,
     RandomResizedCrop,
     RandomRotation,
     ResizeStep,
@@ -28,7 +28,6 @@ from fastffdi.recipe.steps import (
 )
 from fastffdi.recipe.steps.base import Range
 
-NORMALIZE = NormalizeStep((0.5, 0.5, 0.5), (0.5, 0.5, 0.5))
 STEPS = (
     RandomResizedCrop((48, 40)),
     HorizontalFlip(),

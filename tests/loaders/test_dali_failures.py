@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from recipes import NORMALIZE
 
 from fastffdi.data.manifest import Manifest
 from fastffdi.data.sampler import Sampler
@@ -16,9 +17,7 @@ from fastffdi.loaders.dali import DaliLoader, failure
 from fastffdi.loaders.planner import BatchPlanner
 from fastffdi.loaders.settings import LoaderSettings
 from fastffdi.recipe.rng import CounterRNG
-from fastffdi.recipe.steps import NormalizeStep, ResizeStep, Step
-
-NORMALIZE = NormalizeStep((0.5, 0.5, 0.5), (0.5, 0.5, 0.5))
+from fastffdi.recipe.steps import ResizeStep, Step
 
 
 def loader_of(manifest: Manifest, step: Step) -> DaliLoader:

@@ -3,6 +3,7 @@ from types import SimpleNamespace
 
 import pytest
 import torch
+from recipes import normalised
 
 from fastffdi.data.manifest import Manifest
 from fastffdi.errors import SettingError
@@ -15,7 +16,7 @@ from fastffdi.loaders.torchvision import TorchvisionLoader
 from fastffdi.recipe.steps import STEPS
 
 CPU, CUDA = torch.device("cpu"), torch.device("cuda")
-STEPS_HERE = (STEPS["resize"]((16, 16)), STEPS["normalize"]((0.5,) * 3, (0.5,) * 3))
+STEPS_HERE = normalised(STEPS["resize"]((16, 16)))
 
 
 @pytest.fixture

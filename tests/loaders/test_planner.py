@@ -3,6 +3,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from recipes import NORMALIZE
 
 from fastffdi.data.manifest import Manifest
 from fastffdi.data.sampler import Sampler
@@ -16,13 +17,12 @@ from fastffdi.recipe.steps import STEPS
 from fastffdi.recipe.steps.base import Step
 from fastffdi.render.cpu.decode import SourceDecoder
 
-END = STEPS["normalize"]((0.0,) * 3, (1.0,) * 3)
 RESIZE, FLIP = STEPS["resize"]((8, 8)), STEPS["horizontal_flip"]()
 
 
 def planner_of(image_files: Manifest, *steps: Step, batch_size: int = 5) -> BatchPlanner:
     return BatchPlanner(
-        image_files, Sampler(len(image_files), seed=1), CounterRNG(1), (*steps, END), batch_size
+        image_files, Sampler(len(image_files), seed=1), CounterRNG(1), (*steps, NORMALIZE), batch_size
     )
 
 

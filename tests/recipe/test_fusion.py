@@ -7,6 +7,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from strategies import flips, index_maps, one
 
 from fastffdi.recipe.fusion import fuse, fuse_around, fuse_pair
 from fastffdi.recipe.kernels import Flip, Kernel, Matrix, Normalize, Resize, Table, Warp, Window
@@ -98,34 +99,9 @@ ALONE = {Window: windowed, Flip: flipped, Resize: resized, Table: looked_up}
 # Chains of kernels for one image.
 
 
-def one(*values: object, dtype: type = np.int32) -> np.ndarray:
-    return np.array([values], dtype)
-
-
-flips = st.builds(lambda h, v: Flip(np.array([h]), np.array([v])), st.booleans(), st.booleans())
-
-
-@st.composite
-def index_maps(draw: st.DrawFn, padded: bool) -> list[Kernel]:
-    """One to six windows and flips; the windows may reach outside the image where `padded`."""
-    kernels: list[Kernel] = []
-    height, width = H, W
-    for _ in range(draw(st.integers(1, 6))):
-        if draw(st.booleans()):
-            kernels.append(draw(flips))
-            continue
-        inside = not padded or draw(st.booleans())
-        top, left = (draw(st.integers(0 if inside else -5, side // 4)) for side in (height, width))
-        lower, right = (draw(st.integers(0 if inside else -5, side // 4)) for side in (height, width))
-        height, width = height - top - lower, width - left - right
-        mode = draw(st.sampled_from(["constant", "edge", "reflect", "symmetric"]))
-        kernels.append(Window(one(top, left), one(height, width), 9, mode, inside))
-    return kernels
-
-
 @both
 @patient
-@given(kernels=index_maps(padded=True))
+@given(kernels=index_maps(H, W, padded=True))
 def test_windows_and_flips_are_one_map_of_indices(render, image: np.ndarray, kernels: list[Kernel]) -> None:
     fused = fuse(kernels, SIZE)
     paddings = sum(isinstance(kernel, Window) and not kernel.inside for kernel in kernels)
@@ -135,7 +111,11 @@ def test_windows_and_flips_are_one_map_of_indices(render, image: np.ndarray, ker
 
 @both
 @patient
-@given(kernels=index_maps(padded=False), size=st.tuples(st.integers(4, 60), st.integers(4, 60)), after=flips)
+@given(
+    kernels=index_maps(H, W, padded=False),
+    size=st.tuples(st.integers(4, 60), st.integers(4, 60)),
+    after=flips,
+)
 def test_windows_and_flips_are_the_region_of_a_resize(
     render, image: np.ndarray, kernels: list[Kernel], size: tuple[int, int], after: Flip
 ) -> None:
@@ -167,7 +147,7 @@ def at_every_barrier(render, image: np.ndarray, kernels: list[Kernel]) -> list[n
 
 @both
 @patient
-@given(kernels=index_maps(padded=True))
+@given(kernels=index_maps(H, W, padded=True))
 def test_a_barrier_anywhere_among_windows_and_flips_changes_no_pixel(
     render, image: np.ndarray, kernels: list[Kernel]
 ) -> None:
@@ -177,7 +157,11 @@ def test_a_barrier_anywhere_among_windows_and_flips_changes_no_pixel(
 
 @both
 @patient
-@given(kernels=index_maps(padded=False), size=st.tuples(st.integers(4, 60), st.integers(4, 60)), after=flips)
+@given(
+    kernels=index_maps(H, W, padded=False),
+    size=st.tuples(st.integers(4, 60), st.integers(4, 60)),
+    after=flips,
+)
 def test_a_barrier_anywhere_before_a_resize_is_within_its_rounding(
     render, image: np.ndarray, kernels: list[Kernel], size: tuple[int, int], after: Flip
 ) -> None:

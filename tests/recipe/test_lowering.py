@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+from recipes import step
 
 from fastffdi.recipe.kernels import (
     Flip,
@@ -23,16 +24,11 @@ from fastffdi.recipe.lowering import (
 )
 from fastffdi.recipe.program import Program
 from fastffdi.recipe.rng import CounterRNG
-from fastffdi.recipe.steps import STEPS
 from fastffdi.recipe.steps.base import Step
 from fastffdi.render.cpu.renderer import render
 
 N = 12
 SIZES = np.tile(np.array([[61, 83]], np.int32), (N, 1))
-
-
-def step(name: str, **parameters: object) -> Step:
-    return STEPS[name].read(parameters)
 
 
 RESIZE, SHORT = step("resize", size=[40, 56]), step("resize", size=40)

@@ -6,12 +6,13 @@ from collections.abc import Callable, Hashable, Iterable
 import numpy as np
 import pytest
 import torch
+from recipes import step
 from scipy import stats
 from torchvision.transforms import v2
 
 from fastffdi.recipe.program import Program
 from fastffdi.recipe.rng import CounterRNG
-from fastffdi.recipe.steps import STEPS, policies
+from fastffdi.recipe.steps import policies
 from fastffdi.recipe.steps.base import Step
 from fastffdi.recipe.steps.operations import NAMES
 from fastffdi.recipe.steps.subpolicies import SUBPOLICIES
@@ -23,10 +24,6 @@ CHANCE = 1e-3
 
 #: What an operation was, and its magnitude.
 Done = tuple[str, float]
-
-
-def step(name: str, **parameters: object) -> Step:
-    return STEPS[name].read(parameters)
 
 
 def numbers(one: Step, n: int) -> np.ndarray:

@@ -3,16 +3,12 @@ import re
 
 import numpy as np
 import pytest
+from recipes import step
 
 from fastffdi.recipe.kernels import Matrix, Normalize
-from fastffdi.recipe.steps import STEPS
-from fastffdi.recipe.steps.base import Range, Step
+from fastffdi.recipe.steps.base import Range
 
 SIZE = np.zeros((1, 2), np.int32)
-
-
-def step(name: str, **parameters: object) -> Step:
-    return STEPS[name].read(parameters)
 
 
 def jittered(colour: list[float], **fixed: float) -> list[float]:

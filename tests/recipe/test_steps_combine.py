@@ -5,23 +5,19 @@ from collections import Counter
 
 import numpy as np
 import pytest
+from recipes import step
 from scipy.stats import chisquare
 
 from fastffdi.recipe.kernels import Flip, Normalize, Python, Resize, Window
 from fastffdi.recipe.lowering import check_sizes, lower, needs_sizes, output_size, sizing_point, template
 from fastffdi.recipe.program import Program
 from fastffdi.recipe.rng import CounterRNG
-from fastffdi.recipe.steps import STEPS
 from fastffdi.recipe.steps.base import Step, TooSmall
 from fastffdi.recipe.steps.combine import functions
 from fastffdi.render.cpu.renderer import render
 
 N, HEIGHT, WIDTH = 40, 33, 47
 SIZES = np.tile(np.array([[HEIGHT, WIDTH]], np.int32), (N, 1))
-
-
-def step(name: str, **parameters: object) -> Step:
-    return STEPS[name].read(parameters)
 
 
 MIRROR, UPSIDE = step("horizontal_flip", p=1), step("vertical_flip", p=1)

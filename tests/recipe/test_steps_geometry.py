@@ -6,6 +6,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from recipes import step
 from torchvision.transforms import v2
 from torchvision.transforms.v2 import functional as F
 
@@ -18,10 +19,6 @@ from fastffdi.render.cpu.renderer import render
 quick = settings(max_examples=60, deadline=None)
 sides = st.integers(1, 300)
 BELOW_ONE = np.nextafter(1, 0)
-
-
-def step(name: str, **parameters: object) -> Step:
-    return STEPS[name].read(parameters)
 
 
 def lowered(one: Step, u: list, size: tuple[int, int]) -> Kernel:

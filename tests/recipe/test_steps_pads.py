@@ -7,6 +7,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from recipes import step
 from torchvision.transforms.v2 import functional as F
 
 from fastffdi.recipe.kernels import Kernel
@@ -17,10 +18,6 @@ from fastffdi.render.cpu.renderer import render
 
 quick = settings(max_examples=60, deadline=None)
 MODES = "constant", "edge", "reflect", "symmetric"
-
-
-def step(name: str, **parameters: object) -> Step:
-    return STEPS[name].read(parameters)
 
 
 def lowered(one: Step, u: list, size: tuple[int, int]) -> Kernel:

@@ -5,6 +5,7 @@ import re
 import numpy as np
 import pytest
 import torch
+from recipes import step
 from scipy import stats
 from torchvision.transforms import v2
 
@@ -12,7 +13,6 @@ from fastffdi.recipe.kernels import Blend
 from fastffdi.recipe.lowering import needs_sizes, template
 from fastffdi.recipe.program import Program
 from fastffdi.recipe.rng import CounterRNG
-from fastffdi.recipe.steps import STEPS
 from fastffdi.recipe.steps.base import Step
 from fastffdi.recipe.steps.operations import KINDS
 from fastffdi.recipe.steps.policies import mixing_weights
@@ -23,10 +23,6 @@ POLICIES = ("auto_augment", "rand_augment", "trivial_augment_wide", "aug_mix")
 HEIGHT, WIDTH = 90, 130
 #: Nothing here is left to chance, so this is how unlikely a difference must be to count as one.
 CHANCE = 1e-3
-
-
-def step(name: str, **parameters: object) -> Step:
-    return STEPS[name].read(parameters)
 
 
 def numbers(one: Step, n: int) -> np.ndarray:

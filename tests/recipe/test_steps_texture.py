@@ -5,6 +5,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from recipes import step
 from torchvision.transforms import v2
 from torchvision.transforms.v2.functional._misc import _get_gaussian_kernel1d
 
@@ -15,10 +16,6 @@ from fastffdi.recipe.steps.texture import gaussian
 
 quick = settings(max_examples=60, deadline=None)
 BELOW_ONE = np.nextafter(1, 0)
-
-
-def step(name: str, **parameters: object) -> Step:
-    return STEPS[name].read(parameters)
 
 
 def lowered(one: Step, u: list, size: tuple[int, int] | None) -> Kernel:

@@ -3,18 +3,14 @@ import re
 import numpy as np
 import pytest
 import torch
+from recipes import step
 from torchvision.transforms.v2 import functional as F
 
 from fastffdi.recipe.kernels import AUTOCONTRAST, EQUALIZE, NOTHING, Stretch, Table
 from fastffdi.recipe.steps import STEPS
-from fastffdi.recipe.steps.base import Step
 
 DONE_AND_NOT = np.array([[0.0], [0.9]])
 PIXEL_VALUES = torch.arange(256, dtype=torch.uint8)
-
-
-def step(name: str, **parameters: object) -> Step:
-    return STEPS[name].read(parameters)
 
 
 WRONG = [

@@ -5,6 +5,7 @@ import pytest
 import torch
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
+from recipes import step
 from torchvision.transforms.v2 import functional as F
 
 from fastffdi.errors import RecipeError
@@ -13,17 +14,12 @@ from fastffdi.recipe.lowering import lower, needs_sizes, output_size, sizing_poi
 from fastffdi.recipe.program import Program
 from fastffdi.recipe.recipe import parse
 from fastffdi.recipe.rng import CounterRNG
-from fastffdi.recipe.steps import STEPS
 from fastffdi.recipe.steps.base import Step, TooSmall
 from fastffdi.render.cpu.renderer import render
 
 RESIZE, FIVE, TEN = {"resize": {"size": [8, 9]}}, {"five_crop": {"size": 5}}, {"ten_crop": {"size": 4}}
 SHORT = {"resize": {"size": 8}}
 sides = st.integers(1, 12)
-
-
-def step(name: str, **parameters: object) -> Step:
-    return STEPS[name].read(parameters)
 
 
 def rendered(one: Step, images: list[np.ndarray]) -> list[np.ndarray]:

@@ -7,6 +7,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from recipes import step
 from torchvision.transforms import v2
 from torchvision.transforms.v2 import functional as F
 from torchvision.transforms.v2.functional._geometry import _get_inverse_affine_matrix
@@ -20,10 +21,6 @@ from fastffdi.render.cpu.renderer import render
 
 quick = settings(max_examples=60, deadline=None)
 BELOW_ONE = np.nextafter(1, 0)
-
-
-def step(name: str, **parameters: object) -> Step:
-    return STEPS[name].read(parameters)
 
 
 def lowered(one: Step, u: list, size: tuple[int, int]) -> Kernel:

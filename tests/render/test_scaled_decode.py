@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
+from recipes import NORMALIZE
 
 from fastffdi.data.manifest import Manifest
 from fastffdi.loaders.cpu import CpuLoader
@@ -14,9 +15,8 @@ from fastffdi.recipe.program import EMPTY, Program
 from fastffdi.recipe.steps import STEPS
 from fastffdi.render.cpu.decode import DECODER, Decoder, SourceDecoder, decode_path
 
-END = STEPS["normalize"]((0.5,) * 3, (0.25,) * 3)
 CROP = STEPS["random_resized_crop"]((24, 24))
-TURNED = STEPS["resize"]((24, 24)), STEPS["vertical_flip"](), STEPS["horizontal_flip"](), END
+TURNED = STEPS["resize"]((24, 24)), STEPS["vertical_flip"](), STEPS["horizontal_flip"](), NORMALIZE
 
 
 @pytest.fixture(scope="module")
@@ -42,7 +42,7 @@ def test_files_are_decoded_whole_unless_asked_otherwise(large: Manifest) -> None
     assert np.array_equal(DECODER(2, path, EMPTY, EMPTY, 0), decode_path(path))
 
 
-@pytest.mark.parametrize("steps", [TURNED, (CROP, END)])
+@pytest.mark.parametrize("steps", [TURNED, (CROP, NORMALIZE)])
 def test_scaled_decoding_shows_nearly_the_same_image(large: Manifest, steps: tuple) -> None:
     whole, scaled = images(large, steps, DECODER), images(large, steps, SourceDecoder(scaled=True))
     assert whole.shape == scaled.shape == (8, 24, 24, 3)
@@ -52,7 +52,7 @@ def test_scaled_decoding_shows_nearly_the_same_image(large: Manifest, steps: tup
 
 
 def test_images_that_are_not_large_are_not_touched(image_files: Manifest) -> None:
-    steps = (STEPS["resize"]((70, 70)), END)  # none is 140 pixels high or wide
+    steps = (STEPS["resize"]((70, 70)), NORMALIZE)  # none is 140 pixels high or wide
     whole, scaled = (images(image_files, steps, one) for one in (DECODER, SourceDecoder(scaled=True)))
     assert np.array_equal(whole, scaled)
 

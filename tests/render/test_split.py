@@ -5,13 +5,13 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from recipes import step
 
 from fastffdi.errors import RecipeError
 from fastffdi.recipe.kernels import Blend, Jpeg, Kernel, Matrix, Normalize, Python, Resize, Views, Warp
 from fastffdi.recipe.lowering import lower, sizing_point, template, template_around
 from fastffdi.recipe.program import Program
 from fastffdi.recipe.rng import CounterRNG
-from fastffdi.recipe.steps import STEPS
 from fastffdi.recipe.steps.base import Step
 from fastffdi.render import dali
 from fastffdi.render.cpu import renderer as cpu
@@ -19,10 +19,6 @@ from fastffdi.render.device import stage as device
 from fastffdi.render.split import Split, described, split
 
 N = 3
-
-
-def step(name: str, **parameters: object) -> Step:
-    return STEPS[name].read(parameters)
 
 
 RESIZE, SHORT = step("resize", size=[40, 56]), step("resize", size=40)

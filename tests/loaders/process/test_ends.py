@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import pytest
+from recipes import normalised
 
 from fastffdi.data.manifest import Manifest
 from fastffdi.data.sampler import Sampler
@@ -63,7 +64,7 @@ class Parent(NamedTuple):
 @pytest.fixture(scope="module")
 def parents(image_files: Manifest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Parent]]:
     """Parents with a loading process each, by how they end."""
-    steps = (STEPS["random_resized_crop"]((20, 24)), STEPS["normalize"]((0.5,) * 3, (0.25,) * 3))
+    steps = normalised(STEPS["random_resized_crop"]((20, 24)))
     file = tmp_path_factory.mktemp("parents") / "planner"
     file.write_bytes(
         pickle.dumps(BatchPlanner(image_files, Sampler(len(image_files)), CounterRNG(3), steps, 4))

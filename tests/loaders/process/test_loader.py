@@ -17,6 +17,7 @@ import pytest
 import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from recipes import NORMALIZE
 
 from fastffdi.data.manifest import Manifest
 from fastffdi.data.sampler import Sampler
@@ -36,8 +37,7 @@ from fastffdi.recipe.steps import STEPS
 pytestmark = pytest.mark.usefixtures("one_thread")
 
 CPU = torch.device("cpu")
-END = STEPS["normalize"]((0.5,) * 3, (0.25,) * 3)
-RECIPE = (STEPS["random_resized_crop"]((20, 24)), STEPS["color_jitter"].read({"hue": 0.2}), END)
+RECIPE = (STEPS["random_resized_crop"]((20, 24)), STEPS["color_jitter"].read({"hue": 0.2}), NORMALIZE)
 
 
 @pytest.fixture

@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from recipes import normalised
 
 from fastffdi.data.manifest import Manifest
 from fastffdi.data.sampler import Sampler
@@ -27,7 +28,7 @@ from fastffdi.render.cpu.decode import SourceDecoder
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
-STEPS_HERE = (STEPS["random_resized_crop"]((12, 16)), STEPS["normalize"]((0.5,) * 3, (0.5,) * 3))
+STEPS_HERE = normalised(STEPS["random_resized_crop"]((12, 16)))
 SLOTS = 4
 
 
