@@ -67,14 +67,13 @@ class Package:
         """
         from fastffdi.recipe.mix import Mix
         from fastffdi.recipe.recipe import load
-        from fastffdi.training.mix import Mixer
 
         with contextlib.closing(self.least(self.planner(recipe, part))) as loader:
             batch = next(loader.epoch(0))
         images = self.normalised(batch)
         tensors = {"normalised": images}
         if part == "train":
-            mixer = Mixer(load(recipe).mix or Mix(mixup=0.2, cutmix=1.0), self.numbers())
+            mixer = self.mixer_kind()(load(recipe).mix or Mix(mixup=0.2, cutmix=1.0), self.numbers())
             labels = torch.from_numpy(batch.labels).repeat_interleave(batch.views)
             tensors |= zip(("mixed", "partners", "shares"), mixer(images, labels, batch), strict=True)
         return {kind: tensor.numpy() for kind, tensor in tensors.items()}
@@ -131,13 +130,32 @@ class Package:
 
         return CounterRNG(SEED)
 
+    def mixer_kind(self) -> Any:
+        from fastffdi.loaders.mix import Mixer
+
+        return Mixer
+
+    def predictor(self, file: Path) -> Any:
+        from fastffdi.inference.predict import Predictor
+
+        return Predictor(file, device="cpu", amp="off", backend="cpu", loading=self.settings())
+
+
+class Unlisted(Package):
+    """Trees without public names; they have no `loaders.loader`."""
+
+    def mixer_kind(self) -> Any:
+        from fastffdi.training.mix import Mixer
+
+        return Mixer
+
     def predictor(self, file: Path) -> Any:
         from fastffdi.inference.predict import restore
 
         return restore(file, "cpu", "cpu", "off", self.settings())
 
 
-class CountedKernels(Package):
+class CountedKernels(Unlisted):
     """Trees in which a batch counts the kernels that have been applied; they have no `loaders.planner`."""
 
     def settings(self) -> Any:
@@ -189,4 +207,6 @@ class CountedKernels(Package):
 
 def adapter() -> type[Package]:
     """The class that knows the names in the package that is imported here."""
-    return Package if importlib.util.find_spec("fastffdi.loaders.planner") else CountedKernels
+    if importlib.util.find_spec("fastffdi.loaders.loader"):
+        return Package
+    return Unlisted if importlib.util.find_spec("fastffdi.loaders.planner") else CountedKernels

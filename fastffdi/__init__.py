@@ -1,0 +1,67 @@
+"""Train and run real/fake (deepfake) image classifiers.
+
+    find_dataset    a folder of images → training and validation images
+    load_recipe     a recipe by name or file → preprocessing steps
+    Loader          images and steps → batches on the device, for any training loop
+    Settings        what a training run is given; LoaderSettings: how its loader works
+    train           Settings → a trained model
+    Predictor       a trained model → P(fake) of images
+    FastffdiError   base of all errors that are raised on purpose
+
+Names are imported at their first use: `import fastffdi` takes no time.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from fastffdi.data.layout import find_dataset
+    from fastffdi.errors import FastffdiError
+    from fastffdi.inference.predict import Predictor
+    from fastffdi.loaders.loader import Loader
+    from fastffdi.loaders.settings import LoaderSettings
+    from fastffdi.model.backbone import load_recipe
+    from fastffdi.training.run import train
+    from fastffdi.training.settings import Settings
+
+    __version__: str
+
+__all__ = [
+    "FastffdiError",
+    "Loader",
+    "LoaderSettings",
+    "Predictor",
+    "Settings",
+    "find_dataset",
+    "load_recipe",
+    "train",
+]
+
+_MODULES = {
+    "FastffdiError": "errors",
+    "Loader": "loaders.loader",
+    "LoaderSettings": "loaders.settings",
+    "Predictor": "inference.predict",
+    "Settings": "training.settings",
+    "find_dataset": "data.layout",
+    "load_recipe": "model.backbone",
+    "train": "training.run",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name == "__version__":
+        from importlib.metadata import version
+
+        return version("fastffdi")
+    if name not in _MODULES:
+        raise AttributeError(f"module 'fastffdi' has no attribute '{name}'; it has {', '.join(__all__)}")
+    value = getattr(importlib.import_module(f"fastffdi.{_MODULES[name]}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return [*globals(), *(name for name in __all__ if name not in globals())]

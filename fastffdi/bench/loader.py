@@ -24,7 +24,7 @@ from fastffdi.cache.plan import check_space
 from fastffdi.data.manifest import Manifest
 from fastffdi.errors import SettingError, did_you_mean
 from fastffdi.loaders import factory
-from fastffdi.loaders.batch import Loader
+from fastffdi.loaders.batch import Backend
 from fastffdi.loaders.planner import BatchPlanner
 from fastffdi.loaders.settings import LoaderSettings
 from fastffdi.recipe.steps.base import Step
@@ -191,7 +191,7 @@ def loader_stream(name: str, planner: BatchPlanner, settings: Settings) -> Strea
     return Stream(name, opened, ahead, loading.threads, settings.seconds, problem=problem)
 
 
-def _built(name: str, planner: BatchPlanner, settings: Settings) -> Loader:
+def _built(name: str, planner: BatchPlanner, settings: Settings) -> Backend:
     loading, device = settings.loading, settings.device
     if name != CACHED:
         return factory.build_loader(name, planner, loading, device)

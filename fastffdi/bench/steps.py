@@ -8,6 +8,8 @@ from dataclasses import dataclass, replace
 
 from fastffdi.bench.phases import PhaseTimer
 from fastffdi.loaders.batch import Batch
+from fastffdi.loaders.loader import DeviceLoader
+from fastffdi.loaders.planner import BatchPlanner
 from fastffdi.recipe.program import EMPTY
 from fastffdi.render.device.stage import DeviceStage
 from fastffdi.training.loop import Trainer
@@ -16,10 +18,16 @@ from fastffdi.training.loop import Trainer
 Train = Callable[[int, PhaseTimer], float]
 
 
-def train(trainer: Trainer, batches: Iterator[Batch], steps: int, timer: PhaseTimer) -> float:
-    """Images/s of so many steps of the trainer, by its own clock; `timer` gets the ends of their phases."""
+def train(
+    trainer: Trainer, loader: DeviceLoader, batches: Iterator[Batch], steps: int, timer: PhaseTimer
+) -> float:
+    """Images/s of so many steps of the trainer, by its own clock; `timer` gets the ends of their phases.
+
+    The batches take the place of those of the loader's backend.
+    """
+    some = DeviceLoader(_Some(batches, steps, timer, loader.backend.planner), loader.stage, loader.mixer)
     with watched(trainer, timer):
-        _, rate, _ = trainer.train_epoch(_Some(batches, steps, timer), 0, lambda images, means: None)
+        _, rate, _ = trainer.train_epoch(some, 0, lambda images, means: None)
     return rate
 
 
@@ -45,12 +53,13 @@ class _Some:
     batches: Iterator[Batch]
     count: int
     timer: PhaseTimer
+    planner: BatchPlanner
 
     def __len__(self) -> int:
         return self.count
 
     def epoch(self, epoch: int, start: int = 0) -> Iterator[Batch]:
-        """See Loader.epoch."""
+        """See Backend.epoch."""
         self.timer.begin()
         for _ in range(self.count):
             batch = next(self.batches)
@@ -59,7 +68,7 @@ class _Some:
             self.timer.end("optimiser")  # what the trainer does between its optimiser and the next batch
 
     def close(self) -> None:
-        """See Loader.close."""
+        """See Backend.close."""
 
 
 def kept(batch: Batch, stage: DeviceStage) -> Batch:

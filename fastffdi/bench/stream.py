@@ -16,7 +16,7 @@ from fastffdi.bench.stopwatch import Pass, timed_pass
 from fastffdi.data.manifest import Manifest
 from fastffdi.data.sampler import Sampler
 from fastffdi.errors import RecipeError
-from fastffdi.loaders.batch import Batch, Loader
+from fastffdi.loaders.batch import Backend, Batch
 from fastffdi.loaders.planner import BatchPlanner
 from fastffdi.model.device import recorded_event
 from fastffdi.render.device.stage import DeviceStage
@@ -94,13 +94,13 @@ def refusal(loader: str, error: RecipeError) -> str:
     return str(error).removeprefix(f"--loader {loader} ").partition(";")[0]
 
 
-def batches(loader: Loader) -> Generator[Batch, None, None]:
+def batches(loader: Backend) -> Generator[Batch, None, None]:
     """A loader's batches, epoch after epoch."""
     for epoch in itertools.count():
         yield from loader.epoch(epoch)
 
 
-def arrivals(loader: Loader, stage: DeviceStage | None) -> Generator[int, None, None]:
+def arrivals(loader: Backend, stage: DeviceStage | None) -> Generator[int, None, None]:
     """The number of images of each batch that has arrived, epoch after epoch.
 
     A batch has arrived when it is normalised on the stage's device, or without a stage when the loader gives

@@ -123,7 +123,7 @@ def prepare(settings: Settings, manifest: Manifest, say: Callable[[str], None]) 
 
 def described(ready: Experiment, rounds: Rounds) -> dict[str, Any]:
     """The settings as plain data, for the record."""
-    settings, device = ready.settings, ready.trainer.stage.device
+    settings, device = ready.settings, ready.trainer.device
     return {
         "pipeline": settings.pipeline,
         "backbone": settings.backbone,
@@ -144,7 +144,7 @@ def measure(
     They take turns; `progress` gets a name after each. Raises UndecodableImage, and RecipeError where the
     tutorial's loop cannot express the recipe.
     """
-    device = ready.trainer.stage.device
+    device = ready.trainer.device
     with ExitStack() as stack:
         runners = [
             _Runner(name, train, device, rounds.seconds, ahead, group)
@@ -191,17 +191,18 @@ class _Runner:
 
 def _kinds(ready: Experiment, tutorial: bool, stack: ExitStack) -> Iterator[tuple[str, Train, int, int]]:
     """Name, how to train, and `ahead` and `group` of a _Runner."""
-    loading, device = ready.settings.loading, ready.trainer.stage.device
+    loading, device = ready.settings.loading, ready.trainer.device
     bursts = 2 * loading.threads + 2, loading.threads  # the DataLoader makes two batches ahead per worker
-    real = stack.enter_context(closing(batches(ready.train)))
-    one = kept(next(real), ready.trainer.stage)
-    ahead, group = bursts if isinstance(ready.train, TorchvisionLoader) else (loading.prefetch + 1, 1)
-    yield REAL, partial(train, ready.trainer, real), ahead, group
-    yield SYNTHETIC, partial(train, ready.trainer, itertools.repeat(one)), 1, 1
+    loader = ready.train
+    real = stack.enter_context(closing(batches(loader.backend)))
+    one = kept(next(real), loader.stage)
+    ahead, group = bursts if isinstance(loader.backend, TorchvisionLoader) else (loading.prefetch + 1, 1)
+    yield REAL, partial(train, ready.trainer, loader, real), ahead, group
+    yield SYNTHETIC, partial(train, ready.trainer, loader, itertools.repeat(one)), 1, 1
     if tutorial:
-        loader = stack.enter_context(closing(_tutorial_loader(ready)))
+        stock = stack.enter_context(closing(_tutorial_loader(ready)))
         model = baseline.build(ready.settings.backbone, device)
-        yield TUTORIAL, baseline.TutorialLoop(model, batches(loader), device).train, *bursts
+        yield TUTORIAL, baseline.TutorialLoop(model, batches(stock), device).train, *bursts
 
 
 def _tutorial_loader(ready: Experiment) -> TorchvisionLoader:
@@ -210,7 +211,7 @@ def _tutorial_loader(ready: Experiment) -> TorchvisionLoader:
         ready.recipe, "train", ready.dataset.train, settings.loading, seed=settings.seed
     )
     try:
-        return TorchvisionLoader(planner, settings.loading, ready.trainer.stage.device)
+        return TorchvisionLoader(planner, settings.loading, ready.trainer.device)
     except RecipeError as error:
         reason = refusal("torchvision", error)
         raise RecipeError(f"--baseline: torchvision {reason}; leave it out, or take another recipe") from None

@@ -56,10 +56,10 @@ def predict(
         raise SettingError(f"--output {output}: is a folder; name the CSV file to write")
     if not output.resolve().parent.is_dir():
         raise SettingError(f"--output {output}: there is no folder {output.parent}; make it first")
-    from fastffdi.inference.predict import restore, write_csv
+    from fastffdi.inference.predict import Predictor, write_csv
 
     settings = merged(loader_settings, threads, batch_size, process)
-    predictor = restore(checkpoint, loader, device, amp, settings, cache)
+    predictor = Predictor(checkpoint, device=device, amp=amp, backend=loader, loading=settings, cache=cache)
     with bar(len(manifest), "predicting", console()) as progress:
         scores = predictor(manifest, progress.advance)
     write_csv(output, manifest.names, scores)

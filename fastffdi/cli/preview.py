@@ -71,13 +71,13 @@ def preview(
     from fastffdi.cli.dataset import training_images
     from fastffdi.cli.screen import console
     from fastffdi.files import atomic
+    from fastffdi.loaders.mix import Mixer
     from fastffdi.loaders.planner import BatchPlanner
     from fastffdi.loaders.settings import LoaderSettings
     from fastffdi.model.backbone import load_recipe
     from fastffdi.preview.sheet import sheet
     from fastffdi.preview.tables import Preview
     from fastffdi.recipe.recipe import default_recipe
-    from fastffdi.training.mix import Mixer
 
     name = pipeline or default_recipe(demo=data is None)
     recipe = load_recipe(name, backbone)

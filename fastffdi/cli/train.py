@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -78,7 +77,7 @@ def train(**options: Any) -> None:
 
     screen = console()
     dataset, demo = _dataset(options, screen)
-    settings = _settings(options, demo)
+    settings = _settings(options, None if demo else dataset)
     from fastffdi.training.experiment import prepare
 
     remarks = [f"data: {dataset.description}"]
@@ -124,28 +123,28 @@ def _labelled(data: Path | None, files: dict[str, Path | None]) -> Dataset:
     return label_files(**given)
 
 
-def _settings(options: dict[str, Any], demo: bool) -> Settings:
+def _settings(options: dict[str, Any], data: Dataset | None) -> Settings:
     from fastffdi.cli.loading import merged
-    from fastffdi.recipe.recipe import default_recipe
     from fastffdi.training.settings import Settings
 
-    backbone, file = options["backbone"], options["loader_settings"]
+    file, process = options["loader_settings"], options["process"]
     return Settings(
-        backbone=backbone,
-        pipeline=options["pipeline"] or default_recipe(demo),
+        backbone=options["backbone"],
+        pipeline=options["pipeline"],
         epochs=options["epochs"],
         learning_rate=options["lr"],
-        output=options["output"] or Path("runs") / f"{backbone}-{datetime.now():%Y%m%d-%H%M%S}",
-        loading=merged(file, options["threads"], options["batch_size"], options["process"]),
+        output=options["output"],
+        loading=merged(file, options["threads"], options["batch_size"], process),
         loader=options["loader"],
         device=options["device"],
         amp=options["amp"],
-        pretrained=not demo if options["pretrained"] is None else options["pretrained"],
+        pretrained=options["pretrained"],
         weights=options["weights"],
         overwrite=options["overwrite"],
         balance=options["balance"],
         seed=options["seed"],
         cache=options["cache"],
+        data=data,
     )
 
 

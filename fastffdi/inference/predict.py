@@ -2,66 +2,94 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from contextlib import closing
-from dataclasses import dataclass
+import os
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
 
+from fastffdi.data.layout import image_files, plain_folder
 from fastffdi.data.manifest import Manifest
 from fastffdi.files import atomic
 from fastffdi.inference.scoring import Scorer
 from fastffdi.loaders import factory
+from fastffdi.loaders.loader import DeviceLoader
 from fastffdi.loaders.planner import BatchPlanner, cached
 from fastffdi.loaders.settings import LoaderSettings
-from fastffdi.model import checkpoint, precision
+from fastffdi.model.checkpoint import restore
 from fastffdi.model.device import choose_device
-from fastffdi.recipe.recipe import Recipe, parse
+from fastffdi.model.precision import choose as choose_precision
+from fastffdi.recipe.recipe import parse
 from fastffdi.render.device.stage import DeviceStage
 
+Images = Manifest | str | os.PathLike[str] | Sequence[str | os.PathLike[str]]
 
-@dataclass(frozen=True)
+
 class Predictor:
-    """A trained model and its own preprocessing, ready for images."""
+    """Scores images by a trained model, with the preprocessing it was trained with.
 
-    scorer: Scorer
-    recipe: Recipe
-    loader: str
-    settings: LoaderSettings
-    cache: Path | None = None
-
-    def __call__(self, manifest: Manifest, progress: Callable[[int], None] | None = None) -> np.ndarray:
-        """(N,) float64 P(fake) in the manifest's order. Raises UndecodableImage."""
-        planner = BatchPlanner.of_split(self.recipe, "eval", manifest, self.settings)
-        if self.cache is not None:
-            (planner,) = cached([planner], self.cache)
-        device = self.scorer.stage.device
-        with closing(factory.build_loader(self.loader, planner, self.settings, device)) as loader:
-            return self.scorer(loader, len(manifest), progress)
-
-
-def restore(
-    path: Path,
-    loader: str = "auto",
-    device: str = "auto",
-    amp: str = "auto",
-    settings: LoaderSettings | None = None,
-    cache: Path | None = None,
-) -> Predictor:
-    """The predictor of a checkpoint; the arguments mean what they mean in `fastffdi predict --help`.
+    Args:
+        checkpoint: a .safetensors file that training wrote
+        device: auto (CUDA where there is one), cpu, cuda or cuda:N
+        amp: precision: auto, bf16, fp16 or off (float32)
+        backend: what decodes and renders: auto, dali, cpu or torchvision
+        loading: threads, images per batch and what else the loader works with
+        cache: folder to keep decoded images in, and to read them from
 
     Raises SettingError for a file that is no checkpoint and for arguments that do not fit this machine.
+
+    >>> predictor = fastffdi.Predictor("best.safetensors", device="cpu")
+    >>> scores = predictor(["a.jpg", "b.png"])
+    >>> scores.shape, scores.dtype
+    ((2,), dtype('float64'))
     """
-    settings = settings or LoaderSettings()
-    place = choose_device(device)
-    numbers = precision.choose(amp, place)
-    kind = factory.choose_loader(loader, place, settings.process, cache is not None)
-    described, model = checkpoint.restore(path)
-    # Its steps for training may name functions; they are not run here.
-    recipe = parse(described.recipe, str(path), code=True)
-    scorer = Scorer(model.to(place), DeviceStage(place, numbers.dtype), numbers)
-    return Predictor(scorer, recipe, kind, settings, cache)
+
+    def __init__(
+        self,
+        checkpoint: str | os.PathLike[str],
+        *,
+        device: str = "auto",
+        amp: str = "auto",
+        backend: str = "auto",
+        loading: LoaderSettings | None = None,
+        cache: str | os.PathLike[str] | None = None,
+    ) -> None:
+        path = Path(checkpoint)
+        self._loading = loading or LoaderSettings()
+        self._cache = None if cache is None else Path(cache)
+        self._device = choose_device(device)
+        precision = choose_precision(amp, self._device)
+        self._backend = factory.choose_loader(backend, self._device, self._loading.process, cache is not None)
+        described, model = restore(path)
+        # Its steps for training may name functions; they are not run here.
+        self._recipe = parse(described.recipe, str(path), code=True)
+        self._scorer = Scorer(model.to(self._device), precision)
+        self._stage = DeviceStage(self._device, precision.dtype)
+
+    def __call__(self, images: Images, progress: Callable[[int], None] | None = None) -> np.ndarray:
+        """P(fake) of each image: (N,) float64 from 0 to 1, in the order of the images.
+
+        Args:
+            images: paths of files, a folder (all images below it, sorted by name), or a manifest
+            progress: called after each batch with its number of images
+
+        Raises DataError for files that do not exist, UndecodableImage for one that cannot be decoded.
+        """
+        manifest = _manifest(images)
+        planner = BatchPlanner.of_split(self._recipe, "eval", manifest, self._loading)
+        if self._cache is not None:
+            (planner,) = cached([planner], self._cache)
+        backend = factory.build_loader(self._backend, planner, self._loading, self._device)
+        with DeviceLoader(backend, self._stage) as loader:
+            return self._scorer(loader, len(manifest), progress)
+
+
+def _manifest(images: Images) -> Manifest:
+    if isinstance(images, Manifest):
+        return images
+    if isinstance(images, str | os.PathLike):
+        return plain_folder(Path(images)) if os.path.isdir(images) else image_files([os.fspath(images)])
+    return image_files([os.fspath(image) for image in images])
 
 
 def write_csv(path: Path, names: np.ndarray, scores: np.ndarray) -> None:

@@ -9,22 +9,20 @@ import numpy as np
 import torch
 from torch import nn
 
-from fastffdi.loaders.batch import Loader
+from fastffdi.loaders.loader import DeviceLoader
 from fastffdi.model.precision import Precision
-from fastffdi.render.device.stage import DeviceStage
 
 
 @dataclass(frozen=True)
 class Scorer:
-    """A model and how its images and numbers are to be prepared."""
+    """A model, on the device of the loader's batches, and the precision it computes in."""
 
     model: nn.Module
-    stage: DeviceStage
     precision: Precision
 
     @torch.inference_mode()
     def __call__(
-        self, loader: Loader, count: int, progress: Callable[[int], None] | None = None
+        self, loader: DeviceLoader, count: int, progress: Callable[[int], None] | None = None
     ) -> np.ndarray:
         """(images,) float64 P(fake) by row, whatever order the loader has; NaN for rows it left out.
 
@@ -32,9 +30,9 @@ class Scorer:
         """
         self.model.eval()
         rows, scores = [], []
-        for batch in loader.epoch(0):
-            images = self.stage(batch)
-            with self.precision.autocast(self.stage.device):
+        for batch in loader.backend.epoch(0):
+            images = loader.prepared(batch).images
+            with self.precision.autocast(images.device):
                 logits = self.model(images)
             fake = logits.float().softmax(dim=1)[:, 1]
             # Left on the device: reading each batch would make the host wait for it.

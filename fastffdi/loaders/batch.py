@@ -1,15 +1,18 @@
-"""What loaders give, and what a loader is."""
+"""What backends give, and what a backend is: the part of a loader that decodes and renders."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 import torch
 
 from fastffdi.recipe.program import Program
+
+if TYPE_CHECKING:
+    from fastffdi.loaders.planner import BatchPlanner
 
 
 @dataclass(frozen=True)
@@ -40,8 +43,12 @@ class Batch:
         return len(self.rows)
 
 
-class Loader(Protocol):
+class Backend(Protocol):
     """Renders the batches of an epoch in order, ahead of their use."""
+
+    @property
+    def planner(self) -> BatchPlanner:
+        """Which images come in which batch."""
 
     def __len__(self) -> int:
         """Batches in an epoch."""

@@ -57,7 +57,7 @@ class CpuLoader:
         return len(self.planner)
 
     def epoch(self, epoch: int, start: int = 0) -> Generator[Batch, None, None]:
-        """See Loader.epoch. When an epoch is closed, or fails, no thread works on it any more."""
+        """See Backend.epoch. When an epoch is closed, or fails, no thread works on it any more."""
         ahead: deque[_Rendering] = deque()
         try:
             for plan in self.planner.epoch(epoch, start):

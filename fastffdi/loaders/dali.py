@@ -47,7 +47,7 @@ class DaliLoader:
         return len(self.planner)
 
     def epoch(self, epoch: int, start: int = 0) -> Iterator[Batch]:
-        """See Loader.epoch. Starting an epoch ends the one before."""
+        """See Backend.epoch. Starting an epoch ends the one before."""
         self._rewind()
         plans = self._plans = self.planner.epoch(epoch, start)
         self._pipeline.schedule_run()
@@ -57,7 +57,7 @@ class DaliLoader:
             assert self._plans is plans, "a dali loader was asked for two epochs at once"
 
     def close(self) -> None:
-        """See Loader.close. Images given out stay valid."""
+        """See Backend.close. Images given out stay valid."""
         self._plans = iter(())
         self._in_flight.clear()
         self._pipeline = None

@@ -8,7 +8,7 @@ import os
 import torch
 
 from fastffdi.errors import SettingError, did_you_mean
-from fastffdi.loaders.batch import Loader
+from fastffdi.loaders.batch import Backend
 from fastffdi.loaders.planner import BatchPlanner
 from fastffdi.loaders.settings import LoaderSettings
 
@@ -38,7 +38,7 @@ def choose_loader(name: str, device: torch.device, process: bool | None = None, 
     return name
 
 
-def build_loader(name: str, planner: BatchPlanner, settings: LoaderSettings, device: torch.device) -> Loader:
+def build_loader(name: str, planner: BatchPlanner, settings: LoaderSettings, device: torch.device) -> Backend:
     """The loader that `choose_loader` named, for batches that go to `device`.
 
     Raises RecipeError where the loader cannot render the planner's steps, SettingError where it cannot take

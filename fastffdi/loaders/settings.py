@@ -39,6 +39,8 @@ class LoaderSettings:
         process: cpu: the threads run in a child process. None: where the model is on CUDA
         hw_decoder_load: dali on a GPU: share of the images for the hardware decoder, 0 to 1. None: DALI
             decides; with 0 the pixels do not depend on how images are batched
+
+    Raises SettingError for a value out of range.
     """
 
     threads: int = field(default_factory=default_threads)
@@ -46,6 +48,12 @@ class LoaderSettings:
     prefetch: int = 2
     process: bool | None = None
     hw_decoder_load: float | None = None
+
+    def __post_init__(self) -> None:
+        for name, value in self.to_data().items():
+            valid, allowed = _ALLOWED[name]
+            if not valid(value):
+                raise SettingError(f"{name}: {shown(value)} is not {allowed}")
 
     @classmethod
     def merged(cls, file: Path | None = None, **options: Any) -> LoaderSettings:

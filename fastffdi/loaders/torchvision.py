@@ -55,7 +55,7 @@ class TorchvisionLoader:
         return len(self.planner)
 
     def epoch(self, epoch: int, start: int = 0) -> Iterator[Batch]:
-        """See Loader.epoch. Starting an epoch ends the one before."""
+        """See Backend.epoch. Starting an epoch ends the one before."""
         self._batches.start(epoch, start)
         with _without_advice():
             rendered = iter(self._loader)
@@ -64,7 +64,7 @@ class TorchvisionLoader:
             yield self.planner.batch(plan, images.permute(0, 2, 3, 1), EMPTY)
 
     def close(self) -> None:
-        """See Loader.close."""
+        """See Backend.close."""
         # The DataLoader has no close of its own; left to the garbage collector, workers outlive their use.
         if self._loader._iterator is not None:
             self._loader._iterator._shutdown_workers()  # type: ignore[attr-defined]

@@ -51,10 +51,19 @@ def preprocessing(name: str) -> Preprocessing:
 
 
 def load_recipe(name_or_path: str, backbone: str | None = None) -> Recipe:
-    """The recipe `--pipeline` names, with every `backbone` in it replaced by the backbone's own values.
+    """A recipe, with every `backbone` in it replaced by the backbone's own size, mean and std.
 
-    Without a backbone, images are 256 × 256 with ImageNet's mean and std.
-    Raises RecipeError as recipe.load, SettingError for a name timm does not know.
+    Args:
+        name_or_path: a shipped recipe's name, or a YAML file
+        backbone: a timm model. None: 256 × 256, ImageNet's mean and std
+
+    Returns a Recipe: its `train` and `eval` are steps, and `mix` and `decode` its blocks, for Loader.
+    Raises RecipeError for a recipe that is not there or not valid, SettingError for a backbone that timm
+    does not know.
+
+    >>> recipe = fastffdi.load_recipe("tutorial", backbone="efficientnet_b0")
+    >>> [step.name() for step in recipe.train]
+    ['resize', 'horizontal_flip', 'vertical_flip', 'normalize']
     """
     recipe = recipes.load(name_or_path)
     own = NO_BACKBONE if backbone is None else preprocessing(backbone)

@@ -20,7 +20,7 @@ from fastffdi.render.device.stage import DeviceStage
 
 Image = np.ndarray  # (H, W, 3) uint8
 
-#: As training.mix.Mixer: mixed images, the partners' labels, and the share of an image's own label.
+#: As loaders.mix.Mixer: mixed images, the partners' labels, and the share of an image's own label.
 Mixer = Callable[[torch.Tensor, torch.Tensor, Batch], tuple[torch.Tensor, ...]]
 
 _STAGE = DeviceStage(torch.device("cpu"), torch.float32)

@@ -7,12 +7,12 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
 import torch
-from torch import nn
 
 from fastffdi.data.layout import Dataset
 from fastffdi.errors import DataError, SettingError
 from fastffdi.loaders import factory
-from fastffdi.loaders.batch import Loader
+from fastffdi.loaders.loader import DeviceLoader
+from fastffdi.loaders.mix import Mixer
 from fastffdi.loaders.planner import BatchPlanner, cached
 from fastffdi.model import backbone, checkpoint, precision
 from fastffdi.model.device import choose_device
@@ -23,7 +23,6 @@ from fastffdi.render.device.python import imported
 from fastffdi.render.device.stage import DeviceStage
 from fastffdi.training.log import TABLE, RunLog
 from fastffdi.training.loop import EpochResult, Progress, Trainer
-from fastffdi.training.mix import Mixer
 from fastffdi.training.optimiser import Optimiser
 from fastffdi.training.settings import Settings
 
@@ -38,8 +37,8 @@ class Experiment:
     dataset: Dataset
     recipe: Recipe
     trainer: Trainer
-    train: Loader
-    val: Loader
+    train: DeviceLoader
+    val: DeviceLoader
     images: int  # of an epoch, training and validation together
     best: EpochResult | None = field(default=None, init=False)
 
@@ -101,9 +100,17 @@ def prepare(settings: Settings, dataset: Dataset, say: Callable[[str], None]) ->
     planners = _planners(settings, dataset, recipe)
     if settings.cache is not None:
         planners = cached(planners, settings.cache, say)
-    train, val = (factory.build_loader(kind, planner, loading, device) for planner in planners)
-    trainer = _trainer(settings, recipe, model, numbers, device, len(train))
+    stage = DeviceStage(device, numbers.dtype)
+    mixers = Mixer.of_run(recipe.mix, settings.seed, settings.epochs), None
+    train, val = (
+        DeviceLoader(factory.build_loader(kind, planner, loading, device), stage, mixer)
+        for planner, mixer in zip(planners, mixers, strict=True)
+    )
+    model = model.to(device)
+    updates = settings.epochs * len(train)
+    optimiser = Optimiser(model, settings.learning_rate, updates, numbers.scaler())
     images = sum(len(planner.sampler) for planner in planners)
+    trainer = Trainer(model, numbers, optimiser, device)
     return Experiment(settings, dataset, recipe, trainer, train, val, images)
 
 
@@ -114,20 +121,6 @@ def _planners(settings: Settings, dataset: Dataset, recipe: Recipe) -> list[Batc
         BatchPlanner.of_split(recipe, "train", dataset.train, loading, seed=seed, balance=settings.balance),
         BatchPlanner.of_split(recipe, "eval", dataset.val, loading, seed=seed),
     ]
-
-
-def _trainer(
-    settings: Settings,
-    recipe: Recipe,
-    model: nn.Module,
-    numbers: precision.Precision,
-    device: torch.device,
-    batches: int,
-) -> Trainer:
-    model = model.to(device)
-    optimiser = Optimiser(model, settings.learning_rate, settings.epochs * batches, numbers.scaler())
-    mixer = Mixer.of_run(recipe.mix, settings.seed, settings.epochs)
-    return Trainer(model, DeviceStage(device, numbers.dtype), numbers, optimiser, mixer)
 
 
 def _refuse_old_run(settings: Settings) -> None:

@@ -13,11 +13,9 @@ from torch import nn
 from fastffdi.errors import RunError
 from fastffdi.evaluation import metrics
 from fastffdi.inference.scoring import Scorer
-from fastffdi.loaders.batch import Batch, Loader
+from fastffdi.loaders.loader import DeviceLoader, Prepared
 from fastffdi.model.precision import Precision
-from fastffdi.render.device.stage import DeviceStage
 from fastffdi.training.measures import RunningMeans, WaitClock
-from fastffdi.training.mix import Mixer
 from fastffdi.training.optimiser import Optimiser
 
 #: Batches between two readings of the running means.
@@ -42,18 +40,17 @@ class EpochResult:
 
 @dataclass(frozen=True)
 class Trainer:
-    """What an epoch needs besides its data. `mixer` is None where nothing is mixed."""
+    """What an epoch needs besides its data."""
 
     model: nn.Module
-    stage: DeviceStage
     precision: Precision
     optimiser: Optimiser
-    mixer: Mixer | None
+    device: torch.device
 
     def fit(
         self,
-        train: Loader,
-        val: Loader,
+        train: DeviceLoader,
+        val: DeviceLoader,
         labels: np.ndarray,
         epochs: int,
         progress: Progress,
@@ -63,32 +60,30 @@ class Trainer:
             yield self._epoch(train, val, labels, epoch, progress)
 
     def _epoch(
-        self, train: Loader, val: Loader, labels: np.ndarray, epoch: int, progress: Progress
+        self, train: DeviceLoader, val: DeviceLoader, labels: np.ndarray, epoch: int, progress: Progress
     ) -> EpochResult:
         rate = self.optimiser.learning_rate
         means, speed, wait_share = self.train_epoch(train, epoch, progress)
-        scorer = Scorer(self.model, self.stage, self.precision)
-        scores = scorer(val, len(labels), lambda seen: progress(seen, None))
+        scores = Scorer(self.model, self.precision)(val, len(labels), lambda seen: progress(seen, None))
         if not np.isfinite(scores).all():
             raise RunError(f"epoch {epoch + 1}: the model's scores are not finite; lower --lr")
         figures = metrics.summary(labels, scores)
         return EpochResult(epoch, means["loss"], means["accuracy"], speed, wait_share, rate, figures)
 
     def train_epoch(
-        self, loader: Loader, epoch: int, progress: Progress
+        self, loader: DeviceLoader, epoch: int, progress: Progress
     ) -> tuple[dict[str, float], float, float]:
         """One pass over the training images: mean loss and accuracy, images/s, share of time waiting.
 
         Raises RunError where the mean loss is no finite number.
         """
         self.model.train()
-        means, clock = RunningMeans(("loss", "accuracy"), self.stage.device), WaitClock(self.stage.device)
-        seen, batches = 0, loader.epoch(epoch)
+        means, clock = RunningMeans(("loss", "accuracy"), self.device), WaitClock(self.device)
+        seen, batches = 0, loader.backend.epoch(epoch)
         for step in range(len(loader)):
             with clock.waiting():
                 batch = next(batches)
-            images = self.stage(batch)
-            means.add(*self._step(images, batch))
+            means.add(*self._step(loader.prepared(batch)))
             seen += len(batch)
             progress(len(batch), means.peek() if step % PEEK_EVERY == 0 else None)
         seconds, wait_share = clock.stop()
@@ -97,39 +92,23 @@ class Trainer:
             raise RunError(f"epoch {epoch + 1}: the loss is {figures['loss']}; lower --lr or set --amp off")
         return figures, seen / seconds, wait_share
 
-    def _step(self, images: torch.Tensor, batch: Batch) -> tuple[torch.Tensor, ...]:
+    def _step(self, batch: Prepared) -> tuple[torch.Tensor, ...]:
         """One update: summed loss, summed accuracy, and how many images they are over."""
-        labels, valid = self._labels(batch)
-        partners, share = labels, torch.ones_like(valid)
-        if self.mixer is not None:
-            images, partners, share = self.mixer(images, labels, batch)
-        with self.precision.autocast(self.stage.device):
+        images, labels, valid = batch
+        with self.precision.autocast(self.device):
             logits = self.model(images)
-        losses = soft_cross_entropy(logits.float(), labels, partners, share)
+        losses = F.cross_entropy(logits.float(), labels, reduction="none")
         total = (losses * valid).sum()
         self.optimiser.step(total / valid.sum().clamp(min=1))
-        correct = mixed_accuracy(logits, labels, partners, share)
-        return total, (correct * valid).sum(), valid.sum()
-
-    def _labels(self, batch: Batch) -> tuple[torch.Tensor, torch.Tensor]:
-        """Labels (N·views,) int64 and validity (N·views,) float32 on the device, in one copy."""
-        both = torch.from_numpy(np.stack([batch.labels, batch.valid]).repeat(batch.views, axis=1))
-        if self.stage.device.type == "cuda":
-            both = both.pin_memory().to(self.stage.device, non_blocking=True)
-        return both[0], both[1].float()
+        return total, (accuracy(logits, labels) * valid).sum(), valid.sum()
 
 
-def soft_cross_entropy(
-    logits: torch.Tensor, labels: torch.Tensor, partners: torch.Tensor, share: torch.Tensor
-) -> torch.Tensor:
-    """Cross-entropy (N,) of logits (N, 2) to `share` on the label and the rest on the partner's label."""
-    own = F.cross_entropy(logits, labels, reduction="none")
-    return torch.lerp(F.cross_entropy(logits, partners, reduction="none"), own, share)
+def accuracy(logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+    """The mass (N,) of each image's label on the class that logits (N, 2) predict: 0 or 1 for labels (N,).
 
-
-def mixed_accuracy(
-    logits: torch.Tensor, labels: torch.Tensor, partners: torch.Tensor, share: torch.Tensor
-) -> torch.Tensor:
-    """share · [prediction = label] + (1 − share) · [prediction = partner's label], (N,)."""
+    Of a mixed image, with labels (N, 2), it is λ · [prediction = label] + (1 − λ) · [prediction = partner's].
+    """
     predicted = logits.argmax(dim=1)
-    return torch.lerp((predicted == partners).float(), (predicted == labels).float(), share)
+    if labels.dim() == 1:
+        return (predicted == labels).float()
+    return labels.gather(1, predicted[:, None]).squeeze(1)

@@ -3,31 +3,74 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
+from typing import Any
 
+from fastffdi.data.layout import Dataset, find_dataset
+from fastffdi.demo.dataset import demo_folder
 from fastffdi.loaders.settings import LoaderSettings
+from fastffdi.recipe.recipe import default_recipe
+
+#: In place of a default that depends on the others.
+_LATER: Any = None
 
 
 @dataclass(frozen=True)
 class Settings:
-    """The options of a training run; the meaning of each is in `fastffdi train --help`.
+    """The settings of a training run; what is left out is as in `fastffdi train`. Paths may be strings.
 
     Attributes:
-        loading: threads, batch size and what else the loader works with
+        backbone: any timm model
+        pipeline: a shipped recipe's name, or a file; standard, or demo for the demo images
+        epochs: passes over the training images
+        learning_rate: the highest one (AdamW, warm-up, cosine)
+        output: folder for checkpoints and figures; runs/BACKBONE-DATE-TIME
+        loading: threads, images per batch (and update) and what else the loader works with
+        loader: auto, dali, cpu or torchvision
+        device: auto, cpu, cuda or cuda:N
+        amp: precision: auto, bf16, fp16 or off (float32)
+        pretrained: start from timm's weights; yes, or no for the demo images
+        weights: start from this file: safetensors or a state dict
+        overwrite: replace the run that the folder holds
+        balance: repeat images of the smaller class until classes are equal
+        seed: decides order, augmentation, mixing and random weights
+        cache: folder to keep decoded images in, and to read them from
+        data: folder in the challenge's layout or with class folders, or a Dataset; the demo images
     """
 
-    backbone: str
-    pipeline: str
-    epochs: int
-    learning_rate: float
-    output: Path
+    backbone: str = "efficientnet_b0"
+    pipeline: str = _LATER
+    epochs: int = 5
+    learning_rate: float = 1e-3
+    output: Path = _LATER
     loading: LoaderSettings = field(default_factory=LoaderSettings)
     loader: str = "auto"
     device: str = "auto"
     amp: str = "auto"
-    pretrained: bool = True
+    pretrained: bool = _LATER
     weights: Path | None = None
     overwrite: bool = False
     balance: bool = False
     seed: int = 0
     cache: Path | None = None
+    data: Path | Dataset | None = None
+
+    def __post_init__(self) -> None:
+        demo, now = self.data is None, f"{datetime.now():%Y%m%d-%H%M%S}"
+        for name, value in (
+            ("pipeline", default_recipe(demo)),
+            ("output", f"runs/{self.backbone}-{now}"),
+            ("pretrained", not demo),
+        ):
+            if getattr(self, name) is None:
+                object.__setattr__(self, name, value)
+        for name in ("output", "weights", "cache", "data"):
+            if isinstance(getattr(self, name), str):
+                object.__setattr__(self, name, Path(getattr(self, name)))
+
+    def dataset(self) -> Dataset:
+        """The images to train on. Raises DataError as find_dataset."""
+        if isinstance(self.data, Dataset):
+            return self.data
+        return find_dataset(demo_folder() if self.data is None else self.data)

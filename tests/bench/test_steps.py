@@ -55,12 +55,12 @@ def weights(experiment):
 
 def test_phases_are_marked_in_the_order_of_a_step(experiment):
     timer = Recorder()
-    assert train(experiment.trainer, batches(experiment.train), 3, timer) > 0
+    assert train(experiment.trainer, experiment.train, batches(experiment.train.backend), 3, timer) > 0
     assert timer.marks == ["begin", *STEP * 2, *STEP[:-1]]
 
 
 def test_the_stream_goes_on_where_it_was_left_and_over_the_end_of_an_epoch(experiment):
-    stream = batches(experiment.train)  # 5 an epoch
+    stream = batches(experiment.train.backend)  # 5 an epoch
     train(experiment.trainer, stream, 3, Recorder())
     rest = [batch.epoch for batch in itertools.islice(stream, 4)]
     assert rest == [0, 0, 1, 1]
@@ -87,8 +87,8 @@ def test_hooks_are_gone_afterwards_even_after_an_error(experiment):
 
 
 def test_a_kept_batch_is_what_the_stage_makes_and_has_nothing_left_to_do(experiment):
-    stage = experiment.trainer.stage
-    batch = next(batches(experiment.train))
+    stage = experiment.train.stage
+    batch = next(batches(experiment.train.backend))
     one = kept(batch, stage)
     made = stage(one)
     torch.testing.assert_close(made, stage(batch), rtol=0, atol=0)

@@ -47,7 +47,7 @@ def test_a_recipe_that_stops_mixing_is_measured_while_it_mixes(settings, image_f
     recipe.write_text((tiny / "recipe.yaml").read_text() + "mix: {mixup: 1.0, off_epochs: 3}\n")
     settings = replace(settings, pipeline=str(recipe))
     with closing(train_step.prepare(settings, image_files, lambda line: None)) as ready:
-        assert ready.trainer.mixer.until == 1
+        assert ready.train.mixer.until == 1
 
 
 def test_all_kinds_have_their_turns(ready):

@@ -142,7 +142,7 @@ def test_a_preview_shows_the_first_batch_of_train(
     assert fastffdi("preview", *words, "-o", tmp_path / "sheet.png").code == 0
 
     with run_of(uneven, mine, 20, balance, seed=3) as experiment:
-        batch = next(experiment.train.epoch(1))
+        batch = next(experiment.train.backend.epoch(1))
     pixels = DeviceStage(torch.device("cpu"), torch.float32).pixels(batch).numpy()
     (table,) = tables
     assert [row.title for row in table.rows] == experiment.dataset.train.names[batch.rows].tolist()
@@ -161,9 +161,9 @@ def test_the_pairs_shown_are_those_that_train_mixes(
     assert fastffdi("preview", *words, "-o", tmp_path / "sheet.png").code == 0
 
     with run_of(uneven, mine, 21, balance, seed=3) as experiment:
-        batch, trainer = next(experiment.train.epoch(1)), experiment.trainer
-    before, labels = trainer.stage.pixels(batch).numpy(), torch.from_numpy(batch.labels)
-    mixed, partners, share = trainer.mixer(trainer.stage(batch), labels, batch)
+        batch, loader = next(experiment.train.backend.epoch(1)), experiment.train
+    before, labels = loader.stage.pixels(batch).numpy(), torch.from_numpy(batch.labels)
+    mixed, partners, share = loader.mixer(loader.stage(batch), labels, batch)
     normalize = batch.remaining.normalize
     values = (mixed.permute(0, 2, 3, 1) * torch.tensor(normalize.std) + torch.tensor(normalize.mean)) * 255
     own, others, results = tables[1].rows
@@ -188,12 +188,12 @@ def test_eval_shows_the_steps_of_validation_on_the_images_of_training(
     assert fastffdi("preview", *words, *shown, "-o", tmp_path / "sheet.png").code == 0
 
     with run_of(uneven, mine, 20, balance=False, seed=3) as experiment:
-        rows = next(experiment.train.epoch(1)).rows
+        rows = next(experiment.train.backend.epoch(1)).rows
     dataset = experiment.dataset
     swapped = replace(dataset, val=dataset.train)
     settings = replace(experiment.settings, loading=LoaderSettings(1, len(dataset.train)))
     with closing(prepare(settings, swapped, lambda line: None)) as evaluated:
-        batch = next(evaluated.val.epoch(0))
+        batch = next(evaluated.val.backend.epoch(0))
     pixels = DeviceStage(torch.device("cpu"), torch.float32).pixels(batch).numpy()
     (table,) = tables
     assert table.columns == ["file", "1 · resize" if way == "--steps" else "epoch 2"]

@@ -9,7 +9,7 @@ import torch
 from fastffdi.data.layout import find_dataset, plain_folder
 from fastffdi.errors import RecipeError, SettingError, UndecodableImage
 from fastffdi.evaluation import metrics
-from fastffdi.inference.predict import restore, write_csv
+from fastffdi.inference.predict import Predictor, write_csv
 from fastffdi.loaders.settings import LoaderSettings
 from fastffdi.model import checkpoint
 from fastffdi.recipe.recipe import load
@@ -30,7 +30,12 @@ def val(tiny):
 
 
 def scored(best, manifest, loader="cpu", threads=1, batch_size=8, amp="off"):
-    return restore(best, loader, "cpu", amp, LoaderSettings(threads, batch_size))(manifest)
+    return predictor_of(best, loader, threads, batch_size, amp)(manifest)
+
+
+def predictor_of(path, loader="cpu", threads=1, batch_size=8, amp="off"):
+    loading = LoaderSettings(threads, batch_size)
+    return Predictor(path, device="cpu", amp=amp, backend=loader, loading=loading)
 
 
 @pytest.fixture(scope="module")
@@ -86,14 +91,14 @@ def test_labels_are_not_needed(best, tiny, expected):
 
 
 def test_the_recipe_is_the_checkpoints_own(best, tiny):
-    predictor = restore(best, "cpu", "cpu", "off", LoaderSettings(1, 8))
+    predictor = predictor_of(best)
     recipe = load(str(tiny / "recipe.yaml")).resolve((1, 1), (0.0,) * 3, (1.0,) * 3)
     assert predictor.recipe.eval == recipe.eval
 
 
 def test_progress_counts_every_image(best, val):
     seen = []
-    restore(best, "cpu", "cpu", "off", LoaderSettings(1, 6))(val, seen.append)
+    predictor_of(best, batch_size=6)(val, seen.append)
     assert seen == [6, 6, 4]
 
 
@@ -106,7 +111,7 @@ def test_an_image_that_cannot_be_decoded_is_named(best, tiny, tmp_path):
 
 def test_what_is_no_checkpoint_is_refused(tmp_path):
     with pytest.raises(SettingError, match="no such file; give one that `fastffdi train` wrote"):
-        restore(tmp_path / "absent.safetensors", "cpu", "cpu", "off", LoaderSettings(1, 8))
+        predictor_of(tmp_path / "absent.safetensors")
 
 
 def test_a_checkpoint_whose_recipe_is_not_understood_is_named(best, tmp_path):
@@ -114,7 +119,7 @@ def test_a_checkpoint_whose_recipe_is_not_understood_is_named(best, tmp_path):
     described.recipe["eval"].insert(0, {"blur_faces": {}})
     checkpoint.save(described, model, tmp_path / "newer.safetensors")
     with pytest.raises(RecipeError, match=r"newer\.safetensors: eval\[0\]: unknown step 'blur_faces'"):
-        restore(tmp_path / "newer.safetensors", "cpu", "cpu", "off", LoaderSettings(1, 8))
+        predictor_of(tmp_path / "newer.safetensors")
 
 
 def column(*names):

@@ -5,6 +5,7 @@ from torch import nn
 
 from fastffdi.inference.scoring import Scorer
 from fastffdi.loaders.batch import Batch
+from fastffdi.loaders.loader import DeviceLoader
 from fastffdi.model.precision import Precision
 from fastffdi.recipe.kernels import Normalize
 from fastffdi.recipe.program import Program
@@ -22,7 +23,7 @@ class Brightness(nn.Module):
         return torch.stack([(1 - mean).log(), mean.log()], dim=1)
 
 
-class Loader:
+class Images:
     """Batches of the rows given, of images of the pixel value 10 · row + view."""
 
     def __init__(self, *batches, views=1):
@@ -30,6 +31,9 @@ class Loader:
 
     def __len__(self):
         return len(self.batches)
+
+    def close(self):
+        pass
 
     def epoch(self, epoch, start=0):
         for rows in self.batches:
@@ -40,45 +44,45 @@ class Loader:
             yield Batch(images, nothing, rows, nothing, nothing == 0, epoch, PROGRAM, self.views)
 
 
-def scored(loader, count, progress=None, name="off", model=None):
+def scored(images, count, progress=None, name="off", model=None):
     numbers = Precision(name, "")
-    scorer = Scorer(model or Brightness(), DeviceStage(CPU, numbers.dtype), numbers)
-    return scorer(loader, count, progress)
+    loader = DeviceLoader(images, DeviceStage(CPU, numbers.dtype))
+    return Scorer(model or Brightness(), numbers)(loader, count, progress)
 
 
 def test_scores_are_probabilities_of_fake_by_row():
-    scores = scored(Loader([2, 0], [3, 1]), 4)
+    scores = scored(Images([2, 0], [3, 1]), 4)
     assert scores.dtype == np.float64
     assert scores == pytest.approx(np.array([1e-6, 10, 20, 30]) / [1, 255, 255, 255], abs=1e-6)
 
 
 def test_rows_that_are_left_out_have_no_score():
-    scores = scored(Loader([2, 0]), 4)
+    scores = scored(Images([2, 0]), 4)
     assert np.isnan(scores).tolist() == [False, True, False, True]
 
 
 def test_nothing_has_no_scores():
-    assert scored(Loader(), 0).shape == (0,)
+    assert scored(Images(), 0).shape == (0,)
 
 
 def test_views_of_an_image_are_averaged():
-    scores = scored(Loader([1, 2], [3], views=3), 4)
+    scores = scored(Images([1, 2], [3], views=3), 4)
     assert scores[1:] == pytest.approx(np.array([11, 21, 31]) / 255, abs=1e-6)
 
 
 def test_progress_counts_the_images_of_each_batch():
     seen = []
-    scored(Loader([0, 1, 2], [3], views=2), 4, seen.append)
+    scored(Images([0, 1, 2], [3], views=2), 4, seen.append)
     assert seen == [3, 1]
 
 
 def test_the_model_is_judged_in_eval_mode_and_without_graphs():
     model, modes = Brightness().train(), []
     model.register_forward_hook(lambda module, _, out: modes.append((module.training, out.requires_grad)))
-    scored(Loader([0]), 1, model=model)
+    scored(Images([0]), 1, model=model)
     assert modes == [(False, False)]
 
 
 def test_half_precision_changes_little():
-    scores = scored(Loader([5, 6, 7]), 8, name="bf16")
+    scores = scored(Images([5, 6, 7]), 8, name="bf16")
     assert scores[5:] == pytest.approx(np.array([50, 60, 70]) / 255, abs=5e-3)

@@ -11,6 +11,7 @@ from fastffdi.data.manifest import Manifest
 from fastffdi.errors import DataError, UndecodableImage
 from fastffdi.loaders.batch import Batch
 from fastffdi.loaders.cpu import CpuLoader
+from fastffdi.loaders.mix import Mixer
 from fastffdi.loaders.planner import BatchPlanner
 from fastffdi.loaders.settings import LoaderSettings
 from fastffdi.preview.draw import draw, first, mix
@@ -20,7 +21,6 @@ from fastffdi.recipe.read import read_steps
 from fastffdi.recipe.rng import CounterRNG
 from fastffdi.recipe.steps.base import Step
 from fastffdi.render.device.stage import DeviceStage
-from fastffdi.training.mix import Mixer
 
 SEED, EPOCH = 5, 2
 STEPS = read_steps(

@@ -12,7 +12,7 @@ import torch
 from fastffdi.data.layout import find_dataset
 from fastffdi.errors import DataError, RecipeError, SettingError, UndecodableImage
 from fastffdi.evaluation import metrics
-from fastffdi.inference.predict import restore
+from fastffdi.inference.predict import Predictor
 from fastffdi.loaders.settings import LoaderSettings
 from fastffdi.model import checkpoint
 from fastffdi.recipe.recipe import load, parse
@@ -49,6 +49,11 @@ def finished(settings, dataset):
     """The experiment, run to its end, and its epochs."""
     with prepared(settings, dataset) as experiment:
         return experiment, list(experiment.run(lambda images, means: None))
+
+
+def scored(path, dataset, backend="cpu"):
+    predictor = Predictor(path, device="cpu", amp="off", backend=backend, loading=LoaderSettings(1, 8))
+    return predictor(dataset.val)
 
 
 def figures(folder):
@@ -109,16 +114,15 @@ def with_mixing(settings, folder):
 
 def test_a_recipe_that_mixes_is_run_with_a_mixer(settings, dataset, tmp_path):
     with prepared(with_mixing(settings, tmp_path), dataset) as experiment:
-        assert experiment.trainer.mixer.mix == parse(experiment.recipe.to_data(), "").mix
-        assert experiment.trainer.mixer.rng.seed == settings.seed
+        assert experiment.train.mixer.mix == parse(experiment.recipe.to_data(), "").mix
+        assert experiment.train.mixer.rng.seed == settings.seed
     with prepared(settings, dataset) as experiment:
-        assert experiment.trainer.mixer is None
+        assert experiment.train.mixer is None
 
 
 def test_the_best_checkpoint_gives_the_scores_that_were_reported(settings, dataset):
     experiment, _ = finished(settings, dataset)
-    predictor = restore(settings.output / BEST, "cpu", "cpu", "off", LoaderSettings(1, 8))
-    found = metrics.summary(dataset.val.labels, predictor(dataset.val))
+    found = metrics.summary(dataset.val.labels, scored(settings.output / BEST, dataset))
     assert found == pytest.approx(experiment.best.validation, abs=1e-6)
     assert found["auc"] == experiment.best.validation["auc"]
 
@@ -165,13 +169,13 @@ def test_balance_repeats_the_smaller_class(settings, dataset):
     few = dataset.train.take(np.r_[0:40:2, 1:9:2])  # 20 real, 4 fake
     with prepared(replace(settings, balance=True), replace(dataset, train=few)) as experiment:
         assert len(experiment.train) == 5
-        labels = np.concatenate([batch.labels for batch in experiment.train.epoch(0)])
+        labels = np.concatenate([batch.labels for batch in experiment.train.backend.epoch(0)])
     assert np.bincount(labels).tolist() == [20, 20]
 
 
 def test_validation_images_come_in_their_order(settings, dataset):
     with prepared(settings, dataset) as experiment:
-        rows = np.concatenate([batch.rows for batch in experiment.val.epoch(3)])
+        rows = np.concatenate([batch.rows for batch in experiment.val.backend.epoch(3)])
     assert rows.tolist() == list(range(16))
 
 
@@ -310,7 +314,7 @@ def with_recipe(settings, train="", evaluation="", mix=""):
 def test_mixing_ends_before_the_epochs_that_the_recipe_names(settings, dataset):
     settings = with_recipe(settings, mix="mix: {mixup: 1, off_epochs: 2}")
     with prepared(replace(settings, epochs=5), dataset) as experiment:
-        assert experiment.trainer.mixer.until == 3
+        assert experiment.train.mixer.until == 3
 
 
 @pytest.mark.parametrize("loader", ["cpu", "dali"])
@@ -318,9 +322,7 @@ def test_five_crops_teach_and_are_averaged_in_prediction(settings, dataset, load
     crop = "{five_crop: {size: [24, 24]}}, horizontal_flip,"
     settings = with_recipe(settings, crop, "{ten_crop: {size: [24, 24]}},", "mix: {cutmix: 1}")
     experiment, (result,) = finished(replace(settings, loader=loader), dataset)
-    scores = restore(experiment.settings.output / LAST, loader, "cpu", "off", LoaderSettings(1, 8))(
-        dataset.val
-    )
+    scores = scored(experiment.settings.output / LAST, dataset, loader)
     assert metrics.summary(dataset.val.labels, scores) == pytest.approx(result.validation, abs=1e-6)
 
 
@@ -338,7 +340,7 @@ def test_a_function_of_ones_own_trains_and_is_announced_and_is_not_called_in_pre
     assert len(calls) == len(experiment.train)
     warning = "runs code of yours, own_step:dark: what it does does not follow from the seed"
     assert said[0] == f"{settings.pipeline} {warning}"
-    restore(settings.output / LAST, "cpu", "cpu", "off", LoaderSettings(1, 8))(dataset.val)
+    scored(settings.output / LAST, dataset)
     assert len(calls) == len(experiment.train)
 
 

@@ -8,14 +8,15 @@ from torch import nn
 
 from fastffdi.errors import RunError
 from fastffdi.loaders.batch import Batch
+from fastffdi.loaders.loader import DeviceLoader
+from fastffdi.loaders.mix import Mixer
 from fastffdi.model import precision
 from fastffdi.recipe.kernels import Normalize
 from fastffdi.recipe.mix import Mix
 from fastffdi.recipe.program import Program
 from fastffdi.recipe.rng import CounterRNG
 from fastffdi.render.device.stage import DeviceStage
-from fastffdi.training.loop import PEEK_EVERY, Trainer, mixed_accuracy, soft_cross_entropy
-from fastffdi.training.mix import Mixer
+from fastffdi.training.loop import PEEK_EVERY, Trainer, accuracy
 from fastffdi.training.optimiser import Optimiser
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -32,21 +33,13 @@ def soft_targets():
     return SHARE[:, None] * F.one_hot(LABELS, 2) + (1 - SHARE[:, None]) * F.one_hot(PARTNERS, 2)
 
 
-def test_the_loss_is_torchs_with_soft_targets():
-    expected = F.cross_entropy(LOGITS, soft_targets(), reduction="none")
-    torch.testing.assert_close(soft_cross_entropy(LOGITS, LABELS, PARTNERS, SHARE), expected)
-
-
-def test_the_losss_gradient_is_torchs_with_soft_targets():
-    ours, theirs = (LOGITS.clone().requires_grad_() for _ in range(2))
-    soft_cross_entropy(ours, LABELS, PARTNERS, SHARE).sum().backward()
-    F.cross_entropy(theirs, soft_targets(), reduction="sum").backward()
-    torch.testing.assert_close(ours.grad, theirs.grad)
-
-
 def test_accuracy_is_the_mass_on_the_prediction():
     # Predicted are 0, 1, 0 and 1: own label, both labels, partner's label, neither.
-    assert mixed_accuracy(LOGITS, LABELS, PARTNERS, SHARE).tolist() == [0.75, 1.0, 0.875, 0.0]
+    assert accuracy(LOGITS, soft_targets()).tolist() == [0.75, 1.0, 0.875, 0.0]
+
+
+def test_accuracy_without_mixing_is_whether_the_prediction_is_the_label():
+    assert accuracy(LOGITS, LABELS).tolist() == [1.0, 1.0, 0.0, 0.0]
 
 
 class Images:
@@ -57,6 +50,9 @@ class Images:
 
     def __len__(self):
         return -(-self.rows // self.batch_size)
+
+    def close(self):
+        pass
 
     def epoch(self, epoch, start=0):
         for first in range(0, self.rows, self.batch_size):
@@ -83,14 +79,14 @@ def network(bias=0.0):
     return model
 
 
-def trainer_of(model, rate=0.1, updates=24, mixer=None):
-    optimiser = Optimiser(model, rate, updates, OFF.scaler())
-    return Trainer(model, DeviceStage(CPU, torch.float32), OFF, optimiser, mixer)
+def trainer_of(model, rate=0.1, updates=24):
+    return Trainer(model, OFF, Optimiser(model, rate, updates, OFF.scaler()), CPU)
 
 
-def fitted(trainer, train=None, val=None, epochs=1, progress=lambda images, means: None):
-    train, val = train or Images(), val or Images()
-    return list(trainer.fit(train, val, val.labels, epochs, progress))
+def fitted(trainer, train=None, val=None, epochs=1, progress=lambda images, means: None, mixer=None):
+    train, val, stage = train or Images(), val or Images(), DeviceStage(CPU, torch.float32)
+    loaders = DeviceLoader(train, stage, mixer), DeviceLoader(val, stage)
+    return list(trainer.fit(*loaders, val.labels, epochs, progress))
 
 
 def test_what_differs_is_learnt():
@@ -154,7 +150,7 @@ def test_views_count_as_one_image_for_progress_and_as_their_mean_for_validation(
 
 def test_views_are_mixed_with_views_of_other_images():
     mixer = Mixer(Mix(mixup=1.0), CounterRNG(0))
-    (result,) = fitted(trainer_of(network(bias=20.0), rate=1e-12, mixer=mixer), _Twice(4, 2))
+    (result,) = fitted(trainer_of(network(bias=20.0), rate=1e-12), _Twice(4, 2), mixer=mixer)
     # Every image's neighbour has the other label, so that half the label mass is fake whatever the shares.
     assert 0 < result.train_accuracy < 1
     assert result.train_loss == pytest.approx(20 * (1 - result.train_accuracy), rel=1e-4)
@@ -162,7 +158,7 @@ def test_views_are_mixed_with_views_of_other_images():
 
 def test_the_last_epochs_are_not_mixed_where_the_recipe_says_so():
     mixer = Mixer(Mix(mixup=1.0), CounterRNG(0), until=2)
-    results = fitted(trainer_of(network(bias=20.0), rate=1e-12, mixer=mixer), epochs=3)
+    results = fitted(trainer_of(network(bias=20.0), rate=1e-12), epochs=3, mixer=mixer)
     assert [result.train_accuracy == 0.5 for result in results] == [False, False, True]
 
 
@@ -190,16 +186,16 @@ class Recorded:
 
 def test_mixed_labels_decide_loss_and_accuracy():
     model = network(bias=20.0)  # certain that all are fake
-    (result,) = fitted(trainer_of(model, rate=1e-12, mixer=Recorded(0.75)))
+    (result,) = fitted(trainer_of(model, rate=1e-12), mixer=Recorded(0.75))
     assert result.train_loss == pytest.approx(20 * 0.5, rel=1e-4)
     assert result.train_accuracy == pytest.approx(0.5)
-    (result,) = fitted(trainer_of(model, rate=1e-12, mixer=Recorded(0.75)), Images(4, 2, spoilt=(1, 3)))
+    (result,) = fitted(trainer_of(model, rate=1e-12), Images(4, 2, spoilt=(1, 3)), mixer=Recorded(0.75))
     assert result.train_loss == pytest.approx(20 * 0.75, rel=1e-4)
     assert result.train_accuracy == pytest.approx(0.25)
 
 
 def test_validation_is_never_mixed():
-    (result,) = fitted(trainer_of(network(bias=20.0), rate=1e-12, mixer=Recorded(0.0)))
+    (result,) = fitted(trainer_of(network(bias=20.0), rate=1e-12), mixer=Recorded(0.0))
     assert result.validation["accuracy"] == 0.5
     assert result.validation["log_loss"] == pytest.approx(-np.log(1e-7) / 2, rel=1e-4)
 

@@ -71,7 +71,7 @@ class ProcessLoader:
         return len(self.planner)
 
     def epoch(self, epoch: int, start: int = 0) -> Iterator[Batch]:
-        """See Loader.epoch. Starting an epoch ends the one before. Raises RunError if the child has ended."""
+        """See Backend.epoch. It ends the epoch before. Raises RunError if the child has ended."""
         generation = self._generation = self._generation + 1
         self._request(StartEpoch(generation, epoch, start))
         for plan in self.planner.epoch(epoch, start):
@@ -82,7 +82,7 @@ class ProcessLoader:
             yield self.planner.batch(plan, images, self._split.remaining(plan.program))
 
     def close(self) -> None:
-        """See Loader.close. Images given out stay valid."""
+        """See Backend.close. Images given out stay valid."""
         self._end()
 
     def _rendered(self, generation: int, plan: BatchPlan) -> int:

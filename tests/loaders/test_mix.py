@@ -11,10 +11,10 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torchvision.transforms import v2
 
 from fastffdi.loaders.batch import Batch
+from fastffdi.loaders.mix import Mixer, pair
 from fastffdi.recipe.mix import Mix
 from fastffdi.recipe.program import EMPTY
 from fastffdi.recipe.rng import MIX_STREAM, CounterRNG
-from fastffdi.training.mix import Mixer, pair
 
 HEIGHT, WIDTH = 12, 20
 MIXUP, CUTMIX, BOTH = Mix(mixup=0.4), Mix(cutmix=1.0), Mix(mixup=0.4, cutmix=1.0)
