@@ -62,7 +62,7 @@ class Predictor:
         self._backend = factory.choose_loader(backend, self._device, self._loading.process, cache is not None)
         described, model = restore(path)
         # Its steps for training may name functions; they are not run here.
-        self._recipe = parse(described.recipe, str(path), code=True)
+        self.recipe = parse(described.recipe, str(path), code=True)
         self._scorer = Scorer(model.to(self._device), precision)
         self._stage = DeviceStage(self._device, precision.dtype)
 
@@ -76,7 +76,7 @@ class Predictor:
         Raises DataError for files that do not exist, UndecodableImage for one that cannot be decoded.
         """
         manifest = _manifest(images)
-        planner = BatchPlanner.of_split(self._recipe, "eval", manifest, self._loading)
+        planner = BatchPlanner.of_split(self.recipe, "eval", manifest, self._loading)
         if self._cache is not None:
             (planner,) = cached([planner], self._cache)
         backend = factory.build_loader(self._backend, planner, self._loading, self._device)

@@ -6,7 +6,7 @@ import os
 import weakref
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import torch
@@ -25,6 +25,9 @@ from fastffdi.recipe.recipe import DECODE
 from fastffdi.recipe.steps.base import Step
 from fastffdi.render.cpu.decode import SourceDecoder
 from fastffdi.render.device.stage import DeviceStage
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
 
 
 class Prepared(NamedTuple):
@@ -65,10 +68,18 @@ class DeviceLoader:
 
         Raises UndecodableImage, and RunError where another iteration has begun meanwhile.
         """
+        # All of it at the first batch: an iteration of which none is taken, as Lightning begins one, is none.
         if self._iteration is not None:
             self._begin(self._epoch + 1)
-        self._iteration = object()
-        return self._batches(self._iteration)
+        iteration = self._iteration = object()
+        start = -(-self._consumed // self.backend.planner.batch_size)
+        for batch in self.backend.epoch(self._epoch, start):
+            self._consumed += len(batch)
+            images, labels, _ = self.prepared(batch)
+            yield images, labels
+            if self._iteration is not iteration:
+                raise RunError("loader: another iteration has begun meanwhile; build a loader for each")
+        self._begin(self._epoch + 1)
 
     def set_epoch(self, epoch: int) -> None:
         """Let the next iteration be this epoch, counted from 0; without it, they follow one another.
@@ -111,21 +122,11 @@ class DeviceLoader:
         """Free threads, processes and pipelines; the loader cannot be used again."""
         self._close()
 
-    def __enter__(self) -> DeviceLoader:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *error: object) -> None:
         self.close()
-
-    def _batches(self, iteration: object) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
-        start = -(-self._consumed // self.backend.planner.batch_size)
-        for batch in self.backend.epoch(self._epoch, start):
-            self._consumed += len(batch)
-            images, labels, _ = self.prepared(batch)
-            yield images, labels
-            if self._iteration is not iteration:
-                raise RunError("loader: another iteration has begun meanwhile; build a loader for each")
-        self._begin(self._epoch + 1)
 
     def _begin(self, epoch: int, consumed: int = 0) -> None:
         self._epoch, self._consumed, self._iteration = epoch, consumed, None
