@@ -36,12 +36,13 @@ bench-peers: .venv/installed
 	$(BIN)/python benchmarks/peers/install.py
 	$(BIN)/python benchmarks/peers/compare.py $(or $(PHOTOS),$(TEST_DATA:%=%/photos))
 
-# The pages that are made from the code: docs/parity.md, and the tables in pipelines/README.md.
+# The pages that are made from the code: docs/parity.md, docs/api.md and the tables in pipelines/README.md.
 parity: .venv/installed
 	FASTFFDI_TEST_DATA=$(TEST_DATA) $(BIN)/python docs/parity.py
 
 tables: .venv/installed
 	$(BIN)/python docs/tables.py
+	$(BIN)/python docs/api.py
 
 # The images in README.md.
 figures: demo/data

@@ -34,10 +34,7 @@ def train(settings: Settings, say: Callable[[str], None] = print) -> Run:
     `say` gets what is worth telling, and a line after each epoch.
     Raises UsageError where settings, recipe and data do not go together, RunError where the run fails.
 
-    >>> loading = fastffdi.LoaderSettings(batch_size=16)
-    >>> settings = fastffdi.Settings(
-    ...     "resnet10t", "tutorial", epochs=1, data="DIR", output="run", loading=loading, pretrained=False
-    ... )
+    >>> settings = fastffdi.Settings("resnet10t", "tutorial", epochs=1, data="DIR", pretrained=False)
     >>> run = fastffdi.train(settings, say=lambda line: None)
     >>> run.checkpoint.name, len(run.epochs)
     ('best.safetensors', 1)

@@ -54,7 +54,7 @@ class Settings:
     balance: bool = False
     seed: int = 0
     cache: Path | None = None
-    data: Path | Dataset | None = None
+    data: str | Path | Dataset | None = None
 
     def __post_init__(self) -> None:
         demo, now = self.data is None, f"{datetime.now():%Y%m%d-%H%M%S}"
@@ -65,7 +65,7 @@ class Settings:
         ):
             if getattr(self, name) is None:
                 object.__setattr__(self, name, value)
-        for name in ("output", "weights", "cache", "data"):
+        for name in ("output", "weights", "cache"):
             if isinstance(getattr(self, name), str):
                 object.__setattr__(self, name, Path(getattr(self, name)))
 
