@@ -75,8 +75,9 @@ class DeviceLoader:
         start = -(-self._consumed // self.backend.planner.batch_size)
         for batch in self.backend.epoch(self._epoch, start):
             self._consumed += len(batch)
-            images, labels, _ = self.prepared(batch)
-            yield images, labels
+            yield self.prepared(batch)[
+                :2
+            ]  # without a name here, which would keep its memory from being reused
             if self._iteration is not iteration:
                 raise RunError("loader: another iteration has begun meanwhile; build a loader for each")
         self._begin(self._epoch + 1)
