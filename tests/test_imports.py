@@ -11,6 +11,7 @@ import fastffdi
 
 ROOT = Path(fastffdi.__file__).parent
 LAYERS = [
+    {"__main__"},
     {"cli"},
     {"bench"},
     {"training"},

@@ -37,7 +37,8 @@ def cache(
     """Keep on disk what every epoch would decode again: images after a recipe's deterministic steps.
 
     train and predict fill the same folder by themselves with --cache; this does it beforehand, and goes on
-    where it was interrupted. Images whose file or recipe has changed are never taken from it.
+    where it was interrupted. An image is decoded again when its file's length or modification time changes,
+    or the recipe's beginning does.
     """
     if clear:
         _clear(folder)

@@ -47,7 +47,7 @@ class _Commands(click.Group):
 @click.option("--debug", is_flag=True, help="Show the traceback of an error.")
 @click.version_option(package_name="fastffdi")
 def cli(debug: bool) -> None:
-    """Train and run real/fake image classifiers, with a fast image pipeline."""
+    """Train and run real/fake image classifiers, and measure what limits them."""
 
 
 def main() -> None:

@@ -1,6 +1,7 @@
 """A backbone's weights from a file someone else wrote: safetensors, or a torch state dict.
 
-Nothing in the file is ever executed: torch files are read with `weights_only=True`.
+torch files are read with `weights_only=True`: by torch's restricted unpickler, which makes tensors and plain
+containers, and refuses a file that asks for anything else.
 """
 
 from __future__ import annotations

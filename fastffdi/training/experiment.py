@@ -96,6 +96,8 @@ def prepare(settings: Settings, dataset: Dataset, say: Callable[[str], None]) ->
     for function in functions(recipe.train):
         imported(function)
         say(f"{settings.pipeline} runs code of yours, {function}: what it does does not follow from the seed")
+    if not settings.pretrained and settings.weights is None:
+        say(f"{settings.backbone} starts from random weights")
     say(f"{settings.backbone} on {device}, loader {kind}, {numbers.reason}")
     planners = _planners(settings, dataset, recipe)
     if settings.cache is not None:

@@ -23,6 +23,7 @@ def test_it_says_how_fast_and_what_limits(bench, tiny):
     assert code == 0
     assert err.splitlines() == [
         f"data: 40 training images of {tiny.name}",
+        "test_efficientnet starts from random weights",
         "test_efficientnet on cpu, loader cpu, float32, as asked for",
     ]
     assert "test_efficientnet · recipe.yaml · batches of 4" in out

@@ -35,10 +35,11 @@ def test_a_run_says_what_it_did(train, tiny, output):
         f"best: epoch 1, validation AUC {auc:.4f}",
         f"checkpoint: {output}/best.safetensors",
     ]
-    data, model, epoch, then = err.splitlines()
+    data, weights, model, epoch, then = err.splitlines()
     assert data == (
         f"data: {tiny}: training 40 images (20 real, 20 fake), validation 16 images (8 real, 8 fake)"
     )
+    assert weights == "test_efficientnet starts from random weights"
     assert model == "test_efficientnet on cpu, loader cpu, float32, as asked for"
     assert re.fullmatch(
         r"epoch 1/1  train loss \d\.\d{4}  val loss \d\.\d{4}  accuracy [01]\.\d{4}  AUC [01]\.\d{4}  "
@@ -86,6 +87,7 @@ def test_a_file_of_weights_is_started_from(train, tiny_run, output):
     code, _, err = train("--weights", weights)
     assert code == 0
     assert re.search(r"^best\.safetensors: \d+ tensors matched by name; head kept$", err, re.MULTILINE)
+    assert "random weights" not in err
 
 
 def test_brackets_and_colons_in_a_name_are_shown_as_they_are(fastffdi, tiny, tmp_path):
@@ -108,6 +110,7 @@ def test_without_data_it_takes_the_demo_images_and_says_so(fastffdi, builtin, tm
     code, out, err = fastffdi("train", "--backbone", "test_efficientnet", "--epochs", 1)
     assert code == 0
     assert err.startswith(f"no data given: using the built-in demo images in {builtin}\n")
+    assert "\ntest_efficientnet starts from random weights\n" in err
     (run,) = (tmp_path / "runs").iterdir()
     assert re.fullmatch(r"test_efficientnet-\d{8}-\d{6}", run.name)
     assert f"checkpoint: runs/{run.name}/best.safetensors" in out

@@ -14,7 +14,7 @@ from fastffdi.errors import DataError, RecipeError, SettingError, UndecodableIma
 from fastffdi.evaluation import metrics
 from fastffdi.inference.predict import Predictor
 from fastffdi.loaders.settings import LoaderSettings
-from fastffdi.model import checkpoint
+from fastffdi.model import backbone, checkpoint
 from fastffdi.recipe.recipe import load, parse
 from fastffdi.training.experiment import BEST, LAST, prepare
 from fastffdi.training.log import TABLE
@@ -182,6 +182,28 @@ def test_validation_images_come_in_their_order(settings, dataset):
 def test_the_device_loader_and_precision_are_said(settings, dataset):
     said = []
     with prepared(settings, dataset, said.append):
+        pass
+    assert said[-1:] == ["test_efficientnet on cpu, loader cpu, float32, as asked for"]
+
+
+RANDOM = "test_efficientnet starts from random weights"
+
+
+def test_random_weights_are_said_and_others_are_not_called_random(settings, dataset, tiny_run):
+    weights, said = tiny_run.settings.output / LAST, ([], [])
+    for given, lines in zip((None, weights), said, strict=True):
+        with prepared(replace(settings, weights=given), dataset, lines.append):
+            pass
+    assert [RANDOM in lines for lines in said] == [True, False]
+    assert said[1][0].startswith(f"{LAST}: ")
+
+
+def test_pretrained_weights_are_not_called_random(settings, dataset, monkeypatch):
+    monkeypatch.setattr(
+        "fastffdi.model.backbone._create_pretrained", lambda name, _: backbone.build(name, False)
+    )
+    said = []
+    with prepared(replace(settings, pretrained=True), dataset, said.append):
         pass
     assert said == ["test_efficientnet on cpu, loader cpu, float32, as asked for"]
 

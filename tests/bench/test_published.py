@@ -1,0 +1,152 @@
+"""The figures in README.md and benchmarks/README.md are those of the records, rounded."""
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+BENCHMARKS = (ROOT / "benchmarks" / "README.md").read_text(encoding="utf-8")
+LOADERS = "jitter", "tutorial", "tutorial_strong", "randaugment", "trivial", "large-scaled"
+
+
+def record(name):
+    (file,) = (ROOT / "benchmarks" / "results").glob(f"*-cores-{name}.json")
+    return json.loads(file.read_text(encoding="utf-8"))
+
+
+def numbers(cell):
+    return re.findall(r"\d[\d,]*(?:\.\d+)?", cell)
+
+
+def agrees(published, recorded):
+    """Whether the text is the number, rounded as the text is; the record is rounded as well."""
+    half = 0.5 * 10.0 ** -len(published.partition(".")[2])
+    return abs(float(published.replace(",", "")) - recorded) <= half * 1.001
+
+
+def cells(line):
+    return [cell.strip(" *") for cell in line.strip("|").split("|")]
+
+
+def rows(text, header):
+    """The cells of the rows of the table whose first line begins so."""
+    _, _, rest = text.partition(f"\n| {header}")
+    table = rest.partition("\n\n")[0].splitlines()[2:]
+    assert table, header
+    return [cells(line) for line in table]
+
+
+def measured(part="results"):
+    """What was measured of the loaders, by recipe and loader."""
+    found = (entry for name in LOADERS for entry in record(name)[part])
+    return {(entry["pipeline"], entry["loader"]): entry for entry in found}
+
+
+def spread(entry):
+    return [entry["images_per_second"][name] for name in ("median", "q25", "q75")]
+
+
+def check(published, recorded, where):
+    assert len(published) == len(recorded), where
+    assert all(agrees(*pair) for pair in zip(published, recorded, strict=True)), (where, published, recorded)
+
+
+def test_the_table_of_loaders():
+    results, recipe = measured(), ""
+    for name, loader, *figures in rows(BENCHMARKS, "recipe | loader | images/s | × torch"):
+        recipe = (
+            f"{recipe} {name.replace('the same ', '')}" if name.startswith("the same") else name or recipe
+        )
+        key = recipe.replace("`", ""), loader.replace("`", "").partition(" ")[0]
+        found = results[key]
+        ratios = found["ratio_to_baseline"], found["ratio_to_ceilings"]["JPEG decode"]
+        recorded = [*spread(found), *ratios, found["cpu_seconds_per_1000_images"]["median"]]
+        check([number for cell in figures for number in numbers(cell)], recorded, key)
+
+
+def test_the_times_to_the_first_batch():
+    found = measured("footprint")
+    recipes = {"camera images": "benchmarks/large.yaml"}
+    ratios = {
+        recipe: entry["first_batch_ratio_to_baseline"]
+        for (recipe, loader), entry in found.items()
+        if loader == "cpu"
+    }
+    (line,) = (line for line in BENCHMARKS.splitlines() if line.startswith("| time to first batch"))
+    published = re.findall(r"([\d.]+)(?:: missed)?\*{0,2} \(`?([\w ]+)`?\)", line)
+    assert {recipes.get(name, name) for _, name in published} == ratios.keys()
+    for number, name in published:
+        check([number], [ratios[recipes.get(name, name)]], name)
+    lowest, highest = re.findall(r"first batch takes ([\d.]+) to ([\d.]+) of", README)[0]
+    check([lowest, highest], [min(ratios.values()), max(ratios.values())], "README.md")
+
+
+def test_the_results_on_the_first_page():
+    results = measured()
+    recipes = {
+        "the same from a full cache": ("jitter", "cached"),
+        "the same without colour jitter": ("jitter without color_jitter", "cpu"),
+        "camera images": ("benchmarks/large.yaml", "cpu"),
+    }
+    for name, *figures in rows(README, "recipe | torchvision | `cpu`"):
+        known = [key for start, key in recipes.items() if name.startswith(start)]
+        recipe, loader = known[0] if known else (re.findall(r"`(\w+)`", name)[0], "cpu")
+        found, stock = results[recipe, loader], results[recipe, "torchvision"]
+        recorded = [spread(stock)[0], spread(found)[0], found["ratio_to_baseline"]]
+        check([number for cell in figures for number in numbers(cell)], recorded, name)
+
+
+def test_how_it_scales():
+    found = record("scaling")
+    for published, row in zip(rows(BENCHMARKS, "rows | images/s"), found["rows"], strict=True):
+        recorded = [row["rows"], *spread(row), row["ratio"]]
+        check([number for cell in published for number in numbers(cell)], recorded, row["rows"])
+    stages = re.search(r"median of five passes: (.+?)\.\n", BENCHMARKS, re.DOTALL)
+    us = found["stages_us"]
+    order = ("read", "decode", "resize", "matrix", "copy", "normalise", "plan")
+    check(numbers(stages[1]), [*(us[name] for name in order), sum(us.values())], "stages")
+    threads = re.search(r"as many cores: (.+?) images/s", BENCHMARKS)
+    one, two = found["threads"]
+    check(numbers(threads[1]), [two["ratio"], spread(one)[0], spread(two)[0]], "threads")
+
+
+def test_training():
+    found = record("bench-train")
+    real, synthetic, tutorial = found["results"]
+    for published, entry in zip(
+        rows(BENCHMARKS, "efficientnet_b0, batches"), (real, synthetic, tutorial), strict=True
+    ):
+        check(numbers(published[1]), spread(entry), published[0])
+        times = [entry["step_ms"]["forward"], entry["step_ms"]["backward"]]
+        check(numbers(f"{published[4]} {published[5]}"), times, published[0])
+    first = rows(BENCHMARKS, "efficientnet_b0, batches")[0]
+    check(first[2:4], list(found["ratio_of_real_data_to"].values()), first[0])
+
+
+PEERS = [
+    (r"([\d.]+)× the stock DataLoader with a resize", "resize", "torchvision DataLoader", "fastffdi cpu"),
+    (r"([\d.]+)× with random crops, [\d.]+× timm", "rrc", "torchvision DataLoader", "fastffdi cpu"),
+    (r"([\d.]+)× timm's loader", "resize", "timm create_loader", "fastffdi cpu"),
+    (r"([\d.]+)× SPDL", "resize", "SPDL", "fastffdi cpu"),
+    (r"([\d.]+)× albumentations", "resize", "albumentations, OpenCV", "fastffdi cpu"),
+    (r"([\d.]+)× DALI's example", "resize", "DALI example", "fastffdi cpu"),
+    (r"resize but ([\d.]+)× with random", "rrc", "DALI example", "fastffdi cpu"),
+    (r"is ([\d.]+)× that example", "resize", "DALI example", "fastffdi dali"),
+    (r"resize and ([\d.]+)× with random crops\. `cpu`", "rrc", "DALI example", "fastffdi dali"),
+    (r"([\d.]+)× FFCV with a resize", "resize", "FFCV", "fastffdi cpu"),
+    (r"resize and ([\d.]+)× with random crops: packing", "rrc", "FFCV", "fastffdi cpu"),
+    (r"same way it reaches ([\d.]+)×", "rrc", "FFCV", "fastffdi cpu, FFCV's JPEGs"),
+    (r"JPEGs \(([\d.]+)×\)", "uint8", "FFCV", "fastffdi cpu"),
+    (r"`cached` ([\d.]+) times as many", "uint8", "FFCV", "fastffdi cpu, cached"),
+]
+
+
+@pytest.mark.parametrize(("pattern", "recipe", "peer", "ours"), PEERS)
+def test_wins_and_losses_beside_other_loaders(pattern, recipe, peer, ours):
+    text = " ".join(BENCHMARKS.split())
+    (published,) = re.findall(pattern, text)
+    entries = {(entry["recipe"], entry["loader"]): entry for entry in record("peers")["results"]}
+    check([published], [entries[recipe, peer]["times_as_fast"][ours]], (recipe, peer))
