@@ -173,6 +173,155 @@ def test_a_half_written_image_can_be_put_again(store: Store) -> None:
     assert np.array_equal(after.get(3, IDENTITY), stored_image(3))
 
 
+def at_the_writing_of_pixels(monkeypatch: pytest.MonkeyPatch, look: Callable[[], None]) -> None:
+    """Call `look` when half of an image's pixel values are written, in whatever way it is written."""
+    write = cache._write
+
+    def halfway(handle: int, data: np.ndarray, offset: int) -> None:
+        write(handle, data[: len(data) // 2], offset)
+        look()
+        write(handle, data, offset)
+
+    monkeypatch.setattr(cache, "_write", halfway)
+
+
+def test_while_an_image_is_written_it_is_not_there_for_anyone(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another process that has verified the image before does not look at its checksum again."""
+    new, found = (7, 8), []
+    store.put(3, IDENTITY, stored_image(3))
+    other = Store(store.folder)
+    assert np.array_equal(other.get(3, IDENTITY), stored_image(3))
+
+    def look() -> None:
+        for reader in (store, other, Store(store.folder)):
+            found.extend((reader.has(3, identity), reader.get(3, identity)) for identity in (IDENTITY, new))
+
+    at_the_writing_of_pixels(monkeypatch, look)
+    store.put(3, new, stored_image(3, 1))
+    assert found == [(False, None)] * 6
+    for reader in (store, other, Store(store.folder)):
+        assert np.array_equal(reader.get(3, new), stored_image(3, 1))
+
+
+def test_a_crash_while_an_image_is_written_loses_it_and_no_other(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def crash() -> None:
+        raise KeyboardInterrupt
+
+    for k in range(5):
+        store.put(k, IDENTITY, stored_image(k))
+    assert np.array_equal(store.get(3, IDENTITY), stored_image(3))
+    with monkeypatch.context() as patch:
+        at_the_writing_of_pixels(patch, crash)
+        with pytest.raises(KeyboardInterrupt):
+            store.put(3, (7, 8), stored_image(3, 1))
+    for reader in (store, Store(store.folder)):
+        assert [reader.has(k, IDENTITY) for k in range(5)] == [True, True, True, False, True]
+        assert reader.get(3, (7, 8)) is None
+        for k in (0, 1, 2, 4):
+            assert np.array_equal(reader.get(k, IDENTITY), stored_image(k))
+
+
+def test_what_is_written_after_it_was_verified_is_verified_again(store: Store) -> None:
+    store.put(3, IDENTITY, stored_image(3))
+    assert np.array_equal(store.get(3, IDENTITY), stored_image(3))
+    half_written(store, 3)
+    assert store.get(3, IDENTITY) is None
+
+
+@pytest.mark.parametrize("byte", [0, 1000, 3599])
+def test_a_single_wrong_pixel_value_is_noticed(store: Store, byte: int) -> None:
+    store.put(3, IDENTITY, stored_image(3))
+    with open(store.folder / "shard-00000.raw", "r+b") as file:
+        file.seek(960 + byte)
+        value = file.read(1)[0]
+        file.seek(960 + byte)
+        file.write(bytes([value ^ 1]))
+    assert Store(store.folder).get(3, IDENTITY) is None
+
+
+def test_the_last_bytes_of_an_image_count_in_its_checksum(store: Store) -> None:
+    """An image of 27 bytes: three words of eight, and three bytes."""
+    store.put(2, IDENTITY, stored_image(2))
+    with open(store.folder / "shard-00000.raw", "r+b") as file:
+        file.seek(896 + 26)
+        file.write(bytes([stored_image(2).reshape(-1)[26] ^ 255]))
+    assert Store(store.folder).get(2, IDENTITY) is None
+
+
+def test_a_store_appears_with_all_it_needs_on_the_disk(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A power cut after the renaming must not leave an index that the disk has not got."""
+    synced, there = set(), []
+    fsync, rename = os.fsync, Path.rename
+    monkeypatch.setattr(os, "fsync", lambda handle: synced.add(os.fstat(handle).st_ino) or fsync(handle))
+
+    def renamed(part: Path, folder: Path) -> Path:
+        there.extend((path.name, path.stat().st_ino in synced) for path in sorted(part.iterdir()))
+        return rename(part, folder)
+
+    monkeypatch.setattr(Path, "rename", renamed)
+    Store.make(tmp_path / "store", {}, SIZES)
+    assert there == [("index", True), ("meta.json", True)]
+
+
+@pytest.mark.parametrize("failure", [OSError(28, "No space left on device"), KeyboardInterrupt()])
+def test_a_store_that_cannot_be_made_leaves_nothing_behind(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, failure: BaseException
+) -> None:
+    def fail(part: Path, folder: Path) -> None:
+        raise failure
+
+    monkeypatch.setattr(Path, "rename", fail)
+    with pytest.raises((SettingError, KeyboardInterrupt)):
+        Store.make(tmp_path / "store", {}, SIZES)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_row_of_the_index_is_written_in_one_piece(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Readers see it whole or not at all: in one write, in one sector."""
+    pwrite, written = os.pwrite, []
+    index = os.stat(store.folder / "index").st_ino
+
+    def watched(handle: int, data: bytes, offset: int) -> int:
+        if os.fstat(handle).st_ino == index:
+            written.append((len(data), offset))
+        return pwrite(handle, data, offset)
+
+    monkeypatch.setattr(os, "pwrite", watched)
+    store.put(3, IDENTITY, stored_image(3))
+    store.put(3, (7, 8), stored_image(3, 1))
+    assert written == [(40, 3 * 64 + 24)] * 3  # stored; emptied and stored again
+
+
+def test_reading_opens_no_file_twice_and_writing_leaves_none_open(store: Store) -> None:
+    for k in range(5):
+        store.put(k, IDENTITY, stored_image(k))
+    store.get(0, IDENTITY)
+    before = os.listdir("/proc/self/fd")
+    for k in range(5):
+        store.get(k, IDENTITY)
+        store.put(k, IDENTITY, stored_image(k))
+    assert os.listdir("/proc/self/fd") == before
+    assert len(store._shards) == 1
+
+
+def test_images_of_several_shards_are_told_apart(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cache, "SHARD_BYTES", 900)
+    store = Store.make(tmp_path / "store", {}, SIZES)
+    for k in range(5):
+        store.put(k, IDENTITY, stored_image(k))
+    sizes = {path.name: path.stat().st_size for path in store.folder.glob("*.raw")}
+    assert sizes == {f"shard-0000{k}.raw": size for k, size in enumerate((896, 64, 3648, 64))}
+    for reader in (store, Store(store.folder)):
+        assert all(np.array_equal(reader.get(k, IDENTITY), stored_image(k)) for k in range(5))
+        assert reader.missing_bytes <= 4672
+
+
 def test_levels_without_their_row_in_the_index_are_not_there(store: Store) -> None:
     store.put(3, IDENTITY, stored_image(3))
     with open(store.folder / "index", "r+b") as file:
