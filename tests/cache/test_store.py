@@ -71,6 +71,13 @@ def test_what_is_not_there_is_none(store: Store) -> None:
     assert [k for k in range(5) if store.has(k, IDENTITY)] == [1]
 
 
+def test_an_empty_file_of_1970_is_not_there_either(store: Store) -> None:
+    """Its identity is what an empty row of the index has."""
+    store.put(0, IDENTITY, stored_image(0))  # so that there is a shard
+    assert not store.has(3, (0, 0))
+    assert store.get(3, (0, 0)) is None
+
+
 @pytest.mark.parametrize("identity", [(1235, 987654321), (1234, 987654322)])
 def test_another_length_or_time_of_change_is_another_image(store: Store, identity: tuple) -> None:
     store.put(3, IDENTITY, stored_image(3))
@@ -230,6 +237,16 @@ def test_what_is_written_after_it_was_verified_is_verified_again(store: Store) -
     assert np.array_equal(store.get(3, IDENTITY), stored_image(3))
     half_written(store, 3)
     assert store.get(3, IDENTITY) is None
+
+
+def test_an_image_is_verified_at_its_first_read_only(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    store.put(1, IDENTITY, stored_image(1))
+    store.put(3, IDENTITY, stored_image(3))
+    checksum, verified = cache._checksum, []
+    monkeypatch.setattr(cache, "_checksum", lambda image: verified.append(image.shape) or checksum(image))
+    for k in (3, 3, 1, 3, 1):
+        assert np.array_equal(store.get(k, IDENTITY), stored_image(k))
+    assert verified == [(40, 30, 3), (16, 16, 3)]
 
 
 @pytest.mark.parametrize("byte", [0, 1000, 3599])
