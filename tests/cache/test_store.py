@@ -37,8 +37,9 @@ def test_places_follow_each_other_on_cache_lines_and_overlap_nowhere() -> None:
     assert not index[:, 3:].any()
 
 
-def test_no_image_lies_in_two_shards(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(cache, "SHARD_BYTES", 900)
+@pytest.mark.parametrize("most", [900, 896])  # 896 is what the first two take
+def test_no_image_lies_in_two_shards(most: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cache, "SHARD_BYTES", most)
     index = empty_index(SIZES)
     assert index[:, 0].tolist() == [0, 0, 1, 2, 3]
     assert index[:, 1].tolist() == [0, 128, 0, 0, 0]
@@ -156,6 +157,14 @@ def test_what_is_missing_shrinks_as_the_store_fills(tmp_path: Path) -> None:
     with open(store.folder / "shard-00000.raw") as file:
         os.fsync(file.fileno())
     assert store.missing_bytes == 3 * 128 * 128 * 3
+
+
+def test_of_a_full_store_nothing_is_missing_though_the_disk_counts_in_blocks(store: Store) -> None:
+    for k in range(5):
+        store.put(k, IDENTITY, stored_image(k))
+    with open(store.folder / "shard-00000.raw") as file:
+        os.fsync(file.fileno())
+    assert store.missing_bytes == 0
 
 
 def half_written(store: Store, k: int) -> None:

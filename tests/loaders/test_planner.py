@@ -53,6 +53,18 @@ def test_a_rows_parameters_do_not_depend_on_the_batch_size(image_files: Manifest
     assert np.array_equal(regions, next(many).program.kernels[0].roi)
 
 
+def test_plans_are_of_their_epoch_and_of_repeated_rows(image_files: Manifest) -> None:
+    sampler = Sampler(23, seed=1, labels=np.arange(23) // 20)  # three rows of class 1, repeated to twenty
+    planner = replace(planner_of(image_files, RESIZE, FLIP), sampler=sampler)
+    rows, repeats = sampler.epoch(2)
+    assert repeats.max() == 6
+    plans = list(planner.epoch(2))
+    assert {plan.epoch for plan in plans} == {2}
+    assert np.array_equal(np.concatenate([plan.repeats for plan in plans]), repeats)
+    regions = np.concatenate([plan.program.kernels[0].roi for plan in plans])
+    assert np.array_equal(regions, planner.plan(2, rows, repeats).program.kernels[0].roi)
+
+
 def test_epochs_differ_in_parameters(image_files: Manifest) -> None:
     planner, rows = planner_of(image_files, RESIZE, FLIP), np.arange(23)
     regions = [planner.plan(epoch, rows, rows * 0).program.kernels[0].roi for epoch in (0, 1)]
@@ -82,11 +94,11 @@ def test_steps_see_the_sizes_of_their_rows(image_files: Manifest) -> None:
 
 def test_a_batch_carries_labels_rows_and_what_remains(image_files: Manifest) -> None:
     planner = planner_of(image_files, RESIZE)
-    plan = planner.plan(3, np.array([4, 1]), np.array([0, 2]))
+    plan = planner.plan(3, np.array([5, 2]), np.array([0, 2]))
     remaining = plan.program.after(1)
     batch = planner.batch(plan, torch.zeros(2, 8, 8, 3, dtype=torch.uint8), remaining)
-    assert batch.labels.tolist() == [0, 1]
-    assert (batch.rows.tolist(), batch.repeats.tolist()) == ([4, 1], [0, 2])
+    assert batch.labels.tolist() == [1, 0]  # real and fake in turn
+    assert (batch.rows.tolist(), batch.repeats.tolist()) == ([5, 2], [0, 2])
     assert (batch.valid.tolist(), batch.epoch, batch.views) == ([True, True], 3, 1)
     assert batch.remaining is remaining
     assert len(batch) == 2
