@@ -128,6 +128,19 @@ def test_making_a_store_that_is_there_opens_it_whatever_the_sizes(store: Store) 
     assert np.array_equal(again.get(1, IDENTITY), stored_image(1))
 
 
+def test_a_store_is_made_once_in_folders_that_may_be_missing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "to" / "be" / "made"
+    assert len(Store.make(folder, {}, SIZES)) == 5
+    monkeypatch.setattr(cache, "_make", None)
+    assert len(Store.make(folder, {}, SIZES)) == 5
+
+
+def test_an_image_may_have_more_than_two_thousand_million_pixels() -> None:
+    assert empty_index(np.array([[50_000, 50_000]], np.int32))[0, 2] == 7_500_000_000
+
+
 def test_who_loses_the_race_to_make_a_store_takes_the_winners(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -295,15 +308,21 @@ def test_a_store_appears_with_all_it_needs_on_the_disk(
     assert there == [("index", True), ("meta.json", True)]
 
 
-@pytest.mark.parametrize("failure", [OSError(28, "No space left on device"), KeyboardInterrupt()])
+@pytest.mark.parametrize(
+    ("failure", "line"),
+    [
+        (OSError(28, "No space left on device"), r"cannot be written to \(No space left on device\)"),
+        (KeyboardInterrupt("Ctrl-C"), "Ctrl-C"),
+    ],
+)
 def test_a_store_that_cannot_be_made_leaves_nothing_behind(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, failure: BaseException
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, failure: BaseException, line: str
 ) -> None:
     def fail(part: Path, folder: Path) -> None:
         raise failure
 
     monkeypatch.setattr(Path, "rename", fail)
-    with pytest.raises((SettingError, KeyboardInterrupt)):
+    with pytest.raises((SettingError, KeyboardInterrupt), match=line):
         Store.make(tmp_path / "store", {}, SIZES)
     assert list(tmp_path.iterdir()) == []
 

@@ -82,7 +82,7 @@ def test_a_share_is_from_nought_to_one_whole_or_not(file, share):
     assert read(file, f"hw_decoder_load: {share}") == {"hw_decoder_load": float(share)}
 
 
-@pytest.mark.parametrize("text", ["threads: 2023-99-99", "[" * 500, "threads: [2"])
+@pytest.mark.parametrize("text", ["threads: 2023-99-99", "[" * 500 + "]" * 500, "threads: [2"])
 def test_what_yaml_stumbles_over_is_told_in_one_line(file, text):
     with pytest.raises(SettingError, match=f"^{file}: is not YAML: .+$") as caught:
         read(file, text)
