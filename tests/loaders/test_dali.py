@@ -15,7 +15,7 @@ from recipes import NORMALIZE, step
 
 from fastffdi.data.manifest import Manifest
 from fastffdi.data.sampler import Sampler
-from fastffdi.errors import SettingError
+from fastffdi.errors import RunError, SettingError
 from fastffdi.loaders import dali as module
 from fastffdi.loaders.batch import Batch
 from fastffdi.loaders.cpu import CpuLoader
@@ -251,6 +251,24 @@ def test_a_batch_is_taken_on_the_current_stream_and_another_run_scheduled(
     next(batches)
     begun = ["schedule_run", "reset", "schedule_run"]
     assert pipeline.calls == [*begun, ("share_outputs", stream), "release_outputs", "schedule_run"]
+
+
+@pytest.mark.usefixtures("recorded")
+def test_after_an_error_the_pipeline_is_not_used_again(build: Build, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(pipeline: Recorder, cuda_stream: object = None) -> None:
+        raise RuntimeError("no memory")
+
+    loader = build(batch_size=23)
+    failed = loader._pipeline
+    with monkeypatch.context() as patch:
+        patch.setattr(Recorder, "share_outputs", fail)
+        patch.setattr(module, "failure", lambda paths, error: RunError(str(error)))
+        with pytest.raises(RunError, match="no memory"):
+            next(loader.epoch(0))
+    before = len(failed.calls)
+    assert len(list(loader.epoch(1))) == 1
+    assert len(failed.calls) == before
+    assert loader._pipeline.given == failed.given
 
 
 def test_a_planner_whose_images_are_not_files_is_refused(image_files: Manifest) -> None:
