@@ -17,7 +17,7 @@ from fastffdi.data.manifest import Manifest
 from fastffdi.data.sampler import Sampler
 from fastffdi.errors import RunError, UndecodableImage
 from fastffdi.loaders.batch import Batch
-from fastffdi.loaders.cpu import CpuLoader
+from fastffdi.loaders.cpu import CpuLoader, reach
 from fastffdi.loaders.planner import BatchPlanner
 from fastffdi.loaders.settings import LoaderSettings
 from fastffdi.recipe.program import Program
@@ -163,6 +163,15 @@ def test_without_beyond_it_stops_at_the_sizing_point(make: Make) -> None:
     assert [type(kernel) for kernel in batch.remaining.kernels] == list(map(type, program.kernels[rendered:]))
     assert batch.remaining.normalize == program.normalize
     assert batch.images.shape[1:] == (40, 48, 3)
+
+
+@pytest.mark.parametrize(("prefix_steps", "beyond", "count"), [(0, False, 1), (1, False, 0), (1, True, 3)])
+def test_what_the_decoder_has_brought_to_one_size_need_not_be_rendered(
+    prefix_steps: int, beyond: bool, count: int, image_files: Manifest
+) -> None:
+    planner = BatchPlanner.over(image_files, RECIPES["sizes unknown"], LoaderSettings(1))
+    reached, size = reach(replace(planner, prefix_steps=prefix_steps), beyond)
+    assert (reached.count, size) == (count, (40, 48))
 
 
 @pytest.fixture
