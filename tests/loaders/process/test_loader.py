@@ -322,6 +322,7 @@ def test_a_bad_image_is_raised_by_its_name_and_the_loader_goes_on(
 
 
 def test_it_shares_memory_without_a_name_and_keeps_no_file_of_the_parents(loader: ProcessLoader) -> None:
+    next(loader.epoch(0))  # the child has started, and closed what it was started with
     open_files = {os.readlink(path) for path in Path(f"/proc/{loader._child.pid}/fd").iterdir()}
     named = {file for file in open_files if file.startswith("/") and not file.startswith("/dev/null")}
     assert "/memfd:fastffdi-ring (deleted)" in named
