@@ -55,6 +55,13 @@ def test_data() -> Path:
     return Path(named)
 
 
+@pytest.fixture
+def without_dali(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As on a machine where DALI is not installed, also after it has been imported."""
+    monkeypatch.delitem(sys.modules, "fastffdi.loaders.dali", raising=False)
+    monkeypatch.setitem(sys.modules, "nvidia.dali", None)
+
+
 def _painted(height: int, width: int, seed: int) -> np.ndarray:
     coarse = np.random.default_rng(seed).uniform(-60, 316, (6, 6, 3))
     smooth = cv2.resize(coarse, (width, height), interpolation=cv2.INTER_CUBIC)

@@ -39,6 +39,8 @@ def imports(path: Path) -> Iterator[str]:
         elif isinstance(node, ast.ImportFrom):
             assert node.level == 0, f"{path}: write imports in full"
             yield from (f"{node.module}.{alias.name}" for alias in node.names)
+        elif isinstance(node, ast.Call) and ast.unparse(node.func).endswith(("import_module", "__import__")):
+            yield from (word.value for word in node.args[:1] if isinstance(word, ast.Constant))
 
 
 def part(path: Path) -> str:
@@ -59,11 +61,17 @@ def reached(path: Path) -> set[Path]:
     while waiting:
         here = waiting.pop()
         found.add(here)
-        names = [name.split(".")[1:] for name in imported(here) if name.startswith("fastffdi.")]
-        files = [ROOT.joinpath(*name[:k]) for name in names for k in range(1, len(name) + 1)]
-        files = [file / "__init__.py" if file.is_dir() else file.with_suffix(".py") for file in files]
-        waiting += [file for file in files if file.is_file() and file not in found]
+        waiting += own_files(here) - found
     return found
+
+
+@cache
+def own_files(path: Path) -> set[Path]:
+    """Files of the package that a file imports itself."""
+    names = [name.split(".")[1:] for name in imported(path) if name.startswith("fastffdi.")]
+    files = [ROOT.joinpath(*name[:k]) for name in names for k in range(1, len(name) + 1)]
+    files = [file / "__init__.py" if file.is_dir() else file.with_suffix(".py") for file in files]
+    return {file for file in files if file.is_file()}
 
 
 def outsiders(path: Path) -> set[str]:
@@ -84,7 +92,7 @@ def test_parts_of_one_layer_do_not_import_each_other_in_a_circle() -> None:
 
 def test_only_two_modules_import_dali() -> None:
     dali = {named(path) for path in MODULES if any(name.startswith("nvidia") for name in imported(path))}
-    assert dali <= {"render/dali.py", "loaders/dali.py"}
+    assert dali == {"render/dali.py", "loaders/dali.py"}
 
 
 @pytest.mark.parametrize("path", [p for p in MODULES if part(p) in ("recipe", "data")], ids=named)
@@ -96,3 +104,11 @@ def test_the_walk_sees_what_is_imported_by_way_of_others() -> None:
     loader = ROOT / "loaders" / "cpu.py"
     assert {"loaders/planner.py", "recipe/steps/geometry.py", "errors.py"} <= set(map(named, reached(loader)))
     assert {"torch", "cv2", "simplejpeg", "timm"} & outsiders(loader) == {"torch", "cv2", "simplejpeg"}
+
+
+@pytest.mark.parametrize(
+    "line", ["import a.b", "from a import b", "importlib.import_module('a.b')", "__import__('a.b')"]
+)
+def test_the_walk_sees_every_way_to_import_a_name(line: str, tmp_path: Path) -> None:
+    (tmp_path / "module.py").write_text(f"def later():\n    {line}\n    import_module(chosen)\n")
+    assert imported(tmp_path / "module.py") == ("a.b",)

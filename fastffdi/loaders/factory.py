@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import os
 
 import torch
@@ -73,9 +72,9 @@ def _in_process(asked: bool | None, device: torch.device) -> bool:
 def dali_problem() -> str:
     """Why DALI cannot be imported here, in a few words; empty where it can."""
     try:
-        importlib.import_module("nvidia.dali")
-    except ModuleNotFoundError:
-        return "DALI is not installed"
+        import fastffdi.loaders.dali  # noqa: F401
     except Exception as error:  # a broken installation fails as it likes
+        if isinstance(error, ModuleNotFoundError) and error.name in ("nvidia", "nvidia.dali"):
+            return "DALI is not installed"
         return f"DALI is installed but cannot be loaded ({' '.join(str(error).split())})"
     return ""

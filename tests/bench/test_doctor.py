@@ -1,5 +1,3 @@
-import sys
-
 import pytest
 import torch
 from click.testing import CliRunner
@@ -25,8 +23,8 @@ def test_every_line_says_what_and_how_it_stands():
     assert all(said[f"loader {name}, cpu"].startswith("works") for name in ("dali", "cpu", "torchvision"))
 
 
-def test_what_is_missing_is_named_with_its_cure(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setitem(sys.modules, "nvidia.dali", None)
+@pytest.mark.usefixtures("without_dali")
+def test_what_is_missing_is_named_with_its_cure():
     said = lines()
     assert said["DALI"] == "DALI is not installed; pip install nvidia-dali-cuda120"
     assert said["loader dali, cpu"].startswith("does not work: --loader dali: DALI is not installed")

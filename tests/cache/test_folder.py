@@ -63,7 +63,13 @@ def test_clearing_removes_stores_and_nothing_else(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("count", "said"),
-    [(98_304_000_000, "98.3 GB"), (41_200_000, "41.2 MB"), (0, "0.0 MB"), (2e12, "2,000.0 GB")],
+    [
+        (98_304_000_000, "98.3 GB"),
+        (41_200_000, "41.2 MB"),
+        (10**9, "1.0 GB"),
+        (0, "0.0 MB"),
+        (2e12, "2,000.0 GB"),
+    ],
 )
 def test_amounts_are_said_as_people_say_them(count: int, said: str) -> None:
     assert readable_bytes(count) == said

@@ -1,6 +1,6 @@
 import shutil
 from collections import namedtuple
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import cv2
@@ -16,6 +16,7 @@ from fastffdi.data.manifest import Manifest
 from fastffdi.data.sampler import Sampler
 from fastffdi.errors import SettingError
 from fastffdi.loaders.planner import BatchPlanner, cached
+from fastffdi.recipe.kernels import Warp
 from fastffdi.recipe.rng import CounterRNG
 from fastffdi.recipe.steps import STEPS
 from fastffdi.recipe.steps.base import Step
@@ -26,6 +27,13 @@ RESIZE, SHORT, CROP = STEPS["resize"]((256, 256)), STEPS["resize"](40), STEPS["c
 FLIP, RRC, GREY = STEPS["horizontal_flip"](), STEPS["random_resized_crop"]((32, 32)), STEPS["grayscale"]()
 TURN = STEPS["random_rotation"].read({"degrees": 0})
 PYTHON = STEPS["python"].read({"function": "os.path:join"})
+
+
+@dataclass(frozen=True)
+class Askew(Step):
+    """A warp without random numbers; no step is one yet."""
+
+    kernels = (Warp,)
 
 
 def planned(image_files: Manifest, folder: Path, *steps: Step, scaled: bool = False) -> CachePlan:
@@ -51,7 +59,10 @@ def planner_of(image_files: Manifest, *steps: Step) -> BatchPlanner:
         ((TURN, RESIZE), 0),
         ((RESIZE, PYTHON), 1),
         ((RESIZE, STEPS["ten_crop"]((32, 32))), 1),
+        ((SHORT, STEPS["ten_crop"]((32, 32))), 1),
         ((RESIZE, STEPS["random_apply"]((GREY,))), 1),
+        ((PYTHON, RESIZE), 0),
+        ((Askew(), RESIZE), 0),
     ],
 )
 def test_the_beginning_ends_at_the_first_step_that_is_not_the_same_everywhere(
@@ -66,6 +77,25 @@ def test_sizes_are_those_after_the_beginning(sizes: str, image_files: Manifest, 
     assert (planned(known, tmp_path, RESIZE).sizes == 256).all()
     assert np.array_equal(planned(known, tmp_path, RRC).sizes, image_files.sizes)
     assert (planned(known, tmp_path, SHORT, RRC).sizes.min(axis=1) == 40).all()
+
+
+def test_sizes_are_probed_with_the_threads_and_the_source(
+    image_files: Manifest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked, source = [], object()
+    monkeypatch.setattr(Manifest, "with_sizes", lambda self, *given: asked.append(given) or image_files)
+    CachePlan.of(image_files, (RRC, NORMALIZE), SourceDecoder(source), tmp_path, 7)
+    assert asked == [(7, source)]
+
+
+def test_the_decoder_that_is_opened_has_what_was_planned(image_files: Manifest, tmp_path: Path) -> None:
+    some = image_files.take(np.array([3, 1, 3]))
+    for steps, sized in (((SHORT, CROP), True), ((RESIZE,), False)):
+        plan = planned(some, tmp_path, *steps, scaled=True)
+        decoder = plan.open()
+        assert (decoder.decoder, decoder.store.folder) == (SourceDecoder(scaled=True), plan.folder)
+        assert decoder._records.tolist() == [0, 1, 0]
+        assert decoder._sizes is (some.sizes if sized else None)
 
 
 def test_sizes_that_do_not_matter_are_not_probed(tmp_path: Path) -> None:
@@ -111,6 +141,8 @@ def test_the_folder_is_another_for_anything_else(
         monkeypatch.setattr(module, "__version__", "99")
         found.append(folder())
     monkeypatch.setattr(torch.backends.cpu, "get_cpu_capability", lambda: "other")
+    found.append(folder())
+    monkeypatch.setattr(cache_plan.platform, "machine", lambda: "other")
     found.append(folder())
     assert len({*found}) == len(found)
 

@@ -1,4 +1,5 @@
 import shutil
+import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -6,6 +7,7 @@ from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 import torch
@@ -15,7 +17,7 @@ from fastffdi.data.manifest import Manifest
 from fastffdi.data.sampler import Sampler
 from fastffdi.errors import RunError, UndecodableImage
 from fastffdi.loaders.batch import Batch
-from fastffdi.loaders.cpu import CpuLoader
+from fastffdi.loaders.cpu import CpuLoader, reach
 from fastffdi.loaders.planner import BatchPlanner
 from fastffdi.loaders.settings import LoaderSettings
 from fastffdi.recipe.program import Program
@@ -163,14 +165,33 @@ def test_without_beyond_it_stops_at_the_sizing_point(make: Make) -> None:
     assert batch.images.shape[1:] == (40, 48, 3)
 
 
+@pytest.mark.parametrize(("prefix_steps", "beyond", "count"), [(0, False, 1), (1, False, 0), (1, True, 3)])
+def test_what_the_decoder_has_brought_to_one_size_need_not_be_rendered(
+    prefix_steps: int, beyond: bool, count: int, image_files: Manifest
+) -> None:
+    planner = BatchPlanner.over(image_files, RECIPES["sizes unknown"], LoaderSettings(1))
+    reached, size = reach(replace(planner, prefix_steps=prefix_steps), beyond)
+    assert (reached.count, size) == (count, (40, 48))
+
+
+@pytest.fixture
+def three_threads() -> Iterator[None]:
+    """torch with three threads, whatever the machine has."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(3)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.mark.usefixtures("three_threads")
 def test_torchs_threads_are_left_as_they_were(make: Make) -> None:
-    before, loader = torch.get_num_threads(), make(threads=3)
+    loader = make(threads=3)
     list(loader.epoch(0))
     inside = {loader._pool.submit(torch.get_num_threads).result() for _ in range(12)}
-    assert torch.get_num_threads() == before
     assert inside == {1}
+    assert torch.get_num_threads() == 3
     with ThreadPoolExecutor(1) as other:
-        assert other.submit(torch.get_num_threads).result() == before
+        assert other.submit(torch.get_num_threads).result() == 3
 
 
 @pytest.fixture
@@ -250,3 +271,119 @@ def test_a_failure_names_its_image(spoilt: CpuLoader) -> None:
         path = spoilt.planner.manifest.paths(slice(0, 1))[0]
         with pytest.raises(RunError, match=f"^{path}: cannot be rendered .ValueError: two lines.; take"):
             next(loader.epoch(0))
+
+
+def test_threads_work_on_spans_of_one_batch_at_once(image_files: Manifest) -> None:
+    """Three threads meet in the three spans of a batch of 23; fewer would wait in vain."""
+    together = threading.Barrier(3)
+
+    def meet(row: int, path: str, prefix: Program, program: Program, i: int) -> np.ndarray:
+        if i % 8 == 0:
+            together.wait(20)
+        return np.zeros((64, 64, 3), np.uint8)
+
+    planner = BatchPlanner.over(image_files, RECIPES["sizes unknown"], LoaderSettings(1, 23))
+    with closing(CpuLoader(replace(planner, decoder=meet), LoaderSettings(3))) as loader:
+        assert len(next(loader.epoch(0))) == 23
+
+
+def test_one_thread_is_one_thread(spoilt: CpuLoader) -> None:
+    seen = set()
+
+    def look(row: int, path: str, prefix: Program, program: Program, i: int) -> np.ndarray:
+        seen.add(threading.get_ident())
+        return np.zeros((64, 64, 3), np.uint8)
+
+    with closing(CpuLoader(replace(spoilt.planner, decoder=look), LoaderSettings(1))) as loader:
+        list(loader.epoch(0))
+    assert len(seen) == 1
+
+
+@pytest.mark.parametrize("prefetch", [0, 1, 3])
+def test_so_many_batches_are_begun_before_the_first_is_given(prefetch: int, spoilt: CpuLoader) -> None:
+    begun = []
+
+    def allocate(count: int) -> torch.Tensor:
+        begun.append(count)
+        return torch.empty((count, 40, 48, 3), dtype=torch.uint8)
+
+    with closing(
+        CpuLoader(spoilt.planner, LoaderSettings(2, prefetch=prefetch), allocate=allocate)
+    ) as loader:
+        batches = loader.epoch(0)
+        for given in (1, 2):
+            next(batches)
+            assert len(begun) == prefetch + given
+
+
+def test_images_are_page_locked_where_that_is_asked_for(
+    spoilt: CpuLoader, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    empty, asked = torch.empty, []
+    monkeypatch.setattr(
+        torch, "empty", lambda *size, pin_memory, **more: asked.append(pin_memory) or empty(*size, **more)
+    )
+    for pinned in (True, False):
+        with closing(CpuLoader(spoilt.planner, LoaderSettings(1), pinned=pinned)) as loader:
+            assert len(list(loader.epoch(0))) == 6
+    assert asked == [True] * 6 + [False] * 6
+
+
+def test_when_an_epoch_fails_no_thread_works_on_it(image_files: Manifest) -> None:
+    sleepy = Sleepy()
+
+    def fail(row: int, path: str, prefix: Program, program: Program, i: int) -> np.ndarray:
+        if i == 0:
+            raise ValueError
+        return sleepy(row, path, prefix, program, i)
+
+    planner = BatchPlanner.over(image_files, RECIPES["sizes unknown"], LoaderSettings(1, 16))
+    with closing(CpuLoader(replace(planner, decoder=fail), LoaderSettings(2, prefetch=1))) as loader:
+        with pytest.raises(RunError):
+            next(loader.epoch(0))
+        assert sleepy.at_work == 0
+
+
+def test_closing_ends_the_threads(spoilt: CpuLoader) -> None:
+    next(spoilt.epoch(0))
+    threads = spoilt._pool._threads
+    assert len(threads) == 2
+    spoilt.close()
+    assert not any(thread.is_alive() for thread in threads)
+
+
+def test_a_failure_names_its_image_wherever_it_is_in_the_batch(spoilt: CpuLoader) -> None:
+    def fail(row: int, path: str, prefix: Program, program: Program, i: int) -> np.ndarray:
+        if row == 6:
+            raise MemoryError("no room")
+        return np.zeros((64, 64, 3), np.uint8)
+
+    with closing(CpuLoader(replace(spoilt.planner, decoder=fail), LoaderSettings(2))) as loader:
+        batches = loader.epoch(0)
+        assert next(batches).rows.tolist() == [0, 1, 2, 3]
+        with pytest.raises(RunError, match=r"/06\.jpg: cannot be rendered .MemoryError: no room.; take"):
+            next(batches)
+
+
+def test_the_decoder_is_given_row_path_and_what_the_loader_renders(spoilt: CpuLoader) -> None:
+    asked = []
+
+    def look(row: int, path: str, prefix: Program, program: Program, i: int) -> np.ndarray:
+        asked.append((row, path, i, len(prefix), [type(kernel).__name__ for kernel in program.kernels]))
+        return np.zeros((64, 64, 3), np.uint8)
+
+    planner = replace(spoilt.planner, decoder=look)
+    with closing(CpuLoader(planner, LoaderSettings(1, prefetch=0), beyond=False)) as loader:
+        next(loader.epoch(0, 2))
+    paths = spoilt.planner.manifest.paths()
+    assert asked == [(row, paths[row], row - 8, 0, ["Resize"]) for row in (8, 9, 10, 11)]
+
+
+def test_opencv_has_no_threads_of_its_own(spoilt: CpuLoader) -> None:
+    before = cv2.getNumThreads()
+    cv2.setNumThreads(3)
+    try:
+        CpuLoader(spoilt.planner, LoaderSettings(1)).close()
+        assert cv2.getNumThreads() == 1
+    finally:
+        cv2.setNumThreads(before)

@@ -1,22 +1,28 @@
 """The dali loader on the CPU: the same images whatever the threads, batch size or history."""
 
-import dataclasses
+import contextlib
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 from PIL import Image
-from recipes import NORMALIZE
+from recipes import NORMALIZE, step
 
 from fastffdi.data.manifest import Manifest
 from fastffdi.data.sampler import Sampler
+from fastffdi.errors import RunError, SettingError
+from fastffdi.loaders import dali as module
 from fastffdi.loaders.batch import Batch
 from fastffdi.loaders.cpu import CpuLoader
 from fastffdi.loaders.dali import DaliLoader
 from fastffdi.loaders.planner import BatchPlanner
 from fastffdi.loaders.settings import LoaderSettings
+from fastffdi.recipe.kernels import Matrix, Resize, Warp
 from fastffdi.recipe.rng import CounterRNG
 from fastffdi.recipe.steps import (
     ColorJitter,
@@ -63,6 +69,51 @@ def build(image_files: Manifest) -> Iterator[Build]:
     yield make
     for loader in loaders:
         loader.close()
+
+
+class Recorder:
+    """Stands in for DALI's pipeline: keeps its arguments and what is asked of it, in order."""
+
+    def __init__(self, **given: Any) -> None:
+        self.given, self.calls = given, []
+
+    def __enter__(self) -> None:
+        self.calls.append("enter")
+
+    def __exit__(self, *error: object) -> None:
+        self.calls.append("exit")
+
+    def set_outputs(self, node: tuple) -> None:
+        self.calls.append("set_outputs")
+        self.graph = node
+
+    def build(self) -> None:
+        self.calls.append("build")
+
+    def reset(self) -> None:
+        self.calls.append("reset")
+
+    def schedule_run(self) -> None:
+        self.calls.append("schedule_run")
+        with contextlib.suppress(StopIteration):
+            self.graph[2]()
+
+    def share_outputs(self, cuda_stream: object = None) -> tuple[Any]:
+        self.calls.append(("share_outputs", cuda_stream))
+        return (SimpleNamespace(as_tensor=lambda: torch.zeros(4, 48, 40, 3, dtype=torch.uint8)),)
+
+    def release_outputs(self) -> None:
+        self.calls.append("release_outputs")
+
+
+@pytest.fixture
+def recorded(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Loaders have a Recorder for a pipeline, and CUDA has streams and devices by name."""
+    monkeypatch.setattr(module, "Pipeline", Recorder)
+    monkeypatch.setattr(module, "graph", lambda *given: given)
+    monkeypatch.setattr(module, "from_dlpack", lambda tensor: tensor)
+    monkeypatch.setattr(torch.cuda, "current_stream", lambda device: f"current stream of {device}")
+    monkeypatch.setattr(torch.cuda, "current_device", lambda: 3)
 
 
 def gathered(batches: list[Batch]) -> dict[int, torch.Tensor]:
@@ -167,8 +218,72 @@ def test_a_turned_image_is_set_upright(tmp_path: Path, build: Build) -> None:
 
 
 def test_a_manifest_without_labels_gives_minus_one(image_files: Manifest, build: Build) -> None:
-    (batch,) = build(dataclasses.replace(image_files, labels=None), batch_size=23).epoch(0)
+    (batch,) = build(replace(image_files, labels=None), batch_size=23).epoch(0)
     np.testing.assert_array_equal(batch.labels, np.full(23, -1))
+
+
+@pytest.mark.usefixtures("recorded")
+@pytest.mark.parametrize(
+    ("device", "index", "where"), [("cpu", None, "cpu"), ("cuda:1", 1, "gpu"), ("cuda", 3, "gpu")]
+)
+def test_dali_is_given_the_settings_and_the_device(
+    image_files: Manifest, device: str, index: int | None, where: str
+) -> None:
+    planner = BatchPlanner.over(image_files, STEPS, LoaderSettings(1, 7))
+    loader = DaliLoader(planner, LoaderSettings(5, prefetch=4, hw_decoder_load=0.3), torch.device(device))
+    pipeline = loader._pipeline
+    expected = {"batch_size": 7, "num_threads": 5, "device_id": index, "prefetch_queue_depth": 4}
+    assert pipeline.given == expected
+    assert pipeline.calls == ["enter", "set_outputs", "exit", "build"]
+    program, *rest = pipeline.graph
+    assert list(map(type, program.kernels)) == [Resize, Warp, Matrix]
+    assert rest == [where, loader._source, 0.3]
+
+
+@pytest.mark.usefixtures("recorded")
+@pytest.mark.parametrize(("device", "stream"), [("cpu", None), ("cuda:1", "current stream of cuda:1")])
+def test_a_batch_is_taken_on_the_current_stream_and_another_run_scheduled(
+    build: Build, device: str, stream: str | None
+) -> None:
+    loader = build(device=torch.device(device))
+    pipeline, batches = loader._pipeline, loader.epoch(0)
+    pipeline.calls.clear()
+    next(batches)
+    begun = ["schedule_run", "reset", "schedule_run"]
+    assert pipeline.calls == [*begun, ("share_outputs", stream), "release_outputs", "schedule_run"]
+
+
+@pytest.mark.usefixtures("recorded")
+def test_after_an_error_the_pipeline_is_not_used_again(build: Build, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(pipeline: Recorder, cuda_stream: object = None) -> None:
+        raise RuntimeError("no memory")
+
+    loader = build(batch_size=23)
+    failed = loader._pipeline
+    with monkeypatch.context() as patch:
+        patch.setattr(Recorder, "share_outputs", fail)
+        patch.setattr(module, "failure", lambda paths, error: RunError(str(error)))
+        with pytest.raises(RunError, match="no memory"):
+            next(loader.epoch(0))
+    before = len(failed.calls)
+    assert len(list(loader.epoch(1))) == 1
+    assert len(failed.calls) == before
+    assert loader._pipeline.given == failed.given
+
+
+def test_a_planner_whose_images_are_not_files_is_refused(image_files: Manifest) -> None:
+    planner = replace(BatchPlanner.over(image_files, RESIZE, LoaderSettings(1)), decoder=lambda *given: None)
+    with pytest.raises(SettingError, match=r"^--loader dali: opens image files itself"):
+        DaliLoader(planner, LoaderSettings(1), CPU)
+
+
+def test_what_dali_cannot_render_remains_with_the_batchs_own_parameters(build: Build) -> None:
+    blur = step("gaussian_blur", kernel_size=3, sigma=[0.1, 2])
+    loader = build(steps=(RESIZE[0], HorizontalFlip(), blur, NORMALIZE))
+    for batch, plan in zip(loader.epoch(1), loader.planner.epoch(1), strict=True):
+        (remaining,) = batch.remaining.kernels
+        np.testing.assert_array_equal(remaining.rows, plan.program.kernels[-1].rows)
+        assert batch.remaining.normalize == plan.program.normalize
 
 
 needs_cuda = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")

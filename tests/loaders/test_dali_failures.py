@@ -93,8 +93,28 @@ def test_a_bad_image_in_an_epoch_left_early_is_nobodys_business(loader: DaliLoad
 
 
 def test_a_failure_that_is_no_images_is_told_as_it_is(image_files: Manifest) -> None:
-    error = failure(image_files.paths(), RuntimeError("long story encountered:\n\nout of memory\n"))
-    assert isinstance(error, RunError)
-    assert "00.jpg" in str(error)
-    assert "(out of memory)" in str(error)
-    assert "\n" not in str(error)
+    first, *_, last = paths = image_files.paths()
+    for text in ("long story encountered:\n\nout of memory\n", "out of\nmemory"):
+        error = failure(paths, RuntimeError(text))
+        assert type(error) is RunError
+        images = f"the 23 images from {first} to {last}"
+        assert str(error) == f"DALI failed on {images} (out of memory); choose --loader cpu"
+
+
+@pytest.mark.parametrize(
+    ("how", "reason"), [("text", "not an image"), ("gif", "the dali loader does not know this kind of file")]
+)
+def test_of_several_bad_images_the_first_is_named(loader: DaliLoader, how: str, reason: str) -> None:
+    paths = loader.planner.manifest.paths()
+    for k in (3, 6):
+        spoil(Path(paths[k]), how)
+    error = failure(paths, RuntimeError("DALI's own words"))
+    assert isinstance(error, UndecodableImage)
+    assert (error.path, reason in str(error)) == (paths[3], True)
+
+
+def test_an_undecodable_image_is_named_before_one_that_only_dali_does_not_know(loader: DaliLoader) -> None:
+    paths = loader.planner.manifest.paths()
+    spoil(Path(paths[2]), "gif")
+    spoil(Path(paths[5]), "text")
+    assert failure(paths, RuntimeError("DALI's own words")).path == paths[5]

@@ -1,4 +1,6 @@
 import sys
+from collections.abc import Callable
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -19,16 +21,17 @@ CPU, CUDA = torch.device("cpu"), torch.device("cuda")
 STEPS_HERE = normalised(STEPS["resize"]((16, 16)))
 
 
-@pytest.fixture
-def without_dali(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "nvidia.dali", None)
-
-
 def test_a_process_of_its_own_is_the_cpu_loaders():
     assert factory.choose_loader("auto", torch.device("cuda"), process=True) == "cpu"
     assert factory.choose_loader("cpu", CPU, process=True) == "cpu"
-    with pytest.raises(SettingError, match="--loader-process: goes with --loader cpu, not with torchvision"):
-        factory.choose_loader("torchvision", CPU, process=True)
+    for name in ("dali", "torchvision"):
+        with pytest.raises(SettingError, match=f"--loader-process: goes with --loader cpu, not with {name};"):
+            factory.choose_loader(name, CPU, process=True)
+
+
+def test_not_asking_for_a_process_leaves_the_choice():
+    assert factory.choose_loader("auto", CUDA, process=False) == "dali"
+    assert factory.choose_loader("torchvision", CPU, process=False) == "torchvision"
 
 
 def test_cached_images_are_the_cpu_loaders():
@@ -65,6 +68,43 @@ def test_dali_asked_for_but_absent_is_answered_with_the_cure():
         factory.choose_loader("dali", CPU)
 
 
+def forget_dali(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As in a process that has not imported DALI."""
+    for name in {"nvidia", "nvidia.dali", "fastffdi.loaders.dali", *sys.modules}:
+        if name.split(".")[0] == "nvidia" or name == "fastffdi.loaders.dali":
+            monkeypatch.delitem(sys.modules, name, raising=False)
+
+
+@pytest.fixture
+def broken_dali(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
+    """broken_dali(line): from now on DALI is a package that runs this line when it is imported."""
+    (tmp_path / "nvidia" / "dali").mkdir(parents=True)
+    (tmp_path / "nvidia" / "__init__.py").touch()
+    forget_dali(monkeypatch)
+    monkeypatch.syspath_prepend(tmp_path)
+    return lambda line: (tmp_path / "nvidia" / "dali" / "__init__.py").write_text(line)
+
+
+@pytest.mark.parametrize(
+    ("line", "reason"),
+    [
+        ("import no_such_part", "No module named 'no_such_part'"),
+        ("raise ImportError('libcuda.so: no such\\nfile')", "libcuda.so: no such file"),
+        ("raise ValueError('odd version')", "odd version"),
+    ],
+)
+def test_dali_that_is_there_but_broken_is_told_with_the_reason(line: str, reason: str, broken_dali):
+    broken_dali(line)
+    assert factory.dali_problem() == f"DALI is installed but cannot be loaded ({reason})"
+    assert factory.choose_loader("auto", CUDA) == "cpu"
+
+
+def test_without_any_package_of_nvidias_dali_is_absent(monkeypatch: pytest.MonkeyPatch):
+    forget_dali(monkeypatch)
+    monkeypatch.setitem(sys.modules, "nvidia", None)
+    assert factory.dali_problem() == "DALI is not installed"
+
+
 @pytest.mark.parametrize("name", ["dali", "cpu", "torchvision"])
 def test_a_name_stands_for_itself(name: str):
     assert factory.choose_loader(name, CPU) == name
@@ -85,6 +125,14 @@ def test_names_build_their_loaders(image_files: Manifest):
         loader.close()
 
 
+def record_construction(monkeypatch: pytest.MonkeyPatch, *loaders: type) -> None:
+    """Loaders of these kinds keep what they are given, and do nothing."""
+    for loader in loaders:
+        monkeypatch.setattr(
+            loader, "__init__", lambda self, *given, **more: vars(self).update(more, given=given)
+        )
+
+
 @pytest.mark.parametrize(
     ("process", "device", "kind"),
     [
@@ -101,16 +149,28 @@ def test_the_cpu_loader_has_its_own_process_where_asked_or_on_cuda(
     image_files: Manifest,
     monkeypatch: pytest.MonkeyPatch,
 ):
-    for loader in (CpuLoader, ProcessLoader):
-        monkeypatch.setattr(
-            loader, "__init__", lambda self, *given, **more: vars(self).update(more, given=given)
-        )
+    record_construction(monkeypatch, CpuLoader, ProcessLoader)
     planner = BatchPlanner.over(image_files, STEPS_HERE, LoaderSettings(1, 8))
     settings = LoaderSettings(3, prefetch=5, process=process)
     loader = factory.build_loader("cpu", planner, settings, device)
     assert type(loader) is kind
     assert vars(loader)["given"][:2] == (planner, settings)
     assert vars(loader)["beyond"] == (device == CPU)
+    if kind is ProcessLoader:
+        assert vars(loader)["given"][2] == device
+    else:
+        assert vars(loader)["pinned"] == (device == CUDA)
+
+
+def test_other_loaders_are_given_settings_and_device(image_files: Manifest, monkeypatch: pytest.MonkeyPatch):
+    from fastffdi.loaders.dali import DaliLoader
+
+    record_construction(monkeypatch, DaliLoader, TorchvisionLoader)
+    planner = BatchPlanner.over(image_files, STEPS_HERE, LoaderSettings(1, 8))
+    settings = LoaderSettings(3, prefetch=5)
+    for name in ("dali", "torchvision"):
+        loader = factory.build_loader(name, planner, settings, CUDA)
+        assert vars(loader)["given"] == (planner, settings, CUDA)
 
 
 def test_where_no_process_can_be_had_asking_for_one_is_refused(monkeypatch: pytest.MonkeyPatch):
@@ -118,3 +178,4 @@ def test_where_no_process_can_be_had_asking_for_one_is_refused(monkeypatch: pyte
     assert not factory._in_process(None, CUDA)
     with pytest.raises(SettingError, match="--loader-process: not on this system"):
         factory._in_process(True, CPU)
+    assert not factory._in_process(False, CUDA)

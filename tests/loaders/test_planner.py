@@ -1,4 +1,5 @@
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -8,7 +9,8 @@ from recipes import NORMALIZE
 from fastffdi.data.manifest import Manifest
 from fastffdi.data.sampler import Sampler
 from fastffdi.errors import DataError, SettingError
-from fastffdi.loaders.planner import BatchPlanner
+from fastffdi.loaders import planner as module
+from fastffdi.loaders.planner import BatchPlanner, cached
 from fastffdi.loaders.settings import LoaderSettings
 from fastffdi.recipe.program import EMPTY, Program
 from fastffdi.recipe.recipe import parse
@@ -51,6 +53,18 @@ def test_a_rows_parameters_do_not_depend_on_the_batch_size(image_files: Manifest
     assert np.array_equal(regions, next(many).program.kernels[0].roi)
 
 
+def test_plans_are_of_their_epoch_and_of_repeated_rows(image_files: Manifest) -> None:
+    sampler = Sampler(23, seed=1, labels=np.arange(23) // 20)  # three rows of class 1, repeated to twenty
+    planner = replace(planner_of(image_files, RESIZE, FLIP), sampler=sampler)
+    rows, repeats = sampler.epoch(2)
+    assert repeats.max() == 6
+    plans = list(planner.epoch(2))
+    assert {plan.epoch for plan in plans} == {2}
+    assert np.array_equal(np.concatenate([plan.repeats for plan in plans]), repeats)
+    regions = np.concatenate([plan.program.kernels[0].roi for plan in plans])
+    assert np.array_equal(regions, planner.plan(2, rows, repeats).program.kernels[0].roi)
+
+
 def test_epochs_differ_in_parameters(image_files: Manifest) -> None:
     planner, rows = planner_of(image_files, RESIZE, FLIP), np.arange(23)
     regions = [planner.plan(epoch, rows, rows * 0).program.kernels[0].roi for epoch in (0, 1)]
@@ -80,11 +94,11 @@ def test_steps_see_the_sizes_of_their_rows(image_files: Manifest) -> None:
 
 def test_a_batch_carries_labels_rows_and_what_remains(image_files: Manifest) -> None:
     planner = planner_of(image_files, RESIZE)
-    plan = planner.plan(3, np.array([4, 1]), np.array([0, 2]))
+    plan = planner.plan(3, np.array([5, 2]), np.array([0, 2]))
     remaining = plan.program.after(1)
     batch = planner.batch(plan, torch.zeros(2, 8, 8, 3, dtype=torch.uint8), remaining)
-    assert batch.labels.tolist() == [0, 1]
-    assert (batch.rows.tolist(), batch.repeats.tolist()) == ([4, 1], [0, 2])
+    assert batch.labels.tolist() == [1, 0]  # real and fake in turn
+    assert (batch.rows.tolist(), batch.repeats.tolist()) == ([5, 2], [0, 2])
     assert (batch.valid.tolist(), batch.epoch, batch.views) == ([True, True], 3, 1)
     assert batch.remaining is remaining
     assert len(batch) == 2
@@ -173,3 +187,82 @@ def test_a_loader_that_opens_files_refuses_images_that_are_none(decoder, image_f
         SettingError, match=r"^--loader dali: opens image files itself, .*choose --loader cpu$"
     ):
         planner.require_files("dali")
+
+
+def test_over_a_manifest_every_argument_reaches_its_place(image_files: Manifest) -> None:
+    few, decoder = image_files.take(slice(0, 3)), SourceDecoder(scaled=True)  # real, fake, real
+    steps, settings = (RESIZE, FLIP, NORMALIZE), LoaderSettings(1, 7)
+    plain = BatchPlanner.over(few, steps, settings)
+    assert plain == BatchPlanner(few, Sampler(3, 0, False, None), CounterRNG(0), steps, 7, SourceDecoder(), 0)
+    asked = BatchPlanner.over(few, steps, settings, seed=6, shuffle=True, decoder=decoder)
+    assert asked == BatchPlanner(few, Sampler(3, 6, True, None), CounterRNG(6), steps, 7, decoder, 0)
+    balanced = BatchPlanner.over(few, steps, settings, balance=True)
+    assert balanced.sampler == Sampler(3, 0, False, few.labels)
+
+
+def test_training_is_shuffled_by_the_seed_and_evaluation_is_in_order(image_files: Manifest) -> None:
+    entries = [{"resize": {"size": 9}}, "horizontal_flip", {"center_crop": {"size": 8}}, "normalize"]
+    recipe = parse({"train": entries, "eval": [{"resize": {"size": [8, 8]}}, "normalize"]}, "x")
+    recipe = recipe.resolve((8, 8), (0.5,) * 3, (0.5,) * 3)
+
+    def rows(split: str, seed: int, epoch: int = 0) -> list[int]:
+        planner = BatchPlanner.of_split(recipe, split, image_files, LoaderSettings(1, 23), seed=seed)
+        return next(planner.epoch(epoch)).rows.tolist()
+
+    in_order = list(range(23))
+    assert rows("eval", 1) == rows("eval", 2, epoch=5) == in_order
+    shuffled = [rows("train", 1), rows("train", 2), rows("train", 1, epoch=1), in_order]
+    assert [sorted(some) for some in shuffled] == [in_order] * 4
+    assert len({*map(tuple, shuffled)}) == 4
+    assert rows("train", 1) == shuffled[0]
+
+
+def test_another_seed_draws_other_numbers(image_files: Manifest) -> None:
+    def flips(seed: int) -> list[bool]:
+        planner = BatchPlanner.over(image_files, (FLIP, RESIZE, NORMALIZE), LoaderSettings(1, 23), seed=seed)
+        roi = next(planner.epoch(0)).program.kernels[0].roi
+        return (roi[:, 1] > roi[:, 3]).tolist()
+
+    assert flips(3) == flips(3) != flips(4)
+    assert 0 < sum(flips(3)) < 23
+
+
+def test_sizes_are_probed_with_the_threads_and_the_source(
+    image_files: Manifest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = []
+    monkeypatch.setattr(Manifest, "with_sizes", lambda self, *given: asked.append(given) or image_files)
+    source = Shards()
+    unknown = replace(image_files, sizes=None)
+    steps = (STEPS["random_resized_crop"]((8, 8)), NORMALIZE)
+    planner = BatchPlanner.over(unknown, steps, LoaderSettings(5, 2), decoder=SourceDecoder(source))
+    assert asked == [(5, source)]
+    assert planner.manifest is image_files
+
+
+def test_a_cache_holds_what_the_planners_decoder_and_steps_make(
+    image_files: Manifest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = []
+    monkeypatch.setattr(module, "default_threads", lambda: 7)
+    monkeypatch.setattr(module.CachePlan, "of", lambda *given: asked.append(given))
+    decoder = SourceDecoder(scaled=True)
+    planner = replace(planner_of(image_files, RESIZE, FLIP), decoder=decoder)
+    planner.cache_plan(tmp_path)
+    assert asked == [(image_files, planner.steps, decoder, tmp_path, 7)]
+
+
+def test_planners_take_their_images_from_their_own_stores(image_files: Manifest, tmp_path: Path) -> None:
+    planners = [planner_of(image_files, RESIZE, FLIP), planner_of(image_files, RRC)]
+    folders = [planner.cache_plan(tmp_path).folder for planner in planners]
+    kept = cached(planners, tmp_path)
+    assert [planner.decoder.store.folder for planner in kept] == folders
+    assert [planner.prefix_steps for planner in kept] == [1, 0]
+    for planner, before in zip(kept, planners, strict=True):
+        assert replace(planner, decoder=before.decoder, prefix_steps=0) == before
+
+
+def test_a_batch_says_how_many_views_an_image_has(image_files: Manifest) -> None:
+    planner = planner_of(image_files, STEPS["five_crop"]((20, 20)))
+    plan = next(planner.epoch(0))
+    assert planner.batch(plan, torch.empty(0), EMPTY).views == 5

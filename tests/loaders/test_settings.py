@@ -64,6 +64,10 @@ def test_nothing_else_stays_beside_the_file(file):
         ("threads:", "threads: None is not a whole number from 1 on"),
         ("process: 1", "process: 1 is not true or false"),
         ("hw_decoder_load: 1.1", "hw_decoder_load: 1.1 is not a number from 0 to 1"),
+        ("hw_decoder_load: -0.1", "hw_decoder_load: -0.1 is not a number from 0 to 1"),
+        ("hw_decoder_load: true", "hw_decoder_load: True is not a number from 0 to 1"),
+        ("hw_decoder_load: half", "hw_decoder_load: 'half' is not a number from 0 to 1"),
+        ("7: 2", "unknown key '7'; allowed: batch_size, hw_decoder_load, prefetch, process, threads"),
         ("hw_decoder_load: .nan", "hw_decoder_load: nan is not a number from 0 to 1"),
     ],
 )
@@ -71,6 +75,29 @@ def test_what_is_wrong_is_named_with_what_is_allowed(file, text, problem):
     with pytest.raises(SettingError) as caught:
         read(file, text)
     assert str(caught.value) == f"{file}: {problem}"
+
+
+@pytest.mark.parametrize("share", ["0", "1", "0.0", "1.0", "0.5"])
+def test_a_share_is_from_nought_to_one_whole_or_not(file, share):
+    assert read(file, f"hw_decoder_load: {share}") == {"hw_decoder_load": float(share)}
+
+
+@pytest.mark.parametrize("text", ["threads: 2023-99-99", "[" * 500 + "]" * 500, "threads: [2"])
+def test_what_yaml_stumbles_over_is_told_in_one_line(file, text):
+    with pytest.raises(SettingError, match=f"^{file}: is not YAML: .+$") as caught:
+        read(file, text)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_file_that_cannot_be_written_whole_stays_as_it_was(file, monkeypatch):
+    def fail(*given, **more):
+        raise OSError(28, "No space left on device")
+
+    file.write_text("threads: 3\n")
+    monkeypatch.setattr(yaml, "safe_dump", fail)
+    with pytest.raises(OSError, match="No space left"):
+        write_settings(file, {"threads": 4}, [])
+    assert file.read_text() == "threads: 3\n"
 
 
 def test_a_file_is_data_and_runs_nothing(file):

@@ -12,7 +12,8 @@ from PIL import Image
 
 from fastffdi.data.manifest import Manifest
 from fastffdi.data.sampler import Sampler
-from fastffdi.errors import UndecodableImage
+from fastffdi.errors import RunError, UndecodableImage
+from fastffdi.loaders import torchvision as module
 from fastffdi.loaders.cpu import CpuLoader
 from fastffdi.loaders.planner import BatchPlanner
 from fastffdi.loaders.settings import LoaderSettings
@@ -114,3 +115,64 @@ def test_orientation_is_applied(make: Make, tmp_path: Path):
     Image.fromarray(dark_left).save(tmp_path / "turned.jpg", exif=exif)
     (batch,) = make(Manifest(str(tmp_path), np.array(["turned.jpg"], object))).epoch(0)
     assert batch.images[0, :10].mean() < -1 < 1 < batch.images[0, -10:].mean()
+
+
+def test_an_undecodable_image_is_named_wherever_it_is_in_its_batch_and_the_first_of_several():
+    good, bad, worse = torch.zeros(3, 2, 2), UndecodableImage("b.jpg", "x"), UndecodableImage("c.jpg", "x")
+    assert module._collated([good, bad, good, worse]) is bad
+    assert module._collated([good, good]).shape == (2, 3, 2, 2)
+
+
+@pytest.mark.parametrize("mode", ["L", "P", "RGBA", "CMYK"])
+def test_images_of_any_kind_are_rgb(mode: str, tmp_path: Path):
+    path = tmp_path / ("image.jpg" if mode == "CMYK" else "image.png")
+    Image.new("RGB", (6, 4), (255, 255, 255)).convert(mode).save(path)
+    image = module._opened(str(path))
+    assert (image.mode, image.size, image.getpixel((3, 2))) == ("RGB", (6, 4), (255, 255, 255))
+
+
+@pytest.mark.parametrize(
+    ("error", "reason"),
+    [(ValueError(), "ValueError"), (OSError("two\nlines"), "two lines"), (SyntaxError("broken"), "broken")],
+)
+def test_whatever_pillow_raises_names_the_image(
+    error: Exception, reason: str, monkeypatch: pytest.MonkeyPatch
+):
+    def fail(path: str) -> None:
+        raise error
+
+    monkeypatch.setattr(Image, "open", fail)
+    with pytest.raises(UndecodableImage, match=rf"^a/b.jpg: cannot be decoded \({reason}\)"):
+        module._opened("a/b.jpg")
+
+
+def test_a_worker_that_is_lost_is_reported():
+    def rendered() -> Iterator[torch.Tensor]:
+        yield torch.zeros(1)
+        raise RuntimeError("DataLoader worker (pid 7)\nis killed")
+
+    batches = rendered()
+    assert module._next(batches).shape == (1,)
+    line = r"^--loader torchvision: a worker process failed \(DataLoader worker \(pid 7\) is killed\)$"
+    with pytest.raises(RunError, match=line):
+        module._next(batches)
+
+
+@pytest.mark.parametrize(("device", "pinned"), [("cpu", False), ("cuda", True)])
+def test_the_dataloader_is_given_the_settings(
+    device: str, pinned: bool, image_files: Manifest, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(module, "DataLoader", lambda dataset, **given: given)
+    planner = BatchPlanner(image_files, Sampler(len(image_files), 5), CounterRNG(5), EVAL, 7)
+    given = TorchvisionLoader(planner, LoaderSettings(6), torch.device(device))._loader
+    assert (given["num_workers"], given["pin_memory"], given["persistent_workers"]) == (6, pinned, True)
+    assert [len(rows) for rows in given["batch_sampler"]] == [7, 7, 7, 2]
+
+
+def test_closing_twice_and_before_any_epoch_is_no_error(make: Make, image_files: Manifest):
+    loader = make(image_files)
+    loader.close()
+    list(loader.epoch(0, 5))
+    loader.close()
+    loader.close()
+    assert not multiprocessing.active_children()

@@ -15,31 +15,60 @@ from fastffdi.recipe.steps.base import Step
 
 END = {"normalize": {"mean": [0.5, 0.4, 0.3], "std": [0.25, 0.2, 0.3]}}
 
+#: For steps that warp: how pixels are interpolated, what fills what is outside the image; and torchvision's.
+WARPED = {"interpolation": "bilinear", "fill": 8}
+WARPS = {"interpolation": v2.InterpolationMode.BILINEAR, "fill": 8}
+
 #: Parameters for the steps that want some, and what of them is to be seen in torchvision's transform.
 GIVEN: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
     "resize": ({"size": [32, 30]}, {"size": [32, 30]}),
     "center_crop": ({"size": 32}, {"size": (32, 32)}),
     "random_crop": (
-        {"size": [32, 30], "padding": [1, 2, 3, 4], "fill": 7},
-        {"size": (32, 30), "padding": [1, 3, 2, 4], "pad_if_needed": False},  # kept in torch's order
+        {
+            "size": [32, 30],
+            "padding": [1, 2, 3, 4],
+            "pad_if_needed": True,
+            "fill": 7,
+            "padding_mode": "symmetric",
+        },
+        {
+            "size": (32, 30),
+            "padding": [1, 3, 2, 4],  # kept in torch's order
+            "pad_if_needed": True,
+            "fill": 7,
+            "padding_mode": "symmetric",
+        },
     ),
-    "random_resized_crop": ({"size": 32, "scale": [0.5, 1]}, {"size": (32, 32), "scale": (0.5, 1)}),
-    "pad": ({"padding": [1, 2], "fill": 9}, {"padding": [1, 2, 1, 2], "padding_mode": "constant"}),
+    "random_resized_crop": (
+        {"size": 32, "scale": [0.5, 1], "ratio": [0.8, 1.25]},
+        {"size": (32, 32), "scale": (0.5, 1), "ratio": (0.8, 1.25)},
+    ),
+    "pad": (
+        {"padding": [1, 2], "fill": 9, "padding_mode": "edge"},
+        {"padding": [1, 2, 1, 2], "fill": 9, "padding_mode": "edge"},
+    ),
     "horizontal_flip": ({"p": 0.3}, {"p": 0.3}),
     "vertical_flip": ({"p": 0.3}, {"p": 0.3}),
-    "random_rotation": ({"degrees": 20}, {"degrees": [-20, 20]}),
+    "random_rotation": ({"degrees": 20, **WARPED}, {"degrees": [-20, 20], **WARPS}),
     "random_affine": (
-        {"degrees": 5, "translate": [0.1, 0.2], "scale": [0.9, 1.1], "shear": 3, "center": [4, 6]},
+        {"degrees": 5, "translate": [0.1, 0.2], "scale": [0.9, 1.1], "shear": 3, "center": [4, 6], **WARPED},
         {
             "degrees": [-5, 5],
             "translate": (0.1, 0.2),
             "scale": (0.9, 1.1),
             "shear": [-3, 3, 0, 0],
             "center": [4, 6],
+            **WARPS,
         },
     ),
-    "random_perspective": ({"distortion_scale": 0.3, "p": 0.4}, {"distortion_scale": 0.3, "p": 0.4}),
-    "color_jitter": ({"brightness": 0.5, "hue": 0.1}, {"brightness": (0.5, 1.5), "hue": (-0.1, 0.1)}),
+    "random_perspective": (
+        {"distortion_scale": 0.3, "p": 0.4, **WARPED},
+        {"distortion_scale": 0.3, "p": 0.4, **WARPS},
+    ),
+    "color_jitter": (
+        {"brightness": 0.5, "contrast": 0.4, "saturation": 0.3, "hue": 0.1},
+        {"brightness": (0.5, 1.5), "contrast": (0.6, 1.4), "saturation": (0.7, 1.3), "hue": (-0.1, 0.1)},
+    ),
     "grayscale": ({}, {"num_output_channels": 3}),
     "random_grayscale": ({"p": 0.2}, {"p": 0.2}),
     "random_invert": ({"p": 0.2}, {"p": 0.2}),
@@ -52,18 +81,24 @@ GIVEN: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
     "jpeg_compression": ({"quality": [30, 90]}, {"quality": (30, 90)}),
     "gaussian_noise": ({"mean": 0.1, "sigma": 0.05}, {"mean": 0.1, "sigma": 0.05, "clip": True}),
     "random_erasing": (
-        {"p": 0.2, "scale": [0.1, 0.2], "value": 9},
-        {"p": 0.2, "scale": (0.1, 0.2), "ratio": (0.3, 3.3), "value": [9, 9, 9]},
+        {"p": 0.2, "scale": [0.1, 0.2], "ratio": [0.5, 2], "value": 9},
+        {"p": 0.2, "scale": (0.1, 0.2), "ratio": (0.5, 2), "value": [9, 9, 9]},
     ),
-    "auto_augment": ({"policy": "svhn"}, {"policy": v2.AutoAugmentPolicy.SVHN}),
+    "auto_augment": (
+        {"policy": "svhn", **WARPED},
+        {"policy": v2.AutoAugmentPolicy.SVHN, **WARPS},
+    ),
     "rand_augment": (
-        {"num_ops": 3, "magnitude": 5},
-        {"num_ops": 3, "magnitude": 5, "num_magnitude_bins": 31},
+        {"num_ops": 3, "magnitude": 5, "num_magnitude_bins": 21, **WARPED},
+        {"num_ops": 3, "magnitude": 5, "num_magnitude_bins": 21, **WARPS},
     ),
-    "trivial_augment_wide": ({"num_magnitude_bins": 9}, {"num_magnitude_bins": 9}),
+    "trivial_augment_wide": (
+        {"num_magnitude_bins": 9, **WARPED},
+        {"num_magnitude_bins": 9, **WARPS},
+    ),
     "aug_mix": (
-        {"severity": 5, "mixture_width": 2, "chain_depth": 2, "alpha": 0.5, "all_ops": False},
-        {"severity": 5, "mixture_width": 2, "chain_depth": 2, "alpha": 0.5, "all_ops": False},
+        {"severity": 5, "mixture_width": 2, "chain_depth": 2, "alpha": 0.5, "all_ops": False, **WARPED},
+        {"severity": 5, "mixture_width": 2, "chain_depth": 2, "alpha": 0.5, "all_ops": False, **WARPS},
     ),
     "random_apply": ({"transforms": ["grayscale"], "p": 0.3}, {"p": 0.3}),
     "random_choice": (
@@ -106,6 +141,26 @@ def test_every_transform_gives_a_normalised_image(name: str):
     assert out.dtype == torch.float32
     assert out.shape == (3, 32, 30)
     assert -2 <= out.min() < out.max() <= 3
+
+
+def test_steps_inside_a_step_are_all_there_in_their_order():
+    inside = [
+        {"pad": {"padding": 1}},
+        "grayscale",
+        {"random_apply": {"transforms": ["horizontal_flip"], "p": 1}},
+    ]
+    kinds = [v2.Pad, v2.Grayscale, v2.RandomApply]
+    for name in ("random_apply", "random_choice", "random_order"):
+        made = transform(steps({name: {"transforms": inside}})[0])
+        assert list(map(type, made.transforms)) == kinds
+        assert type(made.transforms[2].transforms[0]) is v2.RandomHorizontalFlip
+
+
+def test_a_step_on_tensors_among_others_inside_a_step_is_given_a_tensor():
+    inside = ["grayscale", {"gaussian_noise": {"sigma": 0.1}}]
+    made = composed(steps({"random_order": {"transforms": inside}}, END))
+    assert [type(one).__name__ for one in made.transforms[:2]] == ["PILToTensor", "RandomOrder"]
+    assert made(image(20, 30)).shape == (3, 20, 30)
 
 
 def test_steps_after_one_on_tensors_and_normalize_see_the_same_levels():

@@ -28,7 +28,9 @@ from fastffdi.loaders.planner import BatchPlanner
 from fastffdi.loaders.process import loader as process
 from fastffdi.loaders.process.child import listen
 from fastffdi.loaders.process.loader import ProcessLoader
-from fastffdi.loaders.process.messages import Inbox
+from fastffdi.loaders.process.messages import Inbox, ReleaseSlot, Request
+from fastffdi.loaders.process.ring import Ring
+from fastffdi.loaders.process.transfer import Transfer, to_cpu
 from fastffdi.loaders.process.worker import Job, Worker
 from fastffdi.loaders.settings import LoaderSettings
 from fastffdi.recipe.rng import CounterRNG
@@ -85,16 +87,18 @@ class Threads:
         self.pipe.close()
 
 
-class LateEvent:
-    """A copy that completes only when it is waited for."""
+class LateCopy:
+    """A copy that is made when it is waited for: as late as CUDA may make it."""
 
-    def __init__(self) -> None:
-        self.done = False
+    def __init__(self, images: torch.Tensor) -> None:
+        self.images, self.copy, self.done = images, torch.zeros_like(images), False
 
     def query(self) -> bool:
         return self.done
 
     def synchronize(self) -> None:
+        if not self.done:
+            self.copy.copy_(self.images)
         self.done = True
 
 
@@ -104,7 +108,11 @@ def on_threads(job: Job, memory: BinaryIO) -> tuple[Threads, Connection]:
 
 
 def late_copies(device: torch.device) -> Callable:
-    return lambda images: (images.clone(), LateEvent())
+    def copy(images: torch.Tensor) -> tuple[torch.Tensor, LateCopy]:
+        late = LateCopy(images)
+        return late.copy, late
+
+    return copy
 
 
 @pytest.fixture
@@ -125,13 +133,15 @@ def test_batches_are_the_cpu_loaders_whatever_came_before(
     planner: BatchPlanner, monkeypatch, threads, prefetch, batch_size, visits, late
 ) -> None:
     planner = replace(planner, batch_size=batch_size)
+    found, expected = [], []
     with monkeypatch.context() as patch, closing(CpuLoader(planner, LoaderSettings(1))) as theirs:
         if late:
             patch.setattr(process, "copying", late_copies)
         with closing(ProcessLoader(planner, LoaderSettings(threads, prefetch=prefetch), CPU)) as ours:
             for epoch, start, count in (*visits, (1, 0, 99)):
-                expected = list(islice(theirs.epoch(epoch, start), count))
-                assert agree(list(islice(ours.epoch(epoch, start), count)), expected)
+                found += islice(ours.epoch(epoch, start), count)
+                expected += islice(theirs.epoch(epoch, start), count)
+    assert agree(found, expected)  # when closing has waited for the last copies
 
 
 @pytest.mark.usefixtures("threaded")
@@ -152,6 +162,66 @@ def test_a_slot_is_kept_while_it_is_copied_out(planner: BatchPlanner, monkeypatc
             next(batches)
             assert len(loader._transfer._in_flight) <= 2
         assert not any(event.done for _, event in loader._transfer._in_flight)
+
+
+@pytest.mark.usefixtures("threaded")
+def test_a_slot_is_released_once_and_only_when_its_copy_has_completed(
+    planner: BatchPlanner, monkeypatch
+) -> None:
+    monkeypatch.setattr(process, "copying", late_copies)
+    copies, released = [], []
+    take, request = Transfer.take, ProcessLoader._request
+
+    def taken(self: Transfer, slot: int, images: torch.Tensor) -> torch.Tensor:
+        copy = take(self, slot, images)
+        copies.append(self._in_flight[-1])
+        return copy
+
+    def requested(self: ProcessLoader, what: Request) -> None:
+        if isinstance(what, ReleaseSlot):
+            slot, copy = copies[len(released)]
+            assert (what.slot, copy.done) == (slot, True)
+            released.append(slot)
+        request(self, what)
+
+    monkeypatch.setattr(Transfer, "take", taken)
+    monkeypatch.setattr(ProcessLoader, "_request", requested)
+    with closing(ProcessLoader(planner, LoaderSettings(1, prefetch=1), CPU)) as loader:
+        assert len(list(loader.epoch(0))) == 6
+    assert (len(copies), len(released)) == (6, 4)  # the last two are in flight at the end
+
+
+@pytest.mark.usefixtures("threaded")
+def test_for_cuda_the_slots_are_page_locked_and_copied_to_the_device(
+    planner: BatchPlanner, monkeypatch
+) -> None:
+    asked = []
+    monkeypatch.setattr(process, "copying", lambda device: asked.append(device) or to_cpu)
+    monkeypatch.setattr(Ring, "page_lock", lambda ring: asked.append(ring))
+    for device in (CPU, torch.device("cuda", 1)):
+        with closing(ProcessLoader(planner, LoaderSettings(1), device)) as loader:
+            assert next(loader.epoch(0)).images.shape == (4, 20, 24, 3)
+    assert asked == [CPU, torch.device("cuda", 1), loader._ring]
+
+
+@pytest.mark.usefixtures("threaded")
+@pytest.mark.parametrize(
+    ("prefetch", "batch_size", "shape"),
+    [(0, 4, (3, 4, 20, 24, 3)), (5, 4, (7, 4, 20, 24, 3)), (2, 99, (4, 23, 20, 24, 3))],
+)
+def test_slots_are_two_more_than_rendered_ahead_and_no_larger_than_batches(
+    planner: BatchPlanner, prefetch: int, batch_size: int, shape: tuple[int, ...]
+) -> None:
+    planner = replace(planner, batch_size=batch_size)
+    with closing(ProcessLoader(planner, LoaderSettings(1, prefetch=prefetch), CPU)) as loader:
+        assert loader._ring.slots.shape == shape
+
+
+@pytest.mark.usefixtures("threaded")
+def test_the_child_has_the_settings(planner: BatchPlanner) -> None:
+    with closing(ProcessLoader(planner, LoaderSettings(3, prefetch=4), CPU)) as loader:
+        inside = loader._child.worker._loader
+        assert (inside._pool._max_workers, inside._prefetch) == (3, 4)
 
 
 @pytest.mark.usefixtures("threaded")
@@ -252,6 +322,7 @@ def test_a_bad_image_is_raised_by_its_name_and_the_loader_goes_on(
 
 
 def test_it_shares_memory_without_a_name_and_keeps_no_file_of_the_parents(loader: ProcessLoader) -> None:
+    next(loader.epoch(0))  # the child has started, and closed what it was started with
     open_files = {os.readlink(path) for path in Path(f"/proc/{loader._child.pid}/fd").iterdir()}
     named = {file for file in open_files if file.startswith("/") and not file.startswith("/dev/null")}
     assert "/memfd:fastffdi-ring (deleted)" in named
@@ -261,13 +332,14 @@ def test_it_shares_memory_without_a_name_and_keeps_no_file_of_the_parents(loader
 
 def test_a_killed_child_is_told_of_by_signal_and_image(loader: ProcessLoader, copied: Path) -> None:
     batches = loader.epoch(0)
-    next(batches)
+    received = [next(batches)]
     loader._child.kill()
     loader._child.wait()
-    how = r"\(signal 9: Killed, perhaps for lack of memory\)"
-    where = rf"at the batch that begins with {copied}/\d\d.jpg or soon after; lower --threads"
-    with pytest.raises(RunError, match=f"^--loader cpu: its child process ended {how} {where}"):
-        list(batches)
+    with pytest.raises(RunError) as caught:
+        received.extend(batch for batch in batches)
+    how = "(signal 9: Killed, perhaps for lack of memory)"
+    where = f"at the batch that begins with {copied}/{4 * len(received):02d}.jpg or soon after"
+    assert str(caught.value).startswith(f"--loader cpu: its child process ended {how} {where}; lower")
     with pytest.raises(RunError, match="or its process has ended"):
         next(loader.epoch(0))
 

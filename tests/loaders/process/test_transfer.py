@@ -1,7 +1,10 @@
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 import pytest
 import torch
 
-from fastffdi.loaders.process.transfer import Transfer, copying, to_cpu
+from fastffdi.loaders.process.transfer import ToCuda, Transfer, copying, to_cpu
 
 
 class Event:
@@ -84,3 +87,63 @@ def test_closing_is_silent_about_a_device_that_has_failed(transfer: Transfer, mo
     monkeypatch.setattr(Event, "synchronize", fail)
     transfer.take(2, torch.zeros(1))
     transfer.close()
+
+
+class Cuda:
+    """Stands in for torch.cuda's streams, and for images: keeps who does what, in order.
+
+    The current stream is called "main", each that is made "side".
+    """
+
+    def __init__(self) -> None:
+        self.done: list[tuple] = []
+        self.current = Stream(self, "main")
+
+    @contextmanager
+    def stream(self, stream: "Stream") -> Iterator[None]:
+        before, self.current = self.current, stream
+        yield
+        self.current = before
+
+    def current_stream(self, device: torch.device) -> "Stream":
+        assert device == DEVICE
+        return self.current
+
+    def to(self, device: torch.device, non_blocking: bool = False) -> "Cuda":
+        self.done.append((self.current.name, "copies", device, non_blocking))
+        return self
+
+    def record_stream(self, stream: "Stream") -> None:
+        self.done.append(("memory", "is kept for", stream.name))
+
+
+class Stream:
+    def __init__(self, cuda: Cuda, name: str) -> None:
+        self.cuda, self.name = cuda, name
+
+    def record_event(self) -> str:
+        self.cuda.done.append((self.name, "records"))
+        return f"event on {self.name}"
+
+    def wait_event(self, event: str) -> None:
+        self.cuda.done.append((self.name, "waits for", event))
+
+
+DEVICE = torch.device("cuda", 1)
+
+
+def test_a_copy_to_a_gpu_is_made_on_a_side_stream_and_waited_for_by_the_current_one(monkeypatch):
+    cuda, made = Cuda(), []
+    monkeypatch.setattr(torch.cuda, "Stream", lambda device: made.append(device) or Stream(cuda, "side"))
+    monkeypatch.setattr(torch.cuda, "stream", cuda.stream)
+    monkeypatch.setattr(torch.cuda, "current_stream", cuda.current_stream)
+    copy = copying(DEVICE)
+    assert isinstance(copy, ToCuda)
+    assert [copy(cuda) for _ in range(2)] == [(cuda, "event on side")] * 2
+    assert made == [DEVICE]
+    assert cuda.done == 2 * [
+        ("side", "copies", DEVICE, True),
+        ("side", "records"),
+        ("main", "waits for", "event on side"),
+        ("memory", "is kept for", "main"),
+    ]
