@@ -33,7 +33,8 @@ Made by `make tables`, from the recipes and the code. `fastffdi pipelines` lists
 
 ## Steps and their kernels
 
-A step is lowered to kernels, and only kernels are rendered.
+A step is lowered to kernels, and only kernels are rendered. torchvision's names do as well, as they are or in
+snake case: `RandomHorizontalFlip` or `random_horizontal_flip` for `horizontal_flip`.
 
 {steps}
 
@@ -50,7 +51,7 @@ def page() -> str:
     """The whole file."""
     return TEXT.format(
         recipes=_table(("recipe", "when to use it"), _recipes()),
-        steps=_table(("step", "kernels", "what it does"), _steps()),
+        steps=_table(("step", "kernels", "what it does", "in torchvision"), _steps()),
         kernels=_table(("kernel", "what it does", "`cpu`", "`dali`", "DeviceStage"), _kernels()),
     )
 
@@ -60,8 +61,9 @@ def _recipes() -> Iterable[Sequence[str]]:
 
 
 def _steps() -> Iterable[Sequence[str]]:
-    meanings = {entry.name: entry.meaning for entry in catalogue.steps()}
-    return [(f"`{name}`", _kernels_of(step), meanings[name]) for name, step in STEPS.items()]
+    for entry in catalogue.steps():
+        kernels_of = _kernels_of(STEPS[entry.name])
+        yield f"`{entry.name}`", kernels_of, entry.meaning, entry.torchvision or "–"
 
 
 def _kernels_of(step: type[Step]) -> str:
