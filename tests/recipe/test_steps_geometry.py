@@ -36,7 +36,11 @@ def as_tensor(image: np.ndarray) -> torch.Tensor:
 WRONG = [
     ("resize", {}, "resize: parameter 'size' is missing; write resize: {size: …}"),
     ("resize", {"size": 0}, "resize: size: 0 is not [height, width] in pixels, each from 1 to 30000"),
-    ("resize", {"size": [9]}, "resize: size: [9] is not [height, width] in pixels, each from 1 to 30000"),
+    (
+        "resize",
+        {"size": [9, 9, 9]},
+        "resize: size: [9, 9, 9] is not [height, width] in pixels, each from 1 to 30000",
+    ),
     (
         "resize",
         {"size": 10**12},
@@ -45,7 +49,7 @@ WRONG = [
     ("resize", {"size": 1.5}, "resize: size: 1.5 is not a whole number"),
     ("resize", {"size": True}, "resize: size: True is not a whole number"),
     ("resize", {"sice": 9}, "resize: unknown parameter 'sice', did you mean 'size'?"),
-    ("resize", {5: 9}, "resize: unknown parameter '5'; allowed: size"),
+    ("resize", {5: 9}, "resize: unknown parameter '5'; allowed: interpolation, max_size, size"),
     ("center_crop", {"size": "huge"}, "center_crop: size: 'huge' is not a whole number"),
     (
         "random_crop",
