@@ -32,10 +32,11 @@ def resize(x: torch.Tensor, kernel: Resize, p: Parameters) -> torch.Tensor:
     """Separable: one weight matrix per image and axis, so that any regions make two matrix products."""
     height, width = (int(side) for side in kernel.size[0])
     roi = p.roi
-    weight = _cubic if kernel.interpolation == "bicubic" else _triangle
+    bicubic = kernel.interpolation == "bicubic"
+    weight = _cubic if bicubic else _triangle
     rows = _weights(roi[:, 0], roi[:, 2], x.shape[1], height, weight)
     columns = _weights(roi[:, 1], roi[:, 3], x.shape[2], width, weight)
-    return separable(x, rows, columns)
+    return separable(x, rows, columns, overshoots=bicubic)
 
 
 def warp(x: torch.Tensor, kernel: Warp, p: Parameters) -> torch.Tensor:

@@ -38,9 +38,16 @@ def to_uint8(x: torch.Tensor) -> torch.Tensor:
     return x.round_().clamp_(0, 255).to(torch.uint8)
 
 
-def separable(x: torch.Tensor, rows: torch.Tensor, columns: torch.Tensor) -> torch.Tensor:
-    """Images filtered along each axis: weights rows (N, h, H) and columns (N, w, W) float32."""
+def separable(
+    x: torch.Tensor, rows: torch.Tensor, columns: torch.Tensor, overshoots: bool = False
+) -> torch.Tensor:
+    """Images filtered along each axis: weights rows (N, h, H) and columns (N, w, W) float32.
+
+    `overshoots`: some weights are negative, and between the axes values are clamped, as Pillow's uint8 are.
+    """
     across = torch.einsum("nwv,nhvc->nhwc", columns, x.float())
+    if overshoots:
+        across.clamp_(0, 255)
     return to_uint8(torch.einsum("nhg,ngwc->nhwc", rows, across))
 
 
