@@ -46,7 +46,8 @@ defaults, except:
 
 {differences}
 
-`fill` is one pixel value or three, without torchvision's mapping by type. Numbers are limited to {limits}.
+`fill` is one pixel value or three, without torchvision's mapping by type. Numbers are limited:
+{limits}.
 What differs in pixel values is in [parity.md](../docs/parity.md).
 
 No step: {absent}.
@@ -132,6 +133,9 @@ def _kernels() -> Iterable[Sequence[str]]:
 
 
 def _by_dali(kind: type[Kernel]) -> str:
+    if kind is kernels.Warp:
+        colour = kernels.Warp(np.eye(3)[None], fill=(0, 1, 2))
+        return "yes" if dali.can_render(colour) else "fill: one for all channels"
     if kind is not kernels.Window:
         return "yes" if kind in dali.KERNELS else "–"
     inside = np.zeros((1, 2), np.int32)

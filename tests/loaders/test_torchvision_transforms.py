@@ -17,17 +17,29 @@ END = {"normalize": {"mean": [0.5, 0.4, 0.3], "std": [0.25, 0.2, 0.3]}}
 
 #: Parameters for the steps that want some, and what of them is to be seen in torchvision's transform.
 GIVEN: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
-    "resize": ({"size": [32, 30]}, {"size": [32, 30]}),
+    "resize": (
+        {"size": 32, "max_size": 40, "interpolation": "bicubic"},
+        {"size": [32], "max_size": 40, "interpolation": v2.InterpolationMode.BICUBIC, "antialias": True},
+    ),
     "center_crop": ({"size": 32}, {"size": (32, 32)}),
     "random_crop": (
         {"size": [32, 30], "padding": [1, 2, 3, 4], "fill": 7},
         {"size": (32, 30), "padding": [1, 3, 2, 4], "pad_if_needed": False},  # kept in torch's order
     ),
-    "random_resized_crop": ({"size": 32, "scale": [0.5, 1]}, {"size": (32, 32), "scale": (0.5, 1)}),
-    "pad": ({"padding": [1, 2], "fill": 9}, {"padding": [1, 2, 1, 2], "padding_mode": "constant"}),
+    "random_resized_crop": (
+        {"size": 32, "scale": [0.5, 1], "interpolation": "bicubic"},
+        {"size": (32, 32), "scale": (0.5, 1), "interpolation": v2.InterpolationMode.BICUBIC},
+    ),
+    "pad": (
+        {"padding": [1, 2], "fill": [9, 80, 200]},
+        {"padding": [1, 2, 1, 2], "fill": (9, 80, 200), "padding_mode": "constant"},
+    ),
     "horizontal_flip": ({"p": 0.3}, {"p": 0.3}),
     "vertical_flip": ({"p": 0.3}, {"p": 0.3}),
-    "random_rotation": ({"degrees": 20}, {"degrees": [-20, 20]}),
+    "random_rotation": (
+        {"degrees": 20, "center": [4, 6], "fill": [9, 80, 200]},
+        {"degrees": [-20, 20], "center": [4, 6], "fill": (9, 80, 200), "expand": False},
+    ),
     "random_affine": (
         {"degrees": 5, "translate": [0.1, 0.2], "scale": [0.9, 1.1], "shear": 3, "center": [4, 6]},
         {

@@ -35,7 +35,7 @@ class ResizeStep(Step):
         if self.max_size is None or self.size is None:
             return
         if not isinstance(self.size, int):
-            raise ValueError(f"resize: max_size: {self.size} is both sides already; leave it out")
+            raise ValueError("resize: max_size: size is both sides already; leave max_size out")
         if self.max_size <= self.size:
             raise ValueError(f"resize: max_size: {self.max_size} is not above size, {self.size}")
 
