@@ -6,6 +6,7 @@ Called by `make tables`; a test compares the file with what this gives.
 from __future__ import annotations
 
 import dataclasses
+import json
 import sys
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -33,9 +34,23 @@ Made by `make tables`, from the recipes and the code. `fastffdi pipelines` lists
 
 ## Steps and their kernels
 
-A step is lowered to kernels, and only kernels are rendered.
+A step is lowered to kernels, and only kernels are rendered. torchvision's names do as well, as they are or in
+snake case: `RandomHorizontalFlip` or `random_horizontal_flip` for `horizontal_flip`.
 
 {steps}
+
+## Where steps differ from torchvision's
+
+Steps take the parameters of their classes in `torchvision.transforms.v2`, in all forms and with the same
+defaults, except:
+
+{differences}
+
+`fill` is one pixel value or three, without torchvision's mapping by type. Numbers are limited:
+{limits}.
+What differs in pixel values is in [parity.md](../docs/parity.md).
+
+No step: {absent}.
 
 ## Kernels and their renderers
 
@@ -46,11 +61,39 @@ is the DeviceStage's, in torch, on the GPU if there is one.
 """
 
 
+#: By step and parameter, what is so here; what has one value is read from the steps.
+DIFFERENCES = {
+    ("resize", "interpolation"): "bilinear or bicubic",
+    ("random_resized_crop", "interpolation"): "bilinear or bicubic",
+    ("random_rotation", "interpolation"): "nearest or bilinear, which is the default",
+    ("random_affine", "interpolation"): "nearest or bilinear, which is the default",
+    ("random_perspective", "interpolation"): "nearest or bilinear",
+    ("random_erasing", "value"): "one pixel value or three, filled in before normalize; not random",
+    ("auto_augment", "interpolation"): "nearest or bilinear",
+    ("rand_augment", "interpolation"): "nearest or bilinear",
+    ("trivial_augment_wide", "interpolation"): "nearest or bilinear",
+    ("aug_mix", "interpolation"): "nearest or bilinear",
+    ("random_order", "transforms"): "at most 4 steps, since every step is prepared in every place",
+    ("normalize", "mean"): "also a word; backbone, the model's own, is the default",
+    ("normalize", "std"): "also a word; backbone, the model's own, is the default",
+}
+LIMITS = (
+    "30000 pixels a side, kernels of 255, factors of 100, 360°, and a blur's sigma from 0.01 to 100 pixels"
+)
+ABSENT = (
+    "ElasticTransform", "LinearTransformation", "RandomChannelPermutation", "RandomPhotometricDistort",
+    "RandomResize", "RandomShortestSize", "RandomZoomOut", "ScaleJitter",
+)  # fmt: skip
+
+
 def page() -> str:
     """The whole file."""
     return TEXT.format(
         recipes=_table(("recipe", "when to use it"), _recipes()),
-        steps=_table(("step", "kernels", "what it does"), _steps()),
+        steps=_table(("step", "kernels", "what it does", "in torchvision"), _steps()),
+        differences=_table(("step", "parameter", "here"), _differences()),
+        limits=LIMITS,
+        absent=", ".join(f"`{name}`" for name in ABSENT),
         kernels=_table(("kernel", "what it does", "`cpu`", "`dali`", "DeviceStage"), _kernels()),
     )
 
@@ -60,8 +103,17 @@ def _recipes() -> Iterable[Sequence[str]]:
 
 
 def _steps() -> Iterable[Sequence[str]]:
-    meanings = {entry.name: entry.meaning for entry in catalogue.steps()}
-    return [(f"`{name}`", _kernels_of(step), meanings[name]) for name, step in STEPS.items()]
+    for entry in catalogue.steps():
+        kernels_of = _kernels_of(STEPS[entry.name])
+        yield f"`{entry.name}`", kernels_of, entry.meaning, entry.torchvision or "–"
+
+
+def _differences() -> Iterable[Sequence[str]]:
+    for step, kind in STEPS.items():
+        only = {one.name: f"only {json.dumps(one.value)}: {one.why}" for one in kind.only}
+        listed = {name: text for (owner, name), text in DIFFERENCES.items() if owner == step}
+        for name, text in {**listed, **only}.items():
+            yield f"`{step}`", f"`{name}`", text
 
 
 def _kernels_of(step: type[Step]) -> str:
@@ -81,6 +133,9 @@ def _kernels() -> Iterable[Sequence[str]]:
 
 
 def _by_dali(kind: type[Kernel]) -> str:
+    if kind is kernels.Warp:
+        colour = kernels.Warp(np.eye(3)[None], fill=(0, 1, 2))
+        return "yes" if dali.can_render(colour) else "fill: one for all channels"
     if kind is not kernels.Window:
         return "yes" if kind in dali.KERNELS else "–"
     inside = np.zeros((1, 2), np.int32)

@@ -57,8 +57,11 @@ class UndecodableImage(RunError):
         return type(self), (self.path, self.reason)
 
 
-def did_you_mean(given: str, allowed: Iterable[str]) -> str:
-    """`, did you mean 'x'?` for the nearest allowed word, else the list of them all."""
+def did_you_mean(given: str, allowed: Iterable[str], also: Iterable[str] = ()) -> str:
+    """`, did you mean 'x'?` for the nearest allowed word, else the list of them all.
+
+    `also` are allowed too, but not listed.
+    """
     words = sorted(allowed)
-    near = difflib.get_close_matches(given, words, n=1)
+    near = difflib.get_close_matches(given, [*words, *also], n=1)
     return f", did you mean '{near[0]}'?" if near else f"; allowed: {', '.join(words)}"

@@ -30,22 +30,28 @@ def whole(kernel: k.Kernel) -> ActiveKernel:
     return ActiveKernel(kernel, None, tuple(tuple(map(whole, branch.kernels)) for branch in branches))
 
 
-def _window(mode: str) -> Callable[[np.random.Generator, int], k.Kernel]:
+COLOUR = (9, 80, 200)
+
+
+def _window(mode: str, fill: k.Fill = 50) -> Callable[[np.random.Generator, int], k.Kernel]:
     def make(rng: np.random.Generator, n: int) -> k.Kernel:
         sizes = np.tile(np.array([[30, 44]], np.int32), (n, 1))
-        return k.Window(rng.integers(-18, 20, (n, 2)).astype(np.int32), sizes, 50, mode)
+        return k.Window(rng.integers(-18, 20, (n, 2)).astype(np.int32), sizes, fill, mode)
 
     return make
 
 
-def _resize(rng: np.random.Generator, n: int) -> k.Kernel:
-    starts = rng.integers(0, 6, (n, 4)) * [1, 1, -1, -1] + [0, 0, H, W]
-    sizes = np.tile(np.array([[20, 30]], np.int32), (n, 1))
-    return k.Resize((starts / [H, W, H, W]).astype(np.float32), sizes)
+def _resize(interpolation: str) -> Callable[[np.random.Generator, int], k.Kernel]:
+    def make(rng: np.random.Generator, n: int) -> k.Kernel:
+        starts = rng.integers(0, 6, (n, 4)) * [1, 1, -1, -1] + [0, 0, H, W]
+        sizes = np.tile(np.array([[20, 30]], np.int32), (n, 1))
+        return k.Resize((starts / [H, W, H, W]).astype(np.float32), sizes, interpolation)
+
+    return make
 
 
-def _warp(rng: np.random.Generator, n: int) -> k.Warp:
-    return k.Warp(rotation(rng.uniform(-180, 180, n), np.tile(SIZE, (n, 1))), "bilinear", 70)
+def _warp(rng: np.random.Generator, n: int, fill: k.Fill = 70) -> k.Warp:
+    return k.Warp(rotation(rng.uniform(-180, 180, n), np.tile(SIZE, (n, 1))), "bilinear", fill)
 
 
 def _perspective(rng: np.random.Generator, n: int) -> k.Warp:
@@ -105,9 +111,12 @@ def _blend(rng: np.random.Generator, n: int) -> k.Kernel:
 
 SAMPLES: dict[str, Callable[[np.random.Generator, int], k.Kernel]] = {
     **{f"window {mode}": _window(mode) for mode in ("constant", "edge", "reflect", "symmetric")},
-    "resize": _resize,
+    "window over a colour": _window("constant", COLOUR),
+    "resize": _resize("bilinear"),
+    "bicubic resize": _resize("bicubic"),
     "flip": lambda rng, n: k.Flip(np.arange(n) % 2 == 0, np.arange(n) % 3 == 0),
     "warp": _warp,
+    "warp over a colour": lambda rng, n: _warp(rng, n, COLOUR),
     "projective warp": _perspective,
     "matrix": _matrix,
     "table": _table,
@@ -125,4 +134,4 @@ SAMPLES: dict[str, Callable[[np.random.Generator, int], k.Kernel]] = {
 }
 
 #: Those that change the images' size.
-SIZING = ("window constant", "window edge", "window reflect", "window symmetric", "resize")
+SIZING = tuple(name for name in SAMPLES if "window" in name or "resize" in name)

@@ -38,10 +38,15 @@ def where(p: float, function: Callable[..., Any], *arguments: Any, **named: Any)
     return lambda x, kernel, i, u: function(x, *arguments, **named) if u[0] < p else x
 
 
-def resized_crop(x: torch.Tensor, kernel: Any, i: int, u: np.ndarray) -> torch.Tensor:
-    height, width = x.shape[1:]
-    top, left, bottom, right = np.rint(kernel.roi[i] * [height, width, height, width]).astype(int).tolist()
-    return tv.resized_crop(x, top, left, bottom - top, right - left, [160, 160], antialias=True)
+def resized_crop(mode: str) -> Reference:
+    def reference(x: torch.Tensor, kernel: Any, i: int, u: np.ndarray) -> torch.Tensor:
+        height, width = x.shape[1:]
+        ends = np.rint(kernel.roi[i] * [height, width, height, width]).astype(int).tolist()
+        top, left, bottom, right = ends
+        part = top, left, bottom - top, right - left
+        return tv.resized_crop(x, *part, [160, 160], InterpolationMode(mode), antialias=True)
+
+    return reference
 
 
 def cropped(x: torch.Tensor, kernel: Any, i: int, u: np.ndarray) -> torch.Tensor:
@@ -64,8 +69,8 @@ def place_crop(x: torch.Tensor, u: np.ndarray, height: int, width: int) -> torch
     return tv.crop(x, top, left, height, width)
 
 
-def rotated(mode: str, fill: float | None = None) -> Reference:
-    return lambda x, kernel, i, u: tv.rotate(x, float(TURN.at(u[0])), InterpolationMode(mode), fill=fill)
+def rotated(mode: str, **named: Any) -> Reference:
+    return lambda x, kernel, i, u: tv.rotate(x, float(TURN.at(u[0])), InterpolationMode(mode), **named)
 
 
 def affine(mode: str, center: list[float] | None = None) -> Reference:
@@ -127,7 +132,8 @@ def transformed(x: torch.Tensor, kernel: Any, i: int, u: np.ndarray) -> torch.Te
 _PADDING, _TURN = [20, 5, 0, 31], [TURN.low, TURN.high]
 _SHEAR = {"translate": [0.1, 0.2], "scale": [0.7, 1.4], "shear": [-10, 10, 5, 15]}
 _COLOURS = {"brightness": 0.5, "contrast": 0.5, "saturation": 0.5, "hue": 0.3}
-_ERASE = {"p": 0.8, "value": [9, 80, 200]}
+_COLOUR = [9, 80, 200]
+_ERASE = {"p": 0.8, "value": _COLOUR}
 
 CASES = {
     "resize smaller": Case(
@@ -137,6 +143,22 @@ CASES = {
         step("resize", size=[410, 460]), always(tv.resize, [410, 460], antialias=True), 0.3
     ),
     "resize the shorter side": Case(step("resize", size=150), always(tv.resize, [150], antialias=True), 0.3),
+    "resize by bicubic interpolation": Case(
+        step("resize", size=[128, 150], interpolation="bicubic"),
+        always(tv.resize, [128, 150], InterpolationMode.BICUBIC, antialias=True),
+        0.3,
+    ),
+    "resize larger by bicubic interpolation": Case(
+        step("resize", size=[410, 460], interpolation="bicubic"),
+        always(tv.resize, [410, 460], InterpolationMode.BICUBIC, antialias=True),
+        0.4,
+    ),
+    "resize the shorter side, the longer limited": Case(
+        step("resize", size=150, max_size=190), always(tv.resize, [150], max_size=190, antialias=True), 0.3
+    ),
+    "resize the longer side": Case(
+        step("resize", size=None, max_size=140), always(tv.resize, None, max_size=140, antialias=True), 0.3
+    ),
     "center_crop": Case(step("center_crop", size=[181, 260]), always(tv.center_crop, [181, 260]), 0),
     "random_crop": Case(step("random_crop", size=[150, 99]), cropped, 0),
     "random_crop where needed padded": Case(
@@ -145,7 +167,10 @@ CASES = {
     "random_crop padded": Case(
         step("random_crop", size=[150, 99], padding=[31, 8, 5, 40], padding_mode="reflect"), mirrored_crop, 0
     ),
-    "random_resized_crop": Case(step("random_resized_crop", size=160), resized_crop, 0.3),
+    "random_resized_crop": Case(step("random_resized_crop", size=160), resized_crop("bilinear"), 0.3),
+    "random_resized_crop by bicubic interpolation": Case(
+        step("random_resized_crop", size=160, interpolation="bicubic"), resized_crop("bicubic"), 0.4
+    ),
     "five_crop": Case(step("five_crop", size=[100, 91]), always(tv.five_crop, [100, 91]), 0),
     "ten_crop": Case(step("ten_crop", size=[100, 91]), always(tv.ten_crop, [100, 91]), 0),
     "ten_crop upside down": Case(
@@ -159,6 +184,9 @@ CASES = {
         )
         for mode in ("constant", "edge", "reflect", "symmetric")
     },
+    "pad with a colour": Case(
+        step("pad", padding=_PADDING, fill=_COLOUR), always(tv.pad, _PADDING, fill=_COLOUR), 0
+    ),
     "horizontal_flip": Case(step("horizontal_flip"), where(0.5, tv.horizontal_flip), 0),
     "vertical_flip": Case(step("vertical_flip"), where(0.5, tv.vertical_flip), 0),
     "random_rotation": Case(step("random_rotation", degrees=_TURN), rotated("bilinear"), 0.05, 1),
@@ -167,7 +195,18 @@ CASES = {
     ),
     # With a fill, torchvision blends it twice into the outermost pixels; without, once, as we do.
     "random_rotation over a fill": Case(
-        step("random_rotation", degrees=_TURN, fill=100), rotated("bilinear", 100), 0.4, 64
+        step("random_rotation", degrees=_TURN, fill=100), rotated("bilinear", fill=100), 0.4, 64
+    ),
+    "random_rotation about a point": Case(
+        step("random_rotation", degrees=_TURN, center=[30, 60.5]),
+        rotated("bilinear", center=[30, 60.5]),
+        0.05,
+        1,
+    ),
+    "random_rotation to the nearest, over a colour": Case(
+        step("random_rotation", degrees=_TURN, interpolation="nearest", fill=_COLOUR),
+        rotated("nearest", fill=_COLOUR),
+        0.1,
     ),
     "random_affine": Case(step("random_affine", degrees=_TURN, **_SHEAR), affine("bilinear"), 0.05, 1),
     "random_affine to the nearest, about a point": Case(

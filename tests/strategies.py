@@ -17,16 +17,17 @@ chance = st.sampled_from([0, 0.3, 0.5, 1])
 side = st.integers(8, 40)
 size = st.tuples(side, side).map(list)
 odd = st.sampled_from([1, 3, 5])
-fill = st.sampled_from([0, 128])
+fill = st.sampled_from([0, 128, [0, 128, 255]])
+resampling = st.sampled_from(["bilinear", "bicubic"])
 interpolation = st.sampled_from(["nearest", "bilinear"])
 around_one = st.sampled_from([0, 0.2, 0.9])
 
 #: For every step that stands alone, its parameters.
 PARAMETERS = {
-    "resize": {"size": side | size},
+    "resize": {"size": side | size, "interpolation": resampling},
     "center_crop": {"size": size},
     "random_crop": {"size": size, "pad_if_needed": st.booleans(), "fill": fill},
-    "random_resized_crop": {"size": size},
+    "random_resized_crop": {"size": size, "interpolation": resampling},
     "five_crop": {"size": size},
     "ten_crop": {"size": size, "vertical_flip": st.booleans()},
     "pad": {

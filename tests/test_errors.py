@@ -52,3 +52,5 @@ def test_a_near_word_is_offered() -> None:
 
 def test_without_a_near_word_all_are_listed_in_order() -> None:
     assert did_you_mean("zzz", ["b", "a"]) == "; allowed: a, b"
+    assert did_you_mean("zzz", ["b", "a"], also=["c"]) == "; allowed: a, b"
+    assert did_you_mean("cde", ["b"], also=["cdef"]) == ", did you mean 'cdef'?"

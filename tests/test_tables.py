@@ -32,7 +32,7 @@ def test_the_page_names_kernels_and_their_renderers(tables: ModuleType):
         line.split(" | ")[0][2:]: line.split(" | ")[-3:] for line in page.splitlines() if line[:2] == "| "
     }
     assert rows["Window"] == ["yes", "padding: constant", "yes |"]
-    assert rows["Warp"] == ["yes", "yes", "yes |"]
+    assert rows["Warp"] == ["yes", "fill: one for all channels", "yes |"]
     assert rows["Table"] == ["yes", "–", "yes |"]
     assert rows["Views"] == rows["Normalize"] == ["–", "–", "yes |"]
 

@@ -31,6 +31,7 @@ def pipelines(name: str | None) -> None:
     for recipe, use in known.items():
         click.echo(_wrapped(use, f"  {recipe:<{max(map(len, known))}}  "))
     click.echo(f"\nSteps, with their defaults; {catalogue.REQUIRED} where a value must be given")
+    click.echo("torchvision's names do as well: CenterCrop for center_crop; else after `also`")
     for entry in catalogue.steps():
         _show(entry)
     click.echo("\nBeside train and eval")
@@ -40,6 +41,8 @@ def pipelines(name: str | None) -> None:
 
 def _show(entry: Entry) -> None:
     click.echo(f"\n{_wrapped(str(entry), '  ', 6)}\n{_wrapped(entry.meaning, '      ')}")
+    if entry.aliases:
+        click.echo(f"      also {', '.join((*entry.aliases, entry.torchvision))}")
 
 
 def _wrapped(text: str, first: str, indent: int | None = None) -> str:

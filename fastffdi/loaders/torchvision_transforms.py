@@ -15,7 +15,7 @@ from torchvision import transforms
 from torchvision.transforms import v2
 
 from fastffdi.errors import RecipeError
-from fastffdi.recipe.steps import colour, combine, geometry, policies, texture, tone, views, warps
+from fastffdi.recipe.steps import colour, combine, geometry, policies, resizing, texture, tone, views, warps
 from fastffdi.recipe.steps.base import Range, Step
 
 #: torchvision does not offer these for Pillow images.
@@ -64,17 +64,23 @@ def _mode(step: Any) -> v2.InterpolationMode:
     return v2.InterpolationMode(step.interpolation)
 
 
+def _point(center: tuple[float, float] | None) -> list[float] | None:
+    return None if center is None else list(center)
+
+
 def _random_crop(step: geometry.RandomCrop) -> Any:
     padding = list(step.padding) if any(step.padding) else None
     return v2.RandomCrop(step.size, padding, step.pad_if_needed, step.fill, step.padding_mode)
 
 
-def _random_resized_crop(step: geometry.RandomResizedCrop) -> Any:
-    return v2.RandomResizedCrop(step.size, scale=_pair(step.scale), ratio=_pair(step.ratio))
+def _random_resized_crop(step: resizing.RandomResizedCrop) -> Any:
+    scale, ratio = _pair(step.scale), _pair(step.ratio)
+    return v2.RandomResizedCrop(step.size, scale, ratio, interpolation=_mode(step))
 
 
 def _random_rotation(step: warps.RandomRotation) -> Any:
-    return v2.RandomRotation(_pair(step.degrees), interpolation=_mode(step), fill=step.fill)
+    turn, center = _pair(step.degrees), _point(step.center)
+    return v2.RandomRotation(turn, interpolation=_mode(step), center=center, fill=step.fill)
 
 
 def _random_affine(step: warps.RandomAffine) -> Any:
@@ -85,7 +91,7 @@ def _random_affine(step: warps.RandomAffine) -> Any:
         step.shear,
         interpolation=_mode(step),
         fill=step.fill,
-        center=None if step.center is None else list(step.center),
+        center=_point(step.center),
     )
 
 
@@ -148,10 +154,10 @@ def _random_order(step: combine.RandomOrder) -> Any:
 
 #: For each step a transform, on Pillow's images or on tensors; normalize is on float32 tensors.
 TRANSFORMS: dict[type[Step], Callable[[Any], Any]] = {
-    geometry.ResizeStep: lambda step: v2.Resize(step.size),
+    resizing.ResizeStep: lambda step: v2.Resize(step.size, _mode(step), step.max_size),
     geometry.CenterCrop: lambda step: v2.CenterCrop(step.size),
     geometry.RandomCrop: _random_crop,
-    geometry.RandomResizedCrop: _random_resized_crop,
+    resizing.RandomResizedCrop: _random_resized_crop,
     geometry.Pad: lambda step: v2.Pad(list(step.padding), step.fill, step.padding_mode),
     geometry.HorizontalFlip: lambda step: v2.RandomHorizontalFlip(step.p),
     geometry.VerticalFlip: lambda step: v2.RandomVerticalFlip(step.p),

@@ -9,11 +9,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from fastffdi.errors import RecipeError, did_you_mean
+from fastffdi.recipe.aliases import ALIASES, class_name
 from fastffdi.recipe.decode import Decode
 from fastffdi.recipe.mix import Mix
 from fastffdi.recipe.recipe import shipped, shipped_folder
 from fastffdi.recipe.steps import STEPS
-from fastffdi.recipe.steps.base import Range
+from fastffdi.recipe.steps.base import Range, Step
 
 #: In place of a default, for a parameter that has none.
 REQUIRED = "…"
@@ -21,11 +22,19 @@ REQUIRED = "…"
 
 @dataclass(frozen=True)
 class Entry:
-    """A step or block of a recipe: `parameters` by name, as a recipe would write their defaults."""
+    """A step or block of a recipe.
+
+    Attributes:
+        parameters: by name, as a recipe would write their defaults
+        torchvision: the class that a step is in torchvision; empty where there is none
+        aliases: the step's other names in snake case
+    """
 
     name: str
     meaning: str
     parameters: dict[str, str]
+    torchvision: str = ""
+    aliases: tuple[str, ...] = ()
 
     def __str__(self) -> str:
         """The entry as a recipe would write it, `…` where a value must be given."""
@@ -35,7 +44,7 @@ class Entry:
 
 def steps() -> list[Entry]:
     """All steps, in the order of the documentation."""
-    return [_entry(name, step) for name, step in STEPS.items()]
+    return [_step_entry(name, step) for name, step in STEPS.items()]
 
 
 def blocks() -> list[Entry]:
@@ -64,6 +73,11 @@ def written(value: Any) -> str:
     if isinstance(value, bool) or value is None:
         return {True: "true", False: "false", None: "null"}[value]
     return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def _step_entry(name: str, kind: type[Step]) -> Entry:
+    aliases = tuple(alias for alias, step in ALIASES.items() if step == name and alias.islower())
+    return dataclasses.replace(_entry(name, kind), torchvision=class_name(name), aliases=aliases)
 
 
 def _entry(name: str, kind: type) -> Entry:

@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 
 K = TypeVar("K", bound="Kernel")
 
+#: A pixel value for all channels; one for each where they differ.
+Fill = int | tuple[int, int, int]
+
 
 @dataclass(frozen=True)
 class Kernel:
@@ -80,7 +83,7 @@ class Window(Kernel):
 
     start: np.ndarray  # (N, 2) int32 top, left in pixels; may be negative
     size: np.ndarray  # (N, 2) int32 height, width
-    fill: int = 0
+    fill: Fill = 0
     mode: str = "constant"
     inside: bool = False
     horizontal: np.ndarray | None = None
@@ -101,14 +104,16 @@ class Window(Kernel):
 
 @dataclass(frozen=True)
 class Resize(Kernel):
-    """Resize a region by antialiased bilinear interpolation.
+    """Resize a region by antialiased interpolation.
 
     `roi` (N, 4) float32 is top, left, bottom, right as fractions of the image, so that a whole image
     needs no known size; bottom < top or right < left flips. `size` (N, 2) int32 is the output.
+    `interpolation` is "bilinear" or "bicubic".
     """
 
     roi: np.ndarray
     size: np.ndarray
+    interpolation: str = "bilinear"
 
     def out_size(self, size: np.ndarray | None) -> np.ndarray:
         return self.size
@@ -143,7 +148,7 @@ class Warp(Kernel):
 
     matrix: np.ndarray
     interpolation: str = "bilinear"
-    fill: int = 0
+    fill: Fill = 0
     projective: bool = False
 
     def neutral(self, size: np.ndarray | None) -> dict[str, np.ndarray]:

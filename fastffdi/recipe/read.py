@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from fastffdi.errors import RecipeError, did_you_mean
+from fastffdi.recipe.aliases import ALIASES, INSTEAD
 from fastffdi.recipe.steps import STEPS
 from fastffdi.recipe.steps.base import Step, shown
 from fastffdi.recipe.steps.combine import Combined, PythonStep, barred
@@ -32,9 +33,8 @@ def _step(entry: Any, source: str, depth: int) -> Step:
         entry = {entry: {}}
     if not isinstance(entry, Mapping) or len(entry) != 1:
         raise RecipeError(f"{source}: {shown(entry)} is not one step; write name: {{parameter: value}}")
-    name, parameters = next(iter(entry.items()))
-    if name not in STEPS:
-        raise RecipeError(f"{source}: unknown step '{name}'{did_you_mean(str(name), STEPS)}")
+    written, parameters = next(iter(entry.items()))
+    name = _own_name(str(written), source)
     parameters = _parameters(name, parameters, source, depth)
     try:
         step = STEPS[name].read(parameters)
@@ -43,6 +43,16 @@ def _step(entry: Any, source: str, depth: int) -> Step:
     if depth and (reason := barred(step)):
         raise RecipeError(f"{source}: {name}: {reason}")
     return step
+
+
+def _own_name(written: str, source: str) -> str:
+    """The step's own name; `written` may be torchvision's."""
+    name = ALIASES.get(written, written)
+    if name in STEPS:
+        return name
+    if written in INSTEAD:
+        raise RecipeError(f"{source}: '{written}' is no step here: {INSTEAD[written]}")
+    raise RecipeError(f"{source}: unknown step '{written}'{did_you_mean(written, STEPS, ALIASES)}")
 
 
 def _parameters(name: str, given: Any, source: str, depth: int) -> Mapping[str, Any]:

@@ -14,13 +14,13 @@ import numpy as np
 from nvidia.dali import fn, types
 from nvidia.dali.data_node import DataNode
 
-from fastffdi.recipe.kernels import Flip, Kernel, Matrix, Resize, Warp, Window
+from fastffdi.recipe.kernels import Fill, Flip, Kernel, Matrix, Resize, Warp, Window
 from fastffdi.recipe.program import Program
 
 Arrays = tuple[np.ndarray, ...]
 
 _DTYPES = {"uint8": types.UINT8, "int32": types.INT32, "float32": types.FLOAT}
-_INTERPOLATION = {"nearest": types.INTERP_NN, "bilinear": types.INTERP_LINEAR}
+_INTERPOLATION = {"nearest": types.INTERP_NN, "bilinear": types.INTERP_LINEAR, "bicubic": types.INTERP_CUBIC}
 _CORNER = np.array([0.5, 0.5, 0.0])
 
 
@@ -54,8 +54,16 @@ def arguments(program: Program, template: Program) -> Arrays:
 
 
 def can_render(kernel: Kernel) -> bool:
-    """Whether DALI renders a kernel of a template; `fn.slice` pads with a constant only."""
-    return type(kernel) in KERNELS and not (isinstance(kernel, Window) and kernel.mode != "constant")
+    """Whether DALI renders a kernel of a template.
+
+    `fn.slice` pads with a constant only, and the warps fill all channels alike.
+    """
+    match kernel:
+        case Window():
+            return kernel.mode == "constant"
+        case Warp():
+            return isinstance(kernel.fill, int)
+    return type(kernel) in KERNELS
 
 
 def path_matrix(paths: Iterable[str]) -> np.ndarray:
@@ -107,7 +115,7 @@ def _resize(images: DataNode, fixed: Resize, start: DataNode, end: DataNode, *si
         roi_end=end,
         roi_relative=True,
         antialias=True,
-        interp_type=types.INTERP_LINEAR,
+        interp_type=_INTERPOLATION[fixed.interpolation],
     )
 
 
@@ -154,15 +162,20 @@ def _warp(images: DataNode, fixed: Warp, matrix: DataNode) -> DataNode:
             matrix=matrix,
             pixel_origin="center",
             interp_type=_INTERPOLATION[fixed.interpolation],
-            fill_value=float(fixed.fill),
+            fill_value=_one_value(fixed.fill),
         )
     return fn.warp_affine(
         images,
         matrix=matrix,
         inverse_map=True,
         interp_type=_INTERPOLATION[fixed.interpolation],
-        fill_value=float(fixed.fill),
+        fill_value=_one_value(fixed.fill),
     )
+
+
+def _one_value(fill: Fill) -> float:
+    assert isinstance(fill, int), "can_render has said that it is one value"
+    return float(fill)
 
 
 def _matrix_arrays(kernel: Matrix, fixed: Matrix) -> Arrays:

@@ -21,6 +21,8 @@ def test_recipes_and_steps_are_listed(fastffdi: Run):
     begun = [line.split()[0].rstrip(":") for line in out.splitlines() if line[:2] == "  " and line[2] != " "]
     assert begun == [*shipped(), *STEPS, "mix", "decode"]
     assert "\n  horizontal_flip: {p: 0.5}\n      Mirror left-right with probability `p`.\n" in out
+    assert "`p`.\n      also random_horizontal_flip, RandomHorizontalFlip\n" in out
+    assert out.count("      also ") == 3
     assert max(map(len, out.splitlines())) <= 80
 
 

@@ -21,7 +21,10 @@ WARPS = {"interpolation": v2.InterpolationMode.BILINEAR, "fill": 8}
 
 #: Parameters for the steps that want some, and what of them is to be seen in torchvision's transform.
 GIVEN: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
-    "resize": ({"size": [32, 30]}, {"size": [32, 30]}),
+    "resize": (
+        {"size": 32, "max_size": 40, "interpolation": "bicubic"},
+        {"size": [32], "max_size": 40, "interpolation": v2.InterpolationMode.BICUBIC, "antialias": True},
+    ),
     "center_crop": ({"size": 32}, {"size": (32, 32)}),
     "random_crop": (
         {
@@ -40,16 +43,24 @@ GIVEN: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
         },
     ),
     "random_resized_crop": (
-        {"size": 32, "scale": [0.5, 1], "ratio": [0.8, 1.25]},
-        {"size": (32, 32), "scale": (0.5, 1), "ratio": (0.8, 1.25)},
+        {"size": 32, "scale": [0.5, 1], "ratio": [0.8, 1.25], "interpolation": "bicubic"},
+        {
+            "size": (32, 32),
+            "scale": (0.5, 1),
+            "ratio": (0.8, 1.25),
+            "interpolation": v2.InterpolationMode.BICUBIC,
+        },
     ),
     "pad": (
-        {"padding": [1, 2], "fill": 9, "padding_mode": "edge"},
-        {"padding": [1, 2, 1, 2], "fill": 9, "padding_mode": "edge"},
+        {"padding": [1, 2], "fill": [9, 80, 200], "padding_mode": "edge"},
+        {"padding": [1, 2, 1, 2], "fill": (9, 80, 200), "padding_mode": "edge"},
     ),
     "horizontal_flip": ({"p": 0.3}, {"p": 0.3}),
     "vertical_flip": ({"p": 0.3}, {"p": 0.3}),
-    "random_rotation": ({"degrees": 20, **WARPED}, {"degrees": [-20, 20], **WARPS}),
+    "random_rotation": (
+        {"degrees": 20, **WARPED, "center": [4, 6], "fill": [9, 80, 200]},
+        {"degrees": [-20, 20], **WARPS, "center": [4, 6], "fill": (9, 80, 200), "expand": False},
+    ),
     "random_affine": (
         {"degrees": 5, "translate": [0.1, 0.2], "scale": [0.9, 1.1], "shear": 3, "center": [4, 6], **WARPED},
         {

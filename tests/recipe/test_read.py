@@ -7,6 +7,7 @@ from fastffdi.errors import RecipeError
 from fastffdi.recipe.read import read_steps
 from fastffdi.recipe.recipe import parse
 from fastffdi.recipe.steps import STEPS
+from fastffdi.recipe.steps.base import Step
 
 GOOD = [{"resize": {"size": [8, 8]}}, {"normalize": {"mean": [0, 0, 0], "std": [1, 1, 1]}}]
 
@@ -70,6 +71,60 @@ def test_a_wrong_step_inside_another_is_refused_by_its_place(step: str, line: st
     with pytest.raises(RecipeError) as error:
         read_steps(yaml.safe_load(f"[{{resize: {{size: [8, 8]}}}}, {step}, normalize]"), "train")
     assert str(error.value).removesuffix(", ".join(sorted(STEPS))) == line
+
+
+def _read(entries: str) -> tuple[Step, ...]:
+    return read_steps(yaml.safe_load(entries), "train")
+
+
+@pytest.mark.parametrize(
+    ("theirs", "ours"),
+    [
+        ("[RandomHorizontalFlip]", "[horizontal_flip]"),
+        ("[random_horizontal_flip: {p: 0.2}]", "[horizontal_flip: {p: 0.2}]"),
+        ("[random_vertical_flip]", "[vertical_flip]"),
+        ("[jpeg: {quality: 50}]", "[jpeg_compression: {quality: 50}]"),
+        ("[JPEG: {quality: 9}]", "[jpeg_compression: {quality: 9}]"),
+        ("[FiveCrop: {size: 9}, Normalize]", "[five_crop: {size: 9}, normalize]"),
+        ("[TrivialAugmentWide, RandAugment, AugMix]", "[trivial_augment_wide, rand_augment, aug_mix]"),
+        ("[RandomApply: {transforms: [Grayscale]}]", "[random_apply: {transforms: [grayscale]}]"),
+    ],
+)
+def test_torchvisions_names_are_read_as_ours(theirs: str, ours: str) -> None:
+    assert _read(theirs) == _read(ours)
+    assert [step.to_data() for step in _read(theirs)] == [step.to_data() for step in _read(ours)]
+
+
+@pytest.mark.parametrize(
+    ("step", "line"),
+    [
+        (
+            "RandomHorizontlFlip",
+            "unknown step 'RandomHorizontlFlip', did you mean 'RandomHorizontalFlip'?",
+        ),
+        (
+            "random_vertical_flop",
+            "unknown step 'random_vertical_flop', did you mean 'random_vertical_flip'?",
+        ),
+        (
+            "{RandomHorizontalFlip: {p: 2}}",
+            "horizontal_flip: p: 2 is not a probability between 0 and 1",
+        ),
+        (
+            "{ToDtype: {scale: true}}",
+            "'ToDtype' is no step here: images are decoded to RGB, and normalize makes numbers of them; "
+            "leave it out",
+        ),
+        (
+            "compose",
+            "'compose' is no step here: a recipe's list is one already; write the steps alone",
+        ),
+    ],
+)
+def test_a_name_that_is_nearly_torchvisions_is_refused_with_what_to_write(step: str, line: str) -> None:
+    with pytest.raises(RecipeError) as error:
+        _read(f"[{step}]")
+    assert str(error.value) == f"train[0]: {line}"
 
 
 NESTED = {

@@ -17,7 +17,6 @@ from fastffdi.recipe.steps.base import Range, Step
 from fastffdi.render.cpu.renderer import render
 
 quick = settings(max_examples=60, deadline=None)
-sides = st.integers(1, 300)
 BELOW_ONE = np.nextafter(1, 0)
 
 
@@ -34,18 +33,6 @@ def as_tensor(image: np.ndarray) -> torch.Tensor:
 
 
 WRONG = [
-    ("resize", {}, "resize: parameter 'size' is missing; write resize: {size: …}"),
-    ("resize", {"size": 0}, "resize: size: 0 is not [height, width] in pixels, each from 1 to 30000"),
-    ("resize", {"size": [9]}, "resize: size: [9] is not [height, width] in pixels, each from 1 to 30000"),
-    (
-        "resize",
-        {"size": 10**12},
-        f"resize: size: {10**12} is not [height, width] in pixels, each from 1 to 30000",
-    ),
-    ("resize", {"size": 1.5}, "resize: size: 1.5 is not a whole number"),
-    ("resize", {"size": True}, "resize: size: True is not a whole number"),
-    ("resize", {"sice": 9}, "resize: unknown parameter 'sice', did you mean 'size'?"),
-    ("resize", {5: 9}, "resize: unknown parameter '5'; allowed: size"),
     ("center_crop", {"size": "huge"}, "center_crop: size: 'huge' is not a whole number"),
     (
         "random_crop",
@@ -56,21 +43,6 @@ WRONG = [
         "random_crop",
         {"size": 8, "fill": 256},
         "random_crop: fill: 256 is not a pixel value between 0 and 255",
-    ),
-    (
-        "random_resized_crop",
-        {"size": 8, "scale": [0.5]},
-        "random_resized_crop: scale: [0.5] is not [low, high]",
-    ),
-    (
-        "random_resized_crop",
-        {"size": 8, "scale": [0.5, 1.5]},
-        "random_resized_crop: scale: [0.5, 1.5] does not give a range within 0 … 1",
-    ),
-    (
-        "random_resized_crop",
-        {"size": 8, "ratio": [2, 1]},
-        "random_resized_crop: ratio: [2, 1] does not give a range within 0.01 … 100",
     ),
     ("horizontal_flip", {"p": 1.1}, "horizontal_flip: p: 1.1 is not a probability between 0 and 1"),
     ("vertical_flip", {"p": "often"}, "vertical_flip: p: 'often' is not a number"),
@@ -87,21 +59,6 @@ def test_wrong_parameters_are_refused_in_one_line(name: str, parameters: dict, l
 def test_whole_numbers_of_a_range_include_both_ends_equally() -> None:
     drawn = Range(3, 5).integers(np.array([*np.arange(30) / 30, BELOW_ONE]))
     assert np.bincount(drawn)[3:].tolist() == [10, 10, 11]
-
-
-@quick
-@given(sides, sides, st.integers(1, 200))
-def test_the_short_side_rule_is_torchvisions(height: int, width: int, short: int) -> None:
-    kernel = lowered(step("resize", size=short), [[]], (height, width))
-    theirs = F.resize(torch.zeros(1, height, width, dtype=torch.uint8), [short])
-    assert kernel.size.tolist() == [list(theirs.shape[-2:])]
-    assert kernel.roi.tolist() == [[0, 0, 1, 1]]
-
-
-def test_resize_to_a_size_ignores_the_images() -> None:
-    one = step("resize", size=[30, 50])
-    assert not one.needs_size
-    assert lowered(one, [[], []], (7, 9)).size.tolist() == [[30, 50], [30, 50]]
 
 
 @quick
@@ -133,50 +90,6 @@ def test_a_random_crop_pads_a_lack_on_both_sides_as_torchvision() -> None:
     drawn = [theirs.make_params([torch.zeros(3, 7, 20)]) for _ in range(200)]
     assert {d["top"] - d["padding"][1] for d in drawn} == {-3, -2, -1, 0}
     assert kernel.fill == 3
-
-
-@quick
-@given(st.integers(4, 400), st.integers(4, 400), st.integers(0, 2**32))
-def test_random_resized_crops_keep_their_bounds(height: int, width: int, seed: int) -> None:
-    u = np.random.default_rng(seed).random((50, 22))
-    kernel = lowered(step("random_resized_crop", size=[24, 32]), list(u), (height, width))
-    top, left, bottom, right = (kernel.roi.astype(np.float64) * [height, width, height, width]).T
-    rows, columns = bottom - top, right - left
-    assert min(top.min(), left.min(), (height + 1e-3 - bottom).min(), (width + 1e-3 - right).min()) >= 0
-    assert np.allclose([top, left, rows, columns], np.round([top, left, rows, columns]), atol=1e-3)
-    assert kernel.size.tolist() == [[24, 32]] * 50
-    if min(height, width) >= 100:
-        area, ratio = rows * columns / (height * width), columns / rows
-        assert 0.07 < area.min() <= area.max() < 1.01
-        assert 0.72 < ratio.min() <= ratio.max() < 1.40
-
-
-@quick
-@given(st.integers(1, 300), st.integers(1, 300))
-def test_where_no_window_fits_it_takes_torchvisions_central_one(height: int, width: int) -> None:
-    bounds = {"scale": [1, 1], "ratio": [100, 100] if height > 2 else [0.01, 0.01]}
-    kernel = lowered(step("random_resized_crop", size=8, **bounds), [[0.5] * 22], (height, width))
-    theirs = v2.RandomResizedCrop(8, **bounds).make_params([torch.zeros(3, height, width)])
-    top, left, bottom, right = np.round(kernel.roi[0] * np.array([height, width, height, width])).astype(int)
-    if min(theirs["height"], theirs["width"]) > 0:
-        assert [top, left, bottom - top, right - left] == [
-            theirs[k] for k in ("top", "left", "height", "width")
-        ]
-
-
-def test_a_random_resized_crop_reaches_all_places() -> None:
-    one = step("random_resized_crop", size=8, scale=[0.25, 0.25], ratio=[1, 1])
-    roi = lowered(one, [[0.5] * 20 + [0, 0], [0.5] * 20 + [BELOW_ONE] * 2], (40, 40)).roi
-    assert roi.tolist() == [[0, 0, 0.5, 0.5], [0.5, 0.5, 1, 1]]
-
-
-def test_random_resized_crops_have_torchvisions_areas() -> None:
-    u = np.random.default_rng(0).random((4000, 22))
-    roi = lowered(step("random_resized_crop", size=8), list(u), (375, 500)).roi
-    ours = ((roi[:, 2] - roi[:, 0]) * (roi[:, 3] - roi[:, 1])).mean()
-    theirs, image = v2.RandomResizedCrop(8), [torch.zeros(1, 375, 500)]
-    drawn = [theirs.make_params(image) for _ in range(1000)]
-    assert ours == pytest.approx(np.mean([d["height"] * d["width"] for d in drawn]) / 375 / 500, abs=0.03)
 
 
 @pytest.mark.parametrize(("name", "axis"), [("horizontal_flip", 0), ("vertical_flip", 1)])

@@ -6,7 +6,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
-from kernel_samples import SAMPLES, SIZE, H, W, members, sample, whole
+from kernel_samples import SAMPLES, SIZE, SIZING, H, W, members, sample, whole
 from recorded import WAITING, recorded
 
 from fastffdi.recipe.kernels import Blend, Flip, Normalize, Table, Views
@@ -238,7 +238,7 @@ def test_branches_too_have_only_the_images_they_change() -> None:
     assert inner_some.members.tolist() == [1, 3]
 
 
-@pytest.mark.parametrize("name", [name for name in SAMPLES if "window" not in name and name != "resize"])
+@pytest.mark.parametrize("name", [name for name in SAMPLES if name not in SIZING])
 def test_images_left_out_stay_as_they_are(name: str, paint) -> None:
     x, kernel = images(paint, 6), sample(name, 6).only(members(6), SIZES)
     assert torch.equal(device.render(x, [kernel]), device.apply(x, *upload([whole(kernel)], CPU)))

@@ -68,6 +68,8 @@ def test_a_loader_that_cannot_reach_one_size_is_refused_by_the_kernel_it_lacks()
         (dali.can_render, (RESIZE, JITTER, step("random_invert"), END), 2),
         (cpu.can_render, (RESIZE, JITTER, step("random_invert"), END), 3),
         (dali.can_render, (SHORT, CROP, step("pad", padding=3, padding_mode="edge"), END), 2),
+        (dali.can_render, (RESIZE, step("random_rotation", degrees=9, fill=[1, 2, 3]), END), 1),
+        (dali.can_render, (RESIZE, step("random_rotation", degrees=9, fill=[2, 2, 2]), END), 2),
         (cpu.can_render, (RESIZE, step("five_crop", size=20), JITTER, END), 1),
     ],
 )
@@ -86,6 +88,7 @@ def test_a_refusal_says_what_is_special_about_the_kernel() -> None:
     [
         (Jpeg(np.zeros(1, np.int32)), "Jpeg"),
         (Warp(np.eye(3)[None], "nearest", 5), "Warp with interpolation nearest and fill 5"),
+        (Warp(np.eye(3)[None], fill=(1, 2, 3)), "Warp with fill (1, 2, 3)"),
     ],
 )
 def test_described(kernel: Kernel, text: str) -> None:

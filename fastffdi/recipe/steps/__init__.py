@@ -8,11 +8,10 @@ from fastffdi.recipe.steps.geometry import (
     HorizontalFlip,
     Pad,
     RandomCrop,
-    RandomResizedCrop,
-    ResizeStep,
     VerticalFlip,
 )
 from fastffdi.recipe.steps.policies import AugMix, AutoAugment, RandAugment, TrivialAugmentWide
+from fastffdi.recipe.steps.resizing import RandomResizedCrop, ResizeStep
 from fastffdi.recipe.steps.texture import (
     GaussianBlur,
     GaussianNoise,

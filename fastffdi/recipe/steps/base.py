@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
+import json
 import re
 import reprlib
 import sys
@@ -61,6 +62,22 @@ P = Draws(p=1)
 
 
 @dataclass(frozen=True)
+class Only:
+    """A parameter of torchvision's that has one value here: it may be given, but is not stored."""
+
+    name: str
+    value: bool | int
+    why: str
+
+    def check(self, value: Any) -> None:
+        """Raise ValueError for any other value."""
+        if type(value) is not type(self.value) or value != self.value:
+            raise ValueError(
+                f"{self.name}: {shown(value)} is not offered, only {json.dumps(self.value)}: {self.why}"
+            )
+
+
+@dataclass(frozen=True)
 class Step:
     """One entry of a recipe: validates its parameters, and lowers random numbers to kernels.
 
@@ -69,9 +86,11 @@ class Step:
         kernels: the types of kernel that `lower` gives, in order, whatever the numbers
         needs_size: whether `lower` reads the images' sizes
         views: how many images it makes of each
+        only: parameters of torchvision's that have one value
     """
 
     views: ClassVar[int] = 1
+    only: ClassVar[tuple[Only, ...]] = ()
 
     @property
     def draws(self) -> Draws:
@@ -109,9 +128,7 @@ class Step:
     def read(cls, parameters: Mapping[str, Any]) -> Step:
         """The step with parameters as a recipe gives them; ValueError says which is wrong and why."""
         fields = {field.name: field for field in dataclasses.fields(cls)}
-        for name in parameters:
-            if name not in fields:
-                raise ValueError(f"{cls.name()}: unknown parameter '{name}'{did_you_mean(str(name), fields)}")
+        cls._check_names(parameters, fields)
         values = {}
         for name, field in fields.items():
             if name in parameters:
@@ -121,6 +138,19 @@ class Step:
                     f"{cls.name()}: parameter '{name}' is missing; write {cls.name()}: {{{name}: …}}"
                 )
         return cls(**values)
+
+    @classmethod
+    def _check_names(cls, parameters: Mapping[str, Any], fields: Mapping[str, Any]) -> None:
+        only = {one.name: one for one in cls.only}
+        for name, value in parameters.items():
+            if name in only:
+                try:
+                    only[name].check(value)
+                except ValueError as error:
+                    raise ValueError(f"{cls.name()}: {error}") from None
+            elif name not in fields:
+                nearest = did_you_mean(str(name), fields, only)
+                raise ValueError(f"{cls.name()}: unknown parameter '{name}'{nearest}")
 
     def to_data(self) -> dict[str, Any]:
         """The step as a recipe file would write it."""
@@ -180,28 +210,11 @@ def flag(value: Any) -> bool:
 
 
 def pixel_value(value: Any) -> int:
-    """A pixel value 0..255."""
-    number = whole(value)
+    """A pixel value 0..255, also as a float."""
+    number = int(value) if isinstance(value, float) and value.is_integer() else whole(value)
     if not 0 <= number <= 255:
         raise ValueError(f"{value} is not a pixel value between 0 and 255")
     return number
-
-
-def height_width(value: Any) -> tuple[int, int] | str:
-    """[height, width], one number for a square, or a symbol."""
-    if value in SYMBOLS:
-        return str(value)
-    pair = tuple(value) if isinstance(value, list | tuple) else (value, value)
-    if len(pair) != 2 or any(not 1 <= whole(side) <= LARGEST for side in pair):
-        raise ValueError(f"{shown(value)} is not [height, width] in pixels, each from 1 to {LARGEST}")
-    return pair
-
-
-def short_side_or_size(value: Any) -> int | tuple[int, int] | str:
-    """One number for the shorter side, [height, width], or a symbol (which means [height, width])."""
-    if isinstance(value, int) and not isinstance(value, bool):
-        return height_width(value)[0]
-    return height_width(value)
 
 
 def span(around: float, least: float, most: float) -> Callable[[Any], Range]:
@@ -232,23 +245,6 @@ def between(least: float, most: float) -> Callable[[Any], Range]:
         return span(0, least, most)(value)
 
     return read
-
-
-def three(value: Any) -> tuple[float, float, float] | str:
-    """One number per channel, or a symbol."""
-    if value in SYMBOLS:
-        return str(value)
-    if not isinstance(value, list | tuple) or len(value) != 3:
-        raise ValueError(f"{shown(value)} is neither three numbers nor one of {', '.join(SYMBOLS)}")
-    return real(value[0]), real(value[1]), real(value[2])
-
-
-def three_positive(value: Any) -> tuple[float, float, float] | str:
-    """As `three`, each above 0."""
-    numbers = three(value)
-    if not isinstance(numbers, str) and min(numbers) <= 0:
-        raise ValueError(f"{shown(value)} are to divide by: each must be above 0")
-    return numbers
 
 
 def one_of(*words: str) -> Callable[[Any], str]:

@@ -7,12 +7,24 @@ from dataclasses import dataclass
 import numpy as np
 
 from fastffdi.recipe.kernels import Kernel, Matrix, Normalize
-from fastffdi.recipe.steps.base import Draws, P, Range, Step, param, probability, span, three, three_positive
+from fastffdi.recipe.steps.base import (
+    Draws,
+    Only,
+    P,
+    Range,
+    Step,
+    param,
+    probability,
+    span,
+)
+from fastffdi.recipe.steps.forms import or_null, three, three_positive
 
 _LUMA = np.array([0.299, 0.587, 0.114])
 _RGB_TO_YIQ = np.array([_LUMA, [0.595716, -0.274453, -0.321263], [0.211456, -0.522591, 0.311135]])
 _YIQ_TO_RGB = np.linalg.inv(_RGB_TO_YIQ)
 _MID_GREY = 128.0
+
+_factor = or_null(span(1, 0, 100), Range(1, 1))
 
 
 @dataclass(frozen=True)
@@ -23,10 +35,10 @@ class ColorJitter(Step):
     rotation in YIQ. torchvision takes contrast about the image's mean, hue in HSV, and a random order.
     """
 
-    brightness: Range = param(span(1, 0, 100), Range(1, 1))
-    contrast: Range = param(span(1, 0, 100), Range(1, 1))
-    saturation: Range = param(span(1, 0, 100), Range(1, 1))
-    hue: Range = param(span(0, -0.5, 0.5), Range(0, 0))
+    brightness: Range = param(_factor, Range(1, 1))
+    contrast: Range = param(_factor, Range(1, 1))
+    saturation: Range = param(_factor, Range(1, 1))
+    hue: Range = param(or_null(span(0, -0.5, 0.5), Range(0, 0)), Range(0, 0))
     draws = Draws(brightness=1, contrast=1, saturation=1, hue=1)
     kernels = (Matrix,)
 
@@ -45,6 +57,7 @@ class Grayscale(Step):
     """Replace colours by their luma, in all three channels. Rounded, where torchvision truncates."""
 
     kernels = (Matrix,)
+    only = (Only("num_output_channels", 3, "models take three channels"),)
 
     def lower(self, u: np.ndarray, size: np.ndarray | None) -> list[Kernel]:
         return [_lumas(len(u))]
@@ -69,6 +82,7 @@ class NormalizeStep(Step):
     mean: tuple[float, float, float] | str = param(three, "backbone")
     std: tuple[float, float, float] | str = param(three_positive, "backbone")
     kernels = (Normalize,)
+    only = (Only("inplace", False, "every step makes images of its own"),)
 
     @classmethod
     def name(cls) -> str:

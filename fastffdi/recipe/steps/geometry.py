@@ -1,4 +1,4 @@
-"""Steps that move pixels. Their meaning is that of torchvision.transforms.v2 (bilinear, antialiased)."""
+"""Steps that cut out, pad and mirror; as in torchvision.transforms.v2."""
 
 from __future__ import annotations
 
@@ -7,28 +7,23 @@ from typing import Any
 
 import numpy as np
 
-from fastffdi.recipe.kernels import Flip, Kernel, Resize, Window
+from fastffdi.recipe.kernels import Fill, Flip, Kernel, Window
 from fastffdi.recipe.steps.base import (
     LARGEST,
     Draws,
     P,
-    Range,
     Step,
     TooSmall,
-    between,
     flag,
-    height_width,
     known,
     one_of,
     param,
-    pixel_value,
     probability,
-    short_side_or_size,
     shown,
     whole,
 )
+from fastffdi.recipe.steps.forms import fill, height_width, or_null
 
-_WHOLE = np.array([0, 0, 1, 1], np.float32)
 _padding_mode = one_of("constant", "edge", "reflect", "symmetric")
 
 
@@ -42,27 +37,6 @@ def margins(value: Any) -> tuple[int, int, int, int]:
         )
     left, top, right, bottom = given * (4 // len(given))
     return left, top, right, bottom
-
-
-@dataclass(frozen=True)
-class ResizeStep(Step):
-    """Resize to `size`: [height, width] in pixels, or one number for the shorter side (aspect kept)."""
-
-    size: int | tuple[int, int] | str = param(short_side_or_size)
-    kernels = (Resize,)
-
-    @classmethod
-    def name(cls) -> str:
-        return "resize"
-
-    @property
-    def needs_size(self) -> bool:
-        return isinstance(self.size, int)
-
-    def lower(self, u: np.ndarray, size: np.ndarray | None) -> list[Kernel]:
-        n = len(u)
-        out = _short_side(known(size), self.size) if isinstance(self.size, int) else everywhere(self.size, n)
-        return [Resize(np.tile(_WHOLE, (n, 1)), out)]
 
 
 @dataclass(frozen=True)
@@ -92,7 +66,7 @@ class Pad(Step):
     """
 
     padding: tuple[int, int, int, int] = param(margins)
-    fill: int = param(pixel_value, 0)
+    fill: Fill = param(fill, 0)
     padding_mode: str = param(_padding_mode, "constant")
     kernels = (Window,)
 
@@ -115,9 +89,9 @@ class RandomCrop(Step):
     """
 
     size: tuple[int, int] | str = param(height_width)
-    padding: tuple[int, int, int, int] = param(margins, (0, 0, 0, 0))
+    padding: tuple[int, int, int, int] = param(or_null(margins, (0, 0, 0, 0)), (0, 0, 0, 0))
     pad_if_needed: bool = param(flag, False)
-    fill: int = param(pixel_value, 0)
+    fill: Fill = param(fill, 0)
     padding_mode: str = param(_padding_mode, "constant")
     draws = Draws(position=2)
     kernels = (Window,)
@@ -141,50 +115,6 @@ class RandomCrop(Step):
         start = np.floor(u * places).astype(np.int32) - before
         inside = not self.pad_if_needed and not any(self.padding)
         return [Window(start, out, self.fill, self.padding_mode, inside)]
-
-
-@dataclass(frozen=True)
-class RandomResizedCrop(Step):
-    """Cut out a random part (`scale` of the area, `ratio` width/height) and resize it to `size`."""
-
-    size: tuple[int, int] | str = param(height_width)
-    scale: Range = param(between(0, 1), Range(0.08, 1.0))
-    ratio: Range = param(between(0.01, 100), Range(3 / 4, 4 / 3))
-    draws = Draws(area=10, ratio=10, position=2)
-    kernels = (Resize,)
-
-    @property
-    def needs_size(self) -> bool:
-        return True
-
-    def lower(self, u: np.ndarray, size: np.ndarray | None) -> list[Kernel]:
-        size = known(size)
-        window = self._attempts(self.draws.split(u), size.astype(np.float64))
-        top_left, extent = window[:, :2], window[:, 2:]
-        whole = np.concatenate([size, size], axis=1)
-        roi = np.concatenate([top_left, top_left + extent], axis=1) / whole
-        return [Resize(roi.astype(np.float32), everywhere(self.size, len(u)))]
-
-    def _attempts(self, drawn: dict[str, np.ndarray], size: np.ndarray) -> np.ndarray:
-        """The first of ten drawn windows that fits, else the largest central one: (N, 4) y, x, h, w."""
-        area = size.prod(axis=1)[:, None] * self.scale.at(drawn["area"])
-        ratio = np.exp(Range(np.log(self.ratio.low), np.log(self.ratio.high)).at(drawn["ratio"]))
-        extents = np.round(np.sqrt(np.stack([area / ratio, area * ratio], axis=2)))
-        fits = ((extents > 0) & (extents <= size[:, None])).all(axis=2)
-        first = fits.argmax(axis=1)
-        extent = extents[np.arange(len(size)), first]
-        start = np.floor(drawn["position"] * (size - extent + 1))
-        found = fits.any(axis=1)[:, None]
-        return np.where(found, np.concatenate([start, extent], axis=1), self._central(size))
-
-    def _central(self, size: np.ndarray) -> np.ndarray:
-        height, width = size[:, 0], size[:, 1]
-        ratio = np.clip(width / height, self.ratio.low, self.ratio.high)
-        extent = np.stack(
-            [np.minimum(height, np.round(width / ratio)), np.minimum(width, np.round(height * ratio))], 1
-        )
-        extent = np.maximum(extent, 1)
-        return np.concatenate([(size - extent) // 2, extent], axis=1)
 
 
 @dataclass(frozen=True)
@@ -240,11 +170,3 @@ def _refuse_wide(margin: np.ndarray, size: np.ndarray, mode: str) -> None:
         bad = margin > size - (mode == "reflect")
         reach = " and ".join(str(pixels) for pixels in margin[bad.any(axis=1).argmax()])
         refuse_any(bad, size, f"padding_mode {mode} cannot add {reach} pixels to", "take padding_mode: edge")
-
-
-def _short_side(size: np.ndarray, short: int) -> np.ndarray:
-    """torchvision's rule: the longer side is int(short · long / short side)."""
-    shorter, longer = size.min(axis=1), size.max(axis=1)
-    scaled = (short * longer.astype(np.int64) / shorter).astype(np.int32)
-    out = np.where(size == shorter[:, None], short, scaled[:, None])
-    return out.astype(np.int32)

@@ -19,6 +19,7 @@ from fastffdi.recipe.kernels import (
     CONTRAST,
     EQUALIZE,
     NOTHING,
+    Fill,
     Kernel,
     Matrix,
     Sharpen,
@@ -125,7 +126,7 @@ def signed(chosen: np.ndarray, magnitude: np.ndarray, u: np.ndarray) -> np.ndarr
 
 
 def lowered(
-    chosen: np.ndarray, magnitude: np.ndarray, size: np.ndarray, interpolation: str, fill: int
+    chosen: np.ndarray, magnitude: np.ndarray, size: np.ndarray, interpolation: str, fill: Fill
 ) -> list[list[Kernel]]:
     """For each slot its five kernels, for images of size (N, 2) height, width."""
     columns = (

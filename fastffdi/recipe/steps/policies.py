@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from fastffdi.recipe.kernels import Blend, Kernel
+from fastffdi.recipe.kernels import Blend, Fill, Kernel
 from fastffdi.recipe.program import Program
 from fastffdi.recipe.steps.base import (
     Draws,
@@ -22,11 +22,11 @@ from fastffdi.recipe.steps.base import (
     known,
     one_of,
     param,
-    pixel_value,
     real,
     shown,
     whole,
 )
+from fastffdi.recipe.steps.forms import fill, interpolation
 from fastffdi.recipe.steps.operations import (
     KINDS,
     MIXED,
@@ -43,7 +43,7 @@ from fastffdi.recipe.steps.subpolicies import SUBPOLICIES
 #: Magnitudes that AutoAugment's policies and AugMix's severity count in.
 _TEN = 10
 
-_interpolation = one_of("nearest", "bilinear")
+_interpolation = interpolation("nearest", "bilinear")
 
 
 def count(least: int, most: int) -> Callable[[Any], int]:
@@ -79,7 +79,7 @@ class AutoAugment(Step):
 
     policy: str = param(one_of(*SUBPOLICIES), "imagenet")
     interpolation: str = param(_interpolation, "nearest")
-    fill: int = param(pixel_value, 0)
+    fill: Fill = param(fill, 0)
     draws = Draws(pair=1, p=2, sign=2)
     kernels = KINDS * 2
 
@@ -110,7 +110,7 @@ class RandAugment(Step):
     magnitude: int = param(count(0, 999), 9)
     num_magnitude_bins: int = param(count(2, 1000), 31)
     interpolation: str = param(_interpolation, "nearest")
-    fill: int = param(pixel_value, 0)
+    fill: Fill = param(fill, 0)
 
     def __post_init__(self) -> None:
         if self.magnitude >= self.num_magnitude_bins:
@@ -150,7 +150,7 @@ class TrivialAugmentWide(Step):
 
     num_magnitude_bins: int = param(count(2, 1000), 31)
     interpolation: str = param(_interpolation, "nearest")
-    fill: int = param(pixel_value, 0)
+    fill: Fill = param(fill, 0)
     draws = Draws(slot=3)
     kernels = KINDS
 
@@ -178,7 +178,7 @@ class AugMix(Step):
     alpha: float = param(positive, 1.0)
     all_ops: bool = param(flag, True)
     interpolation: str = param(_interpolation, "bilinear")
-    fill: int = param(pixel_value, 0)
+    fill: Fill = param(fill, 0)
     kernels = (Blend,)
 
     @property

@@ -11,18 +11,19 @@ import numpy as np
 from fastffdi.recipe.kernels import Blur, Erase, Jpeg, Kernel, Noise, Sharpen
 from fastffdi.recipe.steps.base import (
     Draws,
+    Only,
     P,
     Range,
     Step,
     between,
     known,
     param,
-    pixel_value,
     probability,
     real,
     shown,
     whole,
 )
+from fastffdi.recipe.steps.forms import pixel_values, two
 from fastffdi.recipe.steps.geometry import refuse_any
 
 #: No filter reaches further than half of this, in pixels.
@@ -32,12 +33,12 @@ _WIDEST = 255
 def one_or_range(least: float, most: float) -> Callable[[Any], Range]:
     """Reads `x` as exactly x, or [low, high], within least … most."""
     read = between(least, most)
-    return lambda value: read(value if isinstance(value, list | tuple) else [real(value)] * 2)
+    return lambda value: read(two(value if isinstance(value, list | tuple) else real(value)))
 
 
 def width_height(value: Any) -> tuple[int, int]:
     """[along x, along y] in pixels, both odd, or one number for both."""
-    pair = tuple(value) if isinstance(value, list | tuple) else (value, value)
+    pair = two(value)
     if len(pair) != 2 or any(not 1 <= whole(side) <= _WIDEST or side % 2 == 0 for side in pair):
         raise ValueError(f"{shown(value)} is not [x, y] in pixels, each odd, from 1 to {_WIDEST}")
     return pair
@@ -67,17 +68,13 @@ def qualities(value: Any) -> Range:
     return Range(*pair)
 
 
-def pixel_values(value: Any) -> tuple[int, int, int]:
+def erased(value: Any) -> tuple[int, int, int]:
     """A pixel value 0..255, or one for each channel."""
     if value == "random":
         raise ValueError(
             "'random' is not offered, since renderers draw no random numbers; give one pixel value or three"
         )
-    if not isinstance(value, list | tuple):
-        return (pixel_value(value),) * 3
-    if len(value) != 3:
-        raise ValueError(f"{shown(value)} is neither a pixel value nor three")
-    return pixel_value(value[0]), pixel_value(value[1]), pixel_value(value[2])
+    return pixel_values(value)
 
 
 @dataclass(frozen=True)
@@ -148,9 +145,10 @@ class RandomErasing(Step):
     p: float = param(probability, 0.5)
     scale: Range = param(between(0, 1), Range(0.02, 0.33))
     ratio: Range = param(between(0.01, 100), Range(0.3, 3.3))
-    value: tuple[int, int, int] = param(pixel_values, (0, 0, 0))
+    value: tuple[int, int, int] = param(erased, (0, 0, 0))
     draws = Draws(p=1, area=10, ratio=10, position=2)
     kernels = (Erase,)
+    only = (Only("inplace", False, "every step makes images of its own"),)
 
     @property
     def needs_size(self) -> bool:
@@ -181,6 +179,7 @@ class GaussianNoise(Step):
     sigma: Range = param(one_or_range(0, 1), Range(0.1, 0.1))
     draws = Draws(sigma=1, key=1)
     kernels = (Noise,)
+    only = (Only("clip", True, "pixel values are from 0 to 255"),)
 
     def lower(self, u: np.ndarray, size: np.ndarray | None) -> list[Kernel]:
         # Keys that float32 represents exactly too.

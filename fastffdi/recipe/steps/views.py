@@ -11,7 +11,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from fastffdi.recipe.kernels import Flip, Kernel, Views, Window
-from fastffdi.recipe.steps.base import Step, flag, height_width, known, param
+from fastffdi.recipe.steps.base import Step, flag, known, param
+from fastffdi.recipe.steps.forms import height_width
 from fastffdi.recipe.steps.geometry import everywhere, refuse_any
 
 _CORNERS = np.array([[0, 0], [0, 1], [1, 0], [1, 1]])

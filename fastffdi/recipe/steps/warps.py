@@ -11,24 +11,25 @@ from typing import Any
 
 import numpy as np
 
-from fastffdi.recipe.kernels import Kernel, Warp
+from fastffdi.recipe.kernels import Fill, Kernel, Warp
 from fastffdi.recipe.steps.base import (
     Draws,
+    Only,
     Range,
     Step,
     between,
     known,
-    one_of,
     param,
-    pixel_value,
     probability,
     real,
     shown,
     span,
 )
+from fastffdi.recipe.steps.forms import fill, interpolation, or_null
 
-_interpolation = one_of("nearest", "bilinear")
+_interpolation = interpolation("nearest", "bilinear")
 _turn = span(0, -360, 360)
+_UNSHEARED = (0.0, 0.0, 0.0, 0.0)
 _shear = span(0, -89, 89)
 
 
@@ -67,21 +68,24 @@ def point(value: Any) -> tuple[float, float] | None:
 class RandomRotation(Step):
     """Rotate by an angle drawn from `degrees` (counter-clockwise) about the middle, keeping the size.
 
-    Bilinear unless said otherwise; torchvision's default is nearest.
+    Or about `center`, [x, y] in pixels. Bilinear unless said otherwise; torchvision's default is nearest.
     """
 
     degrees: Range = param(_turn)
     interpolation: str = param(_interpolation, "bilinear")
-    fill: int = param(pixel_value, 0)
+    center: tuple[float, float] | None = param(point, None)
+    fill: Fill = param(fill, 0)
     draws = Draws(angle=1)
     kernels = (Warp,)
+    only = (Only("expand", False, "images keep their size"),)
 
     @property
     def needs_size(self) -> bool:
         return True
 
     def lower(self, u: np.ndarray, size: np.ndarray | None) -> list[Kernel]:
-        return [Warp(rotation(self.degrees.at(u[:, 0]), known(size)), self.interpolation, self.fill)]
+        matrix = rotation(self.degrees.at(u[:, 0]), known(size), self.center)
+        return [Warp(matrix, self.interpolation, self.fill)]
 
 
 @dataclass(frozen=True)
@@ -93,11 +97,11 @@ class RandomAffine(Step):
     """
 
     degrees: Range = param(_turn)
-    translate: tuple[float, float] = param(fractions, (0.0, 0.0))
-    scale: Range = param(between(0.01, 100), Range(1, 1))
-    shear: tuple[float, float, float, float] = param(shears, (0.0, 0.0, 0.0, 0.0))
+    translate: tuple[float, float] = param(or_null(fractions, (0.0, 0.0)), (0.0, 0.0))
+    scale: Range = param(or_null(between(0.01, 100), Range(1, 1)), Range(1, 1))
+    shear: tuple[float, float, float, float] = param(or_null(shears, _UNSHEARED), _UNSHEARED)
     interpolation: str = param(_interpolation, "bilinear")
-    fill: int = param(pixel_value, 0)
+    fill: Fill = param(fill, 0)
     center: tuple[float, float] | None = param(point, None)
     draws = Draws(angle=1, shift=2, scale=1, shear_x=1, shear_y=1)
     kernels = (Warp,)
@@ -132,7 +136,7 @@ class RandomPerspective(Step):
     distortion_scale: float = param(share, 0.5)
     p: float = param(probability, 0.5)
     interpolation: str = param(_interpolation, "bilinear")
-    fill: int = param(pixel_value, 0)
+    fill: Fill = param(fill, 0)
     draws = Draws(p=1, corners=8)
     kernels = (Warp,)
 
@@ -151,9 +155,12 @@ class RandomPerspective(Step):
         return [warp.only(drawn["p"] < self.p, size)]
 
 
-def rotation(degrees: np.ndarray, size: np.ndarray) -> np.ndarray:
-    """(N, 3, 3) matrices that turn by degrees (N,), counter-clockwise, about the middle of size (N, 2)."""
-    return affine(size, degrees=-degrees)
+def rotation(degrees: np.ndarray, size: np.ndarray, center: tuple[float, float] | None = None) -> np.ndarray:
+    """(N, 3, 3) matrices that turn by degrees (N,), counter-clockwise, about the middle of size (N, 2).
+
+    Or about `center` x, y.
+    """
+    return affine(size, degrees=-degrees, center=center)
 
 
 def affine(

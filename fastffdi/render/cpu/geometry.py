@@ -10,7 +10,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
-from fastffdi.recipe.kernels import Flip, Resize, Warp, Window
+from fastffdi.recipe.kernels import Fill, Flip, Resize, Warp, Window
 
 Out = np.ndarray | None
 
@@ -40,7 +40,7 @@ def _cut(image: np.ndarray, kernel: Window, i: int) -> np.ndarray:
     if kernel.mode != "constant" or not inside.size:
         return _window_of_padded(image, (top, left, bottom, right), kernel)
     margins = max(-top, 0), max(bottom - image.shape[0], 0), max(-left, 0), max(right - image.shape[1], 0)
-    return cv2.copyMakeBorder(inside, *margins, cv2.BORDER_CONSTANT, value=(kernel.fill,) * 3)
+    return cv2.copyMakeBorder(inside, *margins, cv2.BORDER_CONSTANT, value=_channels(kernel.fill))
 
 
 def _window_of_padded(image: np.ndarray, box: tuple[int, int, int, int], kernel: Window) -> np.ndarray:
@@ -48,8 +48,12 @@ def _window_of_padded(image: np.ndarray, box: tuple[int, int, int, int], kernel:
     top, left, bottom, right = box
     above, before = max(-top, 0), max(-left, 0)
     margins = above, max(bottom - image.shape[0], 0), before, max(right - image.shape[1], 0)
-    padded = cv2.copyMakeBorder(image, *margins, _BORDER[kernel.mode], value=(kernel.fill,) * 3)
+    padded = cv2.copyMakeBorder(image, *margins, _BORDER[kernel.mode], value=_channels(kernel.fill))
     return padded[top + above : bottom + above, left + before : right + before]
+
+
+def _channels(fill: Fill) -> tuple[int, int, int]:
+    return (fill,) * 3 if isinstance(fill, int) else fill
 
 
 def resize(image: np.ndarray, kernel: Resize, i: int, out: Out = None) -> np.ndarray:
@@ -58,16 +62,16 @@ def resize(image: np.ndarray, kernel: Resize, i: int, out: Out = None) -> np.nda
     rows = sorted((round(top * height), round(bottom * height)))
     columns = sorted((round(left * width), round(right * width)))
     region = image[rows[0] : rows[1], columns[0] : columns[1]]
-    resized = _antialiased(region, kernel.size[i].tolist())
+    resized = _antialiased(region, kernel.size[i].tolist(), kernel.interpolation)
     return _flipped(resized, left > right, top > bottom, out)
 
 
-def _antialiased(image: np.ndarray, size: list[int]) -> np.ndarray:
+def _antialiased(image: np.ndarray, size: list[int], interpolation: str) -> np.ndarray:
     if list(image.shape[:2]) == size:
         return image
     # With N, H, W, C permuted so, torch sees channels-last on both sides and its uint8 kernel copies nothing.
     batch = torch.from_numpy(image)[None].permute(0, 3, 1, 2)
-    out = F.interpolate(batch, size, mode="bilinear", antialias=True)
+    out = F.interpolate(batch, size, mode=interpolation, antialias=True)
     return np.asarray(out.permute(0, 2, 3, 1)[0].numpy())
 
 
@@ -88,5 +92,5 @@ def _flipped(image: np.ndarray, horizontal: bool, vertical: bool, out: Out) -> n
 def warp(image: np.ndarray, kernel: Warp, i: int, out: Out = None) -> np.ndarray:
     height, width = image.shape[:2]
     flags = cv2.WARP_INVERSE_MAP | _INTERPOLATION[kernel.interpolation]
-    fill = (kernel.fill,) * 3
+    fill = _channels(kernel.fill)
     return cv2.warpPerspective(image, kernel.matrix[i], (width, height), out, flags=flags, borderValue=fill)

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 import torch
 
-from fastffdi.recipe.kernels import Kernel
+from fastffdi.recipe.kernels import Fill, Kernel
 
 
 class Parameters(dict[str, torch.Tensor]):
@@ -38,10 +38,24 @@ def to_uint8(x: torch.Tensor) -> torch.Tensor:
     return x.round_().clamp_(0, 255).to(torch.uint8)
 
 
-def separable(x: torch.Tensor, rows: torch.Tensor, columns: torch.Tensor) -> torch.Tensor:
-    """Images filtered along each axis: weights rows (N, h, H) and columns (N, w, W) float32."""
+def separable(
+    x: torch.Tensor, rows: torch.Tensor, columns: torch.Tensor, overshoots: bool = False
+) -> torch.Tensor:
+    """Images filtered along each axis: weights rows (N, h, H) and columns (N, w, W) float32.
+
+    `overshoots`: some weights are negative, and between the axes values are clamped, as Pillow's uint8 are.
+    """
     across = torch.einsum("nwv,nhvc->nhwc", columns, x.float())
+    if overshoots:
+        across.clamp_(0, 255)
     return to_uint8(torch.einsum("nhg,ngwc->nhwc", rows, across))
+
+
+def filled(x: torch.Tensor, mask: torch.Tensor, fill: Fill) -> torch.Tensor:
+    """Images with the pixels of the mask (N, H, W) bool set to the fill."""
+    if isinstance(fill, int):
+        return x.masked_fill(mask[..., None], fill)
+    return torch.stack([x[..., c].masked_fill(mask, value) for c, value in enumerate(fill)], dim=3)
 
 
 def mirrored(index: torch.Tensor, length: int, edge: bool = False) -> torch.Tensor:

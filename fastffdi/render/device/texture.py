@@ -7,7 +7,7 @@ import torch
 
 from fastffdi.recipe.kernels import Blur, Erase, Jpeg, Noise, Sharpen
 from fastffdi.render.cpu.texture import ONE_LEVEL, round_trip
-from fastffdi.render.device.tensors import Parameters, mirrored, separable, to_uint8
+from fastffdi.render.device.tensors import Parameters, filled, mirrored, separable, to_uint8
 
 
 def blur(x: torch.Tensor, kernel: Blur, p: Parameters) -> torch.Tensor:
@@ -83,4 +83,4 @@ def erase(x: torch.Tensor, kernel: Erase, p: Parameters) -> torch.Tensor:
     ys, xs = (torch.arange(side, device=x.device) for side in x.shape[1:3])
     rows, columns = (ys >= top) & (ys < bottom), (xs >= left) & (xs < right)
     box = rows[:, :, None] & columns[:, None, :]
-    return torch.stack([x[..., c].masked_fill(box, kernel.fill[c]) for c in range(3)], dim=3)
+    return filled(x, box, kernel.fill)
