@@ -50,6 +50,16 @@ def unregistered(pipeline: Pipeline) -> list[str]:
     return [f"{name} on {device}" for name, device in placed if name not in _REGISTERED[device]()]
 
 
+def arguments(pipeline: Pipeline) -> list[tuple[str, dict[str, Any]]]:
+    """Of every operator but the inputs: its name, and what it is given for all batches alike."""
+    named = ((op._op.schema.Name(), op._op._init_args) for op in pipeline._ops)
+    return [
+        (name, {key: value for key, value in given.items() if key[0] != "_"})
+        for name, given in named
+        if name != "ExternalSource"
+    ]
+
+
 def inferred(graph: Callable[[], DataNode]) -> Metadata:
     """Layer 3: device, dimensions of a sample, dtype and layout of the output, operator by operator."""
     generate = ops._OperatorInstance._generate_outputs

@@ -1,6 +1,9 @@
 """Fused programs against the composition of their kernels in float64, in which nothing is rounded."""
 
+import itertools
 import math
+from collections.abc import Iterator
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -22,6 +25,15 @@ SIZE = np.array([[H, W]], np.int32)
 @pytest.fixture(scope="module")
 def image(paint) -> np.ndarray:
     return paint(H, W, 3)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _one_thread() -> Iterator[None]:
+    """On images this small, more threads of torch only wait for each other."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
 
 
 def on_cpu(image: np.ndarray, kernels: tuple[Kernel, ...]) -> np.ndarray:
@@ -52,16 +64,21 @@ def windowed(x: np.ndarray, kernel: Window) -> np.ndarray:
     (top, left), (height, width) = kernel.start[0], kernel.size[0]
     margins = ((H + W, H + W), (H + W, H + W), (0, 0))
     fill = {"constant_values": kernel.fill} if kernel.mode == "constant" else {}
-    return np.pad(x, margins, kernel.mode, **fill)[top + H + W :, left + H + W :][:height, :width]
+    part = np.pad(x, margins, kernel.mode, **fill)[top + H + W :, left + H + W :][:height, :width]
+    return part if kernel.horizontal is None else flipped(part, kernel)
 
 
-def flipped(x: np.ndarray, kernel: Flip) -> np.ndarray:
+def flipped(x: np.ndarray, kernel: Flip | Window) -> np.ndarray:
     return x[:: -1 if kernel.vertical[0] else 1, :: -1 if kernel.horizontal[0] else 1]
 
 
 def resized(x: np.ndarray, kernel: Resize) -> np.ndarray:
+    """Of a region that begins and ends between pixels; reversed, it is mirrored first."""
     height, width = kernel.size[0]
-    return np.einsum("hg,wv,gvc->hwc", triangles(len(x), height), triangles(x.shape[1], width), x)
+    top, left, bottom, right = np.rint(kernel.roi[0] * np.tile(x.shape[:2], 2)).astype(int)
+    part = x[min(top, bottom) : max(top, bottom), min(left, right) : max(left, right)]
+    part = part[:: -1 if bottom < top else 1, :: -1 if right < left else 1]
+    return np.einsum("hg,wv,gvc->hwc", triangles(len(part), height), triangles(part.shape[1], width), part)
 
 
 def triangles(length: int, out: int) -> np.ndarray:
@@ -95,6 +112,62 @@ def bilinear(x: np.ndarray, ys: np.ndarray, xs: np.ndarray, fill: int) -> np.nda
 
 
 ALONE = {Window: windowed, Flip: flipped, Resize: resized, Table: looked_up}
+
+# Every pair that fuses, with all flips.
+
+WAYS = list(itertools.product([False, True], repeat=2))
+FLIPS = [Flip(np.array([across]), np.array([down])) for across, down in WAYS]
+CUT = Window(one(3, 7), one(24, 40), inside=True)
+CUTS = [CUT, *(replace(CUT, **flip.arrays()) for flip in FLIPS)]
+SMALL_CUTS = [replace(cut, start=one(5, 2), size=one(12, 30)) for cut in CUTS]
+PADDED = [replace(cut, start=one(-3, 7), size=one(24, 50), fill=9, inside=False) for cut in CUTS]
+#: Whole, a part off the middle, and that mirrored; of 40 × 52 and of 24 × 40 whole pixels all.
+REGIONS = [[0, 0, 1, 1], [0.25, 0.25, 0.625, 0.75], [0.625, 0.25, 0.25, 0.75], [0.25, 0.75, 0.625, 0.25]]
+RESIZES = [
+    Resize(one(*region, dtype=np.float32), one(*size)) for region in REGIONS for size in [(9, 14), (31, 22)]
+]
+PAIRS = {
+    "flip, flip": (FLIPS, FLIPS),
+    "flip, window": (FLIPS, CUTS + PADDED),
+    "window, flip": (CUTS + PADDED, FLIPS),
+    "window, window": (CUTS + PADDED, SMALL_CUTS),
+    "window, resize": (CUTS, RESIZES),
+    "flip, resize": (FLIPS, RESIZES),
+    "resize, flip": (RESIZES, FLIPS),
+}
+
+
+@both
+@pytest.mark.parametrize("name", PAIRS)
+def test_a_pair_is_the_composition_of_its_two(render, name: str, image: np.ndarray) -> None:
+    for first, then in itertools.product(*PAIRS[name]):
+        fused = fuse_pair(first, then, SIZE)
+        assert fused is not None
+        difference = np.abs(render(image, (fused,)) - composed(image, [first, then]))
+        assert difference.max() <= (1.01 if "resize" in name else 0)
+        assert difference.mean() <= 0.35
+
+
+@both
+@pytest.mark.parametrize("cut", CUTS)
+def test_a_flip_a_window_and_a_resize_of_a_region_are_one_resize(render, cut: Window, image) -> None:
+    for flip, resize in itertools.product(FLIPS, RESIZES):
+        for chain in ([flip, cut, resize], [cut, flip, resize, flip]):
+            (fused,) = fuse(chain, SIZE)
+            assert isinstance(fused, Resize)
+            assert np.abs(render(image, (fused,)) - composed(image, chain)).max() <= 1.01
+
+
+def test_images_of_one_batch_are_fused_each_by_its_own_parameters() -> None:
+    sizes = np.array([[40, 52], [20, 100]], np.int32)
+    flip = Flip(np.array([True, False]), np.array([False, True]))
+    window = Window(np.array([[8, 13], [2, 50]], np.int32), np.array([[20, 26], [10, 25]], np.int32), 0)
+    assert fuse_pair(flip, window, sizes).start.tolist() == [[8, 13], [8, 50]]
+    resize = Resize(np.float32([[0, 0, 0.5, 0.5], [0.25, 0, 1, 1]]), np.full((2, 2), 8, np.int32))
+    assert fuse_pair(flip, resize, sizes).roi.tolist() == [[0, 1, 0.5, 0.5], [0.75, 0, 0, 1]]
+    of_window = fuse_pair(replace(window, inside=True), resize, sizes).roi
+    assert np.allclose(of_window, [[0.2, 0.25, 0.45, 0.5], [0.225, 0.5, 0.6, 0.75]])
+
 
 # Chains of kernels for one image.
 

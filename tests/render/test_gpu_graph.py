@@ -12,7 +12,7 @@ from nvidia.dali.data_node import DataNode
 from parity_cases import CASES
 
 from fastffdi.recipe import recipe
-from fastffdi.recipe.kernels import Resize, Window
+from fastffdi.recipe.kernels import Kernel, Resize, Window
 from fastffdi.recipe.lowering import template
 from fastffdi.recipe.program import Program
 from fastffdi.render.dali import KERNELS, can_render, graph
@@ -63,6 +63,64 @@ def test_the_graph_of_every_step_is_sound_as_far_as_dali_renders_it(name: str) -
     program = template([CASES[name].step])
     count = next((k for k, kernel in enumerate(program.kernels) if not can_render(kernel)), len(program))
     assert gpu_graph.check(for_gpu(program.first(count))) == IMAGES
+
+
+@pytest.mark.parametrize("load", [None, 0.0, 0.25])
+def test_the_decoder_of_a_gpu_is_told_to_decode_as_every_cpu_decoder_does(load: float | None) -> None:
+    reader, decoder = gpu_graph.arguments(gpu_graph.traced(for_gpu(Program(()), load)))
+    share = {} if load is None else {"hw_decoder_load": load}
+    assert reader == ("io__file__Read", {"dont_use_mmap": True})
+    assert decoder == (
+        "decoders__Image",
+        {"output_type": types.RGB, "jpeg_fancy_upsampling": True, **share},
+    )
+
+
+def test_on_a_cpu_files_are_read_and_decoded_so_too() -> None:
+    pipeline = gpu_graph.traced(lambda: graph(Program(()), "cpu", never, 0.5))
+    assert gpu_graph.arguments(pipeline) == [
+        ("io__file__Read", {"dont_use_mmap": True}),
+        ("decoders__Image", {"output_type": types.RGB}),
+    ]
+
+
+RESIZED = {
+    "size": [20, 30],
+    "roi_relative": True,
+    "antialias": True,
+    "interp_type": types.INTERP_LINEAR,
+}
+LAID_OUT = {"axes": [0, 1], "out_of_bounds_policy": "pad", "fill_values": 50, "shape": [30, 44]}
+BILINEAR = {"interp_type": types.INTERP_LINEAR, "fill_value": 70.0}
+NEAREST = {"interp_type": types.INTERP_NN, "fill_value": 8.0}
+AFFINE, TILTED = sample("warp", 2), sample("projective warp", 2)
+ROUGH = {"interpolation": "nearest", "fill": 8}
+GIVEN = [
+    # kernel, the operator, and what that is given whatever the batch
+    (sample("resize", 2), "Resize", RESIZED),
+    (sample("window constant", 2), "Slice", LAID_OUT),
+    (sample("flip", 2), "Flip", {}),
+    (sample("matrix", 2), "CoordTransform", {"dtype": types.UINT8}),
+    (AFFINE, "WarpAffine", {**BILINEAR, "inverse_map": True}),
+    (replace(AFFINE, **ROUGH), "WarpAffine", {**NEAREST, "inverse_map": True}),
+    (TILTED, "experimental__WarpPerspective", {**BILINEAR, "pixel_origin": "center"}),
+    (replace(TILTED, **ROUGH), "experimental__WarpPerspective", {**NEAREST, "pixel_origin": "center"}),
+]
+
+
+@pytest.mark.parametrize("device", ["cpu", "gpu"])
+@pytest.mark.parametrize(("kernel", "name", "given"), GIVEN, ids=[name for _, name, _ in GIVEN])
+def test_an_operator_is_given_what_its_kernel_says(
+    kernel: Kernel, name: str, given: dict, device: str
+) -> None:
+    pipeline = gpu_graph.traced(lambda: graph(Program((kernel,)), device, never))
+    assert gpu_graph.arguments(pipeline)[2:] == [(name, given)]
+
+
+def test_a_window_that_mirrors_is_a_slice_and_then_a_flip() -> None:
+    window = replace(sample("window constant", 2), horizontal=np.ones(2, bool), vertical=np.zeros(2, bool))
+    pipeline = gpu_graph.traced(for_gpu(Program((window,))))
+    assert gpu_graph.arguments(pipeline)[2:] == [("Slice", LAID_OUT), ("Flip", {})]
 
 
 @pytest.mark.parametrize(
