@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN = .venv/bin
 TEST_DATA ?= $(wildcard ../shared/data)
 
-.PHONY: demo test check test-slow test-gpu bench bench-peers parity tables figures clean
+.PHONY: demo test check test-slow test-gpu mutants bench bench-peers parity tables figures clean
 
 demo: .venv/installed demo/data
 	$(BIN)/fastffdi train --data demo/data --pipeline demo --backbone resnet10t --no-pretrained \
@@ -27,6 +27,11 @@ test-slow: .venv/installed
 
 test-gpu: .venv/installed
 	$(BIN)/pytest -m gpu -rs
+
+# Hours with MUTANTS=all; MUTANTS=50 or PARTS="model data" for less. Goes on where it was stopped.
+mutants: .venv/mutants
+	FASTFFDI_TEST_DATA=$(abspath $(TEST_DATA)) $(BIN)/python tests/mutants.py \
+		$(if $(MUTANTS),--mutants $(MUTANTS)) $(if $(PARTS),--parts $(PARTS))
 
 bench: .venv/installed
 	$(BIN)/fastffdi bench-loader $(if $(TEST_DATA),--data $(TEST_DATA)/photos)
@@ -57,6 +62,10 @@ figures: demo/data
 .venv/installed: setup.cfg pyproject.toml
 	$(PYTHON) -m venv .venv
 	$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[dev]'
+	touch $@
+
+.venv/mutants: .venv/installed
+	$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[mutants]'
 	touch $@
 
 clean:
