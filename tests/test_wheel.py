@@ -30,14 +30,16 @@ print(json.dumps({"file": fastffdi.__file__, "recipes": recipes}))
 
 #: A user's program: mypy has to know the types of what it calls, and that the last line is wrong.
 CONSUMER = """\
-from pathlib import Path
+import fastffdi
 
-from fastffdi.data.layout import find_dataset
-from fastffdi.recipe.recipe import load
-
-reveal_type(find_dataset(Path("faces")).description)
-reveal_type(load("standard"))
-load(3)
+data = fastffdi.find_dataset("faces")
+recipe = fastffdi.load_recipe("standard", backbone="efficientnet_b0")
+loader = fastffdi.Loader(data.train, recipe.train, batch_size=64, shuffle=True, mix=recipe.mix)
+reveal_type(data.description)
+reveal_type(loader.state_dict())
+reveal_type(fastffdi.train(fastffdi.Settings(data="faces", epochs=3)).checkpoint)
+fastffdi.Predictor("best.safetensors")(["a.jpg", "b.png"])
+fastffdi.load_recipe(3)
 """
 
 #: The libraries behind fastffdi are not looked into: numpy's stubs alone take four times as long as the rest.
@@ -186,6 +188,7 @@ def test_mypy_takes_the_types_of_the_installed_package(installed, tmp_path):
     out = python("-m", "mypy", "consumer.py", cwd=tmp_path, code=1, PYTHONPATH=str(installed))
     assert [line.partition(": ")[2] for line in out.splitlines()[:-1]] == [
         'note: Revealed type is "str"',
-        'note: Revealed type is "fastffdi.recipe.recipe.Recipe"',
-        'error: Argument 1 to "load" has incompatible type "int"; expected "str"  [arg-type]',
+        'note: Revealed type is "dict[str, int]"',
+        'note: Revealed type is "pathlib.Path"',
+        'error: Argument 1 to "load_recipe" has incompatible type "int"; expected "str"  [arg-type]',
     ]

@@ -6,7 +6,7 @@ import os
 import weakref
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 import torch
@@ -26,8 +26,7 @@ from fastffdi.recipe.steps.base import Step
 from fastffdi.render.cpu.decode import SourceDecoder
 from fastffdi.render.device.stage import DeviceStage
 
-if TYPE_CHECKING:
-    from typing_extensions import Self
+L = TypeVar("L", bound="DeviceLoader")
 
 
 class Prepared(NamedTuple):
@@ -123,7 +122,7 @@ class DeviceLoader:
         """Free threads, processes and pipelines; the loader cannot be used again."""
         self._close()
 
-    def __enter__(self) -> Self:
+    def __enter__(self: L) -> L:
         return self
 
     def __exit__(self, *error: object) -> None:
