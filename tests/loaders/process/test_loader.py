@@ -10,12 +10,12 @@ from multiprocessing import Pipe
 from multiprocessing.connection import Connection
 from pathlib import Path
 from types import ModuleType
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 import numpy as np
 import pytest
 import torch
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 from recipes import NORMALIZE
 
@@ -102,9 +102,18 @@ class LateCopy:
         self.done = True
 
 
+class Impatient(Connection):
+    """The parent's end of the pipe; a report that never comes fails, and does not hang."""
+
+    def recv(self) -> Any:
+        assert self.poll(10), "no report for ten seconds"
+        return super().recv()
+
+
 def on_threads(job: Job, memory: BinaryIO) -> tuple[Threads, Connection]:
     ours, theirs = Pipe()
-    return Threads(job, memory, theirs), ours
+    with ours:
+        return Threads(job, memory, theirs), Impatient(os.dup(ours.fileno()))
 
 
 def late_copies(device: torch.device) -> Callable:
@@ -121,7 +130,12 @@ def threaded(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.usefixtures("threaded")
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=25,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+    phases=(Phase.generate,),  # no shrinking: a failure may be ten seconds without a report
+)
 @given(
     threads=st.integers(1, 3),
     prefetch=st.integers(0, 5),
