@@ -451,9 +451,11 @@ def test_what_is_filled_beforehand_is_served(
 
 
 def test_filling_opens_a_name_listed_twice_once(image_files: Manifest, tmp_path: Path) -> None:
-    twice, seen = image_files.take(np.r_[4:9, 3, 5, 5]), []
-    filled(planner_of(twice, SIZED), tmp_path, 1, seen.append)
+    twice, seen = image_files.take(np.r_[5, 5, 4:9, 3]), []
+    planner = planner_of(twice, SIZED)
+    filled(planner, tmp_path, 1, seen.append)
     assert seen == [6]
+    assert Store(planner.cache_plan(tmp_path).folder).stored == 6
 
 
 def test_filling_goes_on_where_it_was_left(
