@@ -31,6 +31,7 @@ from fastffdi.loaders.cpu import CpuLoader
 from fastffdi.loaders.planner import BatchPlanner, cached
 from fastffdi.loaders.process.loader import ProcessLoader
 from fastffdi.loaders.settings import LoaderSettings
+from fastffdi.recipe.program import EMPTY, Program
 from fastffdi.recipe.recipe import load, parse, shipped
 from fastffdi.recipe.rng import CounterRNG
 from fastffdi.recipe.steps import STEPS
@@ -456,6 +457,30 @@ def test_filling_opens_a_name_listed_twice_once(image_files: Manifest, tmp_path:
     filled(planner, tmp_path, 1, seen.append)
     assert seen == [6]
     assert Store(planner.cache_plan(tmp_path).folder).stored == 6
+
+
+@pytest.mark.parametrize("count", [1, 16, 17])
+def test_filling_stores_the_last_image_too(count: int, image_files: Manifest, tmp_path: Path) -> None:
+    planner = planner_of(image_files.take(slice(0, count)), PLAIN)
+    assert filled(planner, tmp_path, 1) == 0
+    assert Store(planner.cache_plan(tmp_path).folder).stored == count
+
+
+def test_what_is_missing_is_decoded_as_its_own_place_in_the_prefix_asks(
+    image_files: Manifest, tmp_path: Path
+) -> None:
+    asked = []
+
+    class Watching(SourceDecoder):
+        def __call__(self, row: int, path: str, prefix: Program, program: Program, i: int) -> np.ndarray:
+            asked.append((row, path, prefix, program, i))
+            return super().__call__(row, path, prefix, program, i)
+
+    kept = through(planner_of(image_files, PLAIN, decoder=Watching()), tmp_path)
+    plan = kept.plan(0, np.array([4, 2, 9]), np.zeros(3, np.int64))
+    path = image_files.paths()[9]
+    kept.decoder(9, path, plan.prefix, plan.program, 2)
+    assert asked == [(9, path, EMPTY, plan.prefix, 2)]
 
 
 def test_filling_goes_on_where_it_was_left(
