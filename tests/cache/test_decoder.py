@@ -3,11 +3,13 @@ import logging
 import os
 import pickle
 import shutil
+import threading
 from collections.abc import Callable
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 import torch
@@ -29,6 +31,7 @@ from fastffdi.loaders.cpu import CpuLoader
 from fastffdi.loaders.planner import BatchPlanner, cached
 from fastffdi.loaders.process.loader import ProcessLoader
 from fastffdi.loaders.settings import LoaderSettings
+from fastffdi.recipe.program import EMPTY, Program
 from fastffdi.recipe.recipe import load, parse, shipped
 from fastffdi.recipe.rng import CounterRNG
 from fastffdi.recipe.steps import STEPS
@@ -338,7 +341,102 @@ def test_the_reserve_is_kept_while_it_is_filled(
     assert len(caplog.records) == 1
 
 
+def test_after_a_refusal_nothing_more_is_put(
+    image_files: Manifest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = []
+
+    def refused(self: Store, k: int, *record: object) -> bool:
+        asked.append(k)
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    monkeypatch.setattr(Store, "put", refused)
+    kept = through(planner_of(image_files, PLAIN), tmp_path)
+    rows, none = np.arange(1), np.zeros(1, np.int64)
+    for row in range(3):
+        plan = kept.plan(0, rows + row, none)
+        kept.decoder(row, image_files.paths()[row], plan.prefix, plan.program, 0)
+    assert asked == [0]
+
+
+def test_a_disk_that_cannot_be_read_is_done_without(
+    image_files: Manifest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def fail(self: Store, *record: object) -> None:
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    kept = through(planner_of(image_files, PLAIN), tmp_path)
+    plain = images(kept)
+    monkeypatch.setattr(Store, "get", fail)
+    assert images(kept) == plain
+    line = f"--cache {tmp_path}: Input/output error; going on without storing more images"
+    assert [record.message for record in caplog.records] == [line]
+
+
+def test_the_disk_is_looked_at_now_and_then(
+    image_files: Manifest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looked = []
+    kept = through(planner_of(image_files, PLAIN), tmp_path)
+    monkeypatch.setattr(module, "_CHECK_EVERY", 10)
+    monkeypatch.setattr(module, "free_bytes", lambda folder: looked.append(folder) or 1 << 40)
+    with closing(CpuLoader(kept, LoaderSettings(1))) as loader:
+        list(loader.epoch(0))
+    assert looked == [kept.decoder.store.folder] * 3  # at the 1st, 11th and 21st of 23
+
+
+@pytest.mark.parametrize(
+    ("scaled", "sizes"),
+    [(False, [(101, 67)]), (True, [(101, 67), (51, 34), (26, 17), (13, 9)])],
+)
+def test_images_are_as_expected_in_their_own_size_or_as_scaled_decoding_makes_it(
+    scaled: bool, sizes: list[tuple[int, int]]
+) -> None:
+    expected = np.array([[9, 9], [101, 67]])
+    decoder = CachedDecoder(None, SourceDecoder(scaled=scaled), None, expected)
+    some = [(101, 67), (51, 34), (50, 33), (26, 17), (13, 9), (67, 101), (9, 9), (7, 5)]
+    assert [size for size in some if decoder._as_expected(1, np.zeros((*size, 3)))] == sizes
+
+
 # Filling beforehand.
+
+
+def test_filling_works_in_as_many_threads_as_asked_for_each_by_itself(
+    image_files: Manifest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two threads meet in the two chunks of 23 images; a single one would wait in vain."""
+    together, read, inside = threading.Barrier(2), FileSource.read, set()
+    monkeypatch.setattr(cv2, "setNumThreads", lambda count: inside.add(("opencv", count)))
+    torch.set_num_threads(3)  # `one_thread` sets them back
+
+    def meet(self: FileSource, path: str) -> bytes:
+        if Path(path).stem in ("00", "16"):
+            together.wait(20)
+        inside.add(("torch", torch.get_num_threads()))
+        return read(self, path)
+
+    monkeypatch.setattr(FileSource, "read", meet)
+    assert filled(planner_of(image_files, PLAIN), tmp_path, 2) == 0
+    assert inside == {("opencv", 0), ("torch", 1)}
+    assert torch.get_num_threads() == 3
+
+
+def test_filling_counts_every_file_that_changes_meanwhile(
+    copy: Manifest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read, counts = FileSource.read, []
+
+    def changing(self: FileSource, path: str) -> bytes:
+        data = read(self, path)
+        if Path(path).stem in ("03", "07", "20"):
+            os.utime(path, ns=(1, 1))
+        return data
+
+    monkeypatch.setattr(FileSource, "read", changing)
+    planner = planner_of(copy, PLAIN)
+    assert filled(planner, tmp_path / "cache", 1, counts.append) == 3
+    assert counts == [16, 7]
+    assert Store(planner.cache_plan(tmp_path / "cache").folder).stored == 20
 
 
 @pytest.mark.parametrize("steps", [PLAIN, ANY_SIZE, SIZED])
@@ -354,9 +452,35 @@ def test_what_is_filled_beforehand_is_served(
 
 
 def test_filling_opens_a_name_listed_twice_once(image_files: Manifest, tmp_path: Path) -> None:
-    twice, seen = image_files.take(np.r_[4:9, 3, 5, 5]), []
-    filled(planner_of(twice, SIZED), tmp_path, 1, seen.append)
+    twice, seen = image_files.take(np.r_[5, 5, 4:9, 3]), []
+    planner = planner_of(twice, SIZED)
+    filled(planner, tmp_path, 1, seen.append)
     assert seen == [6]
+    assert Store(planner.cache_plan(tmp_path).folder).stored == 6
+
+
+@pytest.mark.parametrize("count", [1, 16, 17])
+def test_filling_stores_the_last_image_too(count: int, image_files: Manifest, tmp_path: Path) -> None:
+    planner = planner_of(image_files.take(slice(0, count)), PLAIN)
+    assert filled(planner, tmp_path, 1) == 0
+    assert Store(planner.cache_plan(tmp_path).folder).stored == count
+
+
+def test_what_is_missing_is_decoded_as_its_own_place_in_the_prefix_asks(
+    image_files: Manifest, tmp_path: Path
+) -> None:
+    asked = []
+
+    class Watching(SourceDecoder):
+        def __call__(self, row: int, path: str, prefix: Program, program: Program, i: int) -> np.ndarray:
+            asked.append((row, path, prefix, program, i))
+            return super().__call__(row, path, prefix, program, i)
+
+    kept = through(planner_of(image_files, PLAIN, decoder=Watching()), tmp_path)
+    plan = kept.plan(0, np.array([4, 2, 9]), np.zeros(3, np.int64))
+    path = image_files.paths()[9]
+    kept.decoder(9, path, plan.prefix, plan.program, 2)
+    assert asked == [(9, path, EMPTY, plan.prefix, 2)]
 
 
 def test_filling_goes_on_where_it_was_left(

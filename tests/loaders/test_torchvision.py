@@ -12,7 +12,7 @@ from PIL import Image
 
 from fastffdi.data.manifest import Manifest
 from fastffdi.data.sampler import Sampler
-from fastffdi.errors import RunError, UndecodableImage
+from fastffdi.errors import RunError, SettingError, UndecodableImage
 from fastffdi.loaders import torchvision as module
 from fastffdi.loaders.cpu import CpuLoader
 from fastffdi.loaders.planner import BatchPlanner
@@ -176,3 +176,14 @@ def test_closing_twice_and_before_any_epoch_is_no_error(make: Make, image_files:
     loader.close()
     loader.close()
     assert not multiprocessing.active_children()
+
+
+def test_as_many_workers_as_asked_for_is_no_reason_to_warn(image_files: Manifest):
+    planner = BatchPlanner(image_files, Sampler(len(image_files), 5), CounterRNG(5), EVAL, 7)
+    assert TorchvisionLoader(planner, LoaderSettings(5000), CPU)._loader.num_workers == 5000
+
+
+def test_images_that_are_not_files_are_refused(image_files: Manifest):
+    planner = BatchPlanner.over(image_files, EVAL, LoaderSettings(1))
+    with pytest.raises(SettingError, match=r"^--loader torchvision: opens image files itself"):
+        TorchvisionLoader(replace(planner, decoder=lambda *given: None), LoaderSettings(1), CPU)

@@ -10,12 +10,12 @@ from multiprocessing import Pipe
 from multiprocessing.connection import Connection
 from pathlib import Path
 from types import ModuleType
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 import numpy as np
 import pytest
 import torch
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 from recipes import NORMALIZE
 
@@ -28,7 +28,7 @@ from fastffdi.loaders.planner import BatchPlanner
 from fastffdi.loaders.process import loader as process
 from fastffdi.loaders.process.child import listen
 from fastffdi.loaders.process.loader import ProcessLoader
-from fastffdi.loaders.process.messages import Inbox, ReleaseSlot, Request
+from fastffdi.loaders.process.messages import BatchReady, Inbox, ReleaseSlot, Request
 from fastffdi.loaders.process.ring import Ring
 from fastffdi.loaders.process.transfer import Transfer, to_cpu
 from fastffdi.loaders.process.worker import Job, Worker
@@ -102,9 +102,18 @@ class LateCopy:
         self.done = True
 
 
+class Impatient(Connection):
+    """The parent's end of the pipe; a report that never comes fails, and does not hang."""
+
+    def recv(self) -> Any:
+        assert self.poll(10), "no report for ten seconds"
+        return super().recv()
+
+
 def on_threads(job: Job, memory: BinaryIO) -> tuple[Threads, Connection]:
     ours, theirs = Pipe()
-    return Threads(job, memory, theirs), ours
+    with ours:
+        return Threads(job, memory, theirs), Impatient(os.dup(ours.fileno()))
 
 
 def late_copies(device: torch.device) -> Callable:
@@ -121,7 +130,12 @@ def threaded(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.usefixtures("threaded")
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=25,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+    phases=(Phase.generate,),  # no shrinking: a failure may be ten seconds without a report
+)
 @given(
     threads=st.integers(1, 3),
     prefetch=st.integers(0, 5),
@@ -198,10 +212,24 @@ def test_for_cuda_the_slots_are_page_locked_and_copied_to_the_device(
     asked = []
     monkeypatch.setattr(process, "copying", lambda device: asked.append(device) or to_cpu)
     monkeypatch.setattr(Ring, "page_lock", lambda ring: asked.append(ring))
+    monkeypatch.setattr(Ring, "close", lambda ring: asked.append("closed"))
     for device in (CPU, torch.device("cuda", 1)):
         with closing(ProcessLoader(planner, LoaderSettings(1), device)) as loader:
             assert next(loader.epoch(0)).images.shape == (4, 20, 24, 3)
-    assert asked == [CPU, torch.device("cuda", 1), loader._ring]
+    assert asked == [CPU, "closed", torch.device("cuda", 1), loader._ring, "closed"]
+
+
+@pytest.mark.usefixtures("threaded")
+def test_of_an_epoch_that_is_cancelled_slots_are_released_and_errors_have_none(
+    planner: BatchPlanner, monkeypatch
+) -> None:
+    late = [BatchReady(6, error=RunError("of an epoch that is over")), BatchReady(6, 2), BatchReady(7, 1)]
+    released = []
+    with closing(ProcessLoader(planner, LoaderSettings(1), CPU)) as loader:
+        monkeypatch.setattr(loader, "_receive", lambda plan: late.pop(0))
+        monkeypatch.setattr(loader, "_release", released.extend)
+        assert loader._rendered(7, None) == 1
+    assert released == [2]
 
 
 @pytest.mark.usefixtures("threaded")

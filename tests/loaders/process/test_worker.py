@@ -111,6 +111,22 @@ def test_a_bad_image_is_told_of_in_its_turn_and_the_next_epoch_is_rendered(
         assert reported(reports).generation == 2
 
 
+def test_a_parent_that_has_ended_is_no_failure_and_is_told_of_no_further_batch(planner: BatchPlanner):
+    inbox, reports = Inbox(SLOTS), []
+
+    def send(report: BatchReady) -> None:
+        reports.append(report)
+        inbox.end()
+        raise BrokenPipeError
+
+    job = Job(planner, LoaderSettings(2), True, (SLOTS, planner.batch_size, 12, 16, 3))
+    with tempfile.TemporaryFile() as memory:
+        worker = Worker(job, memory, inbox, send)
+    inbox.put(StartEpoch(1, 0, 4))  # its last two batches, both of which are begun at once
+    worker.run()
+    assert [report.generation for report in reports] == [1]
+
+
 @pytest.mark.parametrize("names", [["a.jpg", "sub/b c.png", "bad\udcff.jpg", "new\nline.jpg"], ["a"], []])
 def test_a_job_arrives_as_it_was_sent(names: list[str], planner: BatchPlanner):
     manifest = Manifest("/data", np.array(names, object), np.arange(len(names)))
