@@ -168,8 +168,8 @@ class Loader(DeviceLoader):
         mix: a recipe's `mix`: MixUp and CutMix, with soft labels
         epochs: how many epochs there will be; for a `mix` that leaves out the last ones
         decode: a recipe's `decode`
-        backend: auto, dali, cpu or torchvision, as `--loader` of the command; torchvision's random numbers are
-            its own, and do not follow from the seed
+        backend: auto, dali, cpu or torchvision, as `--loader` of the command; the last has random numbers of
+            its own, which do not follow from the seed
         threads: decoding threads; the usable cores, at most 16, where it is None
         cache: folder to keep decoded images in, and to read them from
 

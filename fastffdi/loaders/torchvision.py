@@ -121,8 +121,11 @@ def _collated(images: list[Any]) -> Any:
 def _next(rendered: Iterator[Any]) -> torch.Tensor:
     try:
         images = next(rendered)
-    except RuntimeError as error:
-        reason = " ".join(str(error).split())
+    except StopIteration:
+        raise
+    except Exception as error:  # as a transform raises it, with the worker's traceback in its message
+        first, traceback, rest = str(error).partition("Original Traceback")
+        reason = " ".join((rest.strip().rpartition("\n")[2] if traceback else first).split())
         raise RunError(f"--loader torchvision: a worker process failed ({reason})") from error
     if isinstance(images, UndecodableImage):
         raise images

@@ -117,6 +117,19 @@ def test_orientation_is_applied(make: Make, tmp_path: Path):
     assert batch.images[0, :10].mean() < -1 < 1 < batch.images[0, -10:].mean()
 
 
+def _broken(image: Image.Image) -> torch.Tensor:
+    raise ValueError(f"no such {image.mode}\nat all")
+
+
+def test_what_a_transform_raises_is_one_line(
+    make: Make, image_files: Manifest, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(module, "composed", lambda steps: _broken)
+    line = r"^--loader torchvision: a worker process failed \(at all\)$"
+    with pytest.raises(RunError, match=line):
+        next(make(image_files).epoch(0))
+
+
 def test_an_undecodable_image_is_named_wherever_it_is_in_its_batch_and_the_first_of_several():
     good, bad, worse = torch.zeros(3, 2, 2), UndecodableImage("b.jpg", "x"), UndecodableImage("c.jpg", "x")
     assert module._collated([good, bad, good, worse]) is bad
