@@ -97,7 +97,7 @@ STEPS_WRONG = [
         "[normalize, {color_jitter: {brightnes: 1}}]",
         "train[1]: color_jitter: unknown parameter 'brightnes', did you mean 'brightness'?",
     ),
-    ("[{resize: {5: 3}}]", "train[0]: resize: unknown parameter '5'; allowed: size"),
+    ("[{resize: {5: 3}}]", "train[0]: resize: unknown parameter '5'; allowed: interpolation, max_size, size"),
     ("[resize]", "train[0]: resize: parameter 'size' is missing; write resize: {size: …}"),
     ("[{resize: 256}]", "train[0]: resize: 256 are no parameters; write resize: {parameter: value}"),
     (
@@ -275,14 +275,15 @@ def test_a_missing_file_is_answered_with_the_shipped_names() -> None:
 
 def test_a_stored_recipe_is_plain_data() -> None:
     recipe = parse({"train": ["horizontal_flip", *GOOD], "eval": GOOD, "mix": {"mixup": 1}}, "")
+    resize = {"resize": {"size": [8, 8], "interpolation": "bilinear", "max_size": None}}
     assert isinstance(recipe, Recipe)
     assert recipe.to_data() == {
         "train": [
             {"horizontal_flip": {"p": 0.5}},
-            {"resize": {"size": [8, 8]}},
+            resize,
             {"normalize": {"mean": [0, 0, 0], "std": [1, 1, 1]}},
         ],
-        "eval": [{"resize": {"size": [8, 8]}}, {"normalize": {"mean": [0, 0, 0], "std": [1, 1, 1]}}],
+        "eval": [resize, {"normalize": {"mean": [0, 0, 0], "std": [1, 1, 1]}}],
         "mix": {"mixup": 1, "cutmix": 0, "p": 1, "switch": 0.5, "per": "image", "off_epochs": 0},
     }
 

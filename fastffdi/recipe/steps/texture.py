@@ -33,7 +33,7 @@ _WIDEST = 255
 def one_or_range(least: float, most: float) -> Callable[[Any], Range]:
     """Reads `x` as exactly x, or [low, high], within least … most."""
     read = between(least, most)
-    return lambda value: read(two(value if isinstance(value, list | tuple) else real(value)))
+    return lambda value: read(list(two(value if isinstance(value, list | tuple) else real(value))))
 
 
 def width_height(value: Any) -> tuple[int, int]:
