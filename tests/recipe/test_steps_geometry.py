@@ -120,6 +120,17 @@ def test_a_random_crop_reaches_all_places_equally() -> None:
     assert np.bincount(kernel.start[:, 1]).tolist() == [100] * 6
 
 
+def test_a_random_crop_draws_down_and_then_across() -> None:
+    assert lowered(step("random_crop", size=[8, 15]), [[0, BELOW_ONE]], (12, 20)).start.tolist() == [[0, 5]]
+
+
+@pytest.mark.parametrize(
+    ("more", "inside"), [({}, True), ({"padding": [0, 0, 0, 1]}, False), ({"pad_if_needed": True}, False)]
+)
+def test_a_random_crop_knows_whether_it_stays_inside(more: dict, inside: bool) -> None:
+    assert lowered(step("random_crop", size=8, **more), [[0, 0]], (12, 20)).inside is inside
+
+
 def test_a_random_crop_of_the_whole_image_stays_where_it_is() -> None:
     kernel = lowered(step("random_crop", size=12), [[0, BELOW_ONE]], (12, 12))
     assert kernel.start.tolist() == [[0, 0]]
@@ -168,6 +179,32 @@ def test_a_random_resized_crop_reaches_all_places() -> None:
     one = step("random_resized_crop", size=8, scale=[0.25, 0.25], ratio=[1, 1])
     roi = lowered(one, [[0.5] * 20 + [0, 0], [0.5] * 20 + [BELOW_ONE] * 2], (40, 40)).roi
     assert roi.tolist() == [[0, 0, 0.5, 0.5], [0.5, 0.5, 1, 1]]
+
+
+@pytest.mark.parametrize(
+    ("size", "bounds", "u", "box"),
+    [
+        # As high as the image, and so not left out for the central one.
+        ((40, 80), {"scale": [0.5, 0.5], "ratio": [1, 1]}, 0.0, [0, 0, 40, 40]),
+        ((40, 80), {"scale": [0.5, 0.5], "ratio": [2, 2]}, 0.0, [0, 0, 28, 57]),
+        # Ratios are evenly drawn on a logarithmic scale: half way from 1/4 to 4 is 1.
+        ((80, 80), {"scale": [0.25, 0.25], "ratio": [0.25, 4]}, 0.5, [20, 20, 40, 40]),
+        # A window of no pixel does not fit, nor does a line thinner than one.
+        ((1, 1), {"scale": [0.1, 0.1], "ratio": [1, 1]}, 0.0, [0, 0, 1, 1]),
+        ((300, 1), {"scale": [1, 1], "ratio": [100, 100]}, 0.0, [149, 0, 1, 1]),
+    ],
+)
+def test_a_window_worked_by_hand(size: tuple, bounds: dict, u: float, box: list[int]) -> None:
+    (roi,) = lowered(step("random_resized_crop", size=8, **bounds), [[u] * 22], size).roi
+    top, left, bottom, right = roi * np.tile(size, 2)
+    assert [top, left, bottom - top, right - left] == pytest.approx(box, abs=1e-3)
+
+
+def test_of_ten_windows_the_first_that_fits_is_taken() -> None:
+    u = np.zeros((1, 22))
+    u[0, :3] = 1, 1, 0.5  # shares of the area; those of ratio 2 are too wide where the share is above a half
+    one = step("random_resized_crop", size=8, scale=[0, 1], ratio=[2, 2])
+    assert lowered(one, list(u), (40, 40)).roi[0].tolist() == pytest.approx([0, 0, 0.5, 1], abs=1e-3)
 
 
 def test_random_resized_crops_have_torchvisions_areas() -> None:
