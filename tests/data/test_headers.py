@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from PIL import ExifTags, Image, ImageOps
+from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
 
 from fastffdi.data import headers
 from fastffdi.data.headers import image_size, orientation
@@ -101,10 +101,50 @@ def test_headers_of_any_length(tmp_path, padding, segments):
     assert orientation(data) == 8
 
 
-def test_plain_jpegs_never_reach_pillow(tmp_path, monkeypatch):
+@pytest.mark.parametrize(
+    "segments",
+    [
+        [],
+        [segment(0xCC, bytes(16))],  # arithmetic coding's tables, no frame
+        [b"\xff\xd0", b"\xff\x01"],  # markers without a length
+        [segment(0xE2, bytes(65_000))] * 20,
+    ],
+    ids=["plain", "DAC", "bare", "long"],
+)
+def test_plain_jpegs_never_reach_pillow(tmp_path, monkeypatch, segments):
     monkeypatch.setattr(headers, "_pillow_size", None)
-    (tmp_path / "a.jpg").write_bytes(insert(jpeg(), exif(6)))
+    (tmp_path / "a.jpg").write_bytes(insert(jpeg(), *segments, exif(6)))
     assert image_size(str(tmp_path / "a.jpg")) == (37, 23)
+
+
+def test_of_a_plain_jpeg_4_kib_are_read(tmp_path):
+    (tmp_path / "a.jpg").write_bytes(insert(jpeg(), exif(6)) + bytes(1 << 20))
+    with (tmp_path / "a.jpg").open("rb", buffering=0) as file:
+        assert headers._jpeg_size(file) == (37, 23)
+        assert file.tell() == 4096
+
+
+def frame(height: int, width: int, components: int) -> bytes:
+    each = b"".join(bytes([k + 1, 0x11, 0]) for k in range(components))
+    return segment(0xC0, struct.pack(">BHHB", 8, height, width, components) + each)
+
+
+def without_height(data: bytes) -> bytes:
+    start = data.index(b"\xff\xc0") + 5
+    return data[:start] + b"\0\0" + data[start + 2 :]
+
+
+@pytest.mark.parametrize(
+    "data",
+    [insert(jpeg(), frame(99, 88, 2)), without_height(jpeg())],
+    ids=["a second frame", "no height"],
+)
+def test_what_pillow_refuses_has_no_size(tmp_path, data):
+    (tmp_path / "a.jpg").write_bytes(data)
+    with pytest.raises(UnidentifiedImageError):
+        pillow_size(tmp_path / "a.jpg")
+    with pytest.raises(UndecodableImage, match="not an image"):
+        image_size(str(tmp_path / "a.jpg"))
 
 
 def test_orientation_without_a_valid_one_is_upright():
@@ -114,6 +154,20 @@ def test_orientation_without_a_valid_one_is_upright():
         assert orientation(data) == 1
     for value in (0, 9, 65535):
         assert orientation(insert(plain, exif(value))) == 1
+
+
+def test_orientation_of_a_jpeg_cut_anywhere():
+    data = insert(jpeg(), exif(6))
+    found = [orientation(data[:cut]) for cut in range(len(data))]
+    assert set(found) == {1, 6}
+    assert found == sorted(found)
+
+
+def test_an_orientation_is_one_value():
+    one = exif(6)
+    two = one.replace(struct.pack("<HHI", 0x0112, 3, 1), struct.pack("<HHI", 0x0112, 3, 2))
+    assert two != one
+    assert (orientation(insert(jpeg(), one)), orientation(insert(jpeg(), two))) == (6, 1)
 
 
 def test_orientation_in_odd_places():

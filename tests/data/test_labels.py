@@ -137,6 +137,11 @@ def test_absent_images_are_counted_and_the_first_three_named(images):
     )
 
 
+def test_an_absent_image_given_twice_is_one(images):
+    text = message("img_name\nz.jpg\na.jpg\nz.jpg\n", targets="optional", duplicates=True)
+    assert text.startswith("labels.txt: 1 of 2 images are not in ")
+
+
 def test_names_are_not_trimmed(images):
     assert "(a.jpg )" in message("img_name,target\na.jpg ,1\n")
 

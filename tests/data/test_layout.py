@@ -5,7 +5,14 @@ from pathlib import Path
 
 import pytest
 
-from fastffdi.data.layout import find_dataset, find_validation, image_files, label_files, plain_folder
+from fastffdi.data.layout import (
+    find_dataset,
+    find_validation,
+    has_splits,
+    image_files,
+    label_files,
+    plain_folder,
+)
 from fastffdi.errors import DataError
 
 
@@ -69,6 +76,56 @@ def test_label_files_with_their_folders():
     assert found.train.names.tolist() == ["b.jpg", "a.jpg"]
     assert found.val.names.tolist() == ["c.jpg"]
     assert found.description == ("training 2 images (1 real, 1 fake), validation 1 images (0 real, 1 fake)")
+
+
+def test_of_two_label_files_the_one_for_training_has_no_repeats():
+    challenge("d")
+    files = [Path("d", name) for name in ("trainset_label.txt", "trainset", "valset_label.txt", "valset")]
+    files[2].write_text("img_name,target\nc.jpg,1\nc.jpg,1\n")
+    assert label_files(*files).val.names.tolist() == ["c.jpg", "c.jpg"]
+    files[0].write_text("img_name,target\na.jpg,0\na.jpg,0\n")
+    assert "1 names stand on more than one line (a.jpg)" in message(label_files, *files)
+
+
+def test_the_folder_itself_wins_over_phase1():
+    challenge("d")
+    challenge("d/phase1")
+    assert find_dataset(Path("d")).train.root == os.path.abspath("d/trainset")
+
+
+def test_names_in_class_folders_are_sorted_over_both_classes():
+    touch("d/val/0/b.jpg", "d/val/0/B.jpg", "d/val/0/deep/z.jpg", "d/val/1/a.jpg", "d/val/0/a.jpg")
+    names = ["0/B.jpg", "0/a.jpg", "0/b.jpg", "0/deep/z.jpg", "1/a.jpg"]
+    assert find_validation(Path("d")).names.tolist() == [f"val/{name}" for name in names]
+
+
+def test_a_limit_holds_for_both_splits_and_is_told():
+    for split, count in (("train", 12), ("val", 9)):
+        touch(*(f"d/{split}/{kind}/{k:02d}.jpg" for k in range(count) for kind in ("real", "fake")))
+    whole = find_dataset(Path("d"))
+    few, other = whole.limit(10, seed=3), whole.limit(10, seed=4)
+    assert few.train.class_counts() == few.val.class_counts() == {0: 5, 1: 5}
+    assert few.description == f"{whole.description}; limited to 10 and 10 images"
+    assert whole.limit(20, seed=3).description.endswith("; limited to 20 and 18 images")
+    assert few.train.names.tolist() == whole.train.limit(10, 3).names.tolist()
+    assert few.val.names.tolist() != other.val.names.tolist()
+
+
+@pytest.mark.parametrize(
+    ("name", "meant"),
+    [
+        ("train_label.txt", True),
+        ("phase1/valset_label.txt", True),
+        ("train/real/a.jpg", True),
+        ("validation/FAKE/a.jpg", True),
+        ("test/real/a.jpg", False),
+        ("real/a.jpg", False),
+        ("a.jpg", False),
+    ],
+)
+def test_what_is_meant_as_a_data_set(name, meant):
+    touch(f"d/{name}")
+    assert has_splits(Path("d")) is meant
 
 
 def test_one_class_alone_is_allowed():

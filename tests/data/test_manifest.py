@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+import threading
 
 import numpy as np
 import pytest
@@ -8,7 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from fastffdi.data.manifest import Manifest
+from fastffdi.data import sizes
+from fastffdi.data.manifest import LABELS, Manifest
+from fastffdi.data.source import FileSource
 
 
 def manifest(labels: list[int] | None, count: int | None = None) -> Manifest:
@@ -24,9 +27,9 @@ def test_paths_join_root_and_name_for_the_rows_asked():
 
 
 def test_take_keeps_the_order_asked_and_every_column():
-    sizes = np.array([[1, 2], [3, 4], [5, 6]], np.int32)
+    known = np.array([[1, 2], [3, 4], [5, 6]], np.int32)
     names = np.array(["a", "b", "c"], object)
-    rows = Manifest("/p", names, np.array([0, 1, 1]), sizes).take(np.array([2, 0]))
+    rows = Manifest("/p", names, np.array([0, 1, 1]), known).take(np.array([2, 0]))
     assert rows.root == "/p"
     assert rows.names.tolist() == ["c", "a"]
     assert rows.labels is not None
@@ -37,7 +40,9 @@ def test_take_keeps_the_order_asked_and_every_column():
 
 def test_class_counts_name_both_classes_even_when_one_is_absent():
     assert manifest([1, 1, 1]).class_counts() == {0: 0, 1: 3}
+    assert manifest([0, 0]).class_counts() == {0: 2, 1: 0}
     assert manifest([0, 1, 1]).class_counts() == {0: 1, 1: 2}
+    assert LABELS == ("real", "fake")
     assert manifest(None, 3).class_counts() == {}
 
 
@@ -87,6 +92,38 @@ def test_with_sizes_probes_once(tmp_path, monkeypatch):
     assert rows.sizes.dtype == np.int32
     assert rows.sizes.tolist() == [[20, 30]]
     assert rows.with_sizes(threads=1) is rows
+
+
+class Together(FileSource):
+    """Images called .jpg that are bmp, each opened only when another one is too."""
+
+    def __init__(self, count: int) -> None:
+        self.barrier = threading.Barrier(count, timeout=30)
+
+    def open(self, path: str):
+        self.barrier.wait()
+        return super().open(path.replace(".jpg", ".bmp"))
+
+    def identity(self, path: str):
+        return super().identity(path.replace(".jpg", ".bmp"))
+
+
+def test_sizes_are_probed_by_so_many_threads_and_from_the_source(tmp_path, monkeypatch):
+    monkeypatch.setenv("FASTFFDI_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr(sizes, "_CHUNK", 1)
+    for k in range(3):
+        Image.new("RGB", (30 + k, 20)).save(tmp_path / f"{k}.bmp")
+    rows = Manifest(str(tmp_path), np.array(["0.jpg", "1.jpg", "2.jpg"], object))
+    assert rows.with_sizes(3, Together(3)).sizes.tolist() == [[20, 30], [20, 31], [20, 32]]
+
+
+def test_the_sizes_of_a_root_are_kept_in_one_file_whatever_the_rows(tmp_path, monkeypatch):
+    monkeypatch.setenv("FASTFFDI_CACHE", str(tmp_path / "cache"))
+    for name in ("a", "b"):
+        (tmp_path / name).mkdir()
+        Image.new("RGB", (30, 20)).save(tmp_path / name / "x.jpg")
+        Manifest(str(tmp_path), np.array([f"{name}/x.jpg"], object)).with_sizes(threads=1)
+    assert len(list((tmp_path / "cache" / "sizes").iterdir())) == 1
 
 
 def test_a_manifest_cannot_be_changed():

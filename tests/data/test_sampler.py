@@ -82,7 +82,9 @@ def test_rows_of_an_incomplete_turn_differ_from_epoch_to_epoch() -> None:
     assert extra[0] != extra[1]
 
 
-@pytest.mark.parametrize("other", [Sampler(100, 4), Sampler(100, 2**64 - 1), Sampler(100, -2)])
+@pytest.mark.parametrize(
+    "other", [Sampler(100, 4), Sampler(100, 3 + 2**32), Sampler(100, 2**64 - 1), Sampler(100, -2)]
+)
 def test_seeds_differ(other: Sampler) -> None:
     assert other.epoch(0)[0].tolist() != Sampler(100, 3).epoch(0)[0].tolist()
 

@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import io
 import os
+import struct
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -80,6 +82,30 @@ def test_changed_and_new_images_alone_are_read(cache, images, probed):
     probed.clear()
     assert sizes(images[:4]) == [[8, 8], [50, 100], [8, 10], [8, 11]]
     assert probed == []
+
+
+def test_a_relative_path_is_its_absolute_one(cache, images, probed, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert sizes(["0.jpg", "1.jpg"]) == sizes(images[:2]) == [[8, 8], [8, 9]]
+    assert sorted(probed) == ["0.jpg", "1.jpg"]
+
+
+def test_an_odd_header_of_which_pillow_warns_is_read(cache, tmp_path):
+    # Of 100 megapixels, from which on Pillow suspects a bomb; only its header is there.
+    head = b"IHDR" + struct.pack(">IIBBBBB", 10_000, 10_001, 8, 2, 0, 0, 0)
+    chunk = struct.pack(">I", len(head) - 4) + head + struct.pack(">I", zlib.crc32(head))
+    (tmp_path / "a.png").write_bytes(b"\x89PNG\r\n\x1a\n" + chunk + struct.pack(">I", 0) + b"IDAT")
+    assert sizes([tmp_path / "a.png"]) == [[10_001, 10_000]]
+
+
+def test_a_stored_size_that_cannot_be_is_not_believed(cache, images, probed):
+    first = sizes(images[:3])
+    (file,) = cache.iterdir()
+    with np.load(file) as stored:
+        table = stored["table"]
+    table["size"][1] = 8, -1
+    np.savez(file, table=table)
+    assert sizes(images[:3]) == first
 
 
 def test_each_root_has_its_file(cache, images, tmp_path):

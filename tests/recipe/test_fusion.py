@@ -275,6 +275,21 @@ def test_warps_are_one_interpolation(render, image: np.ndarray, chain: list[Warp
     assert np.quantile(difference, 0.99) <= 5
 
 
+@pytest.mark.parametrize("tilted", [(False, False), (False, True), (True, False), (True, True)])
+def test_a_warp_that_takes_in_a_tilt_is_projective(tilted: tuple[bool, bool]) -> None:
+    tilt = np.array([[[1.1, 0.2, -3], [0, 0.9, 2], [0.001, 0.002, 1]]])
+    shift = np.array([[[1, 0, 4], [0, 1, -6], [0, 0, 1.0]]])
+    first, then = (Warp(tilt if one else shift, "nearest", 5, projective=one) for one in tilted)
+    fused = fuse_pair(first, then, None)
+    assert (fused.projective, fused.interpolation, fused.fill) == (any(tilted), "nearest", 5)
+    for point in ([0, 0, 1], [30, 7, 1]):
+        middle = then.matrix[0] @ point
+        x, y, scale = first.matrix[0] @ (middle / middle[2])
+        assert fused.matrix[0] @ point / (fused.matrix[0] @ point)[2] == pytest.approx(
+            [x / scale, y / scale, 1]
+        )
+
+
 def test_colours_and_normalisation_are_not_fused() -> None:
     colour = Matrix(np.eye(3, 4, dtype=np.float32)[None])
     kernels = (colour, colour, Table(np.arange(256, dtype=np.uint8)[None]), Normalize((0,) * 3, (1,) * 3))
@@ -309,6 +324,15 @@ def test_only_a_kernel_that_reaches_across_the_barrier_is_left_in_two(
     for part, expected in ((parts[0][:-1], whole), (parts[1][:0:-1], whole[::-1])):
         for kernel, same in zip(part, expected, strict=False):
             assert all(np.array_equal(kernel.arrays()[name], same.arrays()[name]) for name in same.arrays())
+
+
+@both
+def test_a_barrier_where_the_size_is_another_than_the_images_changes_no_pixel(render, image) -> None:
+    # The last three are one window, of images of 24 × 40.
+    chain = [CUT, TABLE, MIRROR, SMALL_CUTS[3], MIRROR]
+    assert [type(kernel) for kernel in fuse(chain, SIZE)] == [Window, Table, Window]
+    for made in at_every_barrier(render, image, chain):
+        assert np.array_equal(made, composed(image, list(chain)))
 
 
 def test_a_pair_is_one_kernel_or_none() -> None:

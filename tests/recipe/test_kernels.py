@@ -6,13 +6,18 @@ import pytest
 
 from fastffdi.recipe.kernels import (
     Blend,
+    Blur,
+    Erase,
     Flip,
+    Jpeg,
     Kernel,
     Matrix,
     Noise,
     Normalize,
     Python,
     Resize,
+    Sharpen,
+    Stretch,
     Table,
     Views,
     Warp,
@@ -100,6 +105,36 @@ def test_what_a_sampled_kernel_says_of_single_images_and_of_all_agrees(name: str
         assert [some.is_identity(i) for i in range(6)] == [
             not members[i] or kernel.is_identity(i) for i in range(6)
         ]
+
+
+def zeros(*shape: int, dtype: type = np.float32) -> np.ndarray:
+    return np.zeros((2, *shape), dtype)
+
+
+NEUTRAL = [
+    # kernel, and its parameters for an image of 10 × 20 that it leaves as it is
+    (Window(zeros(2), zeros(2)), {"start": [0, 0], "size": [10, 20]}),
+    (Resize(zeros(4), zeros(2)), {"roi": [0, 0, 1, 1], "size": [10, 20]}),
+    (Flip(np.ones(2, bool), np.ones(2, bool)), {"horizontal": False, "vertical": False}),
+    (Warp(zeros(3, 3)), {"matrix": [[1, 0, 0], [0, 1, 0], [0, 0, 1]]}),
+    (Matrix(zeros(3, 4)), {"matrix": [[1, 0, 0, 0], [0, 1, 0, 0], [0, 0, 1, 0]]}),
+    (Table(zeros(256, dtype=np.uint8)), {"table": list(range(256))}),
+    (Stretch(zeros() + 1, zeros()), {"how": 0, "amount": 1}),
+    (Blur(zeros(3), zeros(5)), {"rows": [0, 1, 0], "columns": [0, 0, 1, 0, 0]}),
+    (Sharpen(zeros()), {"amount": 1}),
+    (Jpeg(zeros() + 70), {"quality": 0}),
+    (Noise(zeros() + 3, np.array([4, 5]), zeros() + 6), {"sigma": 0, "key": 5, "offset": 0}),
+    (Erase(zeros(4) + 9), {"box": [0, 0, 0, 0]}),
+    (Blend((Program((FLIP.take(slice(2)),)),), zeros(2)), {"weights": [1, 0]}),
+    (Python("a:b", np.ones(2, bool)), {"chosen": False}),
+]
+
+
+@pytest.mark.parametrize(("kernel", "neutral"), NEUTRAL, ids=[type(one).__name__ for one, _ in NEUTRAL])
+def test_only_for_members_leaves_the_others_neutral(kernel: Kernel, neutral: dict) -> None:
+    some = kernel.only(np.array([True, False]), np.array([[30, 40], [10, 20]]))
+    assert {name: value[1].tolist() for name, value in some.arrays().items()} == neutral
+    assert all(np.array_equal(some.arrays()[name][0], value[0]) for name, value in kernel.arrays().items())
 
 
 def test_kernels_are_frozen() -> None:

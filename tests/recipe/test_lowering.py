@@ -14,6 +14,7 @@ from fastffdi.recipe.kernels import (
     Window,
 )
 from fastffdi.recipe.lowering import (
+    check_sizes,
     lower,
     lower_around,
     needs_sizes,
@@ -24,7 +25,7 @@ from fastffdi.recipe.lowering import (
 )
 from fastffdi.recipe.program import Program
 from fastffdi.recipe.rng import CounterRNG
-from fastffdi.recipe.steps.base import Step
+from fastffdi.recipe.steps.base import Step, TooSmall
 from fastffdi.render.cpu.renderer import render
 
 N = 12
@@ -248,6 +249,33 @@ def test_a_size_stays_unknown_until_a_kernel_sets_it() -> None:
 def test_an_image_too_small_for_a_step_is_refused_by_the_name_of_the_step() -> None:
     with pytest.raises(ValueError, match=r"^random_crop: 62×62 does not fit an image of 61×83; set pad_if_"):
         planned(JITTER, step("random_crop", size=62))
+
+
+#: Only the second of three sizes is too small, and only once the resize is drawn for it.
+CHANCY = [step("horizontal_flip"), step("resize", size=30)]
+MANY = np.array([[60, 200], [60, 200], [40, 200], [60, 60], [60, 60], [40, 200]], np.int32)
+
+
+@pytest.mark.parametrize("inner", [CHANCY, CHANCY[::-1]])
+def test_of_many_images_tried_many_times_the_one_that_is_too_small_is_found(inner: list[Step]) -> None:
+    steps = step("random_choice", transforms=inner), step("random_crop", size=[30, 50])
+    line = r"^random_crop: 30×50 does not fit an image of 30×30;"
+    with pytest.raises(TooSmall, match=line) as error:
+        check_sizes(steps, MANY)
+    assert error.value.index == 3
+    check_sizes(steps, MANY[[0, 1, 2, 5]])
+
+
+@pytest.mark.parametrize("rows", [[3, 0, 2], [0, 3, 2], [0, 2, 3], [0, 3, 3]])
+def test_the_image_that_is_too_small_is_found_wherever_it_stands(rows: list[int]) -> None:
+    crop = (RESIZE, JITTER, step("random_crop", size=30)), (step("random_crop", size=[30, 70]),)
+    check_sizes(crop[0], MANY[rows])
+    with pytest.raises(TooSmall, match=r"^random_crop: 30×70 does not fit an image of 60×60;") as error:
+        check_sizes(crop[1], MANY[rows])
+    assert error.value.index == rows.index(3)
+    with pytest.raises(TooSmall) as error:
+        lower(crop[1], CounterRNG(1), 0, np.arange(3), np.zeros(3, np.int64), MANY[rows])
+    assert error.value.index == rows.index(3)
 
 
 FIVE = step("five_crop", size=32)

@@ -9,7 +9,7 @@ import yaml
 from fastffdi.errors import RecipeError
 from fastffdi.recipe.lowering import template
 from fastffdi.recipe.mix import Mix
-from fastffdi.recipe.recipe import Recipe, load, parse, shipped
+from fastffdi.recipe.recipe import Recipe, default_recipe, load, parse, shipped
 from fastffdi.recipe.steps import STEPS
 
 END = {"normalize": {"mean": [0, 0, 0], "std": [1, 1, 1]}}
@@ -66,6 +66,22 @@ def test_a_file_of_ones_own_is_given_by_its_path(tmp_path: Path) -> None:
     recipe = load(str(mine))
     assert recipe == parse({"train": GOOD, "eval": GOOD, "mix": {"mixup": 0.4}}, "")
     assert recipe.mix == Mix(mixup=0.4, cutmix=0, p=1, switch=0.5)
+
+
+@pytest.mark.parametrize("name", ["mine.yaml", "mine.yml", "./mine", "folder/mine.txt"])
+def test_a_path_is_told_from_a_name_by_its_ending_or_its_folder(name, tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("folder").mkdir()
+    Path(name).write_text(yaml.safe_dump({"train": GOOD, "eval": GOOD}))
+    if name == "./mine":
+        with pytest.raises(RecipeError, match="neither a shipped recipe nor a path"):
+            load(name)
+    else:
+        assert load(name) == parse({"train": GOOD, "eval": GOOD}, "")
+
+
+def test_the_default_is_for_faces_and_of_demo_images_their_own() -> None:
+    assert (default_recipe(False), default_recipe(True)) == ("standard", "demo")
 
 
 def test_a_step_without_parameters_may_be_its_bare_name() -> None:
@@ -131,6 +147,12 @@ STEPS_WRONG = [
         "[{resize: {size: [8, 9]}}, {random_apply: {transforms: [{random_crop: {size: 10}}]}}, normalize]",
         "train: random_apply: [0] random_crop: 10×10 does not fit the 8×9 that resize gives; "
         "set pad_if_needed: true, or change one of the two",
+    ),
+    (
+        "[{resize: {size: [64, 50]}}, {center_crop: {size: [20, 40]}}, horizontal_flip, "
+        "{random_crop: {size: 30}}, normalize]",
+        "train: random_crop: 30×30 does not fit the 20×40 that center_crop gives; set pad_if_needed: true, "
+        "or change one of the two",
     ),
     (
         "[{five_crop: {size: 8}}, normalize]",

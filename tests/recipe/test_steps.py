@@ -1,6 +1,6 @@
 """What holds for every single step, with the parameters of its parity cases."""
 
-from dataclasses import replace
+from dataclasses import fields, replace
 
 import numpy as np
 import pytest
@@ -8,8 +8,20 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from parity_cases import CASES
 
+from fastffdi.recipe.kernels import Warp
 from fastffdi.recipe.steps import STEPS
-from fastffdi.recipe.steps.base import NO_DRAWS, Draws, P, Step
+from fastffdi.recipe.steps.base import (
+    NO_DRAWS,
+    Draws,
+    P,
+    Range,
+    Step,
+    height_width,
+    pixel_value,
+    probability,
+    real,
+    whole,
+)
 
 quick = settings(max_examples=10, deadline=None)
 every_step = pytest.mark.parametrize("step", [case.step for case in CASES.values()], ids=CASES)
@@ -46,9 +58,9 @@ def test_the_kernels_are_those_declared_with_a_row_for_every_view(step: Step, n:
 def test_an_image_is_lowered_the_same_alone(step: Step, n: int, seed: int) -> None:
     u, size = drawn(step, n, seed)
     views = slice(step.views, 2 * step.views)
-    for whole, alone in zip(step.lower(u, size), step.lower(u[1:2], size[1:2]), strict=True):
+    for together, alone in zip(step.lower(u, size), step.lower(u[1:2], size[1:2]), strict=True):
         for name, value in alone.arrays().items():
-            assert np.array_equal(value, whole.arrays()[name][views])
+            assert np.array_equal(value, together.arrays()[name][views])
 
 
 @every_step
@@ -93,6 +105,92 @@ def test_the_numbers_of_a_step_are_all_named(step: Step) -> None:
     parts = step.draws.split(u)
     columns = [part[:, None] if part.ndim == 1 else part for part in parts.values()]
     assert np.array_equal(np.concatenate([u[:, :0], *columns], axis=1), u)
+
+
+#: As torchvision's, but for what the steps themselves say: bilinear warps, the p of jpeg_compression.
+DEFAULTS = {
+    "random_crop": {"padding": (0, 0, 0, 0), "pad_if_needed": False, "fill": 0, "padding_mode": "constant"},
+    "random_resized_crop": {"scale": Range(0.08, 1), "ratio": Range(3 / 4, 4 / 3)},
+    "ten_crop": {"vertical_flip": False},
+    "pad": {"fill": 0, "padding_mode": "constant"},
+    "horizontal_flip": {"p": 0.5},
+    "vertical_flip": {"p": 0.5},
+    "random_rotation": {"interpolation": "bilinear", "fill": 0},
+    "random_affine": {
+        "translate": (0, 0),
+        "scale": Range(1, 1),
+        "shear": (0, 0, 0, 0),
+        "interpolation": "bilinear",
+        "fill": 0,
+        "center": None,
+    },
+    "random_perspective": {"distortion_scale": 0.5, "p": 0.5, "interpolation": "bilinear", "fill": 0},
+    "color_jitter": {
+        "brightness": Range(1, 1),
+        "contrast": Range(1, 1),
+        "saturation": Range(1, 1),
+        "hue": Range(0, 0),
+    },
+    "random_grayscale": {"p": 0.1},
+    "random_invert": {"p": 0.5},
+    "random_posterize": {"p": 0.5},
+    "random_solarize": {"p": 0.5},
+    "random_equalize": {"p": 0.5},
+    "random_autocontrast": {"p": 0.5},
+    "gaussian_blur": {"sigma": Range(0.1, 2)},
+    "random_adjust_sharpness": {"p": 0.5},
+    "jpeg_compression": {"p": 1},
+    "gaussian_noise": {"mean": 0, "sigma": Range(0.1, 0.1)},
+    "random_erasing": {"p": 0.5, "scale": Range(0.02, 0.33), "ratio": Range(0.3, 3.3), "value": (0, 0, 0)},
+    "random_apply": {"p": 0.5},
+    "random_choice": {"p": None},
+    "normalize": {"mean": "backbone", "std": "backbone"},
+}
+
+
+@pytest.mark.parametrize("name", DEFAULTS)
+def test_the_defaults_are_torchvisions(name: str) -> None:
+    found = {field.name: field.default for field in fields(STEPS[name])}
+    assert {key: found[key] for key in DEFAULTS[name]} == DEFAULTS[name]
+
+
+@pytest.mark.parametrize("name", ["random_rotation", "random_affine", "random_perspective"])
+def test_a_warp_is_interpolated_and_filled_as_the_step_says(name: str) -> None:
+    required = {} if name == "random_perspective" else {"degrees": 10}
+    for how, fill in [("nearest", 7), ("bilinear", 255)]:
+        one = STEPS[name].read({**required, "interpolation": how, "fill": fill})
+        (warp,) = one.lower(*drawn(one, 2, 0))
+        assert (warp.interpolation, warp.fill) == (how, fill)
+        assert warp.projective == (name == "random_perspective")
+
+
+POLICIES = ["auto_augment", "rand_augment", "trivial_augment_wide", "aug_mix"]
+
+
+@pytest.mark.parametrize("name", POLICIES)
+def test_a_policys_warps_are_interpolated_and_filled_as_it_says(name: str) -> None:
+    for how, fill in [("nearest", 7), ("bilinear", 255)]:
+        one = STEPS[name].read({"interpolation": how, "fill": fill})
+        kernels = one.lower(*drawn(one, 2, 0))
+        if name == "aug_mix":
+            kernels = [kernel for branch in kernels[0].branches for kernel in branch.kernels]
+        warps = [kernel for kernel in kernels if isinstance(kernel, Warp)]
+        assert {(warp.interpolation, warp.fill) for warp in warps} == {(how, fill)}
+
+
+@pytest.mark.parametrize("value", [True, None, "1", [1]])
+@pytest.mark.parametrize("convert", [real, whole, pixel_value, probability])
+def test_what_is_no_number_is_refused(convert, value: object) -> None:
+    with pytest.raises(ValueError, match=r" is not a (whole )?number$"):
+        convert(value)
+
+
+def test_bounds_belong_to_what_is_allowed() -> None:
+    assert [pixel_value(0), pixel_value(255), probability(0), probability(1)] == [0, 255, 0, 1]
+    assert height_width([1, 30_000]) == (1, 30_000)
+    for convert, value in [(pixel_value, 256), (pixel_value, -1), (height_width, 0), (height_width, 30_001)]:
+        with pytest.raises(ValueError, match="is not"):
+            convert(value)
 
 
 def test_names_are_those_of_the_recipe() -> None:

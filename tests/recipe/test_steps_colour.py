@@ -1,4 +1,6 @@
 import colorsys
+import itertools
+import math
 import re
 
 import numpy as np
@@ -116,6 +118,43 @@ def test_hue_turns_as_in_hsv(colour: list[float], shift: float) -> None:
 
 def test_half_a_circle_twice_is_no_change() -> None:
     assert jittered(jittered([10, 100, 200], hue=0.5), hue=0.5) == pytest.approx([10, 100, 200], abs=1e-2)
+
+
+def by_hand(
+    colour: list[float], brightness: float, contrast: float, saturation: float, hue: float
+) -> list[float]:
+    """A colour's jitter in the published coefficients of YIQ, whose plane of colours turns clockwise."""
+    r, g, b = (brightness * (128 + contrast * (value - 128)) for value in colour)
+    y = 0.2990 * r + 0.5870 * g + 0.1140 * b
+    i = 0.5957 * r - 0.2745 * g - 0.3213 * b
+    q = 0.2115 * r - 0.5226 * g + 0.3111 * b
+    cosine, sine = math.cos(math.tau * hue), math.sin(math.tau * hue)
+    i, q = saturation * (i * cosine + q * sine), saturation * (q * cosine - i * sine)
+    return [y + 0.9563 * i + 0.6210 * q, y - 0.2721 * i - 0.6474 * q, y - 1.1070 * i + 1.7046 * q]
+
+
+COLOURS = [list(colour) for colour in itertools.product([0, 90, 255], repeat=3)]
+
+
+@pytest.mark.parametrize("hue", [-0.5, -0.3, -0.1, 0, 0.05, 0.25, 0.4])
+@pytest.mark.parametrize(("brightness", "contrast"), [(1, 1), (1.5, 1), (1, 0.4), (0.6, 1.8)])
+@pytest.mark.parametrize("saturation", [0, 0.7, 1, 1.5])
+def test_every_jitter_is_its_formula(
+    brightness: float, contrast: float, saturation: float, hue: float
+) -> None:
+    factors = {"brightness": brightness, "contrast": contrast, "saturation": saturation, "hue": hue}
+    for colour in COLOURS:
+        assert jittered(colour, **factors) == pytest.approx(by_hand(colour, **factors), abs=0.2)
+
+
+def test_the_numbers_of_a_jitter_are_brightness_contrast_saturation_and_hue() -> None:
+    one = step("color_jitter", brightness=0.5, contrast=0.4, saturation=0.3, hue=0.2)
+    u = np.array([[0.1, 0.25, 0.75, 0.9], [0.9, 0.5, 0.5, 0.25]])
+    (kernel,) = one.lower(u, np.zeros((2, 2)))
+    drawn = [(0.6, 0.8, 1.15, 0.16), (1.4, 1, 1, -0.1)]
+    for matrix, factors in zip(kernel.matrix, drawn, strict=True):
+        for colour in COLOURS:
+            assert list(matrix @ [*colour, 1]) == pytest.approx(by_hand(colour, *factors), abs=0.2)
 
 
 def test_grey_is_the_luma_in_all_channels() -> None:

@@ -75,6 +75,15 @@ def test_random_choice_does_one(chain: tuple[Step, ...], paint) -> None:
     assert alike(rendered(choice, u, paint), [each[place] for place in places])
 
 
+def test_a_share_begins_where_the_one_before_it_ends() -> None:
+    choice = step("random_choice", transforms=(MIRROR, UPSIDE), p=[1, 3])
+    u = np.zeros((3, choice.draws.total))
+    u[:, 0] = np.nextafter(0.25, 0), 0.25, 1 - 2**-53
+    across, upright = lowered(choice, u).kernels
+    assert across.horizontal.tolist() == [True, False, False]
+    assert upright.vertical.tolist() == [False, True, True]
+
+
 def test_random_order_does_all_in_every_order(paint) -> None:
     chain = (UPSIDE, TURN, DARK, POSTER)
     order = step("random_order", transforms=chain)

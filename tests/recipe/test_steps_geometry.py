@@ -77,6 +77,17 @@ def test_a_random_crop_reaches_all_places_equally() -> None:
     assert np.bincount(kernel.start[:, 1]).tolist() == [100] * 6
 
 
+def test_a_random_crop_draws_down_and_then_across() -> None:
+    assert lowered(step("random_crop", size=[8, 15]), [[0, BELOW_ONE]], (12, 20)).start.tolist() == [[0, 5]]
+
+
+@pytest.mark.parametrize(
+    ("more", "inside"), [({}, True), ({"padding": [0, 0, 0, 1]}, False), ({"pad_if_needed": True}, False)]
+)
+def test_a_random_crop_knows_whether_it_stays_inside(more: dict, inside: bool) -> None:
+    assert lowered(step("random_crop", size=8, **more), [[0, 0]], (12, 20)).inside is inside
+
+
 def test_a_random_crop_of_the_whole_image_stays_where_it_is() -> None:
     kernel = lowered(step("random_crop", size=12), [[0, BELOW_ONE]], (12, 12))
     assert kernel.start.tolist() == [[0, 0]]

@@ -108,6 +108,13 @@ def test_padding_by_a_mirror_wants_enough_to_mirror() -> None:
     assert error.value.index == 1
 
 
+def test_of_several_images_the_padding_of_the_refused_one_is_named() -> None:
+    one = step("random_crop", size=30, pad_if_needed=True, padding_mode="reflect")
+    with pytest.raises(TooSmall, match="cannot add 18 and 21 pixels to an image of 12×9;") as error:
+        one.lower(np.zeros((3, 2)), np.array([[29, 28], [30, 40], [12, 9]], np.int32))
+    assert error.value.index == 2
+
+
 @quick
 @given(short, short, st.integers(1, 30), st.integers(0, 2**32))
 def test_a_padded_random_crop_is_a_crop_of_the_padded_image(

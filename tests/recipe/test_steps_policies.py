@@ -52,6 +52,19 @@ def test_aug_mix_weights_are_distributed_as_dirichlets(alpha: float) -> None:
     assert stats.ks_2samp(shares.max(axis=1), theirs.max(axis=1)).pvalue > CHANCE
 
 
+def test_weights_of_alpha_1_by_hand() -> None:
+    """Beta(1, 1) is uniform, and Gamma(1) exponential: −log(1 − u)."""
+    u = np.array([[0.2, 0.5, 0.9, 0.1], [0.7, 0.3, 0.3, 0.3]])
+    parts = -np.log1p(-u[:, 1:])
+    expected = np.column_stack([u[:, 0], (1 - u[:, :1]) * parts / parts.sum(axis=1, keepdims=True)])
+    assert np.allclose(mixing_weights(1.0, u[:, 0], u[:, 1:]), expected)
+    one = step("aug_mix")
+    numbers_of_all = np.full((2, one.draws.total), 0.5)
+    numbers_of_all[:, :4] = u
+    (blend,) = one.lower(numbers_of_all, sizes(2))
+    assert np.allclose(blend.weights, expected)
+
+
 @pytest.mark.parametrize("alpha", [1e-3, 1, 1e3])
 @pytest.mark.parametrize("end", [0.0, 1 - 2**-53])
 def test_weights_stay_weights_at_the_ends(alpha: float, end: float) -> None:

@@ -169,6 +169,32 @@ def test_a_random_resized_crop_reaches_all_places() -> None:
     assert roi.tolist() == [[0, 0, 0.5, 0.5], [0.5, 0.5, 1, 1]]
 
 
+@pytest.mark.parametrize(
+    ("size", "bounds", "u", "box"),
+    [
+        # As high as the image, and so not left out for the central one.
+        ((40, 80), {"scale": [0.5, 0.5], "ratio": [1, 1]}, 0.0, [0, 0, 40, 40]),
+        ((40, 80), {"scale": [0.5, 0.5], "ratio": [2, 2]}, 0.0, [0, 0, 28, 57]),
+        # Ratios are evenly drawn on a logarithmic scale: half way from 1/4 to 4 is 1.
+        ((80, 80), {"scale": [0.25, 0.25], "ratio": [0.25, 4]}, 0.5, [20, 20, 40, 40]),
+        # A window of no pixel does not fit, nor does a line thinner than one.
+        ((1, 1), {"scale": [0.1, 0.1], "ratio": [1, 1]}, 0.0, [0, 0, 1, 1]),
+        ((300, 1), {"scale": [1, 1], "ratio": [100, 100]}, 0.0, [149, 0, 1, 1]),
+    ],
+)
+def test_a_window_worked_by_hand(size: tuple, bounds: dict, u: float, box: list[int]) -> None:
+    (roi,) = lowered(step("random_resized_crop", size=8, **bounds), [[u] * 22], size).roi
+    top, left, bottom, right = roi * np.tile(size, 2)
+    assert [top, left, bottom - top, right - left] == pytest.approx(box, abs=1e-3)
+
+
+def test_of_ten_windows_the_first_that_fits_is_taken() -> None:
+    u = np.zeros((1, 22))
+    u[0, :3] = 1, 1, 0.5  # shares of the area; those of ratio 2 are too wide where the share is above a half
+    one = step("random_resized_crop", size=8, scale=[0, 1], ratio=[2, 2])
+    assert lowered(one, list(u), (40, 40)).roi[0].tolist() == pytest.approx([0, 0, 0.5, 1], abs=1e-3)
+
+
 def test_random_resized_crops_have_torchvisions_areas() -> None:
     u = np.random.default_rng(0).random((4000, 22))
     roi = lowered(step("random_resized_crop", size=8), list(u), (375, 500)).roi

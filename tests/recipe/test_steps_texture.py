@@ -139,6 +139,23 @@ def test_the_first_box_that_fits_is_taken() -> None:
     assert lowered(one, list(u), (50, 50)).box.tolist() == [[40, 40, 50, 50]]
 
 
+@pytest.mark.parametrize(("mean", "offset"), [(0.1, 26), (-0.1, -26), (0.25, 64), (1, 255), (0, 0)])
+def test_the_mean_of_noise_is_rounded_pixel_values(mean: float, offset: int) -> None:
+    kernel = lowered(step("gaussian_noise", mean=mean), [[0.5, 0.5]], None)
+    assert kernel.offset.tolist() == [offset]
+
+
+def test_the_key_of_noise_is_its_own_number() -> None:
+    kernel = lowered(step("gaussian_noise", sigma=[0, 0.2]), [[0.5, 0.25], [0.5, BELOW_ONE]], None)
+    assert kernel.key.tolist() == [2**22, 2**24 - 1]
+
+
+@pytest.mark.parametrize("value", [[9, 80, 200], 7])
+def test_a_box_is_filled_with_red_green_and_blue_as_given(value: int | list[int]) -> None:
+    kernel = lowered(step(ERASING, p=1, value=value), [[0.5] * 23], (50, 50))
+    assert kernel.fill == (tuple(value) if isinstance(value, list) else (7, 7, 7))
+
+
 def test_noise_is_in_pixel_values_with_a_key_for_each_image() -> None:
     u = np.random.default_rng(0).random((100, 2))
     kernel = lowered(step("gaussian_noise", sigma=[0.1, 0.2]), list(u), None)

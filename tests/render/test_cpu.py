@@ -1,3 +1,5 @@
+import itertools
+
 import kernel_samples
 import numpy as np
 import pytest
@@ -152,6 +154,25 @@ def test_rendering_into_given_memory_is_rendering(name: str, paint) -> None:
         render_into(batch[1], image, program, i)
         assert np.array_equal(batch[1], expected)
         assert (batch[[0, 2]] == 99).all()
+
+
+@pytest.mark.parametrize("name", kernel_samples.SAMPLES)
+def test_rendering_into_given_memory_leaves_the_image(name: str, paint) -> None:
+    image, program = paint(kernel_samples.H, kernel_samples.W, 6), Program((kernel_samples.sample(name, 7),))
+    before = image.copy()
+    for i in range(7):
+        render_into(np.empty_like(render(before.copy(), program, i)), image, program, i)
+        assert np.array_equal(image, before)
+
+
+@pytest.mark.parametrize("side", [7, 61, 300])
+def test_a_region_between_two_pixels_is_those_between_them(side: int) -> None:
+    image = np.arange(side * 3, dtype=np.uint16).reshape(side, 1, 3).astype(np.uint8)
+    turned = np.ascontiguousarray(image.transpose(1, 0, 2))
+    for first, last in itertools.combinations(range(0, side + 1, 1 if side < 100 else 13), 2):
+        down, across = [first / side, 0, last / side, 1], [0, first / side, 1, last / side]
+        assert np.array_equal(done(image, resize(last - first, 1, down)), image[first:last])
+        assert np.array_equal(done(turned, resize(1, last - first, across)), turned[:, first:last])
 
 
 def test_a_program_that_does_nothing_copies(paint) -> None:

@@ -107,6 +107,32 @@ def test_a_jpeg_is_reduced_as_far_as_the_region_allows(region: Region, factor: i
         assert np.array_equal(decode(data, region), np.asarray(image))
 
 
+@pytest.mark.parametrize(
+    ("roi", "region", "factor"),
+    [
+        ([0, 0, 1, 1], Region(1, 1, 9, 13), 4),
+        ([1, 0, 0, 1], Region(1, 1, 9, 13), 4),
+        ([0, 1, 1, 0], Region(1, 1, 9, 13), 4),
+        ([0.25, 0, 0.75, 1], Region(0.5, 1, 9, 13), 2),
+        ([0, 0.75, 1, 0.25], Region(1, 0.5, 9, 13), 2),
+    ],
+)
+def test_an_image_is_reduced_by_its_own_region(
+    roi: list[float], region: Region, factor: int, file_image, written
+) -> None:
+    data = saved(file_image, "jpeg")
+    sizes = np.array([[80, 80], [9, 13], [1, 1]], np.int32)
+    program = Program((Resize(np.array([[0, 0, 1, 1], roi, [0, 0, 1, 1]], np.float32), sizes),))
+    ours = SourceDecoder(scaled=True)(5, written(data), EMPTY, program, 1)
+    assert ours.shape == (-(-SIZE[0] // factor), -(-SIZE[1] // factor), 3)
+    assert np.array_equal(ours, decode(data, region))
+
+
+def test_as_many_pixels_are_decoded_as_pillow_opens() -> None:
+    assert Image.MAX_IMAGE_PIXELS is not None
+    assert MOST_PIXELS == 2 * Image.MAX_IMAGE_PIXELS
+
+
 @pytest.mark.parametrize("turned", range(1, 9))
 def test_a_reduced_jpeg_is_turned_as_the_whole_one(turned: int, file_image: Image.Image) -> None:
     exif = Image.Exif()
