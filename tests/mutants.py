@@ -38,7 +38,7 @@ FOLDER = ROOT / "build" / "mutants"
 #: The most that the tests of one mutant take, in seconds, as timed without a mutant.
 TESTS_SECONDS = 60.0
 
-#: Exit codes: all tests passed, pytest found none, there were none to run; and that they could not be run.
+#: Exit codes: all tests passed, pytest found none, there were none to run; and they could not be run.
 #: All others are kills, timeouts too.
 SURVIVED, NO_RESULT = (0, 5, 33), 255
 
