@@ -163,6 +163,15 @@ def test_orientation_of_a_jpeg_cut_anywhere():
     assert found == sorted(found)
 
 
+@pytest.mark.parametrize("end", [b"\xff\xda", b"\xff\xd9"])
+def test_without_a_scan_a_jpeg_has_no_size_but_an_orientation(end):
+    before = insert(jpeg(), exif(6)).partition(b"\xff\xda")[0]
+    size, (first, last), reached = headers._scan(before + end + b"\0" * 8)
+    assert (size, reached) == (((23, 37), True) if end == b"\xff\xda" else (None, False))
+    assert last - first == len(exif(6)) - len(segment(0xE1, b"Exif\0\0"))
+    assert headers._scan(before)[::2] == (None, False)
+
+
 def test_an_orientation_is_one_value():
     one = exif(6)
     two = one.replace(struct.pack("<HHI", 0x0112, 3, 1), struct.pack("<HHI", 0x0112, 3, 2))

@@ -16,12 +16,12 @@ from fastffdi.recipe.steps.base import (
     P,
     Range,
     Step,
-    height_width,
     pixel_value,
     probability,
     real,
     whole,
 )
+from fastffdi.recipe.steps.forms import height_width
 
 quick = settings(max_examples=10, deadline=None)
 every_step = pytest.mark.parametrize("step", [case.step for case in CASES.values()], ids=CASES)
