@@ -54,7 +54,8 @@ def lower_around(
 
 def check_sizes(steps: Sequence[Step], sizes: np.ndarray) -> None:
     """Raise TooSmall for the first image, of sizes (N, 2), that some step does not allow."""
-    distinct, first = np.unique(sizes, axis=0, return_index=True)
+    first = np.sort(np.unique(sizes, axis=0, return_index=True)[1])
+    distinct = sizes[first]
     tries = _TRIES if any(isinstance(step, Combined) and step.needs_size for step in steps) else 1
     try:
         _lowered(steps, _probe_draws(steps, tries * len(distinct)), np.tile(distinct, (tries, 1)))

@@ -115,7 +115,7 @@ def test_a_image_too_small_is_refused_by_its_path_before_anything_runs(image_fil
     known = replace(
         image_files, sizes=np.array([[130, 110], [120, 100], [119, 100], [90, 90], [130, 110]], np.int32)
     )
-    line = f"^{known.paths()[3]}: random_crop: 120×100 does not fit an image of 90×90; set pad_if_needed"
+    line = f"^{known.paths()[2]}: random_crop: 120×100 does not fit an image of 119×100; set pad_if_needed"
     with pytest.raises(DataError, match=line):
         BatchPlanner.over(known, steps, LoaderSettings(1, 2))
 

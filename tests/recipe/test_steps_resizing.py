@@ -180,6 +180,9 @@ def test_a_random_resized_crop_reaches_all_places() -> None:
         # A window of no pixel does not fit, nor does a line thinner than one.
         ((1, 1), {"scale": [0.1, 0.1], "ratio": [1, 1]}, 0.0, [0, 0, 1, 1]),
         ((300, 1), {"scale": [1, 1], "ratio": [100, 100]}, 0.0, [149, 0, 1, 1]),
+        # None fits: as wide, or as high, as the ratio nearest to the image's allows.
+        ((100, 1000), {"scale": [1, 1], "ratio": [0.5, 2]}, 0.0, [0, 400, 100, 200]),
+        ((1000, 100), {"scale": [1, 1], "ratio": [0.5, 2]}, 0.0, [400, 0, 200, 100]),
     ],
 )
 def test_a_window_worked_by_hand(size: tuple, bounds: dict, u: float, box: list[int]) -> None:

@@ -77,6 +77,28 @@ def test_contrast_is_torchvisions_but_rounded(amount: float, paint) -> None:
     assert set(np.unique(difference)) <= {0, 1}
 
 
+def test_contrast_is_about_the_mean_of_floored_greys_and_is_rounded() -> None:
+    # The weights of grey sum to 0.9999, so that 200 has the grey 199, and the image the mean 99.5.
+    image = np.repeat(np.uint8([0, 200]), 3).reshape(1, 2, 3)
+    assert done(image, stretch(CONTRAST, 0.5))[0, :, 0].tolist() == [50, 150]
+    assert done(image, stretch(CONTRAST, 0.9))[0, :, 0].tolist() == [10, 190]
+    assert (done(np.full((4, 5, 3), 77, np.uint8), stretch(CONTRAST, 0)) == 76).all()
+
+
+def test_noise_is_the_hash_of_key_and_place() -> None:
+    """MurmurHash3's finaliser, in Python's integers: four bytes summed, less their mean of 510."""
+
+    def bell(place: int, key: int) -> int:
+        word = (place * 0x9E3779B9 + key) % 2**32
+        word = (word ^ word >> 16) * 0x85EBCA6B % 2**32
+        word = (word ^ word >> 13) * 0xC2B2AE35 % 2**32
+        return sum((word ^ word >> 16).to_bytes(4, "little")) - 510
+
+    added = done(np.full((2, 5, 3), 128, np.uint8), noise(20, 12345)).ravel().astype(int) - 128
+    deviation = (4 * (256**2 - 1) / 12) ** 0.5
+    assert added.tolist() == [round(20 / deviation * bell(place, 12345)) for place in range(30)]
+
+
 @quick
 @given(st.integers(9, 40), st.integers(9, 40), st.floats(0.1, 9), st.sampled_from([1, 3, 9, 17]))
 def test_a_blur_is_torchvisions(paint, height: int, width: int, sigma: float, length: int) -> None:
