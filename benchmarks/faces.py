@@ -1,6 +1,8 @@
 """What training reaches on the faces: the validation AUC of every epoch, for several seeds.
 
-    python benchmarks/faces.py FACES --weights FILE --json FILE
+    OMP_NUM_THREADS=1 python benchmarks/faces.py FACES --weights FILE --json FILE
+
+With one torch thread the figures are the same on every run; more of them add up in another order.
 
 Every seed is one run of `fastffdi train`, as its user would start it, by the default recipe. It takes
 minutes, so the record is written after each, and a seed that it holds already is not trained again.
@@ -19,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 import click
+import torch
 
 from fastffdi.bench import machine
 from fastffdi.cli.bench_tables import write_record
@@ -46,6 +49,7 @@ def main(faces: Path, weights: Path, output: Path, seeds: str, **options: Any) -
     data = find_dataset(faces)
     described = data.description.removeprefix(f"{faces}: ")
     settings = {"data": described, "pipeline": default_recipe(demo=False), "weights": weights.name, **options}
+    settings["torch_threads"] = torch.get_num_threads()
     settings["precision"] = precision.choose("auto", choose_device("auto")).reason
     record = started(output, settings, ["fastffdi", "train", "--data", "FACES", *words])
     for seed in (int(word) for word in seeds.split(",")):
