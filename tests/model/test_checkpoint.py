@@ -2,6 +2,7 @@ import json
 import math
 
 import pytest
+import timm
 import torch
 from safetensors.torch import save_file
 
@@ -166,3 +167,16 @@ def test_a_header_that_cannot_be_used_is_refused(tmp_path, document, expected):
 def test_weights_of_another_model_are_refused(tmp_path, model):
     save(described(backbone="test_resnet"), model, tmp_path / "other.safetensors")
     assert "its weights do not fit 'test_resnet' as timm" in refused(tmp_path / "other.safetensors")
+
+
+@pytest.mark.parametrize("change", ["missing", "extra"])
+def test_weights_with_a_tensor_too_few_or_too_many_are_refused(tmp_path, model, change):
+    state = dict(model.state_dict())
+    if change == "missing":
+        del state["classifier.bias"]
+    else:
+        state["classifier.scale"] = torch.ones(2)
+    save(described(), state, tmp_path / "other.safetensors")
+    message = refused(tmp_path / "other.safetensors")
+    assert "its weights do not fit 'test_efficientnet' as timm" in message
+    assert message.endswith(f"install timm {timm.__version__}")
