@@ -250,3 +250,21 @@ def test_the_loader_is_closed_after_the_last_image(lit, brightness, built, monke
     monkeypatch.setattr(CpuLoader, "close", lambda self: (closed.append(self), close(self))[1])
     predictor_of("any")(lit)
     assert closed == built
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"device": "cuda"}, "--device cuda: "),
+        (
+            {"backend": "torchvision", "cache": "kept"},
+            "--cache: goes with --loader cpu, not with torchvision",
+        ),
+        ({"backend": "dali", "loading": LoaderSettings(process=True)}, "--loader-process: goes with"),
+        ({"amp": "fp16"}, "--amp fp16: needs a CUDA device"),
+    ],
+)
+def test_what_does_not_fit_the_machine_is_refused(brightness, monkeypatch, given, message):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    with pytest.raises(SettingError, match=f"^{message}"):
+        Predictor("any", **{"device": "cpu"} | given)

@@ -5,6 +5,7 @@ import shutil
 import sys
 from contextlib import closing
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -187,8 +188,8 @@ def test_the_best_epoch_and_the_last_are_kept(settings, dataset, fit, epochs, be
     assert experiment.best is results[best]
     assert kept(settings.output, BEST) == (best, best)
     assert kept(settings.output, LAST) == (len(epochs) - 1, len(epochs) - 1)
-    metrics_of_best = checkpoint.read(settings.output / BEST).metrics
-    assert metrics_of_best == {"auc": epochs[best][0], "log_loss": epochs[best][1], "accuracy": 0.5}
+    for name, epoch in ((BEST, best), (LAST, -1)):
+        assert checkpoint.read(settings.output / name).metrics == results[epoch].validation
 
 
 def test_an_epoch_is_on_disk_before_the_next_begins(settings, dataset, fit):
@@ -200,6 +201,17 @@ def test_an_epoch_is_on_disk_before_the_next_begins(settings, dataset, fit):
             assert kept(settings.output, LAST) == (epoch, epoch)
             assert kept(settings.output, BEST) == (best, best)
             assert len(figures(settings.output)) == epoch + 1
+
+
+def test_a_checkpoint_names_the_size_and_normalisation_of_evaluation(settings, dataset, fit, tmp_path):
+    fit((0.5, 0.9))
+    (tmp_path / "two.yaml").write_text(
+        "train: [resize: {size: [24, 40]}, normalize: {mean: [0, 0, 0], std: [1, 1, 1]}]\n"
+        "eval: [resize: {size: [32, 48]}, normalize: {mean: [0.1, 0.2, 0.3], std: [0.4, 0.5, 0.6]}]\n"
+    )
+    finished(replace(settings, pipeline=str(tmp_path / "two.yaml")), dataset)
+    found = checkpoint.read(settings.output / BEST)
+    assert (found.size, found.mean, found.std) == ((32, 48), (0.1, 0.2, 0.3), (0.4, 0.5, 0.6))
 
 
 # What is built from the settings.
@@ -369,6 +381,20 @@ def test_overwrite_replaces_a_run_and_nothing_else(settings, dataset, fit):
     assert kept(settings.output, BEST) == kept(settings.output, LAST) == (0, 0)
     assert not old.exists()
     assert (settings.output / "notes.txt").read_text() == "mine"
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"device": "cuda"}, "--device cuda: "),
+        ({"loader": "torchvision", "cache": Path("kept")}, "--cache: goes with --loader cpu, not with torch"),
+        ({"loader": "dali", "loading": LoaderSettings(process=True)}, "--loader-process: goes with --loader"),
+        ({"amp": "fp16"}, "--amp fp16: needs a CUDA device"),
+    ],
+)
+def test_what_does_not_fit_the_machine_is_refused(settings, dataset, monkeypatch, given, message):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    assert refused(replace(settings, **given), dataset).startswith(message)
 
 
 def test_a_file_in_the_folders_place_is_refused(settings, dataset):
