@@ -229,8 +229,8 @@ def test_speed_and_waiting_are_measured_in_the_training_part(monkeypatch):
     # A second passes between two looks at the clock: one while a batch is waited for, one while it is used.
     seconds = itertools.count()
     monkeypatch.setattr(measures, "time", SimpleNamespace(perf_counter=lambda: next(seconds)))
-    (result,) = fitted(trainer_of(network()), Images(10), Images(8))
-    assert result.images_per_second == pytest.approx(10 / 7)
+    (result,) = fitted(trainer_of(network()), _Twice(10), Images(8))
+    assert result.images_per_second == pytest.approx(10 / 7)  # two views are one image
     assert result.wait_share == pytest.approx(3 / 7)
 
 
