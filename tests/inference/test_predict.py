@@ -156,6 +156,25 @@ def test_a_file_that_cannot_be_finished_is_not_begun(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_csv_that_is_cut_short_leaves_the_old_one(tmp_path, monkeypatch):
+    def full(table, part, **how):
+        part.write_text("half")
+        raise OSError("no space left")
+
+    (tmp_path / "out.csv").write_text("old")
+    monkeypatch.setattr(pd.DataFrame, "to_csv", full)
+    with pytest.raises(OSError, match="no space"):
+        write_csv(tmp_path / "out.csv", column("a"), np.zeros(1))
+    assert [path.read_text() for path in tmp_path.iterdir()] == ["old"]
+
+
+def test_a_recipe_that_names_a_function_for_training_predicts_without_it(tiny_run, val, expected, tmp_path):
+    described, model = checkpoint.restore(tiny_run.settings.output / BEST)
+    described.recipe["train"].insert(1, {"python": "no_such_module:dark"})
+    checkpoint.save(described, model, tmp_path / "own.safetensors")
+    np.testing.assert_allclose(scored(tmp_path / "own.safetensors", val), expected, atol=1e-5)
+
+
 def test_auc_of_the_csv_is_the_one_reported(tiny_run, best, val, tmp_path):
     write_csv(tmp_path / "out.csv", val.names, scored(best, val))
     written = pd.read_csv(tmp_path / "out.csv")["y_pred"].to_numpy()

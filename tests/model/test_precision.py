@@ -110,6 +110,12 @@ def test_the_unit_follows_from_the_cpus_flags(monkeypatch, flags, unit):
     assert precision.detect(CPU) == Capabilities(cuda_bf16=False, cpu_bf16=unit)
 
 
+def test_a_flag_that_the_cpu_has_not_does_not_count(monkeypatch):
+    flags = {"architecture": "x86_64", "amx_bf16": False, "avx512_bf16": True}
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: flags, raising=False)
+    assert precision.detect(CPU).cpu_bf16 == "AVX512-BF16"
+
+
 @pytest.mark.gpu
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
 def test_auto_on_this_gpu_agrees_with_its_generation():

@@ -257,6 +257,23 @@ def test_the_seed_decides_order_augmentation_mixing_and_weights(settings, datase
     assert seeds == [7]
 
 
+def test_the_model_is_built_as_asked_for(settings, dataset, monkeypatch):
+    seen = []
+
+    def build(*given):
+        seen.append(given)
+        raise SettingError("enough")
+
+    def say(line):
+        raise AssertionError(line)
+
+    monkeypatch.setattr("fastffdi.model.backbone.build", build)
+    for pretrained in (True, False):
+        with pytest.raises(SettingError, match="enough"):
+            prepare(replace(settings, pretrained=pretrained, weights=Path("w")), dataset, say)
+    assert seen == [("test_efficientnet", pretrained, Path("w"), say) for pretrained in (True, False)]
+
+
 KINDS = [
     ({"loader": "cpu"}, CpuLoader, "SourceDecoder"),
     ({"loader": "dali"}, DaliLoader, "SourceDecoder"),
@@ -419,13 +436,15 @@ def test_images_too_small_for_a_crop_are_found_before_anything_is_written(settin
     assert "random_crop: 50×50 does not fit an image of" in message
 
 
-def test_a_size_the_backbone_refuses_is_refused(settings, dataset, tmp_path):
-    text = "[resize: {size: [32, 32]}, normalize: {mean: imagenet, std: imagenet}]"
-    (tmp_path / "small.yaml").write_text(f"train: {text}\neval: {text}\n")
-    message = refused(
-        replace(settings, backbone="test_coatnet", pipeline=str(tmp_path / "small.yaml")), dataset
-    )
-    assert "'test_coatnet' refuses the recipe's images of 32x32" in message
+@pytest.mark.parametrize("sizes", [(32, 160), (160, 32)])
+def test_a_size_the_backbone_refuses_is_refused_in_training_and_evaluation(
+    settings, dataset, tmp_path, sizes
+):
+    step = "[resize: {{size: [{0}, {0}]}}, normalize: {{mean: imagenet, std: imagenet}}]"
+    train, evaluation = (step.format(size) for size in sizes)
+    (tmp_path / "small.yaml").write_text(f"train: {train}\neval: {evaluation}\n")
+    settings = replace(settings, backbone="test_coatnet", pipeline=str(tmp_path / "small.yaml"))
+    assert "'test_coatnet' refuses the recipe's images of 32x32" in refused(settings, dataset)
 
 
 def test_a_step_the_loader_cannot_render_is_refused(settings, dataset, monkeypatch):
