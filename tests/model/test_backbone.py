@@ -1,4 +1,5 @@
 import time
+from typing import ClassVar
 
 import pytest
 import timm
@@ -6,6 +7,7 @@ import torch
 from huggingface_hub import constants
 from safetensors.torch import save_file
 from timm.models import get_pretrained_cfg
+from torch import nn
 
 from fastffdi.errors import SettingError
 from fastffdi.model.backbone import Preprocessing, build, check_input, load_recipe, preprocessing
@@ -151,3 +153,33 @@ def test_trying_an_image_leaves_no_trace():
     check_input(model, (64, 96))
     assert model.training
     assert all(torch.equal(tensor, before[name]) for name, tensor in model.state_dict().items())
+
+
+class Picky(nn.Module):
+    """A model in float64 that gives the logits it is made with, or refuses what it is given."""
+
+    pretrained_cfg: ClassVar = {"architecture": "picky", "input_size": (3, 30, 50)}
+
+    def __init__(self, logits=None):
+        super().__init__()
+        self.weight, self.logits = nn.Parameter(torch.zeros(1, dtype=torch.float64)), logits
+
+    def forward(self, images):
+        if self.logits is None:
+            raise RuntimeError(f"cannot use {tuple(images.shape)}, {images.dtype}.\nMore")
+        return torch.zeros(1, self.logits)
+
+
+def test_a_refusal_names_sizes_as_height_and_width():
+    with pytest.raises(SettingError) as caught:
+        check_input(Picky(), (20, 40))
+    assert str(caught.value).startswith(
+        "backbone 'picky' refuses the recipe's images of 20x40 (cannot use (1, 3, 20, 40), torch.float64); "
+        "it wants 30x50; write 'size: backbone' in the recipe"
+    )
+
+
+def test_a_model_without_two_logits_is_refused():
+    check_input(Picky(2), (20, 40))
+    with pytest.raises(SettingError, match=r"\(its output is \(1, 3\), not two logits\)"):
+        check_input(Picky(3), (20, 40))

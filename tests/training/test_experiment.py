@@ -437,9 +437,7 @@ def test_images_too_small_for_a_crop_are_found_before_anything_is_written(settin
 
 
 @pytest.mark.parametrize("sizes", [(32, 160), (160, 32)])
-def test_a_size_the_backbone_refuses_is_refused_in_training_and_evaluation(
-    settings, dataset, tmp_path, sizes
-):
+def test_a_size_the_backbone_refuses_is_refused_in_either_part(settings, dataset, tmp_path, sizes):
     step = "[resize: {{size: [{0}, {0}]}}, normalize: {{mean: imagenet, std: imagenet}}]"
     train, evaluation = (step.format(size) for size in sizes)
     (tmp_path / "small.yaml").write_text(f"train: {train}\neval: {evaluation}\n")

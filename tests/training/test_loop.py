@@ -20,7 +20,7 @@ from fastffdi.recipe.program import Program
 from fastffdi.recipe.rng import CounterRNG
 from fastffdi.render.device.stage import DeviceStage
 from fastffdi.training import measures
-from fastffdi.training.loop import PEEK_EVERY, Trainer, accuracy
+from fastffdi.training.loop import Trainer, accuracy
 from fastffdi.training.optimiser import Optimiser
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -217,12 +217,10 @@ def test_the_rate_of_an_epoch_is_that_of_its_first_update():
 
 def test_progress_counts_all_images_and_shows_means_now_and_then():
     seen = []
-    train = Images(rows=4 * (PEEK_EVERY + 1) + 3)
-    fitted(trainer_of(network()), train, Images(10), progress=lambda *step: seen.append(step))
-    assert [images for images, _ in seen] == [4] * (PEEK_EVERY + 1) + [3] + [4, 4, 2]
-    shown = [k for k, (_, means) in enumerate(seen) if means is not None]
-    assert shown == [PEEK_EVERY]
-    assert seen[PEEK_EVERY][1].keys() == {"loss", "accuracy"}
+    fitted(trainer_of(network()), Images(47), Images(10), progress=lambda *step: seen.append(step))
+    assert [images for images, _ in seen] == [4] * 11 + [3] + [4, 4, 2]
+    shown = {k: means.keys() for k, (_, means) in enumerate(seen) if means is not None}
+    assert shown == {10: {"loss", "accuracy"}}
 
 
 def test_speed_and_waiting_are_measured_in_the_training_part(monkeypatch):
