@@ -15,6 +15,8 @@ from PIL import Image
 from fastffdi.data.manifest import Manifest
 
 if TYPE_CHECKING:
+    from brightness import Brightness
+
     from fastffdi.training.experiment import Experiment
 
 Paint = Callable[[int, int, int], np.ndarray]
@@ -180,3 +182,33 @@ def demo_run(tmp_path_factory: pytest.TempPathFactory) -> "Experiment":
         for result in experiment.run(lambda images, means: None):
             print(line(result, settings.epochs))
     return experiment
+
+
+# Scores that can be worked out from the images.
+
+#: Pixel values in the middle of images, which is nearly their mean; in the order of the files' names.
+LEVELS = (200, 15, 120, 240, 60, 160)
+
+
+@pytest.fixture(scope="session")
+def lit(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a JPEG for each of LEVELS, bright and dark: 0.jpg, 1.jpg, …"""
+    folder = tmp_path_factory.mktemp("lit")
+    for k, level in enumerate(LEVELS):
+        ramp = np.linspace(level - 12, level + 12, 48 + k).astype(np.uint8)
+        Image.fromarray(np.tile(ramp[:, None], (40, 1, 3))).save(folder / f"{k}.jpg", quality=95)
+    return folder
+
+
+@pytest.fixture
+def brightness(monkeypatch: pytest.MonkeyPatch) -> "Brightness":
+    """The model that every checkpoint now holds: P(fake) is the image's mean pixel value over 255."""
+    from types import SimpleNamespace
+
+    from brightness import Brightness
+
+    resize, same = {"resize": {"size": [32, 32]}}, {"normalize": {"mean": [0, 0, 0], "std": [1, 1, 1]}}
+    described = SimpleNamespace(recipe={"train": [resize, same], "eval": [resize, same]})
+    model = Brightness()
+    monkeypatch.setattr("fastffdi.inference.predict.restore", lambda path: (described, model))
+    return model

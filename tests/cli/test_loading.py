@@ -5,7 +5,7 @@ import pytest
 from click.testing import CliRunner
 
 from fastffdi.cli.loading import loader_settings, merged, threads
-from fastffdi.errors import SettingError
+from fastffdi.errors import RunError, SettingError
 from fastffdi.loaders.settings import LoaderSettings, default_threads, write_settings
 
 
@@ -53,65 +53,54 @@ def test_a_wrong_file_is_named():
 
 @pytest.fixture
 def given(monkeypatch):
-    """Batch sizes and settings that loaders are built with, in their order."""
-    from fastffdi.loaders import factory
+    """The loader settings that commands hand on to what then ends them."""
+    seen = []
 
-    seen, build = [], factory.build_loader
+    def prepare(settings, *_):
+        seen.append(settings.loading)
+        raise RunError("enough")
 
-    def spy(name, planner, settings, device):
-        seen.append((planner.batch_size, settings))
-        return build(name, planner, settings, device)
+    def predictor(*_, loading, **__):
+        seen.append(loading)
+        raise RunError("enough")
 
-    monkeypatch.setattr(factory, "build_loader", spy)
+    monkeypatch.setattr("fastffdi.training.experiment.prepare", prepare)
+    monkeypatch.setattr("fastffdi.inference.predict.Predictor", predictor)
     return seen
 
 
-def test_train_takes_the_file_and_options_win(fastffdi, tiny, tmp_path, file, given):
+def test_train_takes_the_file_and_options_win(fastffdi, tiny, tmp_path, file):
     words = ("--data", tiny, "--pipeline", tiny / "recipe.yaml", "--epochs", 1, "--output", tmp_path / "run")
-    model = ("--backbone", "test_efficientnet", "--no-pretrained", "--amp", "off")
+    model = ("--backbone", "test_efficientnet", "--no-pretrained", "--amp", "off", "--limit", 8)
     more = ("--loader-settings", file, "--threads", 1, "--no-loader-process")
     code, _, err = fastffdi("train", *words, *model, *more)
     assert code == 0
     assert "loader settings: threads 1, batch size 16, prefetch 4, process False\n" in err
-    assert given == [(16, LoaderSettings(1, 16, 4, process=False))] * 2
 
 
-@pytest.mark.parametrize(
-    ("in_file", "words", "expected"),
-    [
-        ({}, (), LoaderSettings()),
-        ({"prefetch": 1}, (), LoaderSettings(prefetch=1)),
-        ({"threads": 2, "batch_size": 16}, (), LoaderSettings(2, 16)),
-        ({"hw_decoder_load": 0.5, "process": False}, (), LoaderSettings(process=False, hw_decoder_load=0.5)),
-        ({"batch_size": 16, "prefetch": 3}, ("--batch-size", 64), LoaderSettings(prefetch=3)),
-        ({"threads": 3, "batch_size": 16}, ("--threads", 1), LoaderSettings(1, 16)),
-        ({"process": True}, ("--no-loader-process",), LoaderSettings(process=False)),
-    ],
-)
-def test_in_training_an_option_wins_over_the_file_and_that_over_the_default(
-    fastffdi, tiny, tmp_path, given, in_file, words, expected
+CASES = [
+    (None, (), LoaderSettings()),
+    (None, ("--threads", 3, "--batch-size", 5), LoaderSettings(3, 5)),
+    (None, ("--loader-process",), LoaderSettings(process=True)),
+    (None, ("--no-loader-process",), LoaderSettings(process=False)),
+    ({}, (), LoaderSettings()),
+    ({"prefetch": 1}, (), LoaderSettings(prefetch=1)),
+    ({"threads": 2, "batch_size": 16}, (), LoaderSettings(2, 16)),
+    ({"hw_decoder_load": 0.5, "process": False}, (), LoaderSettings(process=False, hw_decoder_load=0.5)),
+    ({"batch_size": 16, "prefetch": 3}, ("--batch-size", 64), LoaderSettings(prefetch=3)),
+    ({"threads": 3, "batch_size": 16}, ("--threads", 1), LoaderSettings(1, 16)),
+    ({"process": True}, ("--no-loader-process",), LoaderSettings(process=False)),
+]
+
+
+@pytest.mark.parametrize("command", ["train", "predict"])
+@pytest.mark.parametrize(("in_file", "words", "expected"), CASES)
+def test_an_option_wins_over_the_file_and_that_over_the_default(
+    fastffdi, tiny, tmp_path, given, command, in_file, words, expected
 ):
-    write_settings(tmp_path / "own.yaml", in_file, [])
-    data = ("--data", tiny, "--pipeline", tiny / "recipe.yaml", "--limit", 8, "--epochs", 1)
-    model = ("--backbone", "test_efficientnet", "--no-pretrained", "--device", "cpu", "--amp", "off")
-    places = ("--output", tmp_path / "run", "--loader-settings", tmp_path / "own.yaml")
-    code, _, err = fastffdi("train", *words, *data, *model, *places)
-    assert code == 0
-    assert given == [(expected.batch_size, expected)] * 2
-    assert f"loader settings: {expected.described()}\n" in err
-
-
-def test_without_a_file_training_takes_the_defaults_and_says_nothing_of_them(fastffdi, tiny, tmp_path, given):
-    data = ("--data", tiny, "--pipeline", tiny / "recipe.yaml", "--limit", 8, "--epochs", 1)
-    model = ("--backbone", "test_efficientnet", "--no-pretrained", "--device", "cpu", "--amp", "off")
-    code, _, err = fastffdi("train", *data, *model, "--output", tmp_path / "run")
-    assert code == 0
-    assert given == [(64, LoaderSettings())] * 2
-    assert "loader settings" not in err
-
-
-def test_predict_takes_the_file(fastffdi, tiny, tiny_run, tmp_path, file, given):
-    best = tiny_run.settings.output / "best.safetensors"
-    words = ("predict", best, tiny, "--output", tmp_path / "submit.csv", "--amp", "off")
-    assert fastffdi(*words, "--loader-settings", file).code == 0
-    assert given == [(16, LoaderSettings(3, 16, 4))]
+    if in_file is not None:
+        write_settings(tmp_path / "own.yaml", in_file, [])
+        words = (*words, "--loader-settings", tmp_path / "own.yaml")
+    needed = ("--data", tiny) if command == "train" else ("any.safetensors", tiny)
+    assert fastffdi(command, *needed, *words).err == "fastffdi: enough\n"
+    assert given == [expected]

@@ -1,12 +1,16 @@
 import shutil
+from pathlib import Path
 
+import click
 import numpy as np
 import pandas as pd
 import pytest
 import torch
+from PIL import Image
 
+from fastffdi.cli.predict import predict as predict_command
+from fastffdi.errors import RunError
 from fastffdi.evaluation.metrics import auc
-from fastffdi.loaders import factory
 from fastffdi.loaders.settings import LoaderSettings, write_settings
 
 PLAIN = ("--amp", "off", "--threads", 1)
@@ -206,32 +210,47 @@ def test_the_demo_models_csv_has_the_auc_that_was_reported(fastffdi, demo_run, o
     assert auc(data.val.labels, table(output)["y_pred"].to_numpy()) == pytest.approx(reported, abs=1e-3)
 
 
-@pytest.mark.parametrize(
-    ("in_file", "words", "expected"),
-    [
-        (None, (), LoaderSettings()),
-        (None, ("--threads", 3, "--batch-size", 5), LoaderSettings(3, 5)),
-        (None, ("--no-loader-process",), LoaderSettings(process=False)),
-        ({"threads": 3, "prefetch": 1}, (), LoaderSettings(3, prefetch=1)),
-        ({"threads": 3, "batch_size": 16}, ("--threads", 1), LoaderSettings(1, 16)),
-        ({"threads": 3, "batch_size": 16}, ("--batch-size", 64), LoaderSettings(3, 64)),
-        ({"process": True}, ("--no-loader-process",), LoaderSettings(process=False)),
-    ],
-)
-def test_an_option_wins_over_the_file_and_that_over_the_default(
-    fastffdi, best, tiny, output, tmp_path, monkeypatch, in_file, words, expected
-):
-    seen, build = [], factory.build_loader
+def test_the_csv_holds_the_scores_of_the_images(fastffdi, lit, brightness, output, tmp_path):
+    (tmp_path / "list.txt").write_text("img_name,target\n3.jpg,1\n1.jpg,0\n5.jpg,1\n0.jpg,0\n")
+    words = ("--labels", tmp_path / "list.txt", "--images", lit, "--output", output, "--loader", "cpu")
+    _, out, _ = fastffdi("predict", "any", *words, "--device", "cpu", "--amp", "off")
+    assert names(output) == ["3.jpg", "1.jpg", "5.jpg", "0.jpg"]
+    expected = [np.asarray(Image.open(lit / name)).mean() / 255 for name in names(output)]
+    np.testing.assert_allclose(table(output)["y_pred"], expected, atol=4e-3)
+    # Of the four pairs, the fake 5.jpg is darker than the real 0.jpg.
+    assert out.splitlines()[1] == "AUC against the labels given: 0.7500"
 
-    def spy(name, planner, settings, device):
-        seen.append((planner.batch_size, settings))
-        return build(name, planner, settings, device)
 
-    monkeypatch.setattr(factory, "build_loader", spy)
-    file = ()
-    if in_file is not None:
-        write_settings(tmp_path / "own.yaml", in_file, [])
-        file = ("--loader-settings", tmp_path / "own.yaml")
-    model = ("--output", output, "--device", "cpu", "--amp", "off")
-    assert fastffdi("predict", best, tiny / "valset", *model, *file, *words).code == 0
-    assert seen == [(expected.batch_size, expected)]
+DEFAULTS = {"device": "auto", "amp": "auto", "backend": "auto", "loading": LoaderSettings(), "cache": None}
+OPTIONS = [
+    ((), {}),
+    (("--loader", "dali"), {"backend": "dali"}),
+    (("--batch-size", 5), {"loading": LoaderSettings(batch_size=5)}),
+    (("--threads", 17), {"loading": LoaderSettings(17)}),
+    (("--loader-process",), {"loading": LoaderSettings(process=True)}),
+    (("--cache", "kept"), {"cache": Path("kept")}),
+    (("--loader-settings", "own.yaml"), {"loading": LoaderSettings(prefetch=5)}),
+    (("--device", "cuda:1"), {"device": "cuda:1"}),
+    (("--amp", "bf16"), {"amp": "bf16"}),
+]
+
+
+@pytest.mark.parametrize(("words", "changed"), OPTIONS, ids=["".join(words[:1]) for words, _ in OPTIONS])
+def test_every_option_reaches_the_predictor(fastffdi, tiny, tmp_path, monkeypatch, words, changed):
+    seen = []
+
+    def predictor(checkpoint, **given):
+        seen.append((checkpoint, given))
+        raise RunError("enough")
+
+    monkeypatch.setattr("fastffdi.inference.predict.Predictor", predictor)
+    monkeypatch.chdir(tmp_path)
+    write_settings(Path("own.yaml"), {"prefetch": 5}, [])
+    assert fastffdi("predict", "a.safetensors", tiny, *words).err == "fastffdi: enough\n"
+    assert seen == [(Path("a.safetensors"), DEFAULTS | changed)]
+
+
+def test_no_option_is_left_out():
+    others = {"--data", "--labels", "--images", "--output"}  # which images, and where to
+    options = {option.opts[-1] for option in predict_command.params if isinstance(option, click.Option)}
+    assert options - others == {words[0] for words, _ in OPTIONS if words}

@@ -58,6 +58,25 @@ def test_eer_at_the_middle_of_a_straight_run():
     assert metrics.eer(np.array([1, 0, 0, 1]), np.array([0.9, 0.8, 0.7, 0.6])) == 0.5
 
 
+# By falling score, with the (FPR, FNR) after each image.
+EERS = [
+    # fake (0, 1/2), real (1/3, 1/2), fake (1/3, 0), real, real: nearest is FNR above FPR
+    ([1, 0, 1, 0, 0], 1 / 3),
+    # real (1/3, 1), fake (1/3, 2/3), fake (1/3, 1/3), …: they meet
+    ([0, 1, 1, 1, 0, 0], 1 / 3),
+    # fake (0, 1/3), real (1/2, 1/3), …: nearest is FNR below FPR
+    ([1, 1, 0, 1, 0], 1 / 2),
+    # fake (0, 1/2), real (1, 1/2), fake: both are 1/2 apart, and the first has the higher threshold
+    ([1, 0, 1], 0.0),
+]
+
+
+@pytest.mark.parametrize(("labels", "expected"), EERS)
+def test_eer_is_the_fpr_where_the_rates_are_nearest(labels, expected):
+    scores = np.linspace(0.9, 0.1, len(labels))
+    assert metrics.eer(np.array(labels), scores) == pytest.approx(expected)
+
+
 @pytest.mark.parametrize(
     ("target", "tpr"), [(0.0, 0.25), (0.24, 0.25), (0.25, 0.75), (0.75, 1.0), (1.0, 1.0)]
 )

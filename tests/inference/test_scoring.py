@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 import torch
+from brightness import Brightness
 from torch import nn
 
 from fastffdi.inference.scoring import Scorer
@@ -13,14 +14,6 @@ from fastffdi.render.device.stage import DeviceStage
 
 CPU = torch.device("cpu")
 PROGRAM = Program.of((Normalize((0.0,) * 3, (1.0,) * 3),))
-
-
-class Brightness(nn.Module):
-    """P(fake) is the image's mean pixel value in [0, 1]."""
-
-    def forward(self, images):
-        mean = images.float().mean(dim=(1, 2, 3)).clamp(1e-6, 1 - 1e-6)
-        return torch.stack([(1 - mean).log(), mean.log()], dim=1)
 
 
 class Images:
@@ -78,11 +71,34 @@ def test_progress_counts_the_images_of_each_batch():
 
 def test_the_model_is_judged_in_eval_mode_and_without_graphs():
     model, modes = Brightness().train(), []
-    model.register_forward_hook(lambda module, _, out: modes.append((module.training, out.requires_grad)))
+    model.register_forward_hook(lambda *_: modes.append((model.training, torch.is_inference_mode_enabled())))
     scored(Images([0]), 1, model=model)
-    assert modes == [(False, False)]
+    assert modes == [(False, True)]
 
 
 def test_half_precision_changes_little():
-    scores = scored(Images([5, 6, 7]), 8, name="bf16")
+    model = Brightness()
+    scores = scored(Images([5, 6, 7]), 8, name="bf16", model=model)
     assert scores[5:] == pytest.approx(np.array([50, 60, 70]) / 255, abs=5e-3)
+    assert model.shown == {(torch.bfloat16, True)}
+
+
+def test_probabilities_are_taken_in_single_precision():
+    # In bf16, whose steps below 1 are 1/256, both would be 0.5.
+    scores = scored(Images([0, 1]), 2, name="bf16", model=Halves())
+    assert scores == pytest.approx([1 / (1 + np.exp(-1 / 1024))] * 2, abs=1e-6)
+
+
+class Halves(nn.Module):
+    """Logits in bf16, 0 and 1/1024."""
+
+    def forward(self, images):
+        return torch.tensor([[0.0, 1 / 1024]], dtype=torch.bfloat16).expand(len(images), 2)
+
+
+def test_the_first_epoch_is_scored():
+    images, asked = Images([0]), []
+    epoch = images.epoch
+    images.epoch = lambda number: (asked.append(number), epoch(number))[1]
+    scored(images, 1)
+    assert asked == [0]

@@ -233,6 +233,12 @@ def test_the_state_counts_epochs_and_images(image_files):
     assert all(type(value) is int for value in places[1].values())
 
 
+def test_several_views_of_an_image_are_consumed_as_one(image_files):
+    with loader_of(image_files, TEN) as loader:
+        next(iter(loader))
+        assert loader.state_dict()["consumed"] == 4
+
+
 def test_to_name_the_restored_epoch_keeps_the_place(image_files):
     with loader_of(image_files, shuffle=True) as loader:
         loader.set_epoch(1)

@@ -1,4 +1,5 @@
 import time
+from typing import ClassVar
 
 import pytest
 import timm
@@ -6,9 +7,10 @@ import torch
 from huggingface_hub import constants
 from safetensors.torch import save_file
 from timm.models import get_pretrained_cfg
+from torch import nn
 
 from fastffdi.errors import SettingError
-from fastffdi.model.backbone import Preprocessing, build, check_input, preprocessing
+from fastffdi.model.backbone import Preprocessing, build, check_input, load_recipe, preprocessing
 
 HALF = (0.5, 0.5, 0.5)
 
@@ -31,11 +33,38 @@ def test_preprocessing_is_the_backbones_own():
     assert preprocessing("test_vit") == Preprocessing((160, 160), HALF, HALF)
 
 
+def test_a_size_is_height_and_width(monkeypatch):
+    config = {"input_size": (3, 100, 200), "mean": (0.1, 0.2, 0.3), "std": (0.4, 0.5, 0.6)}
+    monkeypatch.setattr("timm.data.resolve_data_config", lambda pretrained_cfg: config)
+    assert preprocessing("test_vit") == Preprocessing((100, 200), (0.1, 0.2, 0.3), (0.4, 0.5, 0.6))
+
+
+@pytest.mark.parametrize(("backbone", "size"), [("efficientnet_b0", (224, 224)), (None, (256, 256))])
+def test_a_recipe_has_the_backbones_size_mean_and_std_in_place_of_the_word(tmp_path, backbone, size):
+    steps = "[resize: {size: backbone}, normalize: {mean: backbone, std: backbone}]"
+    (tmp_path / "mine.yaml").write_text(f"train: {steps}\neval: {steps}\n")
+    recipe = load_recipe(str(tmp_path / "mine.yaml"), backbone)
+    for resize, normalize in (recipe.train, recipe.eval):
+        assert resize.size == size
+        assert (normalize.mean, normalize.std) == ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
+
+
 def test_a_backbone_gives_two_logits_from_channels_last_memory():
     model = build("test_resnet", pretrained=False)
     weight = next(w for w in model.parameters() if w.dim() == 4 and w.shape[1] > 1 and w.shape[2] > 1)
     assert weight.is_contiguous(memory_format=torch.channels_last)
     assert model(torch.zeros(2, 3, 64, 64)).shape == (2, 2)
+
+
+def assert_quiet(head):
+    """Weights with a standard deviation of 0.02, biases of 0."""
+    assert 0.017 < head.weight.std().item() < 0.023
+    assert head.bias.tolist() == [0.0, 0.0]
+
+
+def test_a_new_head_starts_with_small_weights():
+    assert_quiet(build("test_efficientnet", pretrained=False).classifier)
+    assert_quiet(build("test_vit", pretrained=False).head)
 
 
 def test_an_unknown_backbone_is_answered_with_near_names():
@@ -96,6 +125,7 @@ def test_cached_pretrained_weights_need_no_hub(no_hub):
     save_file({name: tensor.contiguous() for name, tensor in source.items()}, snapshot / "model.safetensors")
     model = build("test_resnet", pretrained=True)
     assert torch.equal(model.state_dict()["conv1.0.weight"], source["conv1.0.weight"])
+    assert_quiet(model.get_classifier())
 
 
 def test_a_weights_file_takes_the_place_of_the_hub(no_hub, tmp_path):
@@ -123,3 +153,33 @@ def test_trying_an_image_leaves_no_trace():
     check_input(model, (64, 96))
     assert model.training
     assert all(torch.equal(tensor, before[name]) for name, tensor in model.state_dict().items())
+
+
+class Picky(nn.Module):
+    """A model in float64 that gives the logits it is made with, or refuses what it is given."""
+
+    pretrained_cfg: ClassVar = {"architecture": "picky", "input_size": (3, 30, 50)}
+
+    def __init__(self, logits=None):
+        super().__init__()
+        self.weight, self.logits = nn.Parameter(torch.zeros(1, dtype=torch.float64)), logits
+
+    def forward(self, images):
+        if self.logits is None:
+            raise RuntimeError(f"cannot use {tuple(images.shape)}, {images.dtype}.\nMore")
+        return torch.zeros(1, self.logits)
+
+
+def test_a_refusal_names_sizes_as_height_and_width():
+    with pytest.raises(SettingError) as caught:
+        check_input(Picky(), (20, 40))
+    assert str(caught.value).startswith(
+        "backbone 'picky' refuses the recipe's images of 20x40 (cannot use (1, 3, 20, 40), torch.float64); "
+        "it wants 30x50; write 'size: backbone' in the recipe"
+    )
+
+
+def test_a_model_without_two_logits_is_refused():
+    check_input(Picky(2), (20, 40))
+    with pytest.raises(SettingError, match=r"\(its output is \(1, 3\), not two logits\)"):
+        check_input(Picky(3), (20, 40))

@@ -2,6 +2,7 @@ import json
 import math
 
 import pytest
+import timm
 import torch
 from safetensors.torch import save_file
 
@@ -112,6 +113,24 @@ def test_a_failed_save_leaves_the_old_file(path, model):
     assert [file.name for file in path.parent.iterdir()] == [path.name]
 
 
+def test_a_save_that_is_cut_short_leaves_the_old_file(path, model, monkeypatch):
+    def full(tensors, part, metadata):
+        part.write_bytes(b"half")
+        raise OSError("no space left")
+
+    before = path.read_bytes()
+    monkeypatch.setattr("safetensors.torch.save_file", full)
+    with pytest.raises(OSError, match="no space"):
+        save(described(), model, path)
+    assert path.read_bytes() == before
+    assert [file.name for file in path.parent.iterdir()] == [path.name]
+
+
+def test_what_json_has_no_word_for_is_never_written(tmp_path, model):
+    with pytest.raises(ValueError, match="JSON"):
+        save(described(mean=(math.nan,) * 3), model, tmp_path / "odd.safetensors")
+
+
 def test_a_checkpoint_serves_as_weights_for_training(path, model):
     fresh = build("test_efficientnet", pretrained=False)
     assert load_weights(fresh, path).endswith("matched by name; head kept")
@@ -148,6 +167,7 @@ def test_bare_weights_are_refused_and_their_use_named(tmp_path):
     ("document", "expected"),
     [
         ('{"format": 99}', "written by another version of fastffdi"),
+        ('{"format": 0}', "written by another version of fastffdi"),
         ('{"format": 1}', "its header is damaged"),
         ("[]", "its header is damaged"),
         ("{", "its header is damaged"),
@@ -166,3 +186,16 @@ def test_a_header_that_cannot_be_used_is_refused(tmp_path, document, expected):
 def test_weights_of_another_model_are_refused(tmp_path, model):
     save(described(backbone="test_resnet"), model, tmp_path / "other.safetensors")
     assert "its weights do not fit 'test_resnet' as timm" in refused(tmp_path / "other.safetensors")
+
+
+@pytest.mark.parametrize("change", ["missing", "extra"])
+def test_weights_with_a_tensor_too_few_or_too_many_are_refused(tmp_path, model, change):
+    state = dict(model.state_dict())
+    if change == "missing":
+        del state["classifier.bias"]
+    else:
+        state["classifier.scale"] = torch.ones(2)
+    save(described(versions={"timm": "0.1.2"}), state, tmp_path / "other.safetensors")
+    message = refused(tmp_path / "other.safetensors")
+    expected = f"its weights do not fit 'test_efficientnet' as timm {timm.__version__} builds it"
+    assert message.endswith(f"{expected}; install timm 0.1.2")

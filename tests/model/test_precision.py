@@ -60,12 +60,34 @@ def test_an_unknown_choice_is_answered_with_the_nearest():
         choose("bf61", CPU)
 
 
-@pytest.mark.parametrize(("name", "dtype"), [("bf16", torch.bfloat16), ("off", torch.float32)])
+def test_what_is_asked_for_is_said_to_be_so():
+    for name in ("bf16", "fp16"):
+        assert choose(name, CUDA, Capabilities(cuda_bf16=True)).reason == f"{name}, as asked for"
+    assert choose("bf16", CPU, Capabilities(cpu_bf16="AMX")).reason == "bf16, as asked for"
+    assert choose("auto", CUDA, Capabilities(cuda_bf16=True)).reason == "bf16, since this GPU has it"
+
+
+def test_bf16_that_a_gpu_emulates_does_not_count(monkeypatch):
+    asked = []
+    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda **how: asked.append(how) or True)
+    assert precision.detect(CUDA).cuda_bf16
+    assert not precision.detect(CPU).cuda_bf16  # and CUDA is not asked
+    assert asked == [{"including_emulation": False}]
+
+
+@pytest.mark.parametrize(
+    ("name", "dtype"), [("bf16", torch.bfloat16), ("fp16", torch.float16), ("off", torch.float32)]
+)
 def test_autocast_computes_products_in_the_dtype(name, dtype):
-    chosen = choose(name, CPU, Capabilities(cpu_bf16="AMX"))
     ones = torch.ones(2, 2)
-    with chosen.autocast(CPU):
+    with precision.Precision(name, "").autocast(CPU):
         assert (ones @ ones).dtype == dtype
+
+
+def test_gradients_are_scaled_for_fp16_alone(monkeypatch):
+    monkeypatch.setattr(torch.amp, "GradScaler", lambda device, enabled: (device, enabled))
+    scalers = [precision.Precision(name, "").scaler() for name in ("fp16", "bf16", "off")]
+    assert scalers == [("cuda", True), ("cuda", False), ("cuda", False)]
 
 
 def test_the_scaler_passes_everything_through_unless_fp16():
@@ -86,6 +108,12 @@ def test_the_scaler_passes_everything_through_unless_fp16():
 def test_the_unit_follows_from_the_cpus_flags(monkeypatch, flags, unit):
     monkeypatch.setattr(precision, "_cpu_flags", lambda: frozenset(flags))
     assert precision.detect(CPU) == Capabilities(cuda_bf16=False, cpu_bf16=unit)
+
+
+def test_a_flag_that_the_cpu_has_not_does_not_count(monkeypatch):
+    flags = {"architecture": "x86_64", "amx_bf16": False, "avx512_bf16": True}
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: flags, raising=False)
+    assert precision.detect(CPU).cpu_bf16 == "AVX512-BF16"
 
 
 @pytest.mark.gpu

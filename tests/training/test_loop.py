@@ -1,4 +1,7 @@
 import dataclasses
+import itertools
+import math
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -16,7 +19,8 @@ from fastffdi.recipe.mix import Mix
 from fastffdi.recipe.program import Program
 from fastffdi.recipe.rng import CounterRNG
 from fastffdi.render.device.stage import DeviceStage
-from fastffdi.training.loop import PEEK_EVERY, Trainer, accuracy
+from fastffdi.training import measures
+from fastffdi.training.loop import Trainer, accuracy
 from fastffdi.training.optimiser import Optimiser
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -55,6 +59,9 @@ class Images:
         pass
 
     def epoch(self, epoch, start=0):
+        return self.of(epoch)
+
+    def of(self, epoch):
         for first in range(0, self.rows, self.batch_size):
             rows = np.arange(first, min(first + self.batch_size, self.rows))
             yield self.batch(rows, epoch)
@@ -210,18 +217,87 @@ def test_the_rate_of_an_epoch_is_that_of_its_first_update():
 
 def test_progress_counts_all_images_and_shows_means_now_and_then():
     seen = []
-    train = Images(rows=4 * (PEEK_EVERY + 2))
-    fitted(trainer_of(network()), train, Images(10), progress=lambda *step: seen.append(step))
-    assert sum(images for images, _ in seen) == train.rows + 10
-    shown = [k for k, (_, means) in enumerate(seen) if means is not None]
-    assert shown == [PEEK_EVERY]
-    assert seen[PEEK_EVERY][1].keys() == {"loss", "accuracy"}
+    fitted(trainer_of(network()), Images(47), Images(10), progress=lambda *step: seen.append(step))
+    assert [images for images, _ in seen] == [4] * 11 + [3] + [4, 4, 2]
+    shown = {k: means.keys() for k, (_, means) in enumerate(seen) if means is not None}
+    assert shown == {10: {"loss", "accuracy"}}
 
 
-def test_speed_and_waiting_are_measured():
-    (result,) = fitted(trainer_of(network()))
-    assert result.images_per_second > 0
-    assert 0 < result.wait_share < 1
+def test_speed_and_waiting_are_measured_in_the_training_part(monkeypatch):
+    # A second passes between two looks at the clock: one while a batch is waited for, one while it is used.
+    seconds = itertools.count()
+    monkeypatch.setattr(measures, "time", SimpleNamespace(perf_counter=lambda: next(seconds)))
+    (result,) = fitted(trainer_of(network()), _Twice(10), Images(8))
+    assert result.images_per_second == pytest.approx(10 / 7)  # two views are one image
+    assert result.wait_share == pytest.approx(3 / 7)
+
+
+class Losses:
+    """An optimiser that updates nothing; of every loss it keeps the value, and the gradient of the biases."""
+
+    learning_rate = 0.1
+
+    def __init__(self, bias):
+        self.bias, self.values, self.gradients = bias, [], []
+
+    def step(self, loss):
+        assert loss.dtype == torch.float32
+        self.values.append(loss.item())
+        self.gradients.append(torch.autograd.grad(loss, self.bias)[0].tolist())
+
+
+def losses_of(images, name="off", mixer=None):
+    """What the optimiser is given by a model with the logits 0 and 0.75 for all images."""
+    model, numbers = network(bias=0.75), precision.Precision(name, "")
+    seen = Losses(model[2].bias)
+    loader = DeviceLoader(images, DeviceStage(CPU, numbers.dtype), mixer)
+    Trainer(model, numbers, seen, CPU).train_epoch(loader, 0, lambda images, means: None)
+    return seen
+
+
+FAKE = 1 / (1 + math.exp(-0.75))  # P(fake) of those logits
+
+
+@pytest.mark.parametrize("name", ["off", "bf16"])
+def test_the_loss_is_the_mean_over_valid_images_in_single_precision(name):
+    # Rows 0, 1 and 2 of the first batch count, 5 of the second.
+    seen = losses_of(Images(8, 4, spoilt=(3, 4, 6, 7)), name)
+    mean = -(2 * math.log(1 - FAKE) + math.log(FAKE)) / 3
+    assert seen.values == pytest.approx([mean, -math.log(FAKE)], rel=1e-5)
+    slope = FAKE - 1 / 3
+    expected = [[-slope, slope], [1 - FAKE, FAKE - 1]]
+    np.testing.assert_allclose(seen.gradients, expected, rtol=1e-2 if name == "bf16" else 1e-5)
+
+
+def test_the_loss_of_mixed_labels_is_the_mean_of_both_labels_losses():
+    (value,) = losses_of(Images(2, 2), mixer=Recorded(0.75)).values
+    assert value == pytest.approx(-(math.log(1 - FAKE) + math.log(FAKE)) / 2, rel=1e-5)
+    (value,) = losses_of(Images(1, 1), mixer=Recorded(0.75)).values
+    assert value == pytest.approx(-(0.75 * math.log(1 - FAKE) + 0.25 * math.log(FAKE)), rel=1e-5)
+
+
+def test_batches_come_from_the_epoch_that_is_trained():
+    asked = []
+    train, val = Images(8), Images(4)
+    for images, name in ((train, "train"), (val, "val")):
+        images.epoch = lambda epoch, name=name, of=images: (asked.append((name, epoch)), of.of(epoch))[1]
+    fitted(trainer_of(network()), train, val, epochs=3)
+    assert asked == [("train", 0), ("val", 0), ("train", 1), ("val", 0), ("train", 2), ("val", 0)]
+
+
+def test_the_forward_pass_computes_in_the_precision_chosen():
+    seen = []
+
+    class Watching(nn.Linear):
+        def forward(self, images):
+            seen.append((self.training, images.dtype, torch.is_autocast_enabled("cpu")))
+            return super().forward(images.mean(dim=(2, 3)))
+
+    model, numbers = Watching(3, 2), precision.Precision("bf16", "")
+    stage = DeviceStage(CPU, numbers.dtype)
+    trainer = Trainer(model, numbers, Optimiser(model, 0.1, 2, numbers.scaler()), CPU)
+    list(trainer.fit(*[DeviceLoader(Images(4), stage) for _ in range(2)], np.arange(4) % 2, 1, print))
+    assert seen == [(True, torch.bfloat16, True), (False, torch.bfloat16, True)]
 
 
 def test_the_model_learns_in_training_mode_and_is_judged_in_eval_mode():

@@ -5,7 +5,7 @@ import pytest
 import torch
 from torch import nn
 
-from fastffdi.training.optimiser import WARM_UP, WEIGHT_DECAY, Optimiser
+from fastffdi.training.optimiser import Optimiser
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -36,7 +36,7 @@ def rates(updates):
 
 
 def test_the_rate_rises_to_the_full_one_and_falls_to_a_thousandth():
-    reported, top = rates(100), round(100 * WARM_UP)
+    reported, top = rates(100), 15
     assert reported[0] == pytest.approx(RATE / 100)
     assert reported[top] == pytest.approx(RATE)
     assert reported[-1] == pytest.approx(RATE / 1000)
@@ -44,7 +44,7 @@ def test_the_rate_rises_to_the_full_one_and_falls_to_a_thousandth():
 
 
 def test_the_rate_rises_evenly_and_never_falls_back():
-    reported, top = rates(100), round(100 * WARM_UP)
+    reported, top = rates(100), 15
     steps = [after - before for before, after in itertools.pairwise(reported)]
     assert steps[:top] == pytest.approx([0.99 * RATE / top] * top)
     assert all(step < 0 for step in steps[top:])
@@ -82,9 +82,9 @@ def test_an_update_is_adamws():
     optimiser_of(ours, 10).step(loss_of(ours))
     decayed = [weight for weight in theirs.parameters() if weight.dim() > 1]
     others = [weight for weight in theirs.parameters() if weight.dim() <= 1]
-    groups = [{"params": decayed, "weight_decay": WEIGHT_DECAY}, {"params": others, "weight_decay": 0.0}]
+    groups = [{"params": decayed, "weight_decay": 0.05}, {"params": others, "weight_decay": 0.0}]
     loss_of(theirs).backward()
-    torch.optim.AdamW(groups, lr=RATE / 100).step()
+    torch.optim.AdamW(groups, lr=RATE / 100, betas=(0.9, 0.999), eps=1e-8).step()
     for a, b in zip(ours.parameters(), theirs.parameters(), strict=True):
         torch.testing.assert_close(a, b)
 
@@ -94,8 +94,14 @@ def test_biases_and_norms_do_not_decay():
     groups = optimiser_of(model, 10).adamw.param_groups
     decay = {id(weight): group["weight_decay"] for group in groups for weight in group["params"]}
     found = {name: decay[id(weight)] for name, weight in model.named_parameters()}
-    assert {name for name, value in found.items() if value == WEIGHT_DECAY} == {"0.weight", "3.weight"}
-    assert {found[name] for name in ("0.bias", "1.weight", "1.bias", "3.bias")} == {0.0}
+    unchanged = dict.fromkeys(("0.bias", "1.weight", "1.bias", "3.bias"), 0.0)
+    assert found == unchanged | {"0.weight": 0.05, "3.weight": 0.05}
+
+
+def test_the_optimiser_is_adamw_with_the_usual_constants():
+    adamw = optimiser_of(network(), 10).adamw
+    assert type(adamw) is torch.optim.AdamW
+    assert [(group["betas"], group["eps"]) for group in adamw.param_groups] == [((0.9, 0.999), 1e-8)] * 2
 
 
 def test_no_gradient_is_left_for_the_next_update():
