@@ -59,6 +59,7 @@ def test_half_way_down_the_cosine_is_at_its_middle():
 @pytest.mark.parametrize("updates", [1, 2, 3])
 def test_a_run_of_few_updates_is_silent_and_has_a_rate(updates, caplog):
     reported = rates(updates)
+    assert reported[0] == pytest.approx(RATE / 100)
     assert all(0 < rate <= RATE for rate in reported)
     assert caplog.text == ""
 
