@@ -221,6 +221,13 @@ def test_the_csv_holds_the_scores_of_the_images(fastffdi, lit, brightness, outpu
     assert out.splitlines()[1] == "AUC against the labels given: 0.7500"
 
 
+def test_the_bar_counts_the_images(fastffdi, lit, brightness, output, monkeypatch):
+    done = []
+    monkeypatch.setattr("fastffdi.cli.screen.Bar.advance", lambda self, images: done.append(images))
+    fastffdi("predict", "any", lit, "--output", output, "--batch-size", 4, *PLAIN, "--device", "cpu")
+    assert done == [4, 2]
+
+
 DEFAULTS = {"device": "auto", "amp": "auto", "backend": "auto", "loading": LoaderSettings(), "cache": None}
 OPTIONS = [
     ((), {}),

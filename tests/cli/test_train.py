@@ -1,5 +1,6 @@
 import re
 import shutil
+from contextlib import contextmanager
 from pathlib import Path
 
 import click
@@ -11,6 +12,7 @@ from fastffdi.cli.train import train as train_command
 from fastffdi.errors import RunError
 from fastffdi.loaders.settings import LoaderSettings, write_settings
 from fastffdi.model import checkpoint
+from fastffdi.training.experiment import Experiment
 
 PLAIN = ("--backbone", "test_efficientnet", "--no-pretrained", "--amp", "off", "--threads", 1)
 
@@ -57,6 +59,40 @@ def test_a_run_says_what_it_did(train, tiny, output):
 def test_every_epoch_has_its_line(train):
     _, _, err = train("--epochs", 2, "--limit", 8)
     assert re.findall(r"^epoch (\d/\d)", err, re.MULTILINE) == ["1/2", "2/2"]
+
+
+class Bar:
+    """What the bar is told: a total and a title, images done with a note, and titles again."""
+
+    def __init__(self):
+        self.told = []
+
+    @contextmanager
+    def __call__(self, total, title, on):
+        self.told.append((total, title))
+        yield self
+
+    def advance(self, images, note):
+        self.told.append((images, note))
+
+    def restart(self, title):
+        self.told.append(title)
+
+
+def test_the_bar_shows_epochs_and_images(train, monkeypatch):
+    bar = Bar()
+    monkeypatch.setattr("fastffdi.cli.screen.bar", bar)
+    train("--epochs", 2, "--limit", 12)
+    epoch = [(8, None), (4, None)]  # of training, and of validation
+    assert bar.told[:-1] == [(24, "epoch 1/2"), *epoch, *epoch, "epoch 2/2", *epoch, *epoch]
+
+
+@pytest.mark.parametrize("fails", [False, True])
+def test_a_run_is_closed_whatever_happens(train, monkeypatch, fails):
+    closed, close = [], Experiment.close
+    monkeypatch.setattr(Experiment, "close", lambda self: (closed.append(1), close(self))[1])
+    assert train("--limit", 8, "--lr", 1e30 if fails else 1e-3).code == int(fails)
+    assert closed == [1]
 
 
 @pytest.fixture

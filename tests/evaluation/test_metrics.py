@@ -35,7 +35,7 @@ def test_accuracy_at_a_half_and_elsewhere():
 
 
 def test_a_score_on_the_threshold_counts_as_fake():
-    assert metrics.accuracy(np.array([1, 0]), np.array([0.5, 0.5])) == 0.5
+    assert metrics.accuracy(np.array([1, 1, 0]), np.array([0.5, 0.5, 0.5])) == pytest.approx(2 / 3)
 
 
 def test_log_loss_is_the_mean_surprise_in_nats():
@@ -108,6 +108,19 @@ def test_an_empty_set_leaves_everything_undefined():
 def test_one_class_gives_no_rate_but_its_negatives():
     rate = metrics.tpr_at_fpr(np.zeros(5000, dtype=int), np.linspace(0, 1, 5000), 0.01)
     assert rate == metrics.Rate(None, 5000, False)
+
+
+def test_summary_has_every_measure_by_its_name():
+    certainty = np.where(LABELS == 1, SCORES, 1 - SCORES)
+    assert metrics.summary(LABELS, SCORES) == {
+        "auc": pytest.approx(11 / 16),
+        "ap": pytest.approx((1 / 1 + 2 / 3 + 3 / 4 + 4 / 7) / 4),
+        "accuracy": 6 / 8,
+        "log_loss": pytest.approx(-np.log(certainty).mean()),
+        "eer": 0.25,
+        "tpr_at_fpr_0.01": None,
+        "tpr_at_fpr_0.001": None,
+    }
 
 
 def test_summary_gives_a_rate_only_where_it_is_reliable():

@@ -115,6 +115,15 @@ def test_an_unreachable_hub_is_an_error_at_once_and_names_both_ways_out(no_hub):
     assert time.monotonic() - start < 10
 
 
+def test_the_hub_is_given_five_seconds(no_hub, monkeypatch):
+    def slow(url, timeout):
+        raise OSError(f"no answer in {timeout} s")
+
+    monkeypatch.setattr("huggingface_hub.get_hf_file_metadata", slow)
+    with pytest.raises(SettingError, match=r"the hub cannot be reached: no answer in 5\.0 s"):
+        build("test_resnet", pretrained=True)
+
+
 def test_cached_pretrained_weights_need_no_hub(no_hub):
     source = build("test_resnet", pretrained=False).state_dict()
     snapshot = no_hub / "models--timm--test_resnet.r160_in1k" / "snapshots" / "0123"

@@ -139,6 +139,14 @@ def test_another_shape_is_refused_and_named(tmp_path, source):
         load_weights(backbone(), saved(tmp_path, state))
 
 
+def test_a_tensor_too_few_or_too_many_is_refused_and_named(tmp_path, source):
+    fewer = {name: tensor for name, tensor in source.items() if name != "bn1.bias"}
+    with pytest.raises(SettingError, match=r"; 1 missing \(bn1\.bias\);"):
+        load_weights(backbone(), saved(tmp_path, fewer))
+    with pytest.raises(SettingError, match=r"; 1 unexpected \(other\.bias\);"):
+        load_weights(backbone(), saved(tmp_path, source | {"other.bias": torch.zeros(1)}))
+
+
 def test_a_name_that_both_know_is_never_matched_to_another(tmp_path, source):
     # The same tensors in another order: shapes and suffixes could agree by chance.
     state = renamed(source)

@@ -378,6 +378,14 @@ def test_the_seed_decides_the_first_weights(settings, dataset):
     assert not torch.equal(models[0], models[2])
 
 
+def test_both_loaders_are_closed(settings, dataset, monkeypatch):
+    closed = []
+    with prepared(settings, dataset) as experiment:
+        for loader in loaders_of(experiment):
+            monkeypatch.setattr(loader, "close", lambda of=loader.close: (closed.append(1), of()))
+    assert closed == [1, 1]
+
+
 def refused(settings, dataset, error=SettingError):
     with pytest.raises(error) as caught:
         prepare(settings, dataset, lambda line: None)
@@ -414,6 +422,10 @@ def test_overwrite_replaces_a_run_and_nothing_else(settings, dataset, fit):
     finished(settings, dataset)
     (settings.output / "notes.txt").write_text("mine")
     old = next(settings.output.glob("events.*"))
+    with prepared(replace(settings, overwrite=True), dataset) as failing:
+        fit()
+        list(failing.run(lambda images, means: None))
+    assert [path.name for path in settings.output.glob("*.safetensors")] == []
     fit((0.1, 0.5))
     finished(replace(settings, overwrite=True), dataset)
     assert [row["val_auc"] for row in figures(settings.output)] == ["0.1"]
@@ -567,3 +579,9 @@ def test_an_epoch_of_balanced_classes_shows_more_images(settings, dataset):
     with prepared(replace(settings, balance=True, epochs=1), uneven) as experiment:
         list(experiment.run(lambda images, means: shown.append(images)))
     assert sum(shown) == experiment.images == 20 + 20 + 16
+
+
+def test_a_folder_below_folders_that_are_not_there_is_made(settings, dataset, fit):
+    fit((0.5, 0.9))
+    finished(replace(settings, output=settings.output / "a" / "b"), dataset)
+    assert (settings.output / "a" / "b" / BEST).is_file()

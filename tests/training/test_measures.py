@@ -49,6 +49,13 @@ def test_a_peek_shows_the_sums_of_the_peek_before():
     assert sums.peek() == {"loss": 3.0, "accuracy": 0.5}
 
 
+def test_a_loss_of_nothing_is_shown():
+    sums = tally()
+    sums.add(*numbers(0, 2, 2))
+    sums.peek()
+    assert sums.peek() == {"loss": 0.0, "accuracy": 1.0}
+
+
 def test_a_peek_at_nothing_is_no_mistake():
     sums = tally()
     assert [sums.peek(), sums.peek()] == [None, None]

@@ -50,6 +50,11 @@ def test_the_rate_rises_evenly_and_never_falls_back():
     assert all(step < 0 for step in steps[top:])
 
 
+def test_the_warm_up_is_rounded():
+    reported = rates(10)  # of 1.5 updates, 2
+    assert reported.index(max(reported)) == 2
+
+
 def test_half_way_down_the_cosine_is_at_its_middle():
     reported = rates(100)
     middle = (reported[57] + reported[58]) / 2
@@ -59,6 +64,7 @@ def test_half_way_down_the_cosine_is_at_its_middle():
 @pytest.mark.parametrize("updates", [1, 2, 3])
 def test_a_run_of_few_updates_is_silent_and_has_a_rate(updates, caplog):
     reported = rates(updates)
+    assert reported[0] == pytest.approx(RATE / 100)
     assert all(0 < rate <= RATE for rate in reported)
     assert caplog.text == ""
 
