@@ -176,7 +176,7 @@ def demo_run(tmp_path_factory: pytest.TempPathFactory) -> "Experiment":
 
     output = tmp_path_factory.mktemp("runs") / "demo"
     loading = LoaderSettings(batch_size=32)
-    settings = Settings("resnet10t", "demo", 5, 0.002, output, loading, pretrained=False)
+    settings = Settings("test_resnet", "demo", 3, 0.002, output, loading, amp="off", pretrained=False)
     # With one thread: a second one gains little here, and where cores are shared it makes both slow.
     with one_torch_thread(), closing(prepare(settings, find_dataset(demo_folder()), print)) as experiment:
         for result in experiment.run(lambda images, means: None):

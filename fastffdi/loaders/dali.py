@@ -69,7 +69,7 @@ class DaliLoader:
             batch_size=self.planner.batch_size,
             num_threads=self._settings.threads,
             device_id=index if gpu else None,
-            prefetch_queue_depth=self._settings.prefetch,
+            prefetch_queue_depth=max(1, self._settings.prefetch),
         )
         with pipeline:
             rendered, where = self._split.loader(self._template), "gpu" if gpu else "cpu"

@@ -35,7 +35,7 @@ class LoaderSettings:
     Attributes:
         threads: decoding threads; worker processes for torchvision
         batch_size: images per batch; in training it also changes what is learnt
-        prefetch: batches rendered before they are asked for; torchvision has its own number
+        prefetch: batches rendered before they are asked for; dali at least one, torchvision its own number
         process: cpu: the threads run in a child process. None: where the model is on CUDA
         hw_decoder_load: dali on a GPU: share of the images for the hardware decoder, 0 to 1. None: DALI
             decides; with 0 the pixels do not depend on how images are batched
@@ -111,8 +111,11 @@ def _parsed(path: Path) -> Any:
     return {} if data is None else data  # None: nothing but comments
 
 
-def _whole(value: Any) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and value >= 1
+def _whole(least: int) -> tuple[Callable[[Any], bool], str]:
+    def valid(value: Any) -> bool:
+        return isinstance(value, int) and not isinstance(value, bool) and value >= least
+
+    return valid, f"a whole number from {least} on"
 
 
 def _share(value: Any) -> bool:
@@ -125,7 +128,9 @@ def _is_flag(value: Any) -> bool:
 
 #: Per key: whether a value is valid, and which ones are.
 _ALLOWED: dict[str, tuple[Callable[[Any], bool], str]] = {
-    **dict.fromkeys(("threads", "prefetch", "batch_size"), (_whole, "a whole number from 1 on")),
+    "threads": _whole(1),
+    "batch_size": _whole(1),
+    "prefetch": _whole(0),
     "process": (_is_flag, "true or false"),
     "hw_decoder_load": (_share, "a number from 0 to 1"),
 }

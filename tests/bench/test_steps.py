@@ -61,7 +61,7 @@ def test_phases_are_marked_in_the_order_of_a_step(experiment):
 
 def test_the_stream_goes_on_where_it_was_left_and_over_the_end_of_an_epoch(experiment):
     stream = batches(experiment.train.backend)  # 5 an epoch
-    train(experiment.trainer, stream, 3, Recorder())
+    train(experiment.trainer, experiment.train, stream, 3, Recorder())
     rest = [batch.epoch for batch in itertools.islice(stream, 4)]
     assert rest == [0, 0, 1, 1]
 
@@ -70,7 +70,7 @@ def test_being_watched_changes_nothing(settings, tiny):
     def trained(watch):
         with closing(prepare(settings, find_dataset(tiny), lambda line: None)) as ready:
             if watch:
-                train(ready.trainer, batches(ready.train), len(ready.train), Recorder())
+                train(ready.trainer, ready.train, batches(ready.train.backend), len(ready.train), Recorder())
             else:
                 ready.trainer.train_epoch(ready.train, 0, lambda images, means: None)
             return weights(ready)

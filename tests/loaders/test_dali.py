@@ -178,7 +178,7 @@ def test_an_epoch_left_early_does_not_harm_the_next(build: Build, taken: int) ->
     assert_same(list(loader.epoch(1)), list(build().epoch(1)))
 
 
-@pytest.mark.parametrize("prefetch", [1, 3])
+@pytest.mark.parametrize("prefetch", [0, 1, 3])
 def test_any_prefetch_gives_the_same_batches(build: Build, prefetch: int) -> None:
     loader = build(prefetch=prefetch)
     for epoch in range(2):

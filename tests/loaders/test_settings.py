@@ -60,7 +60,7 @@ def test_nothing_else_stays_beside_the_file(file):
         ("thread: 2", "unknown key 'thread', did you mean 'threads'?"),
         ("[2, 3]", "[2, 3] is not a mapping; write lines such as threads: 4"),
         ("threads: 0", "threads: 0 is not a whole number from 1 on"),
-        ("prefetch: 1.5", "prefetch: 1.5 is not a whole number from 1 on"),
+        ("prefetch: 1.5", "prefetch: 1.5 is not a whole number from 0 on"),
         ("batch_size: true", "batch_size: True is not a whole number from 1 on"),
         ("threads:", "threads: None is not a whole number from 1 on"),
         ("process: 1", "process: 1 is not true or false"),

@@ -1,4 +1,5 @@
 import csv
+import json
 import math
 import re
 import shutil
@@ -314,13 +315,13 @@ def test_the_precision_is_the_one_asked_for(settings, dataset, amp, dtype):
 def test_a_cache_is_estimated_aloud(settings, dataset, tmp_path):
     said = []
     with prepared(replace(settings, cache=tmp_path / "cache"), dataset, said.append):
-        assert len(said) == 2
-        assert "56 images" in said[1]
+        assert len(said) == 3
+        assert "56 images" in said[2]
 
 
 def with_mixing(settings, folder):
     text = load(settings.pipeline).to_data() | {"mix": {"mixup": 0.2, "cutmix": 1.0}}
-    (folder / "mixed.yaml").write_text(repr(text).replace("(", "[").replace(")", "]"))
+    (folder / "mixed.yaml").write_text(json.dumps(text))  # which is YAML too
     return replace(settings, pipeline=str(folder / "mixed.yaml"))
 
 
