@@ -89,8 +89,14 @@ def _flipped(image: np.ndarray, horizontal: bool, vertical: bool, out: Out) -> n
     return cv2.flip(out, code, dst=out)
 
 
+#: Moves the horizon of a tilt off the centres of pixels: OpenCV draws black where it divides by zero.
+_BESIDE = np.array([[1, 1, 1], [1, 1, 1], [1 + 2**-22, 1 + 2**-22, 1]])
+
+
 def warp(image: np.ndarray, kernel: Warp, i: int, out: Out = None) -> np.ndarray:
     height, width = image.shape[:2]
     flags = cv2.WARP_INVERSE_MAP | _INTERPOLATION[kernel.interpolation]
-    fill = _channels(kernel.fill)
-    return cv2.warpPerspective(image, kernel.matrix[i], (width, height), out, flags=flags, borderValue=fill)
+    fill, matrix = _channels(kernel.fill), kernel.matrix[i]
+    if kernel.projective:
+        matrix = matrix * _BESIDE
+    return cv2.warpPerspective(image, matrix, (width, height), out, flags=flags, borderValue=fill)
