@@ -13,7 +13,7 @@ import itertools
 import json
 import statistics
 import time
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterator, Mapping
 from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -61,7 +61,7 @@ def main(folder: Path, pipeline: str, turns: int, seconds: float, file: Path | N
         ]
         take_turns(runners, turns, lambda name: None)
         same = Same(next(inner.epoch(0)), inner.planner)
-    costs = {INNER: thread_us(map(STAGE, same.epoch(0))), PUBLIC: thread_us(iter(DeviceLoader(same, STAGE)))}
+    costs = thread_us({INNER: map(STAGE, same.epoch(0)), PUBLIC: iter(DeviceLoader(same, STAGE))})
     ratio = median_ratio(runners[1].rates, runners[0].rates)
     for runner in runners:
         speed = Quartiles.of(runner.rates)
@@ -102,15 +102,18 @@ class Same:
         """See Backend.close."""
 
 
-def thread_us(batches: Iterator[object], repeats: int = 7, count: int = 100) -> float:
-    """µs of this thread for each of the batches: the median of the repeats."""
-    found = []
+def thread_us(
+    streams: Mapping[str, Iterator[object]], repeats: int = 15, count: int = 20
+) -> dict[str, float]:
+    """µs of this thread for each of a stream's batches; they take turns, the median of the repeats."""
+    found: dict[str, list[float]] = {name: [] for name in streams}
     for _ in range(repeats):
-        began = time.thread_time()
-        for _ in range(count):
-            next(batches)
-        found.append(1e6 * (time.thread_time() - began) / count)
-    return round(statistics.median(found), 1)
+        for name, batches in streams.items():
+            began = time.thread_time()
+            for _ in range(count):
+                next(batches)
+            found[name].append(1e6 * (time.thread_time() - began) / count)
+    return {name: round(statistics.median(times), 1) for name, times in found.items()}
 
 
 if __name__ == "__main__":
