@@ -89,7 +89,7 @@ def _flipped(image: np.ndarray, horizontal: bool, vertical: bool, out: Out) -> n
     return cv2.flip(out, code, dst=out)
 
 
-#: Moves the horizon of a tilt off the centres of pixels: OpenCV draws black where it divides by zero.
+#: Moves the horizon of a tilt off the centres of pixels.
 _BESIDE = np.array([[1, 1, 1], [1, 1, 1], [1 + 2**-22, 1 + 2**-22, 1]])
 
 
@@ -97,6 +97,12 @@ def warp(image: np.ndarray, kernel: Warp, i: int, out: Out = None) -> np.ndarray
     height, width = image.shape[:2]
     flags = cv2.WARP_INVERSE_MAP | _INTERPOLATION[kernel.interpolation]
     fill, matrix = _channels(kernel.fill), kernel.matrix[i]
-    if kernel.projective:
-        matrix = matrix * _BESIDE
+    if kernel.projective and _has_horizon(matrix, height, width):
+        matrix = matrix * _BESIDE  # OpenCV draws black where it divides by zero
     return cv2.warpPerspective(image, matrix, (width, height), out, flags=flags, borderValue=fill)
+
+
+def _has_horizon(matrix: np.ndarray, height: int, width: int) -> bool:
+    """Whether a tilt's divisor changes its sign within the image, or is 0 at a corner."""
+    corners = np.array([[0, 0, 1], [width - 1, 0, 1], [0, height - 1, 1], [width - 1, height - 1, 1]])
+    return bool((corners @ matrix[2]).min() <= 0)
