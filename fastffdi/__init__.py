@@ -17,28 +17,18 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from fastffdi.data.layout import find_dataset
-    from fastffdi.errors import FastffdiError
-    from fastffdi.inference.predict import Predictor
-    from fastffdi.loaders.loader import Loader
-    from fastffdi.loaders.settings import LoaderSettings
-    from fastffdi.model.backbone import load_recipe
-    from fastffdi.training.run import train
-    from fastffdi.training.settings import Settings
+    from fastffdi.data.layout import find_dataset as find_dataset
+    from fastffdi.errors import FastffdiError as FastffdiError
+    from fastffdi.inference.predict import Predictor as Predictor
+    from fastffdi.loaders.loader import Loader as Loader
+    from fastffdi.loaders.settings import LoaderSettings as LoaderSettings
+    from fastffdi.model.backbone import load_recipe as load_recipe
+    from fastffdi.training.run import train as train
+    from fastffdi.training.settings import Settings as Settings
 
     __version__: str
 
-__all__ = [
-    "FastffdiError",
-    "Loader",
-    "LoaderSettings",
-    "Predictor",
-    "Settings",
-    "find_dataset",
-    "load_recipe",
-    "train",
-]
-
+#: Where each name is.
 _MODULES = {
     "FastffdiError": "errors",
     "Loader": "loaders.loader",
@@ -49,6 +39,8 @@ _MODULES = {
     "load_recipe": "model.backbone",
     "train": "training.run",
 }
+
+__all__ = [*_MODULES]
 
 
 def __getattr__(name: str) -> Any:

@@ -127,7 +127,7 @@ def described(ready: Experiment, rounds: Rounds) -> dict[str, Any]:
     return {
         "pipeline": settings.pipeline,
         "backbone": settings.backbone,
-        "loader": factory.choose_loader(settings.loader, device),
+        "loader": factory.choose_loader(settings.backend, device),
         **asdict(settings.loading),
         "device": str(device),
         "precision": ready.trainer.precision.name,

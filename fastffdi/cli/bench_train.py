@@ -114,7 +114,8 @@ def _settings(options: dict[str, Any]) -> Settings:
     from fastffdi.training.settings import Settings
 
     return Settings(
-        **{name: options[name] for name in ("backbone", "pipeline", "loader", "device", "amp", "seed")},
+        **{name: options[name] for name in ("backbone", "pipeline", "device", "amp", "seed")},
+        backend=options["loader"],
         loading=merged(options["loader_settings"], options["threads"], options["batch_size"]),
         epochs=1,
         learning_rate=1e-3,

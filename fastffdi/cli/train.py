@@ -135,7 +135,7 @@ def _settings(options: dict[str, Any], data: Dataset | None) -> Settings:
         learning_rate=options["lr"],
         output=options["output"],
         loading=merged(file, options["threads"], options["batch_size"], process),
-        loader=options["loader"],
+        backend=options["loader"],
         device=options["device"],
         amp=options["amp"],
         pretrained=options["pretrained"],
@@ -161,7 +161,8 @@ def _run(experiment: Experiment, screen: Console) -> None:
 
         for result in experiment.run(advance):
             screen.print(line(result, epochs))
-            progress.restart(f"epoch {result.epoch + 2}/{epochs}")
+            if result.epoch + 1 < epochs:
+                progress.restart(f"epoch {result.epoch + 2}/{epochs}")
     best = experiment.best
     assert best is not None
     click.echo(f"best: epoch {best.epoch + 1}, validation AUC {shown(best.validation['auc'])}")

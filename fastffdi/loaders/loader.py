@@ -74,9 +74,8 @@ class DeviceLoader:
         start = -(-self._consumed // self.backend.planner.batch_size)
         for batch in self.backend.epoch(self._epoch, start):
             self._consumed += len(batch)
-            yield self.prepared(batch)[
-                :2
-            ]  # without a name here, which would keep its memory from being reused
+            # Without a name here, which would keep its memory from being used again.
+            yield self.prepared(batch)[:2]
             if self._iteration is not iteration:
                 raise RunError("loader: another iteration has begun meanwhile; build a loader for each")
         self._begin(self._epoch + 1)

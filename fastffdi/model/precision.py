@@ -35,7 +35,7 @@ class Precision:
         return DTYPES[self.name]
 
     def autocast(self, device: torch.device) -> AbstractContextManager[object]:
-        """The context the forward pass and the loss run in; without effect if `name` is off."""
+        """The context the forward pass runs in; without effect if `name` is off."""
         return torch.autocast(device.type, dtype=self.dtype, enabled=self.name != "off")
 
     def scaler(self) -> torch.amp.GradScaler:

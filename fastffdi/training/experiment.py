@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
 import torch
+from torch import nn
 
 from fastffdi.data.layout import Dataset
 from fastffdi.errors import DataError, SettingError
@@ -87,7 +88,7 @@ def prepare(settings: Settings, dataset: Dataset, say: Callable[[str], None]) ->
     recipe = backbone.load_recipe(settings.pipeline, settings.backbone)
     device = choose_device(settings.device)
     numbers = precision.choose(settings.amp, device)
-    kind = factory.choose_loader(settings.loader, device, loading.process, settings.cache is not None)
+    kind = factory.choose_loader(settings.backend, device, loading.process, settings.cache is not None)
     _refuse_old_run(settings)
     torch.manual_seed(settings.seed)
     model = backbone.build(settings.backbone, settings.pretrained, settings.weights, say)
@@ -102,18 +103,12 @@ def prepare(settings: Settings, dataset: Dataset, say: Callable[[str], None]) ->
     planners = _planners(settings, dataset, recipe)
     if settings.cache is not None:
         planners = cached(planners, settings.cache, say)
+    backends = [factory.build_loader(kind, planner, loading, device) for planner in planners]
     stage = DeviceStage(device, numbers.dtype)
-    mixers = Mixer.of_run(recipe.mix, settings.seed, settings.epochs), None
-    train, val = (
-        DeviceLoader(factory.build_loader(kind, planner, loading, device), stage, mixer)
-        for planner, mixer in zip(planners, mixers, strict=True)
-    )
-    model = model.to(device)
-    updates = settings.epochs * len(train)
-    optimiser = Optimiser(model, settings.learning_rate, updates, numbers.scaler())
+    train = DeviceLoader(backends[0], stage, Mixer.of_run(recipe.mix, settings.seed, settings.epochs))
+    trainer = _trainer(settings, model, numbers, device, len(train))
     images = sum(len(planner.sampler) for planner in planners)
-    trainer = Trainer(model, numbers, optimiser, device)
-    return Experiment(settings, dataset, recipe, trainer, train, val, images)
+    return Experiment(settings, dataset, recipe, trainer, train, DeviceLoader(backends[1], stage), images)
 
 
 def _planners(settings: Settings, dataset: Dataset, recipe: Recipe) -> list[BatchPlanner]:
@@ -123,6 +118,14 @@ def _planners(settings: Settings, dataset: Dataset, recipe: Recipe) -> list[Batc
         BatchPlanner.of_split(recipe, "train", dataset.train, loading, seed=seed, balance=settings.balance),
         BatchPlanner.of_split(recipe, "eval", dataset.val, loading, seed=seed),
     ]
+
+
+def _trainer(
+    settings: Settings, model: nn.Module, numbers: precision.Precision, device: torch.device, batches: int
+) -> Trainer:
+    model = model.to(device)
+    optimiser = Optimiser(model, settings.learning_rate, settings.epochs * batches, numbers.scaler())
+    return Trainer(model, numbers, optimiser, device)
 
 
 def _refuse_old_run(settings: Settings) -> None:

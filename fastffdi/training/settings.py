@@ -27,7 +27,7 @@ class Settings:
         learning_rate: the highest one (AdamW, warm-up, cosine)
         output: folder for checkpoints and figures; runs/BACKBONE-DATE-TIME
         loading: threads, images per batch (and update) and what else the loader works with
-        loader: auto, dali, cpu or torchvision
+        backend: what decodes and renders: auto, dali, cpu or torchvision
         device: auto, cpu, cuda or cuda:N
         amp: precision: auto, bf16, fp16 or off (float32)
         pretrained: start from timm's weights; yes, or no for the demo images
@@ -45,7 +45,7 @@ class Settings:
     learning_rate: float = 1e-3
     output: Path = _LATER
     loading: LoaderSettings = field(default_factory=LoaderSettings)
-    loader: str = "auto"
+    backend: str = "auto"
     device: str = "auto"
     amp: str = "auto"
     pretrained: bool = _LATER

@@ -84,7 +84,7 @@ def test_the_bar_shows_epochs_and_images(train, monkeypatch):
     monkeypatch.setattr("fastffdi.cli.screen.bar", bar)
     train("--epochs", 2, "--limit", 12)
     epoch = [(8, None), (4, None)]  # of training, and of validation
-    assert bar.told[:-1] == [(24, "epoch 1/2"), *epoch, *epoch, "epoch 2/2", *epoch, *epoch]
+    assert bar.told == [(24, "epoch 1/2"), *epoch, *epoch, "epoch 2/2", *epoch, *epoch]
 
 
 @pytest.mark.parametrize("fails", [False, True])
@@ -115,7 +115,7 @@ DEFAULTS = {
     "learning_rate": 1e-3,
     "output": Path("run"),
     "loading": LoaderSettings(),
-    "loader": "auto",
+    "backend": "auto",
     "device": "auto",
     "amp": "auto",
     "pretrained": True,
@@ -135,7 +135,7 @@ OPTIONS = [
     (("--epochs", 3), {"epochs": 3}),
     (("--lr", 0.5), {"learning_rate": 0.5}),
     (("--balance",), {"balance": True}),
-    (("--loader", "dali"), {"loader": "dali"}),
+    (("--loader", "dali"), {"backend": "dali"}),
     (("--batch-size", 5), {"loading": LoaderSettings(batch_size=5)}),
     (("--threads", 17), {"loading": LoaderSettings(17)}),
     (("--loader-process",), {"loading": LoaderSettings(process=True)}),

@@ -44,7 +44,7 @@ def settings_of(tiny, output):
         learning_rate=0.01,
         output=output,
         loading=LoaderSettings(threads=1, batch_size=8),
-        loader="cpu",
+        backend="cpu",
         device="cpu",
         amp="off",
         pretrained=False,
@@ -276,12 +276,12 @@ def test_the_model_is_built_as_asked_for(settings, dataset, monkeypatch):
 
 
 KINDS = [
-    ({"loader": "cpu"}, CpuLoader, "SourceDecoder"),
-    ({"loader": "dali"}, DaliLoader, "SourceDecoder"),
-    ({"loader": "torchvision"}, TorchvisionLoader, "SourceDecoder"),
-    ({"loader": "auto"}, CpuLoader, "SourceDecoder"),
-    ({"loader": "auto", "cache": True}, CpuLoader, "CachedDecoder"),
-    ({"loader": "auto", "loading": LoaderSettings(1, 8, process=True)}, ProcessLoader, "SourceDecoder"),
+    ({"backend": "cpu"}, CpuLoader, "SourceDecoder"),
+    ({"backend": "dali"}, DaliLoader, "SourceDecoder"),
+    ({"backend": "torchvision"}, TorchvisionLoader, "SourceDecoder"),
+    ({"backend": "auto"}, CpuLoader, "SourceDecoder"),
+    ({"backend": "auto", "cache": True}, CpuLoader, "CachedDecoder"),
+    ({"backend": "auto", "loading": LoaderSettings(1, 8, process=True)}, ProcessLoader, "SourceDecoder"),
 ]
 
 
@@ -439,8 +439,14 @@ def test_overwrite_replaces_a_run_and_nothing_else(settings, dataset, fit):
     ("given", "message"),
     [
         ({"device": "cuda"}, "--device cuda: "),
-        ({"loader": "torchvision", "cache": Path("kept")}, "--cache: goes with --loader cpu, not with torch"),
-        ({"loader": "dali", "loading": LoaderSettings(process=True)}, "--loader-process: goes with --loader"),
+        (
+            {"backend": "torchvision", "cache": Path("kept")},
+            "--cache: goes with --loader cpu, not with",
+        ),
+        (
+            {"backend": "dali", "loading": LoaderSettings(process=True)},
+            "--loader-process: goes with",
+        ),
         ({"amp": "fp16"}, "--amp fp16: needs a CUDA device"),
     ],
 )
@@ -482,7 +488,7 @@ def test_a_size_the_backbone_refuses_is_refused_in_either_part(settings, dataset
 
 def test_a_step_the_loader_cannot_render_is_refused(settings, dataset, monkeypatch):
     monkeypatch.setattr("fastffdi.loaders.torchvision_transforms.TRANSFORMS", {})
-    message = refused(replace(settings, loader="torchvision"), dataset, RecipeError)
+    message = refused(replace(settings, backend="torchvision"), dataset, RecipeError)
     assert message == "--loader torchvision cannot express resize; take another loader"
 
 
@@ -533,7 +539,7 @@ def test_mixing_ends_before_the_epochs_that_the_recipe_names(settings, dataset):
 def test_five_crops_teach_and_are_averaged_in_prediction(settings, dataset, loader):
     crop = "{five_crop: {size: [24, 24]}}, horizontal_flip,"
     settings = with_recipe(settings, crop, "{ten_crop: {size: [24, 24]}},", "mix: {cutmix: 1}")
-    experiment, (result,) = finished(replace(settings, loader=loader), dataset)
+    experiment, (result,) = finished(replace(settings, backend=loader), dataset)
     scores = scored(experiment.settings.output / LAST, dataset, loader)
     assert metrics.summary(dataset.val.labels, scores) == pytest.approx(result.validation, abs=1e-6)
 
