@@ -6,26 +6,18 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from recipes import step
+from recipes import kernel_of, step
 from torchvision.transforms import v2
 from torchvision.transforms.v2 import functional as F
 
-from fastffdi.recipe.kernels import Flip, Kernel
+from fastffdi.recipe.kernels import Flip
 from fastffdi.recipe.program import Program
 from fastffdi.recipe.steps import STEPS
-from fastffdi.recipe.steps.base import Range, Step
+from fastffdi.recipe.steps.base import Range
 from fastffdi.render.cpu.renderer import render
 
 quick = settings(max_examples=60, deadline=None)
 BELOW_ONE = np.nextafter(1, 0)
-
-
-def lowered(one: Step, u: list, size: tuple[int, int]) -> Kernel:
-    """The kernel for as many images of one size as u has rows."""
-    numbers = np.array(u, np.float64).reshape(len(u), -1)
-    (kernel,) = one.lower(numbers, np.tile(np.array(size, np.int32), (len(numbers), 1)))
-    assert type(kernel) in one.kernels
-    return kernel
 
 
 def as_tensor(image: np.ndarray) -> torch.Tensor:
@@ -65,37 +57,37 @@ def test_whole_numbers_of_a_range_include_both_ends_equally() -> None:
 @given(st.integers(1, 40), st.integers(1, 40), st.integers(1, 40), st.integers(1, 40))
 def test_the_centre_crop_is_torchvisions(height: int, width: int, rows: int, columns: int) -> None:
     image = np.random.default_rng(0).integers(1, 256, (height, width, 3), np.uint8)
-    kernel = lowered(step("center_crop", size=[rows, columns]), [[]], (height, width))
+    kernel = kernel_of(step("center_crop", size=[rows, columns]), [[]], (height, width))
     ours = render(image, Program((kernel,)), 0)
     assert np.array_equal(ours, F.center_crop(as_tensor(image), [rows, columns]).permute(1, 2, 0))
 
 
 def test_a_random_crop_reaches_all_places_equally() -> None:
     u = np.stack([np.linspace(0, BELOW_ONE, 600), np.linspace(BELOW_ONE, 0, 600)], axis=1)
-    kernel = lowered(step("random_crop", size=[8, 15]), list(u), (12, 20))
+    kernel = kernel_of(step("random_crop", size=[8, 15]), list(u), (12, 20))
     assert np.bincount(kernel.start[:, 0]).tolist() == [120] * 5
     assert np.bincount(kernel.start[:, 1]).tolist() == [100] * 6
 
 
 def test_a_random_crop_draws_down_and_then_across() -> None:
-    assert lowered(step("random_crop", size=[8, 15]), [[0, BELOW_ONE]], (12, 20)).start.tolist() == [[0, 5]]
+    assert kernel_of(step("random_crop", size=[8, 15]), [[0, BELOW_ONE]], (12, 20)).start.tolist() == [[0, 5]]
 
 
 @pytest.mark.parametrize(
     ("more", "inside"), [({}, True), ({"padding": [0, 0, 0, 1]}, False), ({"pad_if_needed": True}, False)]
 )
 def test_a_random_crop_knows_whether_it_stays_inside(more: dict, inside: bool) -> None:
-    assert lowered(step("random_crop", size=8, **more), [[0, 0]], (12, 20)).inside is inside
+    assert kernel_of(step("random_crop", size=8, **more), [[0, 0]], (12, 20)).inside is inside
 
 
 def test_a_random_crop_of_the_whole_image_stays_where_it_is() -> None:
-    kernel = lowered(step("random_crop", size=12), [[0, BELOW_ONE]], (12, 12))
+    kernel = kernel_of(step("random_crop", size=12), [[0, BELOW_ONE]], (12, 12))
     assert kernel.start.tolist() == [[0, 0]]
 
 
 def test_a_random_crop_pads_a_lack_on_both_sides_as_torchvision() -> None:
     one = step("random_crop", size=10, pad_if_needed=True, fill=3)
-    kernel = lowered(one, [[0, 0], [BELOW_ONE, BELOW_ONE]], (7, 20))
+    kernel = kernel_of(one, [[0, 0], [BELOW_ONE, BELOW_ONE]], (7, 20))
     assert kernel.start.tolist() == [[-3, 0], [0, 10]]
     theirs = v2.RandomCrop(10, pad_if_needed=True)
     drawn = [theirs.make_params([torch.zeros(3, 7, 20)]) for _ in range(200)]
@@ -105,7 +97,7 @@ def test_a_random_crop_pads_a_lack_on_both_sides_as_torchvision() -> None:
 
 @pytest.mark.parametrize(("name", "axis"), [("horizontal_flip", 0), ("vertical_flip", 1)])
 def test_flips_happen_below_their_probability(name: str, axis: int) -> None:
-    kernel = lowered(step(name, p=0.3), [[0.0], [0.2999], [0.3], [0.9]], (5, 5))
+    kernel = kernel_of(step(name, p=0.3), [[0.0], [0.2999], [0.3], [0.9]], (5, 5))
     assert isinstance(kernel, Flip)
     both = [kernel.horizontal.tolist(), kernel.vertical.tolist()]
     assert both[axis] == [True, True, False, False]
@@ -114,4 +106,4 @@ def test_flips_happen_below_their_probability(name: str, axis: int) -> None:
 
 @pytest.mark.parametrize("p", [0, 1])
 def test_a_flip_of_probability_0_never_and_of_1_always_happens(p: int) -> None:
-    assert lowered(step("horizontal_flip", p=p), [[0.0], [BELOW_ONE]], (5, 5)).horizontal.tolist() == [p, p]
+    assert kernel_of(step("horizontal_flip", p=p), [[0.0], [BELOW_ONE]], (5, 5)).horizontal.tolist() == [p, p]

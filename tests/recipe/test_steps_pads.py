@@ -7,24 +7,16 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from recipes import step
+from recipes import kernel_of, step
 from torchvision.transforms.v2 import functional as F
 
-from fastffdi.recipe.kernels import Kernel
 from fastffdi.recipe.program import Program
 from fastffdi.recipe.steps import STEPS
-from fastffdi.recipe.steps.base import Step, TooSmall
+from fastffdi.recipe.steps.base import TooSmall
 from fastffdi.render.cpu.renderer import render
 
 quick = settings(max_examples=60, deadline=None)
 MODES = "constant", "edge", "reflect", "symmetric"
-
-
-def lowered(one: Step, u: list, size: tuple[int, int]) -> Kernel:
-    """The kernel for as many images of one size as u has rows."""
-    numbers = np.array(u, np.float64).reshape(len(u), -1)
-    (kernel,) = one.lower(numbers, np.tile(np.array(size, np.int32), (len(numbers), 1)))
-    return kernel
 
 
 def as_tensor(image: np.ndarray) -> torch.Tensor:
@@ -81,9 +73,9 @@ def test_padding_is_torchvisions_or_refused_where_it_refuses(
         with pytest.raises(
             TooSmall, match=f"^padding_mode {mode} cannot add .* pixels to an image of {height}×"
         ):
-            lowered(one, [[]], (height, width))
+            kernel_of(one, [[]], (height, width))
     else:
-        ours = render(image, Program((lowered(one, [[]], (height, width)),)), 0)
+        ours = render(image, Program((kernel_of(one, [[]], (height, width)),)), 0)
         assert np.array_equal(ours, theirs.permute(1, 2, 0))
 
 
@@ -93,7 +85,7 @@ def test_padding_is_torchvisions_or_refused_where_it_refuses(
 def test_padding_is_given_as_in_torchvision(given_: int | list[int], read: tuple) -> None:
     assert step("pad", padding=given_).padding == read
     left, top, right, bottom = read
-    kernel = lowered(step("pad", padding=given_), [[]], (20, 30))
+    kernel = kernel_of(step("pad", padding=given_), [[]], (20, 30))
     assert kernel.start.tolist() == [[-top, -left]]
     assert kernel.size.tolist() == [[20 + top + bottom, 30 + left + right]]
 
@@ -122,7 +114,7 @@ def test_a_padded_random_crop_is_a_crop_of_the_padded_image(
 ) -> None:
     image = np.random.default_rng(seed).integers(0, 256, (height, width, 3), np.uint8)
     one = step("random_crop", size=side, padding=[2, 3, 0, 5], pad_if_needed=True, fill=7)
-    kernel = lowered(one, list(np.random.default_rng(seed).random((20, 2))), (height, width))
+    kernel = kernel_of(one, list(np.random.default_rng(seed).random((20, 2))), (height, width))
     lack_y, lack_x = max(side - height - 8, 0), max(side - width - 2, 0)
     padded = F.pad(as_tensor(image), [2 + lack_x, 3 + lack_y, lack_x, 5 + lack_y], fill=7).permute(1, 2, 0)
     for i, (top, left) in enumerate(kernel.start + np.array([3 + lack_y, 2 + lack_x])):
@@ -134,4 +126,4 @@ def test_a_padded_random_crop_is_a_crop_of_the_padded_image(
 def test_a_random_crop_larger_than_the_padded_image_is_refused() -> None:
     line = "10×10 does not fit an image of 8×9; set pad_if_needed: true, or resize first"
     with pytest.raises(TooSmall, match=f"^{re.escape(line)}$"):
-        lowered(step("random_crop", size=10, padding=[4, 0, 4, 1]), [[0, 0]], (8, 9))
+        kernel_of(step("random_crop", size=10, padding=[4, 0, 4, 1]), [[0, 0]], (8, 9))

@@ -5,25 +5,15 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from recipes import step
+from recipes import kernel_of, step
 from torchvision.transforms import v2
 from torchvision.transforms.v2 import functional as F
 
-from fastffdi.recipe.kernels import Kernel
 from fastffdi.recipe.steps import STEPS
-from fastffdi.recipe.steps.base import Step
 
 quick = settings(max_examples=60, deadline=None)
 sides = st.integers(1, 300)
 BELOW_ONE = np.nextafter(1, 0)
-
-
-def lowered(one: Step, u: list, size: tuple[int, int]) -> Kernel:
-    """The kernel for as many images of one size as u has rows."""
-    numbers = np.array(u, np.float64).reshape(len(u), -1)
-    (kernel,) = one.lower(numbers, np.tile(np.array(size, np.int32), (len(numbers), 1)))
-    assert type(kernel) in one.kernels
-    return kernel
 
 
 WRONG = [
@@ -93,7 +83,7 @@ def test_wrong_parameters_are_refused_in_one_line(name: str, parameters: dict, l
 @quick
 @given(sides, sides, st.integers(1, 200))
 def test_the_short_side_rule_is_torchvisions(height: int, width: int, short: int) -> None:
-    kernel = lowered(step("resize", size=short), [[]], (height, width))
+    kernel = kernel_of(step("resize", size=short), [[]], (height, width))
     theirs = F.resize(torch.zeros(1, height, width, dtype=torch.uint8), [short])
     assert kernel.size.tolist() == [list(theirs.shape[-2:])]
     assert kernel.roi.tolist() == [[0, 0, 1, 1]]
@@ -102,7 +92,7 @@ def test_the_short_side_rule_is_torchvisions(height: int, width: int, short: int
 def test_resize_to_a_size_ignores_the_images() -> None:
     one = step("resize", size=[30, 50])
     assert not one.needs_size
-    assert lowered(one, [[], []], (7, 9)).size.tolist() == [[30, 50], [30, 50]]
+    assert kernel_of(one, [[], []], (7, 9)).size.tolist() == [[30, 50], [30, 50]]
 
 
 @quick
@@ -111,7 +101,7 @@ def test_the_longer_side_is_limited_as_torchvisions(
     height: int, width: int, short: int | None, more: int
 ) -> None:
     most = more + (short or 0)
-    kernel = lowered(step("resize", size=short, max_size=most), [[]], (height, width))
+    kernel = kernel_of(step("resize", size=short, max_size=most), [[]], (height, width))
     size = None if short is None else [short]
     if most * min(height, width) < max(height, width):
         assert kernel.size.min() == 1  # where torchvision fails
@@ -130,15 +120,15 @@ def test_sizes_of_several_images_are_limited_one_by_one() -> None:
 def test_the_interpolation_is_the_kernels(name: str) -> None:
     bicubic, bilinear = step(name, size=[8, 8], interpolation="bicubic"), step(name, size=[8, 8])
     u = [[0.5] * bicubic.draws.total]
-    assert lowered(bicubic, u, (20, 30)).interpolation == "bicubic"
-    assert lowered(bilinear, u, (20, 30)).interpolation == "bilinear"
+    assert kernel_of(bicubic, u, (20, 30)).interpolation == "bicubic"
+    assert kernel_of(bilinear, u, (20, 30)).interpolation == "bilinear"
 
 
 @quick
 @given(st.integers(4, 400), st.integers(4, 400), st.integers(0, 2**32))
 def test_random_resized_crops_keep_their_bounds(height: int, width: int, seed: int) -> None:
     u = np.random.default_rng(seed).random((50, 22))
-    kernel = lowered(step("random_resized_crop", size=[24, 32]), list(u), (height, width))
+    kernel = kernel_of(step("random_resized_crop", size=[24, 32]), list(u), (height, width))
     top, left, bottom, right = (kernel.roi.astype(np.float64) * [height, width, height, width]).T
     rows, columns = bottom - top, right - left
     assert min(top.min(), left.min(), (height + 1e-3 - bottom).min(), (width + 1e-3 - right).min()) >= 0
@@ -154,7 +144,7 @@ def test_random_resized_crops_keep_their_bounds(height: int, width: int, seed: i
 @given(st.integers(1, 300), st.integers(1, 300))
 def test_where_no_window_fits_it_takes_torchvisions_central_one(height: int, width: int) -> None:
     bounds = {"scale": [1, 1], "ratio": [100, 100] if height > 2 else [0.01, 0.01]}
-    kernel = lowered(step("random_resized_crop", size=8, **bounds), [[0.5] * 22], (height, width))
+    kernel = kernel_of(step("random_resized_crop", size=8, **bounds), [[0.5] * 22], (height, width))
     theirs = v2.RandomResizedCrop(8, **bounds).make_params([torch.zeros(3, height, width)])
     top, left, bottom, right = np.round(kernel.roi[0] * np.array([height, width, height, width])).astype(int)
     if min(theirs["height"], theirs["width"]) > 0:
@@ -165,7 +155,7 @@ def test_where_no_window_fits_it_takes_torchvisions_central_one(height: int, wid
 
 def test_a_random_resized_crop_reaches_all_places() -> None:
     one = step("random_resized_crop", size=8, scale=[0.25, 0.25], ratio=[1, 1])
-    roi = lowered(one, [[0.5] * 20 + [0, 0], [0.5] * 20 + [BELOW_ONE] * 2], (40, 40)).roi
+    roi = kernel_of(one, [[0.5] * 20 + [0, 0], [0.5] * 20 + [BELOW_ONE] * 2], (40, 40)).roi
     assert roi.tolist() == [[0, 0, 0.5, 0.5], [0.5, 0.5, 1, 1]]
 
 
@@ -186,7 +176,7 @@ def test_a_random_resized_crop_reaches_all_places() -> None:
     ],
 )
 def test_a_window_worked_by_hand(size: tuple, bounds: dict, u: float, box: list[int]) -> None:
-    (roi,) = lowered(step("random_resized_crop", size=8, **bounds), [[u] * 22], size).roi
+    (roi,) = kernel_of(step("random_resized_crop", size=8, **bounds), [[u] * 22], size).roi
     top, left, bottom, right = roi * np.tile(size, 2)
     assert [top, left, bottom - top, right - left] == pytest.approx(box, abs=1e-3)
 
@@ -195,12 +185,12 @@ def test_of_ten_windows_the_first_that_fits_is_taken() -> None:
     u = np.zeros((1, 22))
     u[0, :3] = 1, 1, 0.5  # shares of the area; those of ratio 2 are too wide where the share is above a half
     one = step("random_resized_crop", size=8, scale=[0, 1], ratio=[2, 2])
-    assert lowered(one, list(u), (40, 40)).roi[0].tolist() == pytest.approx([0, 0, 0.5, 1], abs=1e-3)
+    assert kernel_of(one, list(u), (40, 40)).roi[0].tolist() == pytest.approx([0, 0, 0.5, 1], abs=1e-3)
 
 
 def test_random_resized_crops_have_torchvisions_areas() -> None:
     u = np.random.default_rng(0).random((4000, 22))
-    roi = lowered(step("random_resized_crop", size=8), list(u), (375, 500)).roi
+    roi = kernel_of(step("random_resized_crop", size=8), list(u), (375, 500)).roi
     ours = ((roi[:, 2] - roi[:, 0]) * (roi[:, 3] - roi[:, 1])).mean()
     theirs, image = v2.RandomResizedCrop(8), [torch.zeros(1, 375, 500)]
     drawn = [theirs.make_params(image) for _ in range(1000)]
