@@ -47,7 +47,9 @@ def main(pipeline: str, batch_size: int, repeats: int) -> None:
         return planner.plan(0, rows, repeated)
 
     def arrays(of: BatchPlan) -> Arrays:
-        return path_matrix(planner.manifest.paths(rows)), *arguments(rendered.loader(of.program), template)
+        return path_matrix(planner.manifest.paths(rows)), *arguments(
+            rendered.loader(of.program), template, "gpu"
+        )
 
     planned = plan()
     ready = arrays(planned)

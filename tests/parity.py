@@ -62,7 +62,7 @@ def render_dali(images: list[Sample], one: Step, folder: Path) -> list[Sample]:
     (program, _), fixed = lowered(one, images), template([one])
     pipeline = Pipeline(batch_size=len(images), num_threads=2, device_id=None)
     with pipeline:
-        arrays = dali.path_matrix(paths), *dali.arguments(program, fixed)
+        arrays = dali.path_matrix(paths), *dali.arguments(program, fixed, "cpu")
         pipeline.set_outputs(dali.graph(fixed, "cpu", lambda: arrays))
     (out,) = pipeline.run()
     assert out.layout() == "HWC"

@@ -90,9 +90,14 @@ def test_parts_of_one_layer_do_not_import_each_other_in_a_circle() -> None:
     assert [(a, b) for a in PARTS for b in PARTS if a < b and b in uses[a] and a in uses[b]] == []
 
 
-def test_only_two_modules_import_dali() -> None:
-    dali = {named(path) for path in MODULES if any(name.startswith("nvidia") for name in imported(path))}
-    assert dali == {"render/dali.py", "loaders/dali.py"}
+def importing(start: str) -> set[str]:
+    return {named(path) for path in MODULES if any(name.startswith(start) for name in imported(path))}
+
+
+def test_only_two_modules_import_dali_and_one_its_decoder() -> None:
+    assert importing("nvidia.dali") == {"render/dali.py", "loaders/dali.py"}
+    assert importing("nvidia.nvimgcodec") == {"render/cpu/partial.py"}
+    assert importing("nvidia") == importing("nvidia.dali") | importing("nvidia.nvimgcodec")
 
 
 @pytest.mark.parametrize("path", [p for p in MODULES if part(p) in ("recipe", "data")], ids=named)

@@ -19,6 +19,7 @@ from fastffdi.recipe.lowering import output_size
 from fastffdi.recipe.program import Program
 from fastffdi.render.cpu.decode import Decoder
 from fastffdi.render.cpu.renderer import can_render, render_into
+from fastffdi.render.memory import Pool
 from fastffdi.render.split import Split, split
 
 #: Images a thread takes at a time: few enough to share out a batch evenly, enough to hide the hand-over.
@@ -49,6 +50,7 @@ class CpuLoader:
         self._split, self._size = reach(planner, beyond)
         self._pinned, self._prefetch = pinned, settings.prefetch
         self._allocate = allocate
+        self._memory = Pool(spare=settings.prefetch + 2)
         cv2.setNumThreads(0)
         process_threads = torch.get_num_threads()
         self._pool = ThreadPoolExecutor(settings.threads, "fastffdi-cpu", _use_one_core, (process_threads,))
@@ -82,7 +84,10 @@ class CpuLoader:
         return _Rendering(plan, images, [self._pool.submit(task, span) for span in spans])
 
     def _empty(self, n: int) -> torch.Tensor:
-        return torch.empty((n, *self._size, 3), dtype=torch.uint8, pin_memory=self._pinned)
+        shape = (n, *self._size, 3)
+        if self._pinned:  # torch has a pool of its own for such
+            return torch.empty(shape, dtype=torch.uint8, pin_memory=True)
+        return self._memory.empty(shape)
 
     def _finish(self, rendering: _Rendering) -> Batch:
         try:

@@ -39,6 +39,7 @@ class DaliLoader:
         self._template = planner.template[1]
         self._split = split(self._template, can_render, "dali")
         self._settings, self._device = settings, device
+        self._place = "gpu" if device.type == "cuda" else "cpu"
         self._plans: Iterator[BatchPlan] = iter(())
         self._in_flight: deque[BatchPlan] = deque()  # given to the pipeline, not yet taken out
         self._pipeline: Any = self._built()
@@ -72,15 +73,15 @@ class DaliLoader:
             prefetch_queue_depth=max(1, self._settings.prefetch),
         )
         with pipeline:
-            rendered, where = self._split.loader(self._template), "gpu" if gpu else "cpu"
-            pipeline.set_outputs(graph(rendered, where, self._source, self._settings.hw_decoder_load))
+            rendered, share = self._split.loader(self._template), self._settings.hw_decoder_load
+            pipeline.set_outputs(graph(rendered, self._place, self._source, share))
         pipeline.build()
         return pipeline
 
     def _source(self) -> tuple[np.ndarray, ...]:
         """The next batch's arrays, for DALI; it calls this on the thread that schedules a run."""
         plan = next(self._plans)
-        arrays = arguments(self._split.loader(plan.program), self._template)
+        arrays = arguments(self._split.loader(plan.program), self._template, self._place)
         paths = self.planner.manifest.paths(plan.rows)
         self._in_flight.append(plan)
         return path_matrix(paths), *arrays

@@ -10,7 +10,7 @@ from __future__ import annotations
 import dataclasses
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 import numpy as np
 
@@ -18,6 +18,21 @@ if TYPE_CHECKING:
     from fastffdi.recipe.program import Program
 
 K = TypeVar("K", bound="Kernel")
+
+
+class Part(NamedTuple):
+    """Rows `top` to `bottom` and columns `left` to `right` of an image, the last ones not included."""
+
+    top: int
+    left: int
+    bottom: int
+    right: int
+
+    @property
+    def slices(self) -> tuple[slice, slice]:
+        """Of the image's rows and columns."""
+        return slice(self.top, self.bottom), slice(self.left, self.right)
+
 
 #: A pixel value for all channels; one for each where they differ.
 Fill = int | tuple[int, int, int]
@@ -56,6 +71,10 @@ class Kernel:
         """(M,) int64 indices of the images that it may change; None for all, however many there are."""
         return np.flatnonzero(np.logical_not(self._identity)) if any(self._identity) else None
 
+    def part(self, i: int, height: int, width: int) -> Part | None:
+        """All that the kernel reads of image i, which is `height` × `width`; None where that is unknown."""
+        return None
+
     @cached_property
     def _identity(self) -> list[bool]:
         neutral, arrays = self.neutral(None), self.arrays().items()
@@ -92,6 +111,12 @@ class Window(Kernel):
     def out_size(self, size: np.ndarray | None) -> np.ndarray:
         return self.size
 
+    def part(self, i: int, height: int, width: int) -> Part | None:
+        top, left = self.start[i].tolist()
+        rows, columns = self.size[i].tolist()
+        inside = 0 <= top <= height - rows and 0 <= left <= width - columns
+        return Part(top, left, top + rows, left + columns) if inside else None
+
     def neutral(self, size: np.ndarray | None) -> dict[str, np.ndarray]:
         assert size is not None, "a step that may leave out a Window needs the sizes"
         still = np.zeros(1, bool)
@@ -117,6 +142,12 @@ class Resize(Kernel):
 
     def out_size(self, size: np.ndarray | None) -> np.ndarray:
         return self.size
+
+    def part(self, i: int, height: int, width: int) -> Part:
+        top, left, bottom, right = self.roi[i].tolist()
+        rows = sorted((round(top * height), round(bottom * height)))
+        columns = sorted((round(left * width), round(right * width)))
+        return Part(rows[0], columns[0], rows[1], columns[1])
 
     def neutral(self, size: np.ndarray | None) -> dict[str, np.ndarray]:
         assert size is not None, "a step that may leave out a Resize needs the sizes"

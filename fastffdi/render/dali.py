@@ -7,7 +7,7 @@ they are: an array costs some 60 µs a batch, any arithmetic on it inside the gr
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -18,6 +18,9 @@ from fastffdi.recipe.kernels import Fill, Flip, Kernel, Matrix, Resize, Warp, Wi
 from fastffdi.recipe.program import Program
 
 Arrays = tuple[np.ndarray, ...]
+
+#: Gives a kernel's arrays, from it and the template's; and makes a node of images, the latter, and theirs.
+Operator = tuple[Callable[[Any, Any], Arrays], Callable[..., DataNode]]
 
 _DTYPES = {"uint8": types.UINT8, "int32": types.INT32, "float32": types.FLOAT}
 _INTERPOLATION = {"nearest": types.INTERP_NN, "bilinear": types.INTERP_LINEAR, "bicubic": types.INTERP_CUBIC}
@@ -35,21 +38,26 @@ def graph(
         source: gives (path_matrix(paths), *arguments(program, template)) of the next batch
         hw_decoder_load: the GPU's hardware decoder's share of a batch, 0 to 1; None leaves it to DALI
     """
-    files, *inputs = _inputs(source, (path_matrix(["/"]), *arguments(template, template)))
-    images = _decoded(fn.io.file.read(files, dont_use_mmap=True), device, hw_decoder_load)
-    return _rendered(images, template, inputs)
+    files, *inputs = _inputs(source, (path_matrix(["/"]), *arguments(template, template, device)))
+    images = fn.io.file.read(files, dont_use_mmap=True)
+    if not _decodes_part(template, device):
+        images = _decoded(images, device, hw_decoder_load)
+    nodes = iter(inputs)
+    for fixed, (arrays, operator) in zip(template.kernels, _operators(template, device), strict=True):
+        images = operator(images, fixed, *(next(nodes) for _ in arrays(fixed, fixed)))
+    return images
 
 
-def arguments(program: Program, template: Program) -> Arrays:
+def arguments(program: Program, template: Program, device: str) -> Arrays:
     """The parameters of a batch as the operators of a program take them, each (N, …), in order.
 
-    `template` is that of `program`, or of a longer one.
+    `template` is that of `program`, or of a longer one; `device` is graph's.
     """
-    pairs = zip(program.kernels, template.kernels, strict=False)
+    triples = zip(program.kernels, template.kernels, _operators(template, device), strict=False)
     return tuple(
         np.ascontiguousarray(array, np.float32 if array.dtype.kind == "f" else np.int32)
-        for kernel, fixed in pairs
-        for array in KERNELS[type(kernel)][0](kernel, fixed)
+        for kernel, fixed, (arrays, _) in triples
+        for array in arrays(kernel, fixed)
     )
 
 
@@ -93,12 +101,22 @@ def _decoded(files: DataNode, device: str, hw_decoder_load: float | None) -> Dat
     )
 
 
-def _rendered(images: DataNode, template: Program, inputs: Iterable[DataNode]) -> DataNode:
-    nodes = iter(inputs)
-    for fixed in template.kernels:
-        arrays, operator = KERNELS[type(fixed)]
-        images = operator(images, fixed, *(next(nodes) for _ in arrays(fixed, fixed)))
-    return images
+def _decodes_part(template: Program, device: str) -> bool:
+    """Whether the first kernel's operator takes encoded images, and decodes no more than it reads of them."""
+    if device != "cpu" or not template.kernels:
+        return False
+    match template.kernels[0]:
+        case Window(inside=inside):
+            return inside
+        case Resize(roi=roi):
+            return not np.isin(roi, (0, 1)).all()  # a whole image has no other numbers
+    return False
+
+
+def _operators(template: Program, device: str) -> Iterator[Operator]:
+    first = _DECODING if _decodes_part(template, device) else KERNELS
+    for k, fixed in enumerate(template.kernels):
+        yield (KERNELS if k else first)[type(fixed)]
 
 
 def _resize_arrays(kernel: Resize, fixed: Resize) -> Arrays:
@@ -119,6 +137,17 @@ def _resize(images: DataNode, fixed: Resize, start: DataNode, end: DataNode, *si
     )
 
 
+def _part_resize_arrays(kernel: Resize, fixed: Resize) -> Arrays:
+    start, end, *size = _resize_arrays(kernel, fixed)
+    mirrored = start > end
+    return np.minimum(start, end), np.maximum(start, end), mirrored * 1.0, 1.0 - mirrored, *size
+
+
+def _part_resize(files: DataNode, fixed: Resize, start: DataNode, end: DataNode, *more: DataNode) -> DataNode:
+    part = fn.decoders.image_slice(files, rel_start=start, rel_end=end, axes=[0, 1], output_type=types.RGB)
+    return _resize(part, fixed, *more)
+
+
 def _window_arrays(kernel: Window, fixed: Window) -> Arrays:
     size = () if _one_size(fixed) else (kernel.size,)
     flips = () if kernel.horizontal is None else (kernel.horizontal, kernel.vertical)
@@ -126,16 +155,33 @@ def _window_arrays(kernel: Window, fixed: Window) -> Arrays:
 
 
 def _window(images: DataNode, fixed: Window, start: DataNode, *more: DataNode) -> DataNode:
-    flips, size = (more[:2], more[2:]) if fixed.horizontal is not None else ((), more)
-    out = fn.slice(
+    window = fn.slice(
         images,
         start=start,
-        shape=size[0] if size else fixed.size[0].tolist(),
+        shape=_window_shape(fixed, more),
         axes=[0, 1],
         out_of_bounds_policy="pad",
         fill_values=fixed.fill,
     )
-    return fn.flip(out, horizontal=flips[0], vertical=flips[1]) if flips else out
+    return _mirrored(window, fixed, more)
+
+
+def _part_window(files: DataNode, fixed: Window, start: DataNode, *more: DataNode) -> DataNode:
+    shape = _window_shape(fixed, more)
+    part = fn.decoders.image_slice(files, start=start, shape=shape, axes=[0, 1], output_type=types.RGB)
+    return _mirrored(part, fixed, more)
+
+
+def _window_shape(fixed: Window, more: Sequence[DataNode]) -> DataNode | list[int]:
+    """The size of the windows, which comes last of the arrays where it is not the same for all images."""
+    size: list[int] = fixed.size[0].tolist()
+    return size if _one_size(fixed) else more[-1]
+
+
+def _mirrored(images: DataNode, fixed: Window, more: Sequence[DataNode]) -> DataNode:
+    if fixed.horizontal is None:
+        return images
+    return fn.flip(images, horizontal=more[0], vertical=more[1])
 
 
 def _flip_arrays(kernel: Flip, fixed: Flip) -> Arrays:
@@ -190,11 +236,16 @@ def _one_size(fixed: Resize | Window) -> bool:
     return bool((fixed.size == fixed.size[0]).all())
 
 
-#: For each kernel its arrays, given the template's kernel as well, and the operator that takes their nodes.
-KERNELS: dict[type[Kernel], tuple[Callable[[Any, Any], Arrays], Callable[..., DataNode]]] = {
+KERNELS: dict[type[Kernel], Operator] = {
     Window: (_window_arrays, _window),
     Resize: (_resize_arrays, _resize),
     Flip: (_flip_arrays, _flip),
     Warp: (_warp_arrays, _warp),
     Matrix: (_matrix_arrays, _matrix),
+}
+
+#: For a program's first kernel, where its operator takes encoded images.
+_DECODING: dict[type[Kernel], Operator] = {
+    Window: (_window_arrays, _part_window),
+    Resize: (_part_resize_arrays, _part_resize),
 }

@@ -1,6 +1,7 @@
 """The public Loader: what it gives, its epochs, and its place in the data."""
 
 import gc
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
 from dataclasses import replace
 from types import SimpleNamespace
@@ -210,6 +211,32 @@ def test_the_remaining_batches_are_bit_equal(image_files, backend, consumed):
         assert bits(resumed) == rest
         assert len(rest) == 6 - consumed
         assert bits(resumed) == after
+
+
+@pytest.mark.parametrize("backend", ["cpu", "dali", "process"])
+@pytest.mark.parametrize("keep", [lambda images: images, lambda images: images[1:, :, ::2].numpy()])
+def test_batches_that_are_kept_stay_as_they_were(image_files, backend, keep):
+    process = backend == "process"
+    chosen = LoaderSettings(2, batch_size=4, process=process)
+    planner = BatchPlanner.over(image_files, STEPS, chosen, seed=3, shuffle=True)
+    built = factory.build_loader("cpu" if process else backend, planner, chosen, CPU)
+    kept, bytes_then = [], []
+    with DeviceLoader(built, DeviceStage(CPU, torch.float32)) as loader:
+        for _ in range(2):
+            for images, _ in loader:
+                loader.state_dict()
+                kept.append(keep(images))
+                bytes_then.append(np.asarray(kept[-1]).tobytes())
+    assert [np.asarray(images).tobytes() for images in kept] == bytes_then
+    assert len(set(bytes_then)) == 12
+
+
+def test_batches_may_be_used_in_another_thread(image_files):
+    with loader_of(image_files, shuffle=True) as loader, ThreadPoolExecutor(2) as pool:
+        expected = bits(loader)
+        loader.set_epoch(0)
+        later = [pool.submit(lambda images: images.numpy().tobytes(), images) for images, _ in loader]
+        assert [future.result() for future in later] == [images for images, _ in expected]
 
 
 def test_a_loader_goes_back_to_its_own_state(image_files):

@@ -14,6 +14,7 @@ from fastffdi.recipe.kernels import (
     Matrix,
     Noise,
     Normalize,
+    Part,
     Python,
     Resize,
     Sharpen,
@@ -140,3 +141,42 @@ def test_only_for_members_leaves_the_others_neutral(kernel: Kernel, neutral: dic
 def test_kernels_are_frozen() -> None:
     with pytest.raises(dataclasses.FrozenInstanceError):
         NORMALIZE.mean = (0.0, 0.0, 0.0)  # type: ignore[misc]
+
+
+@pytest.mark.parametrize(
+    ("roi", "part"),
+    [
+        ([0, 0, 1, 1], Part(0, 0, 30, 40)),
+        ([0.5, 0.25, 1, 0.75], Part(15, 10, 30, 30)),
+        ([1, 0.75, 0.5, 0.25], Part(15, 10, 30, 30)),  # flipped
+        ([0.51, 0, 0.54, 1], Part(15, 0, 16, 40)),  # rows 15.3 to 16.2
+        ([0.5, 0.5, 0.5, 0.5], Part(15, 20, 15, 20)),
+    ],
+)
+def test_a_resize_reads_its_region_in_whole_pixels(roi, part):
+    kernel = Resize(np.array([[0, 0, 1, 1], roi], np.float32), SIZE[:2])
+    assert kernel.part(1, 30, 40) == part
+
+
+@pytest.mark.parametrize(
+    ("start", "part"),
+    [
+        ([0, 0], Part(0, 0, 10, 20)),
+        ([20, 20], Part(20, 20, 30, 40)),
+        ([21, 20], None),
+        ([20, 21], None),
+        ([-1, 0], None),
+        ([0, -1], None),
+    ],
+)
+def test_a_window_reads_itself_where_it_is_inside(start, part):
+    assert Window(np.array([start], np.int32), SIZE[:1]).part(0, 30, 40) == part
+
+
+def test_of_other_kernels_it_is_not_known():
+    assert Flip(np.array([True]), np.array([True])).part(0, 30, 40) is None
+
+
+def test_the_slices_of_a_part_are_its_rows_and_columns():
+    rows, columns = Part(1, 2, 4, 8).slices
+    assert np.zeros((9, 9))[rows, columns].shape == (3, 6)

@@ -33,7 +33,7 @@ def render(image_files: Manifest, steps: list[Step]) -> tuple[list[np.ndarray], 
 
 
 def run(paths: list[str], program: Program, fixed: Program) -> list[np.ndarray]:
-    arrays = path_matrix(paths), *arguments(program, fixed)
+    arrays = path_matrix(paths), *arguments(program, fixed, "cpu")
     pipeline = Pipeline(batch_size=len(paths), num_threads=2, device_id=None)
     with pipeline:
         pipeline.set_outputs(graph(fixed, "cpu", lambda: arrays))
@@ -48,7 +48,7 @@ def test_the_arrays_are_contiguous_and_in_the_kernels_order() -> None:
         Flip(*flip),
         Matrix(np.zeros((1, 3, 4), np.float32)),
     )
-    start, end, horizontal, vertical, matrix = arguments(Program(kernels), Program(kernels))
+    start, end, horizontal, vertical, matrix = arguments(Program(kernels), Program(kernels), "gpu")
     np.testing.assert_array_equal(start, np.float32([[0, 0]]))
     np.testing.assert_array_equal(end, np.float32([[1, 1]]))
     np.testing.assert_array_equal(np.stack([horizontal, vertical]), np.int32([[1], [0]]))
@@ -61,20 +61,20 @@ def test_a_size_travels_only_where_it_varies(kind: type[Resize | Window]) -> Non
     varied = np.array([[8, 9], [7, 9]], np.int32)
     first = np.tile(WHOLE, (2, 1)) if kind is Resize else np.zeros((2, 2), np.int32)
     programs = [Program((kind(first, sizes),)) for sizes in (varied, varied[[0, 0]])]
-    with_size, without = (arguments(program, program) for program in programs)
+    with_size, without = (arguments(program, program, "cpu") for program in programs)
     np.testing.assert_array_equal(with_size[-1], varied)
     assert len(without) == len(with_size) - 1
 
 
 def test_a_warp_is_counted_from_the_corner() -> None:
     turn = np.array([[[0, -1, 10], [1, 0, 0], [0, 0, 1]]], np.float64)  # centre (0, 0) comes from (10, 0)
-    (matrix,) = arguments(Program((Warp(turn),)), Program((Warp(turn),)))
+    (matrix,) = arguments(Program((Warp(turn),)), Program((Warp(turn),)), "cpu")
     np.testing.assert_array_equal(matrix[0] @ [0.5, 0.5, 1], [10.5, 0.5])
 
 
 def test_a_projective_warp_is_given_whole_and_from_the_centre() -> None:
     warp = sample("projective warp", 3)
-    (matrix,) = arguments(Program((warp,)), Program((warp,)))
+    (matrix,) = arguments(Program((warp,)), Program((warp,)), "cpu")
     np.testing.assert_array_equal(matrix, warp.arrays()["matrix"].astype(np.float32))
 
 
@@ -117,8 +117,8 @@ def rendered(images: list[np.ndarray], kernel: Kernel, folder: Path) -> list[np.
 
 def test_only_the_first_kernels_are_asked_for() -> None:
     program = Program((Flip(np.array([True]), np.array([True])), Resize(WHOLE, np.array([[8, 9]]))))
-    assert len(arguments(program.first(1), program)) == 2
-    assert arguments(program.first(0), program) == ()
+    assert len(arguments(program.first(1), program, "cpu")) == 2
+    assert arguments(program.first(0), program, "cpu") == ()
 
 
 def test_paths_are_rows_of_bytes_filled_with_nul() -> None:
@@ -135,7 +135,7 @@ def test_shipped_recipes_need_few_arrays(name: str, part: str) -> None:
     # A crop that resizes and a policy take one more than the four that are cheap enough not to think about.
     most = 5 if name in ("randaugment", "trivial") else 4
     rendered = split(program, can_render, "dali").loader(program)
-    assert 1 + len(arguments(rendered, program)) <= most
+    assert 1 + len(arguments(rendered, program, "gpu")) <= most
 
 
 @pytest.mark.parametrize("steps", [[ResizeStep(64)], [RandomRotation(Range(-30, 30), fill=90)]], ids=repr)

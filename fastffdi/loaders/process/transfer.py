@@ -7,7 +7,10 @@ from collections import deque
 from collections.abc import Callable
 from typing import Protocol
 
+import numpy as np
 import torch
+
+from fastffdi.render.memory import Pool
 
 
 class Event(Protocol):
@@ -24,7 +27,7 @@ Copy = Callable[[torch.Tensor], tuple[torch.Tensor, Event]]
 
 def copying(device: torch.device) -> Copy:
     """How images in host memory are copied for a model on `device`."""
-    return ToCuda(device) if device.type == "cuda" else to_cpu
+    return ToCuda(device) if device.type == "cuda" else ToCpu()
 
 
 class _Completed:
@@ -35,10 +38,17 @@ class _Completed:
         pass
 
 
-def to_cpu(images: torch.Tensor) -> tuple[torch.Tensor, Event]:
-    """A copy, complete when this returns."""
-    # By numpy: torch would share it out, and its threads spin on cores that the child process needs.
-    return torch.from_numpy(images.numpy().copy()), _Completed()
+class ToCpu:
+    """Copies that are complete when the call returns."""
+
+    def __init__(self) -> None:
+        self._memory = Pool(spare=2)
+
+    def __call__(self, images: torch.Tensor) -> tuple[torch.Tensor, Event]:
+        copy = self._memory.empty(images.shape, images.dtype)
+        # By numpy: torch would share it out, and its threads spin on cores that the child process needs.
+        np.copyto(copy.numpy(), images.numpy())
+        return copy, _Completed()
 
 
 class ToCuda:

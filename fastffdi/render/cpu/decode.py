@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Protocol
 
 import cv2
@@ -14,8 +16,9 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 from fastffdi.data.headers import orientation
 from fastffdi.data.source import FILES, ImageSource
 from fastffdi.errors import UndecodableImage
-from fastffdi.recipe.kernels import Kernel, Resize
+from fastffdi.recipe.kernels import Kernel, Part, Resize
 from fastffdi.recipe.program import Program
+from fastffdi.render.cpu.partial import decode_part
 
 #: Larger images are refused before they are decoded: Pillow's own limit against decompression bombs.
 MOST_PIXELS = 2 * 89_478_485
@@ -36,13 +39,22 @@ class Region:
         return next(factor for factor in (8, 4, 2, 1) if factor <= max(spare, 1))
 
 
+#: Gives the part that is wanted of an image of a height and width; None for all of it.
+Wanted = Callable[[int, int], Part | None]
+
+
+def _all_of_it(height: int, width: int) -> None:
+    return None
+
+
 class Decoder(Protocol):
     """Gives decoded images. Called from many threads at once."""
 
     def __call__(self, row: int, path: str, prefix: Program, program: Program, i: int) -> np.ndarray:
         """(H, W, 3) uint8 RGB of the manifest's `row`, with image i of `prefix` already applied.
 
-        `program` is what will be applied to it next. It may be a view of memory that must not be written to.
+        `program` is what will be applied to it next: pixels that its first kernel does not read may be
+        anything. It may be a view of memory that must not be written to.
         Raises UndecodableImage.
         """
 
@@ -61,20 +73,26 @@ class SourceDecoder:
 
     def __call__(self, row: int, path: str, prefix: Program, program: Program, i: int) -> np.ndarray:
         """See Decoder."""
-        return decode_path(path, _region(program.kernels[0], i) if self.scaled else None, self.source)
+        region = _region(program.kernels[0], i) if self.scaled else None
+        wanted = partial(program.kernels[0].part, i) if program.kernels else _all_of_it
+        return decode_path(path, region, self.source, wanted)
 
 
 DECODER = SourceDecoder()
 
 
-def decode_path(path: str, region: Region | None = None, source: ImageSource = FILES) -> np.ndarray:
+def decode_path(
+    path: str, region: Region | None = None, source: ImageSource = FILES, wanted: Wanted = _all_of_it
+) -> np.ndarray:
     """(H, W, 3) uint8 RGB; with a region, of a JPEG perhaps 1/2, 1/4 or 1/8 of that.
+
+    Outside the part that is `wanted`, the pixels may be anything.
 
     Raises UndecodableImage with the path and the reason.
     """
     data = source.read(path)
     try:
-        return decode(data, region)
+        return decode(data, region, wanted)
     except UnidentifiedImageError:
         raise UndecodableImage(path, "not an image") from None
     except Exception as error:  # decoders raise whatever they like
@@ -82,12 +100,14 @@ def decode_path(path: str, region: Region | None = None, source: ImageSource = F
         raise UndecodableImage(path, reason) from None
 
 
-def decode(data: bytes, region: Region | None = None) -> np.ndarray:
+def decode(data: bytes, region: Region | None = None, wanted: Wanted = _all_of_it) -> np.ndarray:
     """As `decode_path`, from the bytes. Raises what the decoder raises."""
     if data[:2] == b"\xff\xd8":
         try:
             turned = orientation(data)
-            return upright(_decode_jpeg(data, region, turned >= 5), turned)
+            return upright(
+                _decode_jpeg(data, region, wanted if turned <= 1 else _all_of_it, turned >= 5), turned
+            )
         except ValueError:
             pass  # what the strict fast path refuses (CMYK, stray bytes), Pillow may know how to read
     return _decode_with_pillow(data)
@@ -108,13 +128,16 @@ def upright(image: np.ndarray, turned: int) -> np.ndarray:
     return image if flip is None else cv2.flip(image, flip)
 
 
-def _decode_jpeg(data: bytes, region: Region | None, sideways: bool) -> np.ndarray:
+def _decode_jpeg(data: bytes, region: Region | None, wanted: Wanted, sideways: bool) -> np.ndarray:
     height, width, colours, _ = simplejpeg.decode_jpeg_header(data)
     if colours in ("CMYK", "YCCK"):
         raise ValueError(f"{colours} is converted otherwise than by Pillow")
     if height * width > MOST_PIXELS:
         raise ValueError(f"{height}×{width} pixels are more than {MOST_PIXELS}")
     factor = 1 if region is None else region.reduction(*((width, height) if sideways else (height, width)))
+    part = wanted(height, width) if factor == 1 else None
+    if part is not None and (image := decode_part(data, part, height, width)) is not None:
+        return image
     return np.asarray(
         simplejpeg.decode_jpeg(
             data,

@@ -8,7 +8,6 @@ from __future__ import annotations
 import cv2
 import numpy as np
 import torch
-import torch.nn.functional as F
 
 from fastffdi.recipe.kernels import Fill, Flip, Resize, Warp, Window
 
@@ -19,6 +18,10 @@ _BORDER = {
     "edge": cv2.BORDER_REPLICATE,
     "reflect": cv2.BORDER_REFLECT_101,
     "symmetric": cv2.BORDER_REFLECT,
+}
+_RESIZE = {
+    "bilinear": torch.ops.aten._upsample_bilinear2d_aa.out,
+    "bicubic": torch.ops.aten._upsample_bicubic2d_aa.out,
 }
 _INTERPOLATION = {"nearest": cv2.INTER_NEAREST, "bilinear": cv2.INTER_LINEAR}
 
@@ -57,22 +60,25 @@ def _channels(fill: Fill) -> tuple[int, int, int]:
 
 
 def resize(image: np.ndarray, kernel: Resize, i: int, out: Out = None) -> np.ndarray:
-    height, width = image.shape[:2]
+    region = image[kernel.part(i, *image.shape[:2]).slices]
     top, left, bottom, right = kernel.roi[i].tolist()
-    rows = sorted((round(top * height), round(bottom * height)))
-    columns = sorted((round(left * width), round(right * width)))
-    region = image[rows[0] : rows[1], columns[0] : columns[1]]
-    resized = _antialiased(region, kernel.size[i].tolist(), kernel.interpolation)
+    resized = _antialiased(region, kernel.size[i].tolist(), kernel.interpolation, out)
     return _flipped(resized, left > right, top > bottom, out)
 
 
-def _antialiased(image: np.ndarray, size: list[int], interpolation: str) -> np.ndarray:
+def _antialiased(image: np.ndarray, size: list[int], interpolation: str, out: Out) -> np.ndarray:
     if list(image.shape[:2]) == size:
         return image
-    # With N, H, W, C permuted so, torch sees channels-last on both sides and its uint8 kernel copies nothing.
-    batch = torch.from_numpy(image)[None].permute(0, 3, 1, 2)
-    out = F.interpolate(batch, size, mode=interpolation, antialias=True)
-    return np.asarray(out.permute(0, 2, 3, 1)[0].numpy())
+    if out is None:
+        out = np.empty((*size, 3), np.uint8)
+    # What F.interpolate(..., antialias=True) calls, which has no `out`.
+    _RESIZE[interpolation](_as_batch(image), size, False, None, None, out=_as_batch(out))
+    return out
+
+
+def _as_batch(image: np.ndarray) -> torch.Tensor:
+    """(1, 3, H, W), permuted so that torch sees it as channels-last, and its uint8 kernel copies nothing."""
+    return torch.from_numpy(image)[None].permute(0, 3, 1, 2)
 
 
 def flip(image: np.ndarray, kernel: Flip, i: int, out: Out = None) -> np.ndarray:
@@ -85,7 +91,8 @@ def _flipped(image: np.ndarray, horizontal: bool, vertical: bool, out: Out) -> n
     code = -1 if horizontal and vertical else int(horizontal)
     if out is None:
         return cv2.flip(image, code)
-    np.copyto(out, image)  # flipped in place, in the cache: OpenCV is slow at flipping into other memory
+    if image is not out:
+        np.copyto(out, image)  # flipped in place, in the cache: OpenCV is slow at flipping into other memory
     return cv2.flip(out, code, dst=out)
 
 

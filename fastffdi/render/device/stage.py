@@ -19,6 +19,7 @@ from fastffdi.recipe.program import Program
 from fastffdi.render.device import geometry, python, texture, tone
 from fastffdi.render.device.tensors import DeviceKernel, Parameters
 from fastffdi.render.device.upload import active_kernels, upload
+from fastffdi.render.memory import Pool
 
 #: Numbers in a tensor that torch works on in one thread, whatever set_num_threads says (at::GRAIN_SIZE).
 _UNSHARED = 32_767
@@ -44,6 +45,8 @@ class DeviceStage:
 
     def __init__(self, device: torch.device, dtype: torch.dtype) -> None:
         self.device, self.dtype = device, dtype
+        # One batch is being made while the consumer has the one before.
+        self._memory = Pool(spare=2)
         self._tables: dict[tuple[k.Normalize, int], tuple[torch.Tensor, torch.Tensor]] = {}
 
     def __call__(self, batch: Rendered) -> torch.Tensor:
@@ -63,13 +66,18 @@ class DeviceStage:
         if (normalize, width) not in self._tables:
             self._tables[normalize, width] = self._scale_bias(normalize, width)
         scale, bias = self._tables[normalize, width]
-        out = torch.empty((n * height, width * 3), dtype=self.dtype, device=self.device)
+        out = self._empty((n * height, width * 3))
         # On a CPU in pieces too small for torch to share them out: its threads would wait for one another,
         # spinning, on cores that the loader's threads keep busy; and its float32 copy stays in the cache.
         rows = max(1, _UNSHARED // (width * 3)) if self.device.type == "cpu" else len(x)
         for piece, place in zip(torch.split(x, rows), torch.split(out, rows), strict=True):
             torch.addcmul(bias, piece, scale, out=place)
         return out.view(n, height, width, 3)
+
+    def _empty(self, shape: tuple[int, int]) -> torch.Tensor:
+        if self.device.type == "cpu":
+            return self._memory.empty(shape, self.dtype)
+        return torch.empty(shape, dtype=self.dtype, device=self.device)
 
     def _scale_bias(self, normalize: k.Normalize, width: int) -> tuple[torch.Tensor, torch.Tensor]:
         mean, std = (torch.tensor(values, dtype=torch.float32) for values in (normalize.mean, normalize.std))

@@ -30,7 +30,7 @@ from fastffdi.loaders.process.child import listen
 from fastffdi.loaders.process.loader import ProcessLoader
 from fastffdi.loaders.process.messages import BatchReady, Inbox, ReleaseSlot, Request
 from fastffdi.loaders.process.ring import Ring
-from fastffdi.loaders.process.transfer import Transfer, to_cpu
+from fastffdi.loaders.process.transfer import ToCpu, Transfer
 from fastffdi.loaders.process.worker import Job, Worker
 from fastffdi.loaders.settings import LoaderSettings
 from fastffdi.recipe.rng import CounterRNG
@@ -210,7 +210,7 @@ def test_for_cuda_the_slots_are_page_locked_and_copied_to_the_device(
     planner: BatchPlanner, monkeypatch
 ) -> None:
     asked = []
-    monkeypatch.setattr(process, "copying", lambda device: asked.append(device) or to_cpu)
+    monkeypatch.setattr(process, "copying", lambda device: asked.append(device) or ToCpu())
     monkeypatch.setattr(Ring, "page_lock", lambda ring: asked.append(ring))
     monkeypatch.setattr(Ring, "close", lambda ring: asked.append("closed"))
     for device in (CPU, torch.device("cuda", 1)):

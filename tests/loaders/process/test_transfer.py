@@ -4,7 +4,7 @@ from contextlib import contextmanager
 import pytest
 import torch
 
-from fastffdi.loaders.process.transfer import ToCuda, Transfer, copying, to_cpu
+from fastffdi.loaders.process.transfer import ToCpu, ToCuda, Transfer, copying
 
 
 class Event:
@@ -38,15 +38,15 @@ def transfer(events: list[Event]) -> Transfer:
 
 def test_a_copy_on_the_cpu_is_the_consumers_own():
     images = torch.arange(24, dtype=torch.uint8).view(1, 2, 4, 3)
-    copy, event = to_cpu(images)
+    copy, event = ToCpu()(images)
     images.zero_()
     assert event.query()
     assert copy.flatten().tolist() == list(range(24))
-    assert copying(torch.device("cpu")) is to_cpu
+    assert isinstance(copying(torch.device("cpu")), ToCpu)
 
 
 def test_on_the_cpu_a_slot_is_let_go_of_at_once():
-    transfer = Transfer(to_cpu)
+    transfer = Transfer(ToCpu())
     assert transfer.take(4, torch.zeros(3, dtype=torch.uint8)).tolist() == [0, 0, 0]
     assert transfer.completed() == [4]
     assert transfer.completed() == []
