@@ -219,3 +219,9 @@ def test_a_step_without_a_transform_is_refused_by_name():
 
     with pytest.raises(RecipeError, match="--loader torchvision cannot express swirl"):
         composed((Swirl(), *steps(END)))
+
+
+@pytest.mark.parametrize("name", ["random_rotation", "random_affine"])
+@pytest.mark.parametrize(("given", "center"), [({}, None), ({"center": [3, 4]}, [3, 4])])
+def test_a_warp_is_about_the_centre_or_a_point(name: str, given: dict, center: list[int] | None) -> None:
+    assert transform(STEPS[name].read({"degrees": 9, **given})).center == center

@@ -192,3 +192,7 @@ def test_a_model_without_two_logits_is_refused():
     check_input(Picky(2), (20, 40))
     with pytest.raises(SettingError, match=r"\(its output is \(1, 3\), not two logits\)"):
         check_input(Picky(3), (20, 40))
+
+
+def test_the_image_that_is_tried_is_where_the_model_is():
+    check_input(build("test_resnet", pretrained=False).to("meta"), (64, 96))

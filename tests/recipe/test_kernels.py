@@ -106,6 +106,8 @@ def test_what_a_sampled_kernel_says_of_single_images_and_of_all_agrees(name: str
         assert [some.is_identity(i) for i in range(6)] == [
             not members[i] or kernel.is_identity(i) for i in range(6)
         ]
+        types = [{field: value.dtype for field, value in k.arrays().items()} for k in (some, kernel)]
+        assert types[0] == types[1]
 
 
 def zeros(*shape: int, dtype: type = np.float32) -> np.ndarray:

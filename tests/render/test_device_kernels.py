@@ -57,6 +57,12 @@ def test_there_is_a_sample_of_every_kernel() -> None:
 
 
 @pytest.mark.parametrize("name", ON_DEVICE)
+def test_all_operands_are_where_the_images_are(name: str) -> None:
+    x = torch.empty((6, H, W, 3), dtype=torch.uint8, device="meta")  # on which torch mixes no other device
+    assert stage.render(x, [sample(name, 6)]).device.type == "meta"
+
+
+@pytest.mark.parametrize("name", ON_DEVICE)
 def test_operations_do_not_grow_with_the_batch(name: str, images: Make) -> None:
     assert operations(images(8), sample(name, 8)) == operations(images(2), sample(name, 2))
 
