@@ -45,6 +45,7 @@ class Peer:
 
 PEERS = {
     "albumentations": Peer(("albumentations",), "import albumentations"),
+    "torchcodec": Peer(("torchcodec",), "import torchcodec.decoders as d; d.decode_image"),
     "spdl": Peer(
         ("spdl",),
         "import spdl.pipeline, spdl.io.utils; spdl.io.utils.get_ffmpeg_filters()",

@@ -33,6 +33,22 @@ def test_every_stage_of_the_cpu_loader_is_measured(image_files: Manifest, monkey
     assert stages == ["plan", "read", "decode", "resize", "matrix", "copy", "normalise", "sum"]
 
 
+def test_every_format_is_decoded_by_every_decoder(image_files: Manifest, tmp_path, monkeypatch, capsys):
+    figures = tmp_path / "figures.json"
+    few = "--images", "2", "--repeats", "1", "--json", str(figures)
+    monkeypatch.setattr(sys, "argv", ["formats.py", image_files.root, *few])
+    with pytest.raises(SystemExit, match=r"^0$"):
+        runpy.run_path(str(BENCHMARKS / "formats.py"), run_name="__main__")
+    rows = json.loads(figures.read_text())["results"]
+    assert "WebP, lossless" in capsys.readouterr().out
+    formats = {"JPEG", "PNG", "WebP", "WebP, lossless", "AVIF"}
+    assert {(row["format"], row["decoder"]) for row in rows} >= {
+        (name, reader) for name in formats for reader in ("fastffdi", "Pillow", "OpenCV")
+    }
+    assert all(row["same"] == row["images"] == 2 for row in rows if row["decoder"] in ("fastffdi", "Pillow"))
+    assert all(row["times_pillow"] == 1 for row in rows if row["decoder"] == "Pillow")
+
+
 @pytest.mark.slow
 def test_scaling_is_measured(image_files: Manifest, tmp_path: Path):
     few = "--rounds", "1", "--seconds", "0.2", "--rows", "100,1000", "--million", "2000"
