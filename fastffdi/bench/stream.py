@@ -63,8 +63,11 @@ def take_turns(runners: Sequence[TakesTurns], repeats: int, progress: Callable[[
 class Runner:
     """A stream, open until the stack is closed, and its counted passes; none where there is a `problem`."""
 
+    cut = False
+
     def __init__(self, stream: Stream, stack: ExitStack) -> None:
         self.stream, self.name, self.problem = stream, stream.name, stream.problem
+        self.ceiling = stream.ceiling
         self.passes: list[Pass] = []
         try:
             self._arrivals = iter(()) if self.problem else stack.enter_context(stream.open())
