@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 
 #: What the quick protocol may take from the start of the command to its end.
 QUICK_SECONDS = 60.0
 
-#: Of these, what ending the processes, the table, the record and Python's own end may take.
-RESERVE_SECONDS = 6.0
+#: Of these, what Python's start, ending the processes, the table, the record and Python's end may take.
+RESERVE_SECONDS = 5.0
 
 #: Turns of a loader at the most, and the least and the most that a turn should take.
 MOST_TURNS, SHORTEST_SECONDS, LONGEST_SECONDS = 5, 1.0, 3.0
@@ -38,24 +37,11 @@ def quick_budget() -> Budget:
     return Budget(QUICK_SECONDS - RESERVE_SECONDS)
 
 
-@dataclass(frozen=True)
-class Turns:
-    """How many turns each stream gets, by name, and how long a turn of weight 1 should be."""
+def turn_seconds(costs: Mapping[str, float], weights: Mapping[str, float], left: float) -> float:
+    """How long turns of weight 1 should be, so that as many as possible fit in the time that is left.
 
-    counts: dict[str, int]
-    seconds: float
-
-    def of_most(self) -> int:
-        """The turns of those that get most."""
-        return max(self.counts.values(), default=0)
-
-
-def share_out(costs: Mapping[str, float], weights: Mapping[str, float], left: float) -> Turns:
-    """Turns that fit in the time that is left.
-
-    All get as many turns as all can have, from two to MOST_TURNS. Where two are too many, those with the
-    costliest turns get one, one after the other, until the rest can have two. Turns are as long as they can
-    be, at most LONGEST_SECONDS.
+    That is from two to MOST_TURNS of each; where two of all are too many, those with the costliest turns are
+    taken to have one.
 
     Args:
         costs: seconds of the shortest turn, by name
@@ -71,8 +57,7 @@ def share_out(costs: Mapping[str, float], weights: Mapping[str, float], left: fl
         _, cost = several.popitem()
         left -= min(cost, left / 2)
     turns = next((n for n in range(MOST_TURNS, 1, -1) if n * taken(SHORTEST_SECONDS) <= left), 1)
-    seconds = _longest(lambda seconds: turns * taken(seconds) <= left)
-    return Turns({name: turns if name in several else 1 for name in costs}, seconds)
+    return _longest(lambda seconds: turns * taken(seconds) <= left)
 
 
 def _longest(fits: Callable[[float], bool]) -> float:

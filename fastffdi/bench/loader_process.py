@@ -10,11 +10,13 @@ from typing import Any
 from fastffdi.bench.budget import Budget
 from fastffdi.bench.loader import problem_of
 from fastffdi.bench.processes import kill, resume, suspend, terminated_as_exit
-from fastffdi.bench.race import PATIENCE
 from fastffdi.bench.stopwatch import Pass
 from fastffdi.bench.stream import refusal
 from fastffdi.bench.timed_loader import Asked, Ready, TimedLoader, Told, serve
 from fastffdi.errors import RecipeError, RunError
+
+#: Part of the time allowed for a turn after which the process is to end it with any batch.
+_SOFT = 0.75
 
 
 class LoaderProcess:
@@ -71,7 +73,7 @@ class LoaderProcess:
     def turn(self, seconds: float, within: float) -> None:
         """See Racer. Raises as `open`."""
         resume(self._process.pid)
-        self._pipe.send(Asked(seconds, min(within, PATIENCE * seconds)))
+        self._pipe.send(Asked(seconds, _SOFT * within))
         timed, whole = self._listen(Budget(within))
         if timed is not None:
             self.passes.append(timed)

@@ -57,8 +57,8 @@ def quick_report(
     jobs = {name: TimedLoader(name, subject.steps, manifest, settings) for name in subject.loaders}
     with only_cores(settings.threads), started(jobs, minute.context) as processes:
         racers: list[Racer] = [*processes, *_ceilings(sample, manifest, subject, settings)]
-        turns = race(racers, minute.budget, progress)
-    settings = replace(settings, seconds=turns.seconds, repeats=turns.of_most())
+        seconds = race(racers, minute.budget, progress)
+    settings = replace(settings, seconds=seconds, repeats=max(len(racer.passes) for racer in racers))
     results = [result(subject.pipeline, settings, racer, racers) for racer in racers]
     subject = replace(subject, manifest=manifest, settings=[settings])
     return conclude(subject, sample, results, _footprints(subject, processes), "quick")

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
-from fastffdi.bench.budget import Budget, Turns, share_out
+from fastffdi.bench.budget import MOST_TURNS, Budget, turn_seconds
 from fastffdi.bench.stopwatch import Pass, timed_pass
 from fastffdi.bench.stream import Stream
 
@@ -44,26 +45,44 @@ class Racer(Protocol):
         """Where there was no turn: let what was counted while it started be one, cut short."""
 
 
-def race(racers: Sequence[Racer], budget: Budget, progress: Callable[[str], None]) -> Turns:
-    """Turns of all, in rounds, until each has had its turns or the time is over; what was planned.
+def race(racers: Sequence[Racer], budget: Budget, progress: Callable[[str], None]) -> float:
+    """Turns of all, in rounds, at most MOST_TURNS, while a round fits in the time; the seconds of a turn.
 
-    `progress` gets a name before each turn.
+    Where a second round does not fit, those with the costliest turns stay out of it. `progress` gets a name
+    before each turn.
     """
     costs = _opened(racers, budget, progress)
-    planned = share_out(costs, {racer.name: racer.weight for racer in racers}, budget.left)
-    for number in range(planned.of_most()):
-        still = [racer for racer in racers if not racer.ended and planned.counts[racer.name] > number]
-        lengths = [max(costs[racer.name], planned.seconds * racer.weight) for racer in still]
-        if number and budget.left < sum(lengths):
+    seconds = turn_seconds(costs, {racer.name: racer.weight for racer in racers}, budget.left)
+    for number in range(MOST_TURNS):
+        ready = [racer for racer in racers if not racer.ended and len(racer.passes) == number]
+        lengths = {racer.name: max(costs[racer.name], seconds * racer.weight) for racer in ready}
+        if number == 1:
+            lengths = _fitting(lengths, budget.left)
+        elif number and budget.left < sum(lengths.values()):
             break
-        for racer, expected in zip(still, lengths, strict=True):
-            if budget.left >= expected:
+        for racer in ready:
+            if budget.left >= lengths.get(racer.name, math.inf):
                 progress(racer.name)
-                racer.turn(planned.seconds * racer.weight, min(budget.left, PATIENCE * expected))
+                costs[racer.name] = _turn(racer, seconds, budget, lengths[racer.name])
     for racer in racers:
         racer.settle()
         racer.cut |= len(racer.passes) == 1
-    return planned
+    return seconds
+
+
+def _fitting(lengths: dict[str, float], left: float) -> dict[str, float]:
+    """Those of the seconds, by name, that fit together: without the longest."""
+    found = dict(sorted(lengths.items(), key=lambda item: item[1]))
+    while sum(found.values()) > left:
+        found.popitem()
+    return found
+
+
+def _turn(racer: Racer, seconds: float, budget: Budget, expected: float) -> float:
+    """A turn, and how long it took."""
+    before = budget.left
+    racer.turn(seconds * racer.weight, min(before, PATIENCE * expected))
+    return before - budget.left
 
 
 def _opened(racers: Sequence[Racer], budget: Budget, progress: Callable[[str], None]) -> dict[str, float]:

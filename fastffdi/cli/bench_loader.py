@@ -126,7 +126,8 @@ def bench_loader(
     Against torchvision's DataLoader, and against what reading, decoding and copying alone allow. All show the
     same images by the same recipe, on the same cores. The last sentence says what limits, and what to change.
     """
-    _check(options, thorough, file, plot, tune)
+    _check_protocol(options, thorough)
+    _check_files(file, plot, tune)
     minute = None if thorough else _begun(options)
     from fastffdi.bench import machine
     from fastffdi.bench.loader import available
@@ -154,12 +155,9 @@ def bench_loader(
         find(tune, loader, subject, described, facts, explain, minute)
 
 
-def _check(
-    options: dict[str, Any], thorough: bool, file: Path | None, plot: Path | None, tune: Path | None
-) -> None:
-    from fastffdi.cli.bench_tables import check_folder
+def _check_files(file: Path | None, plot: Path | None, tune: Path | None) -> None:
+    from fastffdi.cli.record import check_folder
 
-    _check_protocol(options, thorough)
     check_folder("--json", file)
     check_folder("--tune", tune)
     if tune is not None and (file or plot):

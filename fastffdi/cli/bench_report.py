@@ -14,7 +14,8 @@ from fastffdi.bench.method import explained
 from fastffdi.bench.minute import Minute
 from fastffdi.bench.quick import quick_report
 from fastffdi.bench.report import Report, Subject, report
-from fastffdi.cli.bench_tables import one_table, panels, ratios, sentence, show, tables, write_record
+from fastffdi.cli.bench_tables import one_table, panels, ratios, sentence, show, tables
+from fastffdi.cli.record import write_record
 from fastffdi.cli.rounds import countdown, rounds
 from fastffdi.cli.screen import console
 

@@ -1,13 +1,9 @@
-"""What the benchmarks show and write: tables, explanations, and records."""
+"""What the benchmarks show: tables, and sentences about figures."""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Iterator, Sequence
-from pathlib import Path
-from typing import Any
 
-import click
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
@@ -18,8 +14,6 @@ from fastffdi.bench.loader import tables as recipes
 from fastffdi.bench.plot import Panel
 from fastffdi.bench.report import Report
 from fastffdi.bench.stopwatch import Quartiles
-from fastffdi.errors import SettingError
-from fastffdi.files import atomic
 
 _TO = {
     "normalised": "images/s to the normalised {dtype} batch on {device}",
@@ -51,19 +45,6 @@ def show(*parts: Table | str) -> None:
 def speed(found: Quartiles, digits: int = 0) -> tuple[str, str]:
     """Median, and quartiles."""
     return f"{found.median:.{digits}f}", f"{found.q25:.{digits}f} … {found.q75:.{digits}f}"
-
-
-def check_folder(option: str, file: Path | None) -> None:
-    """Raise SettingError where the folder of a file to write does not exist."""
-    if file is not None and not file.resolve().parent.is_dir():
-        raise SettingError(f"{option} {file}: the folder does not exist; make it first")
-
-
-def write_record(file: Path, record: dict[str, Any]) -> None:
-    """Write a measurement as JSON; the file is whole or absent."""
-    with atomic(file) as part:
-        part.write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
-    click.echo(f"figures: {file}")
 
 
 def sentence(report: Report) -> str:
