@@ -37,11 +37,13 @@ def quick_budget() -> Budget:
     return Budget(QUICK_SECONDS - RESERVE_SECONDS)
 
 
-def turn_seconds(costs: Mapping[str, float], weights: Mapping[str, float], left: float) -> float:
+def turn_seconds(
+    costs: Mapping[str, float], weights: Mapping[str, float], left: float, most: int, least: int = 1
+) -> float:
     """How long turns of weight 1 should be, so that as many as possible fit in the time that is left.
 
-    That is from two to MOST_TURNS of each; where two of all are too many, those with the costliest turns are
-    taken to have one.
+    That is from `least` to `most` turns of each. Where the least of all are too many, those with the
+    costliest turns are taken to have one.
 
     Args:
         costs: seconds of the shortest turn, by name
@@ -53,10 +55,10 @@ def turn_seconds(costs: Mapping[str, float], weights: Mapping[str, float], left:
     def taken(seconds: float) -> float:
         return sum(max(cost, seconds * weights[name]) for name, cost in several.items())
 
-    while several and 2 * taken(SHORTEST_SECONDS) > left:
+    while several and least * taken(SHORTEST_SECONDS) > left:
         _, cost = several.popitem()
         left -= min(cost, left / 2)
-    turns = next((n for n in range(MOST_TURNS, 1, -1) if n * taken(SHORTEST_SECONDS) <= left), 1)
+    turns = next((n for n in range(most, least, -1) if n * taken(SHORTEST_SECONDS) <= left), least)
     return _longest(lambda seconds: turns * taken(seconds) <= left)
 
 

@@ -38,7 +38,7 @@ class LoaderProcess:
     weight = 1.0
 
     def __init__(self, name: str, job: TimedLoader, context: BaseContext) -> None:
-        self.name, self._job = name, job
+        self.name, self.cost, self._job = name, 0.0, job
         self.passes: list[Pass] = []
         self.cut, self.problem = False, problem_of(job.name, job.settings)
         self.first_batch_seconds: float | None = None
@@ -57,18 +57,18 @@ class LoaderProcess:
     def ended(self) -> bool:
         return not self._alive
 
-    def open(self, within: float) -> float:
+    def open(self, within: float) -> None:
         """See Racer. Raises UndecodableImage and what else loaders raise, RunError where the process dies."""
         budget = Budget(within)
         if not self._heard(budget, Ready):
             self._give_up(None, within)
-            return within
+            return
         self._pipe.send(Asked(0.0, within))
         timed, whole = self._listen(budget)
         if self._alive and not whole:
             self._give_up(timed, within)
         self._opening = timed
-        return within if timed is None else timed.seconds
+        self.cost = within if timed is None else timed.seconds
 
     def turn(self, seconds: float, within: float) -> None:
         """See Racer. Raises as `open`."""
@@ -77,6 +77,7 @@ class LoaderProcess:
         timed, whole = self._listen(Budget(within))
         if timed is not None:
             self.passes.append(timed)
+            self.cost = timed.seconds * self._job.group / timed.batches
             self.cut |= timed.batches % self._job.group > 0
         if self._alive and not whole:
             self.cut = True

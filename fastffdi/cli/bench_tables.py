@@ -90,7 +90,8 @@ def one_table(report: Report) -> Table:
     """The speeds of a report by the quick protocol, with the turns of each, and marks on those cut short."""
     (title, results), *_ = _groups(report)
     settings = report.subject.settings[0]
-    made = _speeds(f"{title}, batches of {settings.loading.batch_size}", results, report.footprints, True)
+    title = f"{title}, batches of {settings.loading.batch_size}; ratio to torchvision"
+    made = _speeds(title, results, report.footprints, "ratio", turns=True)
     made.caption, made.caption_justify = " ".join(_caption(report)), "left"
     return made
 
@@ -121,11 +122,15 @@ def _groups(report: Report) -> Iterator[tuple[str, list[Result]]]:
 
 
 def _speeds(
-    title: str, results: Sequence[Result], footprints: Sequence[Footprint], turns: bool = False
+    title: str,
+    results: Sequence[Result],
+    footprints: Sequence[Footprint],
+    ratio: str = "× torchvision",
+    turns: bool = False,
 ) -> Table:
     key = results[0].pipeline, results[0].settings.threads
     costs = {cost.loader: cost for cost in footprints if (cost.pipeline, cost.threads) == key}
-    headings = ["images/s", "quartiles", "× torchvision", "CPU s", *(["first s", "MiB"] if costs else [])]
+    headings = ["images/s", "quartiles", ratio, "CPU s", *(["first s", "MiB"] if costs else [])]
     made = table(title, ["loader", *headings, *(["turns"] if turns else [])], [])
     for ceiling in (False, True):
         for result in (result for result in results if result.ceiling == ceiling):

@@ -36,7 +36,7 @@ def test_the_quick_protocol_ends_before_its_minute_does():
 
 
 def shared(costs: dict[str, float], left: float, **weights: float) -> float:
-    return turn_seconds(costs, {name: weights.get(name, 1.0) for name in costs}, left)
+    return turn_seconds(costs, {name: weights.get(name, 1.0) for name in costs}, left, 5, 2)
 
 
 def test_turns_are_no_longer_than_three_seconds():
@@ -68,3 +68,9 @@ def test_the_costliest_is_taken_to_have_one_turn_where_two_of_all_do_not_fit():
 
 def test_what_cannot_have_two_turns_leaves_half_of_the_time_at_least():
     assert shared({"a": 50.0, "b": 0.1}, 10.0) == pytest.approx(1.0, abs=0.01)
+
+
+def test_the_last_turns_take_what_is_left():
+    assert turn_seconds({"a": 0.1, "b": 0.1}, {"a": 1, "b": 1}, 3.0, 1) == pytest.approx(1.5, abs=0.01)
+    assert turn_seconds({"a": 0.1, "b": 0.1}, {"a": 1, "b": 1}, 3.0, 2) == pytest.approx(1.5, abs=0.01)
+    assert turn_seconds({"a": 0.1, "b": 0.1}, {"a": 1, "b": 1}, 4.0, 2) == pytest.approx(1.0, abs=0.01)

@@ -70,12 +70,14 @@ def signals(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 def test_a_loader_is_stopped_except_for_its_start_and_its_turns(signals: list[str]):
     context = Context(Ready(), FIRST, BURST, TURN)
     loader = LoaderProcess("cpu", JOB, context)
-    assert loader.open(9.0) == 0.75
+    loader.open(9.0)
+    assert loader.cost == 0.75
     assert signals == ["suspend"]
     loader.turn(1.5, 4.0)
     assert signals == ["suspend", "resume", "suspend"]
     assert context.asked == [Asked(0.0, 9.0), Asked(1.5, 3.0)]
     assert (loader.passes, loader.cut, loader.ended) == ([TURN.timed], False, False)
+    assert loader.cost == 0.4  # two batches of ten in 2 s
     assert (loader.first_batch_seconds, loader.memory_mib) == (0.5, 50.0)
     loader.close()
     assert (signals[-1], context.log, loader.ended) == ("kill", ["start", "join"], True)
@@ -84,7 +86,7 @@ def test_a_loader_is_stopped_except_for_its_start_and_its_turns(signals: list[st
 def test_a_start_without_a_batch_in_time_is_a_problem(signals: list[str]):
     for messages in ((), (Ready(),)):
         loader = LoaderProcess("cpu", JOB, Context(*messages))
-        assert loader.open(9.0) == 9.0
+        loader.open(9.0)
         loader.settle()
         assert (loader.problem, loader.passes, loader.ended) == ("no batch in 9 s", [], True)
         assert (loader.cut, signals.pop()) == (True, "kill")
