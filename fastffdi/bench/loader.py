@@ -12,13 +12,13 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import torch
 
 from fastffdi.bench.machine import only_cores
 from fastffdi.bench.stopwatch import Pass, Quartiles, median_ratio, speed_data
-from fastffdi.bench.stream import Runner, Stream, arrivals, endless, take_turns
+from fastffdi.bench.stream import Measured, Runner, Stream, arrivals, endless, take_turns
 from fastffdi.cache.decoder import fill
 from fastffdi.cache.plan import check_space
 from fastffdi.data.manifest import Manifest
@@ -215,21 +215,6 @@ def built(name: str, planner: BatchPlanner, settings: Settings) -> Backend:
     check_space([plan])
     fill(plan.open(), plan.manifest, plan.prefix, loading.threads, lambda images: None)
     return factory.build_loader("cpu", planner.cached(plan), loading, device)
-
-
-class Measured(Protocol):
-    """What a result is made of; see Result."""
-
-    @property
-    def name(self) -> str: ...
-    @property
-    def ceiling(self) -> bool: ...
-    @property
-    def passes(self) -> Sequence[Pass]: ...
-    @property
-    def cut(self) -> bool: ...
-    @property
-    def problem(self) -> str | None: ...
 
 
 def result(pipeline: str, settings: Settings, own: Measured, everyone: Sequence[Measured]) -> Result:

@@ -51,7 +51,7 @@ class Racer(Protocol):
 
 
 def race(racers: Sequence[Racer], budget: Budget, progress: Callable[[str], None]) -> float:
-    """Turns of all, in at most MOST_TURNS rounds, while a round fits in the time; the least seconds of a turn.
+    """Turns of all, in at most MOST_TURNS rounds, while one fits in the time; the least seconds of a turn.
 
     Where a second round does not fit, those with the costliest turns stay out of it. `progress` gets a name
     before each turn.
