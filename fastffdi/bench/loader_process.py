@@ -8,7 +8,7 @@ from multiprocessing.context import BaseContext
 from typing import Any
 
 from fastffdi.bench.budget import Budget
-from fastffdi.bench.loader import problem_of
+from fastffdi.bench.loader import CACHED, problem_of
 from fastffdi.bench.processes import kill, resume, suspend, terminated_as_exit
 from fastffdi.bench.stopwatch import Pass
 from fastffdi.bench.stream import refusal
@@ -98,7 +98,9 @@ class LoaderProcess:
 
     def _give_up(self, timed: Pass | None, seconds: float) -> None:
         self.cut = True
-        self.problem = f"no batch in {seconds:.0f} s" if timed is None else None
+        if timed is None:
+            missing = "cache not full" if self._job.name == CACHED else "no batch"
+            self.problem = f"{missing} in {seconds:.0f} s"
         self.close()
 
     def _heard(self, budget: Budget, kind: type) -> bool:

@@ -193,10 +193,13 @@ def _begun(options: dict[str, Any]) -> Minute:
 
 
 def _record() -> Path:
-    """A new file, in a folder for it."""
-    file = Path("runs") / f"bench-loader-{datetime.now():%Y%m%d-%H%M%S}.json"
-    file.parent.mkdir(exist_ok=True)
-    return file
+    """A new file, in a folder for it. Raises SettingError where that cannot be made."""
+    folder = Path("runs")
+    try:
+        folder.mkdir(exist_ok=True)
+    except OSError as error:
+        raise SettingError(f"{folder}: cannot be made ({error.strerror}); name a file by --json") from None
+    return folder / f"bench-loader-{datetime.now():%Y%m%d-%H%M%S}.json"
 
 
 def _settings(options: dict[str, Any], scaled: bool, cache: Path | None) -> list[Settings]:

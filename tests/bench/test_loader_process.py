@@ -1,4 +1,5 @@
 from collections import deque
+from dataclasses import replace
 
 import psutil
 import pytest
@@ -90,6 +91,12 @@ def test_a_start_without_a_batch_in_time_is_a_problem(signals: list[str]):
         loader.settle()
         assert (loader.problem, loader.passes, loader.ended) == ("no batch in 9 s", [], True)
         assert (loader.cut, signals.pop()) == (True, "kill")
+
+
+def test_a_cache_that_is_not_filled_in_time_is_a_problem():
+    loader = LoaderProcess("cached", replace(JOB, name="cached"), Context(Ready()))
+    loader.open(9.0)
+    assert loader.problem == "cache not full in 9 s"
 
 
 def test_a_start_that_does_not_end_in_time_counts_so_far():

@@ -251,6 +251,13 @@ def test_a_minute_is_enough_for_a_table_a_verdict_and_a_record(
         assert row["cut"] or row["turns"] > 1
 
 
+def test_a_folder_for_the_record_that_cannot_be_made_is_refused(fastffdi, image_files: Manifest):
+    Path("runs").write_text("no folder")
+    code, out, err = fastffdi("bench-loader", *THOROUGH, "--data", image_files.root)
+    assert (code, out) == (2, "")
+    assert "runs: cannot be made (File exists); name a file by --json" in err
+
+
 def test_loaders_that_were_cut_are_marked(fastffdi, image_files: Manifest, monkeypatch: pytest.MonkeyPatch):
     def measured(subject: reports.Subject, minute: minutes.Minute, progress) -> reports.Report:
         assert minute.fixed_batch
