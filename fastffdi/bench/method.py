@@ -31,7 +31,7 @@ THOROUGH = (
     "and `--seconds` say otherwise, as long as that takes; batches that were ready when a turn began are not "
     "counted, nor is the first turn of each. Time to the first batch and memory (most PSS of the process and "
     "its workers, above imports, over the first batch and two seconds more) are medians of three fresh "
-    "processes. All published figures are measured so."
+    "processes. All published figures of `bench-loader` are measured so."
 )
 
 CEILINGS = (
