@@ -23,7 +23,7 @@ import click
 import torch
 
 from fastffdi.bench import machine
-from fastffdi.cli.bench_tables import write_record
+from fastffdi.cli.record import write_record
 from fastffdi.data.layout import find_dataset
 from fastffdi.model import checkpoint, precision
 from fastffdi.model.device import choose_device

@@ -34,7 +34,7 @@ from fastffdi.bench import machine
 from fastffdi.bench.loader import Settings, loader_stream, planner_over
 from fastffdi.bench.stopwatch import median_ratio, speed_data
 from fastffdi.bench.stream import Runner, repeated, take_turns
-from fastffdi.cli.bench_tables import write_record
+from fastffdi.cli.record import write_record
 from fastffdi.data.labels import read_labels
 from fastffdi.data.layout import plain_folder
 from fastffdi.data.manifest import Manifest

@@ -71,16 +71,22 @@ class Sample:
         return f"{len(self.jpegs)} JPEGs in memory{others}"
 
 
-def sample(manifest: Manifest, threads: int, seed: int) -> Sample:
-    """At most 1000 images of at most 256 MiB, but at least one. Raises UndecodableImage."""
-    drawn = manifest.take(np.random.default_rng(seed).permutation(len(manifest))[:_MOST_IMAGES])
+def sample(
+    manifest: Manifest, threads: int, seed: int, images: int | None = None, size: int | None = None
+) -> Sample:
+    """At most so many images of at most `size` bytes, by default 1000 of 256 MiB, but at least one.
+
+    Raises UndecodableImage.
+    """
+    images, size = images or _MOST_IMAGES, size or _MOST_BYTES
+    drawn = manifest.take(np.random.default_rng(seed).permutation(len(manifest))[:images])
     drawn = drawn.with_sizes(threads)
     files: list[bytes] = []
     held = 0
     for path in drawn.paths():
         data = FILES.read(path)
         held += len(data)
-        if files and held > _MOST_BYTES:
+        if files and held > size:
             break
         files.append(data)
     with ThreadPoolExecutor(threads) as pool:
@@ -94,17 +100,23 @@ def names(device: torch.device) -> tuple[str, ...]:
     return (READ, DECODE, COPY, *((*decoder, TRANSFER) if device.type == "cuda" else ()))
 
 
-def ceilings(drawn: Sample, manifest: Manifest, steps: tuple[Step, ...], settings: Settings) -> list[Stream]:
-    """The ceilings of loaders that render these steps of the manifest's images."""
+def ceilings(
+    drawn: Sample, manifest: Manifest, steps: tuple[Step, ...], settings: Settings, span: int = _SPAN
+) -> list[Stream]:
+    """The ceilings of loaders that render these steps of the manifest's images.
+
+    `span`: images that a thread reads or decodes at a time.
+    """
     threads, size = settings.threads, settings.loading.batch_size
     uint8 = torch.empty(_batch_shape(steps, size), dtype=torch.uint8)
     batch = uint8 if settings.to == "uint8" else uint8.to(settings.dtype)
     order = np.random.default_rng(settings.seed).permutation(len(manifest))
-    paths = (manifest.paths(rows) for rows in _spans(order, _SPAN))
+    # Both go on where they were when a stream is started anew.
+    jpegs, paths = _spans(drawn.jpegs, span), (manifest.paths(rows) for rows in _spans(order, span))
     copy, parts = _copier(batch.view(size, -1)), _spans(range(size), -(-size // threads))
     starts: dict[str, Callable[[], Generator[int, None, None]]] = {
         READ: lambda: _in_threads(_read_all, paths, threads),
-        DECODE: lambda: _in_threads(_decode_all, _spans(drawn.jpegs, _SPAN), threads),
+        DECODE: lambda: _in_threads(_decode_all, jpegs, threads),
         COPY: lambda: _in_threads(copy, parts, threads),
         DECODER: lambda: decoded(drawn.manifest, settings),
         TRANSFER: lambda: transfers(uint8.pin_memory(), size, settings.device),

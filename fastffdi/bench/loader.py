@@ -17,8 +17,8 @@ from typing import Any
 import torch
 
 from fastffdi.bench.machine import only_cores
-from fastffdi.bench.stopwatch import Quartiles, median_ratio, speed_data
-from fastffdi.bench.stream import Runner, Stream, arrivals, endless, take_turns
+from fastffdi.bench.stopwatch import Pass, Quartiles, median_ratio, speed_data
+from fastffdi.bench.stream import Measured, Runner, Stream, arrivals, endless, take_turns
 from fastffdi.cache.decoder import fill
 from fastffdi.cache.plan import check_space
 from fastffdi.data.manifest import Manifest
@@ -89,6 +89,7 @@ class Result:
         cpu_seconds_per_1000: of each turn: CPU time, children included, per 1000 images
         ratio: to the baseline
         shares: ratio to each ceiling, by the ceiling's name
+        cut: whether time sufficed for one turn only, or for part of one
     """
 
     pipeline: str
@@ -100,6 +101,7 @@ class Result:
     ratio: float | None = None
     shares: dict[str, float] = field(default_factory=dict)
     problem: str | None = None
+    cut: bool = False
 
     def to_data(self) -> dict[str, Any]:
         """Plain data; None for what was not measured."""
@@ -109,6 +111,8 @@ class Result:
             "ceiling" if self.ceiling else "loader": self.name,
             "device": str(self.settings.device),
             "threads": self.settings.threads,
+            "turns": len(self.rates),
+            "cut": self.cut,
             **speed_data(self.rates),
             "cpu_seconds_per_1000_images": Quartiles.of(cpu).to_data(3) if cpu else None,
         }
@@ -165,7 +169,7 @@ def measure(
         streams = [*(loader_stream(name, planner, settings) for name in loaders), *ceilings]
         runners = [Runner(stream, stack) for stream in streams]
         take_turns(runners, settings.repeats, progress)
-    return [_result(pipeline, settings, runner, runners) for runner in runners]
+    return [result(pipeline, settings, runner, runners) for runner in runners]
 
 
 def planner_over(manifest: Manifest, steps: tuple[Step, ...], settings: Settings) -> BatchPlanner:
@@ -178,20 +182,31 @@ def planner_over(manifest: Manifest, steps: tuple[Step, ...], settings: Settings
 
 def loader_stream(name: str, planner: BatchPlanner, settings: Settings) -> Stream:
     """A loader as a stream of normalised batches, or of uint8 batches."""
-    uint8, loading = settings.to == "uint8", settings.loading
+    loading = settings.loading
 
     @contextmanager
     def opened() -> Iterator[Iterator[int]]:
-        stage = None if uint8 else DeviceStage(settings.device, settings.dtype)
-        with closing(_built(name, planner, settings)) as loader, closing(arrivals(loader, stage)) as stream:
+        stage = stage_of(settings)
+        with closing(built(name, planner, settings)) as loader, closing(arrivals(loader, stage)) as stream:
             yield stream
 
     ahead = max(2 * loading.threads, loading.prefetch) + 2  # the DataLoader makes two ahead for each worker
-    problem = "no uint8 batches" if uint8 and name == BASELINE else None
+    problem = problem_of(name, settings)
     return Stream(name, opened, ahead, loading.threads, settings.seconds, problem=problem)
 
 
-def _built(name: str, planner: BatchPlanner, settings: Settings) -> Backend:
+def problem_of(name: str, settings: Settings) -> str | None:
+    """Why a loader cannot be measured with these settings; None where it can."""
+    return "no uint8 batches" if settings.to == "uint8" and name == BASELINE else None
+
+
+def stage_of(settings: Settings) -> DeviceStage | None:
+    """What makes a loader's batches those that are counted; None where they are counted as they are."""
+    return None if settings.to == "uint8" else DeviceStage(settings.device, settings.dtype)
+
+
+def built(name: str, planner: BatchPlanner, settings: Settings) -> Backend:
+    """A loader; of `cached` the cache is full."""
     loading, device = settings.loading, settings.device
     if name != CACHED:
         return factory.build_loader(name, planner, loading, device)
@@ -202,18 +217,24 @@ def _built(name: str, planner: BatchPlanner, settings: Settings) -> Backend:
     return factory.build_loader("cpu", planner.cached(plan), loading, device)
 
 
-def _result(pipeline: str, settings: Settings, runner: Runner, runners: Sequence[Runner]) -> Result:
-    ceiling = runner.stream.ceiling
-    others = [] if ceiling or not runner.passes else [other for other in runners if other.passes]
-    ratios = {other.name: median_ratio(runner.rates, other.rates) for other in others}
+def result(pipeline: str, settings: Settings, own: Measured, everyone: Sequence[Measured]) -> Result:
+    """What was measured of one, with its ratios to the others in the rounds in which both had a turn."""
+    others = [] if own.ceiling or not own.passes else [other for other in everyone if other.passes]
+    ratios = {other.name: _ratio(own.passes, other.passes) for other in others}
     return Result(
         pipeline,
-        runner.name,
+        own.name,
         settings,
-        ceiling,
-        runner.rates,
-        tuple(timed.cpu_seconds_per_1000 for timed in runner.passes),
+        own.ceiling,
+        tuple(timed.rate for timed in own.passes),
+        tuple(timed.cpu_seconds_per_1000 for timed in own.passes),
         ratios.get(BASELINE),
-        {other.name: ratios[other.name] for other in others if other.stream.ceiling},
-        runner.problem,
+        {other.name: ratios[other.name] for other in others if other.ceiling},
+        own.problem,
+        own.cut,
     )
+
+
+def _ratio(own: Sequence[Pass], other: Sequence[Pass]) -> float:
+    rounds = min(len(own), len(other))
+    return median_ratio([timed.rate for timed in own[:rounds]], [timed.rate for timed in other[:rounds]])

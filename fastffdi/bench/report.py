@@ -50,20 +50,30 @@ class Subject:
 
 @dataclass(frozen=True, eq=False)
 class Report:
-    """Results by number of threads, then by recipe; `sample` is what was decoded for the ceiling."""
+    """Results by number of threads, then by recipe; `sample` is what was decoded for the ceiling.
+
+    Attributes:
+        protocol: "thorough", or "quick" where bench.quick measured
+    """
 
     subject: Subject
     sample: Sample
     results: tuple[Result, ...]
     footprints: tuple[Footprint, ...]
     verdict: str
+    protocol: str = "thorough"
 
     def to_data(self) -> dict[str, Any]:
         """Plain data: settings, results, ceilings, footprint, scaling, verdict."""
         settings = self.subject.settings
         threads = [each.threads for each in settings]
         return {
-            "settings": {"pipeline": self.subject.pipeline, **settings[0].to_data(), "threads": threads},
+            "settings": {
+                "protocol": self.protocol,
+                "pipeline": self.subject.pipeline,
+                **settings[0].to_data(),
+                "threads": threads,
+            },
             "results": [result.to_data() for result in self.results if not result.ceiling],
             "ceilings": [result.to_data() for result in self.results if result.ceiling],
             "decoded": self.sample.sentence(),
@@ -101,7 +111,19 @@ def report(subject: Subject, progress: Callable[[str], None] = lambda name: None
         footprints += footprint.footprints(
             subject.pipeline, subject.steps, manifest, subject.from_files, settings, progress
         )
-    return Report(subject, drawn, tuple(results), tuple(footprints), _verdict(subject, drawn, results))
+    return conclude(subject, drawn, results, footprints, "thorough")
+
+
+def conclude(
+    subject: Subject,
+    drawn: Sample,
+    results: Sequence[Result],
+    footprints: Sequence[Footprint],
+    protocol: str,
+) -> Report:
+    """The report of what was measured, with its verdict."""
+    said = _verdict(subject, drawn, results)
+    return Report(subject, drawn, tuple(results), tuple(footprints), said, protocol)
 
 
 def _chosen(results: Sequence[Result], pipeline: str, threads: int) -> list[Result]:

@@ -88,3 +88,28 @@ def timed_pass(arrivals: Iterator[int], seconds: float, warmup: int, group: int)
         batches += 1
         now = time.perf_counter()
     return Pass(images, batches, now - began, cpu_seconds() - used)
+
+
+#: How often a growing pass is told, at most.
+_PERIOD_SECONDS = 0.25
+
+
+def growing_pass(
+    arrivals: Iterator[int], seconds: float, group: int, most: float
+) -> Iterator[tuple[Pass, bool]]:
+    """A pass so far, several times while it grows, and whether it has ended.
+
+    It ends on a multiple of `group` batches after `seconds`, but after `most` seconds with any batch.
+    """
+    used = cpu_seconds()
+    began = told = time.perf_counter()
+    images = batches = 0
+    ended = False
+    while not ended:
+        images += next(arrivals)
+        batches += 1
+        now = time.perf_counter()
+        ended = now - began >= (most if batches % group else seconds)
+        if ended or now - told >= _PERIOD_SECONDS:
+            told = now
+            yield Pass(images, batches, now - began, cpu_seconds() - used), ended

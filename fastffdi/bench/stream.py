@@ -52,6 +52,27 @@ class TakesTurns(Protocol):
     def turn(self, counted: bool) -> None: ...
 
 
+class Measured(Protocol):
+    """A stream that has been timed.
+
+    Attributes:
+        passes: of its turns, in the order of the rounds
+        cut: whether time sufficed for one turn only, or for part of one
+        problem: why there are none
+    """
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def ceiling(self) -> bool: ...
+    @property
+    def passes(self) -> Sequence[Pass]: ...
+    @property
+    def cut(self) -> bool: ...
+    @property
+    def problem(self) -> str | None: ...
+
+
 def take_turns(runners: Sequence[TakesTurns], repeats: int, progress: Callable[[str], None]) -> None:
     """`repeats` rounds of one turn each, after one that is not counted; `progress` gets a name after each."""
     for number in range(repeats + 1):
@@ -63,8 +84,11 @@ def take_turns(runners: Sequence[TakesTurns], repeats: int, progress: Callable[[
 class Runner:
     """A stream, open until the stack is closed, and its counted passes; none where there is a `problem`."""
 
+    cut = False
+
     def __init__(self, stream: Stream, stack: ExitStack) -> None:
         self.stream, self.name, self.problem = stream, stream.name, stream.problem
+        self.ceiling = stream.ceiling
         self.passes: list[Pass] = []
         try:
             self._arrivals = iter(()) if self.problem else stack.enter_context(stream.open())

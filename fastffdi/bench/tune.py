@@ -23,13 +23,26 @@ THREADS = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64, 96, 128)
 NOISE = 0.03
 
 
+#: Measures loaders with these settings, each batch used for so many seconds: images/s of each turn; none
+#: where time did not suffice.
+Measure = Callable[[Sequence[LoaderSettings], float], Sequence[Sequence[float]]]
+
+
 @dataclass(frozen=True)
 class Comparison:
-    """The rates of one setting's values, in the order of the values, and the value taken."""
+    """The images/s of each turn by value of one setting, in the order of the values, and the value taken.
+
+    A value without turns was not tried, since time did not suffice.
+    """
 
     setting: str
-    rates: dict[Any, Quartiles]
+    rates: dict[Any, tuple[float, ...]]
     taken: Any
+
+    @property
+    def untried(self) -> list[Any]:
+        """The values without turns."""
+        return [value for value, rates in self.rates.items() if not rates]
 
 
 @dataclass(frozen=True)
@@ -54,41 +67,67 @@ def alternatives(loader: str, device: torch.device, cores: int) -> dict[str, tup
     return found
 
 
-def tune(
-    loader: str,
-    planner: BatchPlanner,
-    settings: Settings,
-    values: dict[str, tuple[Any, ...]],
-    progress: Callable[[str], None] = lambda name: None,
-) -> Tuned:
-    """Find the settings, beginning with those of `settings`; `progress` gets a line after each turn.
+def count(values: dict[str, tuple[Any, ...]]) -> int:
+    """How many loaders `tune` measures."""
+    return sum(map(len, values.values())) + 2
 
-    Raises UndecodableImage, RecipeError where the loader refuses the recipe.
-    """
-    defaults = current = settings.loading
+
+def tune(defaults: LoaderSettings, values: dict[str, tuple[Any, ...]], measure: Measure) -> Tuned:
+    """Find the settings, beginning with the defaults. Raises what `measure` raises."""
+    current = defaults
     comparisons: list[Comparison] = []
     rate = 0.0
     for name, choices in values.items():
         # For a consumer that never waits, batches made ahead are of no use: it takes as long as the loader.
-        pause = current.batch_size / rate if name == "prefetch" else 0.0
+        pause = current.batch_size / rate if name == "prefetch" and rate else 0.0
         options = [replace(current, **{name: value}) for value in choices]
-        rates = _rates(loader, planner, settings, options, pause, progress)
+        rates = measure(options, pause)
         k = smallest_of_best(rates)
-        current, rate = options[k], Quartiles.of(rates[k]).median
-        compared = dict(zip(choices, map(Quartiles.of, rates), strict=True))
-        comparisons.append(Comparison(name, compared, choices[k]))
-    own, base = _rates(loader, planner, settings, [current, defaults], 0.0, progress)
-    gain = median_ratio(own, base)
-    if gain < 1 - NOISE:
-        current, gain = defaults, 1.0
-    return Tuned({name: getattr(current, name) for name in values}, gain, tuple(comparisons))
+        if k is not None:
+            current, rate = options[k], Quartiles.of(rates[k]).median
+        comparisons.append(
+            Comparison(name, dict(zip(choices, map(tuple, rates), strict=True)), getattr(current, name))
+        )
+    found, gain = _better(current, defaults, measure)
+    return Tuned({name: getattr(found, name) for name in values}, gain, tuple(comparisons))
 
 
-def smallest_of_best(rates: Sequence[Sequence[float]]) -> int:
-    """The first whose median, as a share of each round's mean, is within NOISE of the highest."""
-    rounds = np.array(rates)
-    scores = np.median(rounds / rounds.mean(axis=0), axis=1)
+def _better(
+    current: LoaderSettings, defaults: LoaderSettings, measure: Measure
+) -> tuple[LoaderSettings, float]:
+    """The settings found, or the defaults where those are slower or there was no time; and the gain."""
+    own, base = measure([current, defaults], 0.0)
+    rounds = min(len(own), len(base))
+    gain = median_ratio(own[:rounds], base[:rounds]) if rounds else 0.0
+    return (current, gain) if gain >= 1 - NOISE else (defaults, 1.0)
+
+
+def smallest_of_best(rates: Sequence[Sequence[float]]) -> int | None:
+    """The first whose median, as a share of each round's mean, is within NOISE of the highest.
+
+    Those with fewer turns count in the first rounds; None where there is no turn at all.
+    """
+    rounds = np.full((len(rates), max(map(len, rates))), np.nan)
+    for k, own in enumerate(rates):
+        rounds[k, : len(own)] = own
+    if not rounds.size:
+        return None
+    shares = rounds / np.nanmean(rounds, axis=0)
+    scores = np.array([np.nanmedian(row) if own else 0.0 for row, own in zip(shares, rates, strict=True)])
     return int(np.flatnonzero(scores >= (1 - NOISE) * scores.max())[0])
+
+
+def in_turns(
+    loader: str,
+    planner: BatchPlanner,
+    settings: Settings,
+    progress: Callable[[str], None] = lambda name: None,
+) -> Measure:
+    """Measures by the thorough protocol; `progress` gets the loader's name after each turn.
+
+    Raises UndecodableImage, RecipeError where the loader refuses the recipe.
+    """
+    return lambda options, pause: _rates(loader, planner, settings, options, pause, progress)
 
 
 def _rates(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +14,7 @@ from fastffdi.errors import SettingError
 
 if TYPE_CHECKING:
     from fastffdi.bench.loader import Settings
-    from fastffdi.bench.report import Subject
+    from fastffdi.bench.minute import Minute
 
 _FOLDER = click.Path(path_type=Path)
 _FILE = click.Path(path_type=Path, dir_okay=False)
@@ -53,10 +54,14 @@ class _Counts(click.ParamType):
 @click.option(
     "--threads",
     type=_Counts(),
-    help="Threads or worker processes, and cores to use; with commas, each in turn.  "
+    help="Threads or worker processes, and cores to use; with commas and --thorough, each in turn.  "
     "[default: the usable cores]",
 )
-@click.option("--batch-size", type=click.IntRange(min=1), help="Images per batch.  [default: 64]")
+@click.option(
+    "--batch-size",
+    type=click.IntRange(min=1),
+    help="Images per batch.  [default: 64; without --thorough fewer where images are large]",
+)
 @click.option(
     "--cache",
     type=_FOLDER,
@@ -71,14 +76,17 @@ class _Counts(click.ParamType):
     help="The batches counted: ready for the model, or as loaders give them.",
 )
 @click.option(
-    "--seconds",
-    type=click.FloatRange(min=0, min_open=True),
-    default=3.0,
-    show_default=True,
-    help="Least length of a turn.",
+    "--thorough",
+    is_flag=True,
+    help="Measure by the protocol of the published figures, as long as it takes.  [default: at most 60 s]",
 )
 @click.option(
-    "--repeats", type=click.IntRange(min=1), default=5, show_default=True, help="Turns of each loader."
+    "--seconds",
+    type=click.FloatRange(min=0, min_open=True),
+    help="Least length of a turn; with --thorough.  [default: 3]",
+)
+@click.option(
+    "--repeats", type=click.IntRange(min=1), help="Turns of each loader; with --thorough.  [default: 5]"
 )
 @click.option(
     "--device", default="auto", show_default=True, help="Where batches go: auto, cpu, cuda or cuda:N."
@@ -87,7 +95,12 @@ class _Counts(click.ParamType):
     "--amp", default="auto", show_default=True, help="Their precision: auto (as train), bf16, fp16 or off."
 )
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True)
-@click.option("--json", "file", type=_FILE, help="Also write the figures to this file.")
+@click.option(
+    "--json",
+    "file",
+    type=_FILE,
+    help="Where all figures are written.  [default: runs/bench-loader-DATE-TIME.json]",
+)
 @click.option("--plot", type=_FILE, help="Also draw them, to a file that ends in .png or .html.")
 @click.option(
     "--tune",
@@ -95,6 +108,7 @@ class _Counts(click.ParamType):
     help="Instead, find the fastest settings of the first loader named (else of train's default), with at "
     "most --threads, and write them to this YAML file for --loader-settings.",
 )
+@click.option("--explain", is_flag=True, help="Also print how it is measured.  [default: off]")
 def bench_loader(
     data: Path | None,
     pipeline: str,
@@ -103,14 +117,18 @@ def bench_loader(
     file: Path | None,
     plot: Path | None,
     tune: Path | None,
+    thorough: bool,
+    explain: bool,
     **options: Any,
 ) -> None:
-    """Measure image loaders: speed, CPU time, memory and time to the first batch.
+    """Measure image loaders in a minute: speed, CPU time, memory and time to the first batch.
 
     Against torchvision's DataLoader, and against what reading, decoding and copying alone allow. All show the
-    same images by the same recipe, on the same cores. At the end: what limits, and what to change.
+    same images by the same recipe, on the same cores. The last sentence says what limits, and what to change.
     """
+    _check_protocol(options, thorough)
     _check_files(file, plot, tune)
+    minute = None if thorough else _begun(options)
     from fastffdi.bench import machine
     from fastffdi.bench.loader import available
     from fastffdi.bench.report import Subject
@@ -123,19 +141,22 @@ def bench_loader(
     names, screen, facts = available(loaders, cache), console(), machine.facts()
     manifest, described = training_images(data, screen)
     screen.print(f"data: {described}")
+    subject = Subject(pipeline, recipe.train, manifest, names, settings)
     if tune is None:
-        subject = Subject(pipeline, recipe.train, manifest, names, settings)
-        _measure(subject, described, facts, file, plot)
+        from fastffdi.cli.bench_report import measure
+
+        measure(subject, described, facts, file or _record(), plot, explain, minute)
     else:
+        from fastffdi.cli.bench_tune import find
         from fastffdi.loaders.factory import choose_loader
 
         first = loaders.partition(",")[0].strip()
         loader = choose_loader("auto", settings[-1].device) if loaders == "all" else first
-        _tune(tune, loader, Subject(pipeline, recipe.train, manifest, [loader], settings), described, facts)
+        find(tune, loader, subject, described, facts, explain, minute)
 
 
 def _check_files(file: Path | None, plot: Path | None, tune: Path | None) -> None:
-    from fastffdi.cli.bench_tables import check_folder
+    from fastffdi.cli.record import check_folder
 
     check_folder("--json", file)
     check_folder("--tune", tune)
@@ -145,6 +166,40 @@ def _check_files(file: Path | None, plot: Path | None, tune: Path | None) -> Non
         from fastffdi.bench.plot import check
 
         check(plot)
+
+
+def _check_protocol(options: dict[str, Any], thorough: bool) -> None:
+    """Raise SettingError for options that have no meaning where turns are fitted into a minute."""
+    for name in ("seconds", "repeats"):
+        if options[name] is not None and not thorough:
+            raise SettingError(
+                f"--{name} {options[name]:g}: turns are as many and as long as fit in 60 s; add --thorough"
+            )
+    if len(options["threads"] or ()) > 1 and not thorough:
+        counts = ",".join(map(str, options["threads"]))
+        raise SettingError(
+            f"--threads {counts}: 60 s are enough for one number only; give one, or add --thorough"
+        )
+
+
+def _begun(options: dict[str, Any]) -> Minute:
+    """The minute that begins now; batches get no smaller where their size is given."""
+    from fastffdi.bench.minute import begin
+    from fastffdi.loaders.settings import read_settings
+
+    file = options["loader_settings"]
+    known = {} if file is None else read_settings(file)
+    return begin(fixed_batch=options["batch_size"] is not None or "batch_size" in known)
+
+
+def _record() -> Path:
+    """A new file, in a folder for it. Raises SettingError where that cannot be made."""
+    folder = Path("runs")
+    try:
+        folder.mkdir(exist_ok=True)
+    except OSError as error:
+        raise SettingError(f"{folder}: cannot be made ({error.strerror}); name a file by --json") from None
+    return folder / f"bench-loader-{datetime.now():%Y%m%d-%H%M%S}.json"
 
 
 def _settings(options: dict[str, Any], scaled: bool, cache: Path | None) -> list[Settings]:
@@ -158,76 +213,13 @@ def _settings(options: dict[str, Any], scaled: bool, cache: Path | None) -> list
     file = options["loader_settings"]
     default = ({} if file is None else read_settings(file)).get("threads", usable_cores())
     first, *more = options["threads"] or (default,)
+    given = ("seconds", "repeats", "seed", "to")
     settings = Settings(
         device,
         precision.choose(dtype, device).dtype,
         LoaderSettings.merged(file, threads=first, batch_size=options["batch_size"]),
-        **{name: options[name] for name in ("seconds", "repeats", "seed", "to")},
+        **{name: options[name] for name in given if options[name] is not None},
         scaled=scaled,
         cache=cache,
     )
     return [settings, *(replace(settings, loading=replace(settings.loading, threads=n)) for n in more)]
-
-
-def _measure(
-    subject: Subject, described: str, facts: dict[str, Any], file: Path | None, plot: Path | None
-) -> None:
-    from fastffdi.bench import machine
-    from fastffdi.bench.report import report
-    from fastffdi.cli.bench_tables import panels, sentences, show, tables, write_record
-    from fastffdi.cli.rounds import rounds
-    from fastffdi.cli.screen import console
-
-    with rounds(subject.turns, console()) as progress:
-        found = report(subject, progress)
-    sentence = machine.sentence(facts, subject.settings[-1].threads)
-    show(*tables(found), *sentences(found), sentence)
-    if file is not None:
-        data = found.to_data()
-        settings = {"data": described, **data.pop("settings")}
-        write_record(file, {"machine": facts, "settings": settings, **data})
-    if plot is not None:
-        from fastffdi.bench.plot import plot as draw
-
-        title = f"{described}: images/s to the {subject.settings[0].to} batch"
-        draw(plot, title, panels(found), [found.verdict, next(sentences(found)), sentence])
-        click.echo(f"chart: {plot}")
-    click.echo(found.verdict)
-
-
-def _tune(file: Path, loader: str, subject: Subject, described: str, facts: dict[str, Any]) -> None:
-    from fastffdi.bench import machine
-    from fastffdi.bench.loader import EPOCH, planner_over
-    from fastffdi.bench.stream import endless
-    from fastffdi.bench.tune import NOISE, alternatives, tune
-    from fastffdi.cli.bench_tables import show, speed, table
-    from fastffdi.cli.rounds import rounds
-    from fastffdi.cli.screen import console
-    from fastffdi.loaders.settings import write_settings
-
-    settings = subject.settings[-1]
-    values = alternatives(loader, settings.device, settings.threads)
-    planner = endless(planner_over(subject.manifest, subject.steps, settings), EPOCH)
-    turns = (sum(map(len, values.values())) + 2) * (settings.repeats + 1)
-    with rounds(turns, console()) as progress:
-        found = tune(loader, planner, settings, values, progress)
-    for compared in found.comparisons:
-        rows = [
-            [str(value), *speed(rates), "taken" if value == found.found[compared.setting] else ""]
-            for value, rates in compared.rates.items()
-        ]
-        show(table("", [compared.setting.replace("_", " "), "images/s", "quartiles", ""], rows))
-    sentence = machine.sentence(facts, settings.threads)
-    same = all(getattr(settings.loading, name) == value for name, value in found.found.items())
-    gain = "the same as" if same else f"{found.gain:.2f} times as fast as"
-    gain += f" the defaults ({settings.loading.described()})"
-    given_up = any(compared.taken != found.found[compared.setting] for compared in found.comparisons)
-    show(
-        f"Medians and quartiles of {settings.repeats} turns, values taking turns; the smallest value within "
-        f"{NOISE:.0%} of the fastest is taken. For prefetch, the consumer takes as long as the loader.",
-        *(["Taken together, the fastest values were slower than the defaults, which stay."] * given_up),
-        sentence,
-    )
-    origin = f"{loader} on {settings.device}; {described}; recipe {subject.pipeline}."
-    write_settings(file, found.found, ["Written by fastffdi bench-loader --tune.", origin, gain, sentence])
-    click.echo(f"settings: {file}; {gain}")

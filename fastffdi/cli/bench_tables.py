@@ -1,50 +1,26 @@
-"""What the benchmarks show and write: tables, explanations, and records."""
+"""What the benchmarks show: tables, and sentences about figures."""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Iterator, Sequence
-from pathlib import Path
-from typing import Any
 
-import click
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
-from fastffdi.bench.ceilings import SHORTER
-from fastffdi.bench.footprint import REPEATS, SECONDS, Footprint
+from fastffdi.bench.footprint import Footprint
 from fastffdi.bench.loader import BASELINE, Result
+from fastffdi.bench.loader import tables as recipes
 from fastffdi.bench.plot import Panel
 from fastffdi.bench.report import Report
 from fastffdi.bench.stopwatch import Quartiles
-from fastffdi.errors import SettingError
-from fastffdi.files import atomic
 
 _TO = {
     "normalised": "images/s to the normalised {dtype} batch on {device}",
     "uint8": "images/s to the uint8 batch as each loader gives it for {device}, without normalising and what "
     "else the recipe has later",
 }
-_METHOD = (
-    ", batches of {batch_size}; median and quartiles of {repeats} turns of at least {seconds:g} s each, "
-    "loaders and ceilings taking turns, a ceiling's {shorter} times shorter, warm-up not counted; ratio and "
-    "shares: medians of each round's. CPU s: user and system time, children's included, per 1000 images."
-)
-_CEILINGS = (
-    "Ceilings, on the same cores: reading the files (from the page cache where that holds them), decoding "
-    "with plain simplejpeg calls {decoded}, copying such a batch in memory{cuda}."
-)
-_CUDA = ", DALI's decoder alone, copying a uint8 batch from page-locked memory to the GPU"
-_FOOTPRINT = (
-    "First s: from building the loader to its first normalised batch, imports done; MiB: the most memory of "
-    "the process and its workers (PSS) in the {watched:g} s after it, above imports; medians of {processes} "
-    "fresh processes each."
-)
-_JITTER = (
-    "torchvision's color_jitter does more arithmetic than ours (hue by way of HSV, a pass over the image "
-    "for each part, against one matrix); the second table compares without it."
-)
+_HOW = ", batches of {batch_size}; {repeats} turns of {seconds:g} s at the most; decoding alone: {decoded}."
 
 
 def table(title: str, headings: Sequence[str], rows: Iterable[Sequence[str]]) -> Table:
@@ -71,36 +47,23 @@ def speed(found: Quartiles, digits: int = 0) -> tuple[str, str]:
     return f"{found.median:.{digits}f}", f"{found.q25:.{digits}f} … {found.q75:.{digits}f}"
 
 
-def check_folder(option: str, file: Path | None) -> None:
-    """Raise SettingError where the folder of a file to write does not exist."""
-    if file is not None and not file.resolve().parent.is_dir():
-        raise SettingError(f"{option} {file}: the folder does not exist; make it first")
-
-
-def write_record(file: Path, record: dict[str, Any]) -> None:
-    """Write a measurement as JSON; the file is whole or absent."""
-    with atomic(file) as part:
-        part.write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
-    click.echo(f"figures: {file}")
-
-
-def sentences(report: Report) -> Iterator[str]:
-    """How a report's figures were measured."""
+def sentence(report: Report) -> str:
+    """What a report's figures count, with which settings."""
     settings = report.subject.settings[0]
-    values = {**settings.to_data(), "shorter": SHORTER, "watched": SECONDS, "processes": REPEATS}
-    yield (_TO[settings.to] + _METHOD).format_map(values)
-    cuda = _CUDA if settings.device.type == "cuda" else ""
-    yield _CEILINGS.format(decoded=report.sample.sentence(), cuda=cuda)
-    yield _FOOTPRINT.format_map(values) + _first_batch_ratios(report)
-    if any(result.pipeline != report.subject.pipeline for result in report.results):
-        yield _JITTER
+    values = {**settings.to_data(), "decoded": report.sample.sentence()}
+    return (_TO[settings.to] + _HOW).format_map(values)
+
+
+def ratios(report: Report) -> Iterator[str]:
+    """What of a thorough report stands in no table."""
+    yield from _first_batch_ratios(report)
     if report.scaling:
         threads = [settings.threads for settings in report.subject.settings]
         times = ", ".join(f"{name} ×{ratio:.2f}" for name, ratio in report.scaling.items())
         yield f"From {min(threads)} to {max(threads)} threads: {times}."
 
 
-def _first_batch_ratios(report: Report) -> str:
+def _first_batch_ratios(report: Report) -> Iterator[str]:
     """The ratios of the times to the first batch, with the most threads."""
     threads = report.subject.settings[-1].threads
     listed = ", ".join(
@@ -108,7 +71,8 @@ def _first_batch_ratios(report: Report) -> str:
         for cost in report.footprints
         if cost.threads == threads and cost.loader != BASELINE and cost.first_batch_ratio is not None
     )
-    return f" Of torchvision's time to the first batch: {listed}." if listed else ""
+    if listed:
+        yield f"Of torchvision's time to the first batch: {listed}."
 
 
 def tables(report: Report) -> Iterator[Table]:
@@ -120,6 +84,23 @@ def tables(report: Report) -> Iterator[Table]:
         if any(result.shares for result in loaders):
             rows = ([r.name, *(_number(r.shares.get(name), 3) for name in ceilings)] for r in loaders)
             yield table("", ["share of", *ceilings], rows)
+
+
+def one_table(report: Report) -> Table:
+    """The speeds of a report by the quick protocol, with the turns of each, and marks on those cut short."""
+    (title, results), *_ = _groups(report)
+    settings = report.subject.settings[0]
+    title = f"{title}, batches of {settings.loading.batch_size}; ratio to torchvision"
+    made = _speeds(title, results, report.footprints, "ratio", turns=True)
+    made.caption, made.caption_justify = " ".join(_caption(report)), "left"
+    return made
+
+
+def _caption(report: Report) -> Iterator[str]:
+    if any(result.cut for result in report.results):
+        yield "* cut: 60 s were not enough for more."
+    if BASELINE in report.subject.loaders and len(recipes(report.subject.pipeline, report.subject.steps)) > 1:
+        yield "torchvision's color_jitter does more than ours; --thorough also measures without it."
 
 
 def panels(report: Report) -> list[Panel]:
@@ -140,16 +121,27 @@ def _groups(report: Report) -> Iterator[tuple[str, list[Result]]]:
         yield title, [r for r in report.results if (r.settings.threads, r.pipeline) == (threads, pipeline)]
 
 
-def _speeds(title: str, results: Sequence[Result], footprints: Sequence[Footprint]) -> Table:
+def _speeds(
+    title: str,
+    results: Sequence[Result],
+    footprints: Sequence[Footprint],
+    ratio: str = "× torchvision",
+    turns: bool = False,
+) -> Table:
     key = results[0].pipeline, results[0].settings.threads
     costs = {cost.loader: cost for cost in footprints if (cost.pipeline, cost.threads) == key}
-    headings = ["images/s", "quartiles", "× torchvision", "CPU s", *(["first s", "MiB"] if costs else [])]
-    made = table(title, ["loader", *headings], [])
+    headings = ["images/s", "quartiles", ratio, "CPU s", *(["first s", "MiB"] if costs else [])]
+    made = table(title, ["loader", *headings, *(["turns"] if turns else [])], [])
     for ceiling in (False, True):
         for result in (result for result in results if result.ceiling == ceiling):
-            made.add_row(result.name, *_speed(result), *_cost(costs.get(result.name)))
+            costs_of = _cost(costs.get(result.name)) or ("", "") * bool(costs)
+            made.add_row(result.name, *_speed(result), *costs_of, *([_turns(result)] if turns else []))
         made.add_section()
     return made
+
+
+def _turns(result: Result) -> str:
+    return f"{len(result.rates)}{' *' * result.cut}"
 
 
 def _speed(result: Result) -> Iterator[str]:

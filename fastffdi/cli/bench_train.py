@@ -73,8 +73,9 @@ def bench_train(
     The table says where the time of a step goes, and the last line what limits.
     """
     from fastffdi.bench import machine, train_step
-    from fastffdi.cli.bench_tables import check_folder, show, write_record
+    from fastffdi.cli.bench_tables import show
     from fastffdi.cli.dataset import training_images
+    from fastffdi.cli.record import check_folder, write_record
     from fastffdi.cli.rounds import rounds
     from fastffdi.cli.screen import console
 

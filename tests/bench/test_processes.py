@@ -1,8 +1,11 @@
+import signal
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
+import psutil
 import pytest
 
 from fastffdi.bench import processes
@@ -50,3 +53,42 @@ def test_memory_is_that_of_this_process_and_its_children():
     assert processes.memory_mib() - more > 60
     started.communicate(b"\n")
     assert held[0] == 1
+
+
+COUNTING = "import time\nprint(flush=True)\nwhile True: time.sleep(0.001)"
+
+
+def test_a_process_can_be_stopped_and_goes_on_and_is_ended_also_while_it_is_stopped():
+    started = child(COUNTING)
+    seen = psutil.Process(started.pid)
+    processes.suspend(started.pid)
+    assert seen.status() == psutil.STATUS_STOPPED
+    processes.resume(started.pid)
+    assert seen.status() != psutil.STATUS_STOPPED
+    processes.suspend(started.pid)
+    processes.kill(started.pid)
+    started.communicate()
+    assert started.returncode == -signal.SIGKILL
+    processes.kill(started.pid)  # there is nothing left to end
+
+
+def test_termination_raises_so_that_what_was_started_is_ended():
+    before = signal.getsignal(signal.SIGTERM)
+    with pytest.raises(SystemExit) as ended, processes.terminated_as_exit():
+        signal.raise_signal(signal.SIGTERM)
+    assert ended.value.code == 128 + signal.SIGTERM
+    assert signal.getsignal(signal.SIGTERM) is before
+
+
+def test_elsewhere_than_in_the_main_thread_termination_is_as_it_was():
+    def entered():
+        with processes.terminated_as_exit():
+            return signal.getsignal(signal.SIGTERM)
+
+    with ThreadPoolExecutor(1) as pool:
+        assert pool.submit(entered).result() == signal.getsignal(signal.SIGTERM)
+
+
+def test_without_a_server_processes_are_spawned(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(processes, "get_all_start_methods", lambda: ["spawn"])
+    assert processes.fresh_processes("json").get_start_method() == "spawn"

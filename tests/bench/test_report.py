@@ -53,7 +53,8 @@ def test_the_record_holds_loaders_ceilings_footprints_scaling_and_verdict(taken)
     assert list(data) == [
         "settings", "results", "ceilings", "decoded", "footprint", "scaling", "verdict",
     ]  # fmt: skip
-    assert data["settings"]["threads"] == [1, 2]
+    assert (data["settings"]["protocol"], data["settings"]["threads"]) == ("thorough", [1, 2])
+    assert {(row["turns"], row["cut"]) for row in data["results"] + data["ceilings"]} == {(1, False)}
     assert {row["loader"] for row in data["results"]} == {"torchvision", "cpu"}
     assert {row["ceiling"] for row in data["ceilings"]} == {"file read", "JPEG decode", "memory copy"}
     assert data["footprint"][0]["first_batch_seconds"]["median"] == 0.5

@@ -3,7 +3,7 @@ import itertools
 import pytest
 
 from fastffdi.bench import stopwatch
-from fastffdi.bench.stopwatch import Pass, Quartiles, median_ratio, speed_data, timed_pass
+from fastffdi.bench.stopwatch import Pass, Quartiles, growing_pass, median_ratio, speed_data, timed_pass
 
 
 def test_quartiles_interpolate():
@@ -52,3 +52,34 @@ def test_speeds_are_rounded_and_none_where_there_are_none():
         "images_per_second_each": [1.3, 3.0],
     }
     assert speed_data([]) == {"images_per_second": None, "images_per_second_each": []}
+
+
+@pytest.fixture
+def arriving(monkeypatch: pytest.MonkeyPatch):
+    """arriving(seconds): batches of ten images, each so long after the one before; CPU time is half of it."""
+    now = 100.0
+
+    def batches(seconds):
+        nonlocal now
+        while True:
+            now += seconds
+            yield 10
+
+    monkeypatch.setattr(stopwatch.time, "perf_counter", lambda: now)
+    monkeypatch.setattr(stopwatch, "cpu_seconds", lambda: now / 2)
+    return batches
+
+
+def test_a_growing_pass_is_told_after_each_batch_and_ends_with_a_whole_burst(arriving):
+    passes = list(growing_pass(arriving(1.0), 2.5, 2, 10.0))
+    assert passes == [(Pass(10 * n, n, float(n), n / 2), n == 4) for n in (1, 2, 3, 4)]
+
+
+def test_a_growing_pass_that_takes_too_long_ends_with_any_batch(arriving):
+    assert [timed.batches for timed, _ in growing_pass(arriving(1.0), 0.5, 4, 3.0)] == [1, 2, 3]
+
+
+def test_a_growing_pass_is_not_told_more_than_four_times_a_second(arriving):
+    passes = list(growing_pass(arriving(0.125), 1.0, 1, 10.0))
+    assert [timed.batches for timed, _ in passes] == [2, 4, 6, 8]
+    assert [ended for _, ended in passes] == [False, False, False, True]

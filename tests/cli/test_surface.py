@@ -84,14 +84,16 @@ SURFACE = {
         "--cache": None,
         "--loader-settings": None,
         "--to": "normalised",
-        "--seconds": 3.0,
-        "--repeats": 5,
+        "--thorough": False,
+        "--seconds": None,
+        "--repeats": None,
         "--device": "auto",
         "--amp": "auto",
         "--seed": 0,
         "--json": None,
         "--plot": None,
         "--tune": None,
+        "--explain": False,
     },
     "bench-train": {
         "--data": None,
@@ -160,7 +162,6 @@ WITHOUT_DEFAULT = (
     | {(name, "--cache") for name in ("train", "predict", "cache", "bench-loader")}
     | {(name, "--loader-settings") for name in ("train", "predict", "bench-loader", "bench-train")}
     | {
-        ("bench-loader", "--json"),
         ("bench-loader", "--plot"),
         ("bench-loader", "--tune"),
         ("bench-train", "--json"),
