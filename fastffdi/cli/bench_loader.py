@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from fastffdi.cli.loading import loader_settings
+from fastffdi.cli.loading import loader_settings, memory_cap
 from fastffdi.errors import SettingError
 
 if TYPE_CHECKING:
@@ -68,6 +68,7 @@ class _Counts(click.ParamType):
     help="Measure the cpu loader also as `cached`: with its images from this folder, filled first.",
 )
 @loader_settings
+@memory_cap
 @click.option(
     "--to",
     type=click.Choice(["normalised", "uint8"]),
@@ -217,7 +218,9 @@ def _settings(options: dict[str, Any], scaled: bool, cache: Path | None) -> list
     settings = Settings(
         device,
         precision.choose(dtype, device).dtype,
-        LoaderSettings.merged(file, threads=first, batch_size=options["batch_size"]),
+        LoaderSettings.merged(
+            file, threads=first, batch_size=options["batch_size"], memory_cap=options["memory_cap"]
+        ),
         **{name: options[name] for name in given if options[name] is not None},
         scaled=scaled,
         cache=cache,

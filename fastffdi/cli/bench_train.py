@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from fastffdi.cli.loading import loader_settings, threads
+from fastffdi.cli.loading import loader_settings, memory_cap, threads
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -45,6 +45,7 @@ _EVENTS = (
 @click.option("--loader", default="auto", show_default=True, help="auto, dali, cpu or torchvision.")
 @threads
 @loader_settings
+@memory_cap
 @click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda or cuda:N.")
 @click.option("--amp", default="auto", show_default=True, help="auto, bf16, fp16 or off.")
 @click.option(
@@ -117,7 +118,12 @@ def _settings(options: dict[str, Any]) -> Settings:
     return Settings(
         **{name: options[name] for name in ("backbone", "pipeline", "device", "amp", "seed")},
         backend=options["loader"],
-        loading=merged(options["loader_settings"], options["threads"], options["batch_size"]),
+        loading=merged(
+            options["loader_settings"],
+            options["threads"],
+            options["batch_size"],
+            memory_cap=options["memory_cap"],
+        ),
         epochs=1,
         learning_rate=1e-3,
         output=Path(),

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 def loading(command: Callable[..., Any]) -> Callable[..., Any]:
     """Give a command that runs a model --loader, --batch-size, --threads, --loader-process (its `process`),
-    --cache, --loader-settings, --device and --amp.
+    --cache, --loader-settings, --memory-cap, --device and --amp.
     """
     options = (
         click.option("--loader", default="auto", show_default=True, help="auto, dali, cpu or torchvision."),
@@ -36,6 +36,7 @@ def loading(command: Callable[..., Any]) -> Callable[..., Any]:
             help="Keep decoded images in this folder, and read them from there.",
         ),
         loader_settings,
+        memory_cap,
         click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda or cuda:N."),
         click.option("--amp", default="auto", show_default=True, help="auto, bf16, fp16 or off."),
     )
@@ -57,10 +58,24 @@ loader_settings = click.option(
 )
 
 
+memory_cap = click.option(
+    "--memory-cap",
+    type=click.FloatRange(min=0, min_open=True),
+    help="GiB for images, with which fewer batches are made ahead where they are large.  "
+    "[default: half of what is free]",
+)
+
+
 def merged(
-    file: Path | None, threads: int | None, batch_size: int | None = None, process: bool | None = None
+    file: Path | None,
+    threads: int | None,
+    batch_size: int | None = None,
+    process: bool | None = None,
+    memory_cap: float | None = None,
 ) -> LoaderSettings:
     """The settings of these options: what is given, else what the file says, else the defaults."""
     from fastffdi.loaders.settings import LoaderSettings
 
-    return LoaderSettings.merged(file, threads=threads, batch_size=batch_size, process=process)
+    return LoaderSettings.merged(
+        file, threads=threads, batch_size=batch_size, process=process, memory_cap=memory_cap
+    )

@@ -41,6 +41,7 @@ def predict(
     process: bool | None,
     cache: Path | None,
     loader_settings: Path | None,
+    memory_cap: float | None,
     device: str,
     amp: str,
 ) -> None:
@@ -58,7 +59,7 @@ def predict(
         raise SettingError(f"--output {output}: there is no folder {output.parent}; make it first")
     from fastffdi.inference.predict import Predictor, write_csv
 
-    settings = merged(loader_settings, threads, batch_size, process)
+    settings = merged(loader_settings, threads, batch_size, process, memory_cap)
     predictor = Predictor(checkpoint, device=device, amp=amp, backend=loader, loading=settings, cache=cache)
     with bar(len(manifest), "predicting", console()) as progress:
         scores = predictor(manifest, progress.advance)

@@ -134,7 +134,7 @@ def _settings(options: dict[str, Any], data: Dataset | None) -> Settings:
         epochs=options["epochs"],
         learning_rate=options["lr"],
         output=options["output"],
-        loading=merged(file, options["threads"], options["batch_size"], process),
+        loading=merged(file, options["threads"], options["batch_size"], process, options["memory_cap"]),
         backend=options["loader"],
         device=options["device"],
         amp=options["amp"],

@@ -8,6 +8,7 @@ import torch
 
 from fastffdi.errors import SettingError, did_you_mean
 from fastffdi.loaders.batch import Backend
+from fastffdi.loaders.memory_cap import within_cap
 from fastffdi.loaders.planner import BatchPlanner
 from fastffdi.loaders.settings import LoaderSettings
 
@@ -43,6 +44,8 @@ def build_loader(name: str, planner: BatchPlanner, settings: LoaderSettings, dev
     Raises RecipeError where the loader cannot render the planner's steps, SettingError where it cannot take
     images from the planner's decoder or no child process can be started.
     """
+    if name != "dali" or device.type == "cpu":  # on a GPU the images are in its memory
+        settings = within_cap(name, planner, settings)
     if name == "dali":
         from fastffdi.loaders.dali import DaliLoader
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass, field
@@ -13,6 +14,8 @@ import yaml
 from fastffdi.errors import SettingError, did_you_mean
 from fastffdi.files import atomic
 from fastffdi.recipe.steps.base import shown
+
+GIB = 2**30
 
 #: More decoding threads than this have stopped paying off before one accelerator is fed.
 MOST_THREADS = 16
@@ -40,6 +43,9 @@ class LoaderSettings:
         hw_decoder_load: dali on a GPU: share of the images for the hardware decoder, 0 to 1. None: DALI
             decides; with 0 the pixels do not depend on how images are batched
 
+        memory_cap: GiB that the images of a loader may take, batches ahead included: there are fewer where
+            they are large. None: half of the memory that is free
+
     Raises SettingError for a value out of range.
     """
 
@@ -48,6 +54,7 @@ class LoaderSettings:
     prefetch: int = 2
     process: bool | None = None
     hw_decoder_load: float | None = None
+    memory_cap: float | None = None
 
     def __post_init__(self) -> None:
         for name, value in self.to_data().items():
@@ -122,6 +129,10 @@ def _share(value: Any) -> bool:
     return isinstance(value, (int, float)) and not isinstance(value, bool) and 0 <= value <= 1
 
 
+def _positive(value: Any) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and 0 < value < math.inf
+
+
 def _is_flag(value: Any) -> bool:
     return isinstance(value, bool)
 
@@ -133,4 +144,5 @@ _ALLOWED: dict[str, tuple[Callable[[Any], bool], str]] = {
     "prefetch": _whole(0),
     "process": (_is_flag, "true or false"),
     "hw_decoder_load": (_share, "a number from 0 to 1"),
+    "memory_cap": (_positive, "a number of GiB above 0"),
 }

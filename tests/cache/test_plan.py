@@ -44,6 +44,14 @@ def planner_of(image_files: Manifest, *steps: Step) -> BatchPlanner:
     return BatchPlanner(image_files, Sampler(len(image_files), 5), CounterRNG(5), (*steps, NORMALIZE), 4)
 
 
+def test_a_store_is_described_for_people(image_files: Manifest, tmp_path: Path) -> None:
+    description = planned(image_files, tmp_path, RESIZE, FLIP).description
+    assert list(description) == ["root", "names", "decode", "steps", "by"]
+    assert description["root"] == image_files.root
+    assert description["decode"] == {"scaled": False}
+    assert description["steps"] == [RESIZE.to_data()]
+
+
 @pytest.mark.parametrize(
     ("steps", "length"),
     [

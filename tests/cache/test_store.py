@@ -162,6 +162,15 @@ def test_the_description_is_there_for_people(store: Store) -> None:
     assert meta == {"format": "fastffdi cache 1", "what": "test", "images": 5, "bytes": 4672}
 
 
+def test_shards_may_be_used_by_whom_the_system_lets(store: Store) -> None:
+    before = os.umask(0o002)
+    try:
+        store.put(0, IDENTITY, np.zeros((*SIZES[0], 3), np.uint8))
+    finally:
+        os.umask(before)
+    assert (store.folder / "shard-00000.raw").stat().st_mode & 0o777 == 0o664
+
+
 def test_what_is_missing_shrinks_as_the_store_fills(tmp_path: Path) -> None:
     store = Store.make(tmp_path / "store", {}, np.full((4, 2), 128))
     before = store.missing_bytes

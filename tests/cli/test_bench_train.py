@@ -35,7 +35,7 @@ def test_it_says_how_fast_and_what_limits(bench, tiny):
 
 def test_the_file_holds_machine_settings_and_every_turn(bench, tiny, tmp_path):
     file = tmp_path / "figures.json"
-    assert bench("--json", file, "--loader", "torchvision").code == 0
+    assert bench("--json", file, "--loader", "torchvision", "--memory-cap", 2).code == 0
     record = json.loads(file.read_text())
     assert set(record) == {"machine", "settings", "results", "ratio_of_real_data_to"}
     assert record["settings"] | {"pipeline": ""} == {
@@ -48,6 +48,7 @@ def test_the_file_holds_machine_settings_and_every_turn(bench, tiny, tmp_path):
         "prefetch": 2,
         "process": None,
         "hw_decoder_load": None,
+        "memory_cap": 2.0,
         "device": "cpu",
         "precision": "off",
         "seed": 0,
@@ -64,7 +65,8 @@ def test_the_record_has_the_keys_of_the_published_one(bench, tmp_path):
     file = tmp_path / "figures.json"
     assert bench("--json", file, "--baseline").code == 0
     (published,) = RESULTS.glob("*-bench-train.json")
-    assert keys(json.loads(file.read_text())) == keys(json.loads(published.read_text()))
+    found = keys(json.loads(file.read_text()))
+    assert found - {".settings.memory_cap"} == keys(json.loads(published.read_text()))
 
 
 def test_images_need_no_labels(bench, image_files):

@@ -237,6 +237,7 @@ OPTIONS = [
     (("--loader-process",), {"loading": LoaderSettings(process=True)}),
     (("--cache", "kept"), {"cache": Path("kept")}),
     (("--loader-settings", "own.yaml"), {"loading": LoaderSettings(prefetch=5)}),
+    (("--memory-cap", 1.5), {"loading": LoaderSettings(memory_cap=1.5)}),
     (("--device", "cuda:1"), {"device": "cuda:1"}),
     (("--amp", "bf16"), {"amp": "bf16"}),
 ]

@@ -142,6 +142,7 @@ OPTIONS = [
     (("--no-loader-process",), {"loading": LoaderSettings(process=False)}),
     (("--cache", "kept"), {"cache": Path("kept")}),
     (("--loader-settings", "own.yaml"), {"loading": LoaderSettings(prefetch=5)}),
+    (("--memory-cap", 1.5), {"loading": LoaderSettings(memory_cap=1.5)}),
     (("--device", "cuda:1"), {"device": "cuda:1"}),
     (("--amp", "fp16"), {"amp": "fp16"}),
     (("--seed", 5), {"seed": 5}),

@@ -146,6 +146,7 @@ def test_the_csv_tells_apart_what_the_model_does(tmp_path):
     one = np.float32(0.999999)
     scores = np.array([one, np.nextafter(one, np.float32(1)), 1e-9], np.float64)
     write_csv(tmp_path / "out.csv", column("a", "b", "c"), scores)
+    assert (tmp_path / "out.csv").read_text().splitlines()[-1] == "c,1e-09"
     written = pd.read_csv(tmp_path / "out.csv")["y_pred"].to_numpy()
     assert (written.astype(np.float32) == scores.astype(np.float32)).all()
 

@@ -35,10 +35,11 @@ def test_what_was_written_is_read_back(file):
 
 
 def test_every_setting_can_be_written_and_read(file):
-    settings = LoaderSettings(3, 8, 1, process=True, hw_decoder_load=0.5)
+    settings = LoaderSettings(3, 8, 1, process=True, hw_decoder_load=0.5, memory_cap=1.5)
     write_settings(file, settings.to_data(), [])
     assert yaml.safe_load(file.read_text()) == {
-        "threads": 3, "batch_size": 8, "prefetch": 1, "process": True, "hw_decoder_load": 0.5
+        "threads": 3, "batch_size": 8, "prefetch": 1, "process": True, "hw_decoder_load": 0.5,
+        "memory_cap": 1.5
     }  # fmt: skip
     assert LoaderSettings.merged(file) == settings
 
@@ -68,7 +69,13 @@ def test_nothing_else_stays_beside_the_file(file):
         ("hw_decoder_load: -0.1", "hw_decoder_load: -0.1 is not a number from 0 to 1"),
         ("hw_decoder_load: true", "hw_decoder_load: True is not a number from 0 to 1"),
         ("hw_decoder_load: half", "hw_decoder_load: 'half' is not a number from 0 to 1"),
-        ("7: 2", "unknown key '7'; allowed: batch_size, hw_decoder_load, prefetch, process, threads"),
+        ("memory_cap: 0", "memory_cap: 0 is not a number of GiB above 0"),
+        ("memory_cap: .inf", "memory_cap: inf is not a number of GiB above 0"),
+        ("memory_cap: true", "memory_cap: True is not a number of GiB above 0"),
+        (
+            "7: 2",
+            "unknown key '7'; allowed: batch_size, hw_decoder_load, memory_cap, prefetch, process, threads",
+        ),
         ("hw_decoder_load: .nan", "hw_decoder_load: nan is not a number from 0 to 1"),
     ],
 )

@@ -180,3 +180,6 @@ def test_normalize_carries_mean_and_std() -> None:
 def test_normalize_has_to_be_resolved() -> None:
     with pytest.raises(ValueError, match=r"^mean 'backbone' or std 'backbone' has not been resolved$"):
         step("normalize").lower(np.zeros((4, 0)), SIZE)
+    for half in ({"mean": [0.1, 0.2, 0.3]}, {"std": [1, 2, 3]}):
+        with pytest.raises(ValueError, match=r"has not been resolved$"):
+            step("normalize", **half).lower(np.zeros((4, 0)), SIZE)

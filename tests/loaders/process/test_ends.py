@@ -38,6 +38,7 @@ else:
         os.wait()
     sys.exit()
 os.setsid()
+signal.alarm(200)  # should it wait for a child that will not answer
 os.dup2(os.open(f"{sys.argv[1]}.{how}", os.O_WRONLY | os.O_CREAT), 2)
 loader = ProcessLoader(planner, LoaderSettings(1), torch.device("cpu"))
 if how in ("killed", "interrupted"):
@@ -48,7 +49,7 @@ if how == "raises":
     raise RuntimeError("on purpose")
 if how == "exits":
     sys.exit(3)
-time.sleep(600)
+time.sleep(200)
 """
 
 

@@ -1,0 +1,153 @@
+import logging
+from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import psutil
+import pytest
+import torch
+from PIL import Image
+from recipes import normalised, step
+
+from fastffdi.data.manifest import Manifest
+from fastffdi.loaders import factory, memory_cap
+from fastffdi.loaders.cpu import CpuLoader
+from fastffdi.loaders.memory_cap import Need, cap_bytes, free_bytes, need_of, within_cap
+from fastffdi.loaders.planner import BatchPlanner
+from fastffdi.loaders.settings import GIB, LoaderSettings
+
+CPU = torch.device("cpu")
+STEPS = normalised(step("resize", size=[20, 30]))
+BATCH = 4
+RENDERED = BATCH * 20 * 30 * 3
+
+
+def planner_of(manifest: Manifest, steps=STEPS) -> BatchPlanner:
+    return BatchPlanner.over(manifest, steps, LoaderSettings(2, BATCH))
+
+
+@pytest.fixture
+def large(image_files: Manifest) -> BatchPlanner:
+    """Images said to be 3000 × 4000, and one of 4000 × 5000."""
+    sizes = np.tile(np.array([[3000, 4000]], np.int32), (len(image_files), 1))
+    sizes[7] = 4000, 5000
+    return planner_of(replace(image_files, sizes=sizes))
+
+
+def test_the_cpu_loader_needs_an_image_a_thread_and_batches(large: BatchPlanner) -> None:
+    need = need_of("cpu", large, LoaderSettings(3, BATCH))
+    assert need == Need(3 * 6 * 20e6 + 2 * RENDERED, RENDERED)
+    assert need.bytes(2) == 3 * 6 * 20e6 + 4 * RENDERED
+
+
+def test_dali_needs_all_decoded_images_of_a_batch(large: BatchPlanner) -> None:
+    mean = (22 * 12e6 + 20e6) / 23
+    need = need_of("dali", large, LoaderSettings(3, BATCH))
+    assert need.per_batch == pytest.approx(BATCH * 3 * mean + RENDERED)
+    assert need.fixed == pytest.approx(2 * need.per_batch)
+
+
+def test_sizes_that_are_not_known_are_read_from_some_headers(image_files: Manifest) -> None:
+    unknown, known = (planner_of(replace(image_files, sizes=sizes)) for sizes in (None, image_files.sizes))
+    settings = LoaderSettings(2, BATCH)
+    assert need_of("dali", unknown, settings) == need_of("dali", known, settings)
+
+
+def test_few_headers_are_read_of_many(image_files: Manifest, monkeypatch: pytest.MonkeyPatch) -> None:
+    read = []
+    monkeypatch.setattr(memory_cap, "image_size", lambda path, source: (read.append(path), (50, 40))[1])
+    many = image_files.take(np.arange(10_000) % 23)
+    assert memory_cap._pixels(planner_of(replace(many, sizes=None))).tolist() == [2000] * 64
+    assert len(read) == 64
+
+
+def test_an_image_without_a_header_is_passed_over(tmp_path: Path) -> None:
+    (tmp_path / "a.jpg").write_bytes(b"no image")
+    Image.new("RGB", (40, 50)).save(tmp_path / "b.jpg")
+    names = np.array(["a.jpg", "b.jpg"], object)
+    assert memory_cap._pixels(planner_of(Manifest(str(tmp_path), names))).tolist() == [2000]
+    assert memory_cap._pixels(planner_of(Manifest(str(tmp_path), names[:1]))).tolist() == [0]
+
+
+def test_cached_images_are_as_large_as_the_recipe_makes_them(large: BatchPlanner, tmp_path: Path) -> None:
+    cached = large.cached(large.cache_plan(tmp_path))
+    assert need_of("cpu", cached, LoaderSettings(3, BATCH)) == Need(2 * RENDERED, RENDERED)
+
+
+@pytest.mark.parametrize(
+    ("name", "asked", "batches", "fitting"),
+    [
+        ("cpu", 4, 9, 4),
+        ("cpu", 4, 4, 4),
+        ("cpu", 4, 3.9, 3),
+        ("cpu", 4, 1, 1),
+        ("cpu", 4, 0.5, 0),
+        ("cpu", 0, 0, 0),
+        ("dali", 4, 2.5, 2),
+        ("dali", 4, 0.5, 1),
+        ("dali", 1, 0.5, 1),
+    ],
+)
+def test_fewer_batches_are_made_ahead_where_they_do_not_fit(
+    large: BatchPlanner, name: str, asked: int, batches: float, fitting: int, caplog
+) -> None:
+    settings = LoaderSettings(2, BATCH, asked)
+    need = need_of(name, large, settings)
+    cap = (need.fixed + batches * need.per_batch) / GIB
+    found = within_cap(name, large, replace(settings, memory_cap=cap))
+    assert found == replace(settings, memory_cap=cap, prefetch=fitting)
+    assert [record.levelno for record in caplog.records] == [logging.WARNING] * (fitting < asked)
+
+
+def test_it_is_said_with_what_is_still_too_much(large: BatchPlanner, caplog) -> None:
+    within_cap("dali", large, LoaderSettings(2, 64, memory_cap=0.25))
+    cap = need_of("cpu", large, LoaderSettings(2, 64)).bytes(1) / GIB
+    within_cap("cpu", large, LoaderSettings(2, 64, memory_cap=cap))
+    assert caplog.messages == [
+        "--loader dali: keeps 1 of 2 batches ahead, so as to stay within 0.2 GiB, and still takes about "
+        "0.4 GiB; lower --batch-size",
+        "--loader cpu: keeps 1 of 2 batches ahead, so as to stay within 0.2 GiB",
+    ]
+
+
+def test_torchvision_decides_by_itself(large: BatchPlanner, caplog) -> None:
+    settings = LoaderSettings(2, BATCH, memory_cap=1e-6)
+    assert within_cap("torchvision", large, settings) is settings
+    assert caplog.messages == []
+
+
+def test_the_cap_is_half_of_what_is_free(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(memory_cap, "free_bytes", lambda: 6e9)
+    assert cap_bytes(LoaderSettings()) == 3e9
+    assert cap_bytes(LoaderSettings(memory_cap=2.0)) == 2 * GIB
+
+
+@pytest.mark.parametrize(
+    ("limit", "used", "free"),
+    [
+        ("5000", "2000", 3000),
+        ("9000", "2000", 4000),
+        ("max", "2000", 4000),
+        ("5000", "6000", 0),
+        (None, "1", 4000),
+    ],
+)
+def test_a_container_has_what_its_control_group_may_take(
+    limit: str | None, used: str, free: float, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(memory_cap, "_CGROUP", tmp_path)
+    monkeypatch.setattr(psutil, "virtual_memory", lambda: SimpleNamespace(available=4000))
+    if limit is not None:
+        (tmp_path / "memory.max").write_text(f"{limit}\n")
+    (tmp_path / "memory.current").write_text(f"{used}\n")
+    assert free_bytes() == free
+
+
+def test_the_loader_that_is_built_is_within_the_cap(large: BatchPlanner) -> None:
+    need = need_of("cpu", large, LoaderSettings(2, BATCH))
+    settings = LoaderSettings(2, BATCH, 3, process=False, memory_cap=need.bytes(1) / GIB)
+    loader = factory.build_loader("cpu", large, settings, CPU)
+    assert isinstance(loader, CpuLoader)
+    assert loader._prefetch == 1
+    loader.close()
