@@ -61,8 +61,7 @@ loader_settings = click.option(
 memory_cap = click.option(
     "--memory-cap",
     type=click.FloatRange(min=0, min_open=True),
-    help="GiB for images, with which fewer batches are made ahead where they are large.  "
-    "[default: half of what is free]",
+    help="GiB for images: where they are large, fewer are decoded ahead.  [default: half of what is free]",
 )
 
 

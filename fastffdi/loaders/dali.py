@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -18,7 +18,19 @@ from fastffdi.loaders.settings import LoaderSettings
 from fastffdi.recipe.program import EMPTY
 from fastffdi.render.cpu.decode import decode_path
 from fastffdi.render.dali import arguments, can_render, graph, path_matrix
+from fastffdi.render.memory import Pool
 from fastffdi.render.split import split
+
+
+class _Part(NamedTuple):
+    """Images of a batch that are in the pipeline together."""
+
+    plan: BatchPlan
+    span: slice
+
+    @property
+    def is_last(self) -> bool:
+        return bool(self.span.stop >= len(self.plan.rows))
 
 
 class DaliLoader:
@@ -29,19 +41,29 @@ class DaliLoader:
         settings: DALI's CPU threads; how many batches are in flight, each of which holds its decoded images
             in memory; and the hardware decoder's share
         device: where the images are to be: cpu, or a CUDA device
+        at_once: images in a run of the pipeline, which keeps the decoded images of two runs in memory, each
+            in as much as the largest so far took; batches are put together of several. None: whole batches
 
     Raises SettingError for a planner whose images are not files, RecipeError for steps DALI cannot render.
     """
 
-    def __init__(self, planner: BatchPlanner, settings: LoaderSettings, device: torch.device) -> None:
+    def __init__(
+        self,
+        planner: BatchPlanner,
+        settings: LoaderSettings,
+        device: torch.device,
+        at_once: int | None = None,
+    ) -> None:
         planner.require_files("dali")
         self.planner = planner
         self._template = planner.template[1]
         self._split = split(self._template, can_render, "dali")
         self._settings, self._device = settings, device
         self._place = "gpu" if device.type == "cuda" else "cpu"
-        self._plans: Iterator[BatchPlan] = iter(())
-        self._in_flight: deque[BatchPlan] = deque()  # given to the pipeline, not yet taken out
+        self._at_once = at_once or planner.batch_size
+        self._memory = Pool(spare=2)
+        self._parts: Iterator[_Part] = iter(())
+        self._in_flight: deque[_Part] = deque()  # given to the pipeline, not yet taken out
         self._pipeline: Any = self._built()
 
     def __len__(self) -> int:
@@ -50,16 +72,20 @@ class DaliLoader:
     def epoch(self, epoch: int, start: int = 0) -> Iterator[Batch]:
         """See Backend.epoch. Starting an epoch ends the one before."""
         self._rewind()
-        plans = self._plans = self.planner.epoch(epoch, start)
+        parts = self._parts = self._divided(self.planner.epoch(epoch, start))
+        pieces: list[torch.Tensor] = []
         self._pipeline.schedule_run()
         while self._in_flight:
-            plan, images = self._next()
-            yield self.planner.batch(plan, images, self._split.remaining(plan.program))
-            assert self._plans is plans, "a dali loader was asked for two epochs at once"
+            part, images = self._next()
+            pieces.append(images)
+            if part.is_last:
+                images, pieces = self._joined(pieces), []
+                yield self.planner.batch(part.plan, images, self._split.remaining(part.plan.program))
+                assert self._parts is parts, "a dali loader was asked for two epochs at once"
 
     def close(self) -> None:
         """See Backend.close. Images given out stay valid."""
-        self._plans = iter(())
+        self._parts = iter(())
         self._in_flight.clear()
         self._pipeline = None
 
@@ -67,7 +93,7 @@ class DaliLoader:
         gpu = self._device.type == "cuda"
         index = torch.cuda.current_device() if gpu and self._device.index is None else self._device.index
         pipeline = Pipeline(
-            batch_size=self.planner.batch_size,
+            batch_size=self._at_once,
             num_threads=self._settings.threads,
             device_id=index if gpu else None,
             prefetch_queue_depth=max(1, self._settings.prefetch),
@@ -78,17 +104,33 @@ class DaliLoader:
         pipeline.build()
         return pipeline
 
-    def _source(self) -> tuple[np.ndarray, ...]:
-        """The next batch's arrays, for DALI; it calls this on the thread that schedules a run."""
-        plan = next(self._plans)
-        arrays = arguments(self._split.loader(plan.program), self._template, self._place)
-        paths = self.planner.manifest.paths(plan.rows)
-        self._in_flight.append(plan)
-        return path_matrix(paths), *arrays
+    def _divided(self, plans: Iterator[BatchPlan]) -> Iterator[_Part]:
+        for plan in plans:
+            for first in range(0, len(plan.rows), self._at_once):
+                yield _Part(plan, slice(first, first + self._at_once))
 
-    def _next(self) -> tuple[BatchPlan, torch.Tensor]:
-        """Take a batch out and schedule another: ordered by the stream, without a wait or a copy."""
-        plan = self._in_flight.popleft()
+    def _joined(self, pieces: list[torch.Tensor]) -> torch.Tensor:
+        if len(pieces) == 1:
+            return pieces[0]
+        shape = sum(len(piece) for piece in pieces), *pieces[0].shape[1:]
+        return torch.cat(pieces, out=self._memory.empty(shape)) if self._place == "cpu" else torch.cat(pieces)
+
+    def _source(self) -> tuple[np.ndarray, ...]:
+        """The next run's arrays, for DALI; it calls this on the thread that schedules a run."""
+        plan, span = part = next(self._parts)
+        rendered = self._split.loader(plan.program)
+        if self._at_once < len(plan.rows):
+            rendered = rendered.take(span)
+        arrays = arguments(rendered, self._template, self._place)
+        self._in_flight.append(part)
+        return path_matrix(self._paths(part)), *arrays
+
+    def _paths(self, part: _Part) -> list[str]:
+        return self.planner.manifest.paths(part.plan.rows[part.span])
+
+    def _next(self) -> tuple[_Part, torch.Tensor]:
+        """Take a run's images out and schedule another: ordered by the stream, without a wait or a copy."""
+        part = self._in_flight.popleft()
         try:
             (out,) = self._pipeline.share_outputs(cuda_stream=self._stream())
             images = from_dlpack(out.as_tensor())
@@ -96,15 +138,15 @@ class DaliLoader:
             self._pipeline.schedule_run()
         except RuntimeError as error:
             self.close()  # after an error DALI's pipeline is of no use; the next epoch builds another
-            raise failure(self.planner.manifest.paths(plan.rows), error) from error
-        return plan, images
+            raise failure(self._paths(part), error) from error
+        return part, images
 
     def _stream(self) -> torch.cuda.Stream | None:
         return torch.cuda.current_stream(self._device) if self._device.type == "cuda" else None
 
     def _rewind(self) -> None:
         """Reset the pipeline, whatever the epoch before has left in flight."""
-        self._plans = iter(())
+        self._parts = iter(())
         try:
             while self._in_flight:
                 self._in_flight.popleft()
@@ -115,7 +157,7 @@ class DaliLoader:
         if self._pipeline is None:
             self._pipeline = self._built()
         else:
-            self._pipeline.schedule_run()  # meets the end of the plans, without which there is no reset
+            self._pipeline.schedule_run()  # meets the end of the parts, without which there is no reset
             self._pipeline.reset()
 
 

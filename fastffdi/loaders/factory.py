@@ -8,7 +8,7 @@ import torch
 
 from fastffdi.errors import SettingError, did_you_mean
 from fastffdi.loaders.batch import Backend
-from fastffdi.loaders.memory_cap import within_cap
+from fastffdi.loaders.memory_cap import decoded_at_once, within_cap
 from fastffdi.loaders.planner import BatchPlanner
 from fastffdi.loaders.settings import LoaderSettings
 
@@ -44,17 +44,17 @@ def build_loader(name: str, planner: BatchPlanner, settings: LoaderSettings, dev
     Raises RecipeError where the loader cannot render the planner's steps, SettingError where it cannot take
     images from the planner's decoder or no child process can be started.
     """
-    if name != "dali" or device.type == "cpu":  # on a GPU the images are in its memory
-        settings = within_cap(name, planner, settings)
     if name == "dali":
         from fastffdi.loaders.dali import DaliLoader
 
-        return DaliLoader(planner, settings, device)
+        # On a GPU the images are in its memory.
+        at_once = decoded_at_once(planner, settings) if device.type == "cpu" else None
+        return DaliLoader(planner, settings, device, at_once)
     if name == "torchvision":
         from fastffdi.loaders.torchvision import TorchvisionLoader
 
         return TorchvisionLoader(planner, settings, device)
-    on_cpu = device.type == "cpu"
+    settings, on_cpu = within_cap(planner, settings), device.type == "cpu"
     if _in_process(settings.process, device):
         from fastffdi.loaders.process.loader import ProcessLoader
 

@@ -1,4 +1,4 @@
-"""How much memory a loader's images take, and how many batches it may be ahead with what there is."""
+"""How much memory a loader's images take, and what it may have in hand with what there is."""
 
 from __future__ import annotations
 
@@ -25,12 +25,15 @@ _SAMPLE = 64
 #: Bytes for each decoded pixel that a thread holds: the image, and a copy that is turned upright.
 _THREAD_BYTES = 2 * 3
 
+#: Runs of DALI's pipeline whose decoded images are in memory, however many are in flight.
+_DALI_RUNS = 2
+
 #: Where a control group (Linux, version 2) says what it may use, and uses: the memory of a container.
 _CGROUP = Path("/sys/fs/cgroup")
 
 
 class Need(NamedTuple):
-    """Bytes that a loader's images take: always, and for each batch that it is ahead."""
+    """Bytes that the cpu loader's images take: always, and for each batch that it is ahead."""
 
     fixed: float
     per_batch: float
@@ -39,22 +42,30 @@ class Need(NamedTuple):
         return self.fixed + self.per_batch * prefetch
 
 
-def within_cap(name: str, planner: BatchPlanner, settings: LoaderSettings) -> LoaderSettings:
-    """The settings with fewer batches ahead where those they ask for would take more than `memory_cap`.
+def within_cap(planner: BatchPlanner, settings: LoaderSettings) -> LoaderSettings:
+    """The settings for the cpu loader, with fewer batches ahead where more would not fit in `memory_cap`.
 
-    A warning says so, and where even the fewest take more. For loaders that render on the CPU, `name` being
-    dali or cpu; torchvision's DataLoader decides by itself.
+    A warning says so, and where not even none does.
     """
-    if name == "torchvision":
-        return settings
-    cap, need = cap_bytes(settings), need_of(name, planner, settings)
-    least = 1 if name == "dali" else 0
-    asked = max(settings.prefetch, least)
-    fitting = next((n for n in range(asked, least, -1) if need.bytes(n) <= cap), least)
-    if fitting < asked:
-        _warn(name, asked, fitting, need, cap)
-        return replace(settings, prefetch=fitting)
-    return settings
+    cap, need = cap_bytes(settings), need_of(planner, settings)
+    fitting = next((n for n in range(settings.prefetch, 0, -1) if need.bytes(n) <= cap), 0)
+    taken, problem = need.bytes(fitting), f"{fitting} of {settings.prefetch} batches are made ahead"
+    if fitting < settings.prefetch or taken > cap:
+        _warn("cpu", problem, taken, cap)
+    return replace(settings, prefetch=fitting)
+
+
+def decoded_at_once(planner: BatchPlanner, settings: LoaderSettings) -> int:
+    """How many images of a batch dali is to decode on the CPU at once, so as to fit in `memory_cap`.
+
+    A warning says so where these are not whole batches, and where not even one for each thread fits.
+    """
+    cap, largest = cap_bytes(settings), _DALI_RUNS * 3 * _pixels(planner).max()
+    size, least = planner.batch_size, min(settings.threads, planner.batch_size)
+    fitting = max(least, min(size, int(cap / max(largest, 1))))
+    if fitting < size or fitting * largest > cap:
+        _warn("dali", f"{fitting} of {size} images are decoded at once", fitting * largest, cap)
+    return fitting
 
 
 def cap_bytes(settings: LoaderSettings) -> float:
@@ -71,17 +82,13 @@ def free_bytes() -> float:
     return free
 
 
-def need_of(name: str, planner: BatchPlanner, settings: LoaderSettings) -> Need:
-    """What a loader's images take, from the recipe and the sizes of some of them."""
+def need_of(planner: BatchPlanner, settings: LoaderSettings) -> Need:
+    """What the cpu loader's images take, from the recipe and the sizes of some of them."""
     prefix, program = planner.template
     height, width = output_size(Program((*prefix.kernels, *program.kernels)))
     rendered = planner.batch_size * height * width * 3
-    pixels = _pixels(planner)
-    if name == "dali":  # keeps all the decoded images of a batch
-        decoded = planner.batch_size * 3 * pixels.mean()
-        return Need(2 * (decoded + rendered), decoded + rendered)
     # One batch is being rendered, and one is the consumer's.
-    return Need(settings.threads * _THREAD_BYTES * pixels.max() + 2 * rendered, rendered)
+    return Need(settings.threads * _THREAD_BYTES * _pixels(planner).max() + 2 * rendered, rendered)
 
 
 def _pixels(planner: BatchPlanner) -> np.ndarray:
@@ -99,14 +106,8 @@ def _pixels(planner: BatchPlanner) -> np.ndarray:
     return np.array(found[1:] or found)
 
 
-def _warn(name: str, asked: int, fitting: int, need: Need, cap: float) -> None:
-    held = need.bytes(fitting) / GIB
-    more = "" if need.bytes(fitting) <= cap else f", and still takes about {held:.1f} GiB; lower --batch-size"
+def _warn(loader: str, what: str, taken: float, cap: float) -> None:
+    more = "" if taken <= cap else f"; they still take about {taken / GIB:.1f} GiB, lower --batch-size"
     logging.getLogger(__name__).warning(
-        "--loader %s: keeps %d of %d batches ahead, so as to stay within %.1f GiB%s",
-        name,
-        fitting,
-        asked,
-        cap / GIB,
-        more,
+        "--memory-cap %.1f (GiB): for --loader %s %s%s", cap / GIB, loader, what, more
     )

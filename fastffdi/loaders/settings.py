@@ -43,8 +43,8 @@ class LoaderSettings:
         hw_decoder_load: dali on a GPU: share of the images for the hardware decoder, 0 to 1. None: DALI
             decides; with 0 the pixels do not depend on how images are batched
 
-        memory_cap: GiB that the images of a loader may take, batches ahead included: there are fewer where
-            they are large. None: half of the memory that is free
+        memory_cap: GiB that images may take, decoded and rendered; where they are large, cpu makes fewer
+            batches ahead, and dali on a CPU decodes fewer at once. None: half of the memory that is free
 
     Raises SettingError for a value out of range.
     """

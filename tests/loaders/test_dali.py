@@ -59,11 +59,12 @@ def build(image_files: Manifest) -> Iterator[Build]:
         share: tuple[int, int] = (0, 1),
         device: torch.device = CPU,
         prefetch: int = 2,
+        at_once: int | None = None,
     ) -> DaliLoader:
         sampler = Sampler(len(manifest), 1, rank=share[0], world=share[1])
         planner = BatchPlanner(manifest, sampler, CounterRNG(1), steps, batch_size)
         settings = LoaderSettings(threads, prefetch=prefetch, hw_decoder_load=0.0)
-        loaders.append(DaliLoader(planner, settings, device))
+        loaders.append(DaliLoader(planner, settings, device, at_once))
         return loaders[-1]
 
     yield make
@@ -183,6 +184,18 @@ def test_any_prefetch_gives_the_same_batches(build: Build, prefetch: int) -> Non
     loader = build(prefetch=prefetch)
     for epoch in range(2):
         assert_same(list(loader.epoch(epoch)), list(build().epoch(epoch)))
+
+
+@pytest.mark.parametrize("at_once", [1, 3, 4, 9])
+def test_batches_may_be_put_together_of_several_runs(build: Build, at_once: int) -> None:
+    loader, whole = build(batch_size=9, at_once=at_once), build(batch_size=9)
+    assert loader._pipeline.max_batch_size == at_once
+    for epoch, start in ((0, 0), (1, 1), (2, 0)):
+        assert_same(list(loader.epoch(epoch, start)), list(whole.epoch(epoch, start)))
+    left = loader.epoch(3)
+    next(left)
+    left.close()
+    assert_same(list(loader.epoch(4)), list(whole.epoch(4)))
 
 
 def test_two_epochs_at_once_are_refused(build: Build) -> None:

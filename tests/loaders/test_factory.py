@@ -168,9 +168,9 @@ def test_other_loaders_are_given_settings_and_device(image_files: Manifest, monk
     record_construction(monkeypatch, DaliLoader, TorchvisionLoader)
     planner = BatchPlanner.over(image_files, STEPS_HERE, LoaderSettings(1, 8))
     settings = LoaderSettings(3, prefetch=5)
-    for name in ("dali", "torchvision"):
+    for name, more in (("dali", (None,)), ("torchvision", ())):
         loader = factory.build_loader(name, planner, settings, CUDA)
-        assert vars(loader)["given"] == (planner, settings, CUDA)
+        assert vars(loader)["given"] == (planner, settings, CUDA, *more)
 
 
 def test_where_no_process_can_be_had_asking_for_one_is_refused(monkeypatch: pytest.MonkeyPatch):

@@ -12,8 +12,14 @@ from recipes import normalised, step
 
 from fastffdi.data.manifest import Manifest
 from fastffdi.loaders import factory, memory_cap
-from fastffdi.loaders.cpu import CpuLoader
-from fastffdi.loaders.memory_cap import Need, cap_bytes, free_bytes, need_of, within_cap
+from fastffdi.loaders.memory_cap import (
+    Need,
+    cap_bytes,
+    decoded_at_once,
+    free_bytes,
+    need_of,
+    within_cap,
+)
 from fastffdi.loaders.planner import BatchPlanner
 from fastffdi.loaders.settings import GIB, LoaderSettings
 
@@ -36,22 +42,15 @@ def large(image_files: Manifest) -> BatchPlanner:
 
 
 def test_the_cpu_loader_needs_an_image_a_thread_and_batches(large: BatchPlanner) -> None:
-    need = need_of("cpu", large, LoaderSettings(3, BATCH))
+    need = need_of(large, LoaderSettings(3, BATCH))
     assert need == Need(3 * 6 * 20e6 + 2 * RENDERED, RENDERED)
     assert need.bytes(2) == 3 * 6 * 20e6 + 4 * RENDERED
-
-
-def test_dali_needs_all_decoded_images_of_a_batch(large: BatchPlanner) -> None:
-    mean = (22 * 12e6 + 20e6) / 23
-    need = need_of("dali", large, LoaderSettings(3, BATCH))
-    assert need.per_batch == pytest.approx(BATCH * 3 * mean + RENDERED)
-    assert need.fixed == pytest.approx(2 * need.per_batch)
 
 
 def test_sizes_that_are_not_known_are_read_from_some_headers(image_files: Manifest) -> None:
     unknown, known = (planner_of(replace(image_files, sizes=sizes)) for sizes in (None, image_files.sizes))
     settings = LoaderSettings(2, BATCH)
-    assert need_of("dali", unknown, settings) == need_of("dali", known, settings)
+    assert need_of(unknown, settings) == need_of(known, settings)
 
 
 def test_few_headers_are_read_of_many(image_files: Manifest, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -72,49 +71,51 @@ def test_an_image_without_a_header_is_passed_over(tmp_path: Path) -> None:
 
 def test_cached_images_are_as_large_as_the_recipe_makes_them(large: BatchPlanner, tmp_path: Path) -> None:
     cached = large.cached(large.cache_plan(tmp_path))
-    assert need_of("cpu", cached, LoaderSettings(3, BATCH)) == Need(2 * RENDERED, RENDERED)
+    assert need_of(cached, LoaderSettings(3, BATCH)) == Need(2 * RENDERED, RENDERED)
 
 
 @pytest.mark.parametrize(
-    ("name", "asked", "batches", "fitting"),
-    [
-        ("cpu", 4, 9, 4),
-        ("cpu", 4, 4, 4),
-        ("cpu", 4, 3.9, 3),
-        ("cpu", 4, 1, 1),
-        ("cpu", 4, 0.5, 0),
-        ("cpu", 0, 0, 0),
-        ("dali", 4, 2.5, 2),
-        ("dali", 4, 0.5, 1),
-        ("dali", 1, 0.5, 1),
-    ],
+    ("asked", "batches", "fitting"), [(4, 9, 4), (4, 4, 4), (4, 3.9, 3), (4, 1, 1), (4, 0.5, 0), (0, 0, 0)]
 )
-def test_fewer_batches_are_made_ahead_where_they_do_not_fit(
-    large: BatchPlanner, name: str, asked: int, batches: float, fitting: int, caplog
+def test_fewer_batches_are_made_ahead_where_more_do_not_fit(
+    large: BatchPlanner, asked: int, batches: float, fitting: int, caplog
 ) -> None:
     settings = LoaderSettings(2, BATCH, asked)
-    need = need_of(name, large, settings)
+    need = need_of(large, settings)
     cap = (need.fixed + batches * need.per_batch) / GIB
-    found = within_cap(name, large, replace(settings, memory_cap=cap))
+    found = within_cap(large, replace(settings, memory_cap=cap))
     assert found == replace(settings, memory_cap=cap, prefetch=fitting)
     assert [record.levelno for record in caplog.records] == [logging.WARNING] * (fitting < asked)
 
 
+#: What DALI keeps of an image of 20 megapixels.
+LARGEST = 2 * 3 * 20e6
+
+
+@pytest.mark.parametrize(
+    ("images", "threads", "fitting"),
+    [(99, 2, 4), (4, 2, 4), (3.9, 2, 3), (2, 2, 2), (0.1, 2, 2), (0.1, 9, 4)],
+)
+def test_fewer_images_are_decoded_at_once_where_more_do_not_fit(
+    large: BatchPlanner, images: float, threads: int, fitting: int, caplog
+) -> None:
+    cap = images * LARGEST / GIB
+    assert decoded_at_once(large, LoaderSettings(threads, BATCH, memory_cap=cap)) == fitting
+    assert len(caplog.records) == (fitting > images or fitting < BATCH)
+
+
 def test_it_is_said_with_what_is_still_too_much(large: BatchPlanner, caplog) -> None:
-    within_cap("dali", large, LoaderSettings(2, 64, memory_cap=0.25))
-    cap = need_of("cpu", large, LoaderSettings(2, 64)).bytes(1) / GIB
-    within_cap("cpu", large, LoaderSettings(2, 64, memory_cap=cap))
+    decoded_at_once(large, LoaderSettings(2, memory_cap=0.4))
+    decoded_at_once(large, LoaderSettings(2, memory_cap=0.1))
+    within_cap(large, LoaderSettings(2, memory_cap=need_of(large, LoaderSettings(2)).bytes(1) / GIB))
+    within_cap(large, LoaderSettings(2, prefetch=0, memory_cap=0.1))
+    still = "; they still take about 0.2 GiB, lower --batch-size"
     assert caplog.messages == [
-        "--loader dali: keeps 1 of 2 batches ahead, so as to stay within 0.2 GiB, and still takes about "
-        "0.4 GiB; lower --batch-size",
-        "--loader cpu: keeps 1 of 2 batches ahead, so as to stay within 0.2 GiB",
+        "--memory-cap 0.4 (GiB): for --loader dali 3 of 4 images are decoded at once",
+        f"--memory-cap 0.1 (GiB): for --loader dali 2 of 4 images are decoded at once{still}",
+        "--memory-cap 0.2 (GiB): for --loader cpu 1 of 2 batches are made ahead",
+        f"--memory-cap 0.1 (GiB): for --loader cpu 0 of 0 batches are made ahead{still}",
     ]
-
-
-def test_torchvision_decides_by_itself(large: BatchPlanner, caplog) -> None:
-    settings = LoaderSettings(2, BATCH, memory_cap=1e-6)
-    assert within_cap("torchvision", large, settings) is settings
-    assert caplog.messages == []
 
 
 def test_the_cap_is_half_of_what_is_free(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -144,10 +145,10 @@ def test_a_container_has_what_its_control_group_may_take(
     assert free_bytes() == free
 
 
-def test_the_loader_that_is_built_is_within_the_cap(large: BatchPlanner) -> None:
-    need = need_of("cpu", large, LoaderSettings(2, BATCH))
+def test_the_loaders_that_are_built_are_within_the_cap(large: BatchPlanner) -> None:
+    need = need_of(large, LoaderSettings(2, BATCH))
     settings = LoaderSettings(2, BATCH, 3, process=False, memory_cap=need.bytes(1) / GIB)
-    loader = factory.build_loader("cpu", large, settings, CPU)
-    assert isinstance(loader, CpuLoader)
-    assert loader._prefetch == 1
-    loader.close()
+    cpu, dali = (factory.build_loader(name, large, settings, CPU) for name in ("cpu", "dali"))
+    assert (cpu._prefetch, dali._at_once) == (1, 2)
+    cpu.close()
+    dali.close()
