@@ -22,7 +22,8 @@ from PIL import Image
 
 from fastffdi.bench import machine
 from fastffdi.bench.stopwatch import Quartiles
-from fastffdi.cli.bench_tables import show, table, write_record
+from fastffdi.cli.bench_tables import show, table
+from fastffdi.cli.record import write_record
 from fastffdi.render.cpu.decode import decode
 
 Decode = Callable[[bytes], np.ndarray]
