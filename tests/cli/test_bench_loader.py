@@ -68,7 +68,7 @@ def test_figures_are_shown_and_written_and_a_sentence_says_what_limits(
     assert list(record) == [
         "machine", "settings", "results", "ceilings", "decoded", "footprint", "scaling", "verdict",
     ]  # fmt: skip
-    (published,) = RESULTS.glob("*-jitter.json")
+    (published,) = RESULTS.glob("*-cores-jitter.json")
     assert keys(record) - NEW == keys(json.loads(published.read_text()))
     assert keys(record) >= NEW
     assert "Of torchvision's time to the first batch: cpu 1.00." in out
