@@ -130,14 +130,16 @@ PEERS = [
     (r"([\d.]+)× the stock DataLoader with a resize", "resize", "torchvision DataLoader", "fastffdi cpu"),
     (r"([\d.]+)× with random crops, [\d.]+× timm", "rrc", "torchvision DataLoader", "fastffdi cpu"),
     (r"([\d.]+)× timm's loader", "resize", "timm create_loader", "fastffdi cpu"),
+    (r"([\d.]+)× and [\d.]+× TorchCodec", "resize", "TorchCodec", "fastffdi cpu"),
+    (r"[\d.]+× and ([\d.]+)× TorchCodec", "rrc", "TorchCodec", "fastffdi cpu"),
     (r"([\d.]+)× SPDL", "resize", "SPDL", "fastffdi cpu"),
     (r"([\d.]+)× albumentations", "resize", "albumentations, OpenCV", "fastffdi cpu"),
-    (r"([\d.]+)× DALI's example", "resize", "DALI example", "fastffdi cpu"),
-    (r"resize but ([\d.]+)× with random", "rrc", "DALI example", "fastffdi cpu"),
+    (r"([\d.]+)× DALI's example on the CPU with", "resize", "DALI example", "fastffdi cpu"),
+    (r"CPU with a resize, ([\d.]+)× with random crops", "rrc", "DALI example", "fastffdi cpu"),
     (r"is ([\d.]+)× that example", "resize", "DALI example", "fastffdi dali"),
     (r"resize and ([\d.]+)× with random crops\. `cpu`", "rrc", "DALI example", "fastffdi dali"),
     (r"([\d.]+)× FFCV with a resize", "resize", "FFCV", "fastffdi cpu"),
-    (r"resize and ([\d.]+)× with random crops: packing", "rrc", "FFCV", "fastffdi cpu"),
+    (r"resize and ([\d.]+)× with random crops, although packing", "rrc", "FFCV", "fastffdi cpu"),
     (r"same way it reaches ([\d.]+)×", "rrc", "FFCV", "fastffdi cpu, FFCV's JPEGs"),
     (r"JPEGs \(([\d.]+)×\)", "uint8", "FFCV", "fastffdi cpu"),
     (r"`cached` ([\d.]+) times as many", "uint8", "FFCV", "fastffdi cpu, cached"),
@@ -150,3 +152,50 @@ def test_wins_and_losses_beside_other_loaders(pattern, recipe, peer, ours):
     (published,) = re.findall(pattern, text)
     entries = {(entry["recipe"], entry["loader"]): entry for entry in record("peers")["results"]}
     check([published], [entries[recipe, peer]["times_as_fast"][ours]], (recipe, peer))
+
+
+@pytest.mark.parametrize(
+    ("pattern", "name"),
+    [
+        (r"With random crops `cpu` is ([\d.]+)× what it was \((\d+) and (\d+)", "crops-before"),
+        (r"decodes whole images, ([\d.]+)× \((\d+) and (\d+)\)", "jitter-before"),
+    ],
+)
+def test_what_was_gained_since_another_commit(pattern, name):
+    (published,) = re.findall(pattern, " ".join(BENCHMARKS.split()))
+    found = record(name)
+    check(published, [found["ratio"], *(spread(rates)[0] for rates in found["rates"].values())], name)
+
+
+def test_what_decoding_costs_by_format():
+    found = {(row["format"], row["decoder"]): row for row in record("formats")["results"]}
+    for name, pillow, ours, opencv in rows(BENCHMARKS, "format | Pillow | ours"):
+        form = name.split(", q")[0]
+        recorded = [found[form, "Pillow"]["ms"]["median"]]
+        for decoder in ("fastffdi", "OpenCV"):
+            recorded += [found[form, decoder]["ms"]["median"], found[form, decoder]["times_pillow"]]
+        check(numbers(f"{pillow} {ours} {opencv}"), recorded, name)
+    assert all(row["same"] == row["images"] for row in found.values())
+
+
+def test_a_machine_without_avx_512():
+    (text,) = re.findall(r"The same later, on a machine.*?\(1,287\)", BENCHMARKS, re.DOTALL)
+    plain, uint8 = record("no-avx512-jitter"), record("no-avx512-tutorial-uint8")
+    by = {(row["pipeline"], row["loader"]): row for row in plain["results"]}
+    stock, cpu = by["jitter", "torchvision"], by["jitter", "cpu"]
+    bare_stock, bare = (by["jitter without color_jitter", name] for name in ("torchvision", "cpu"))
+    raw, decoding = uint8["results"][0], uint8["ceilings"][1]
+    recorded = [
+        *spread(stock),
+        *spread(cpu),
+        cpu["ratio_to_baseline"],
+        cpu["ratio_to_ceilings"]["JPEG decode"],
+    ]
+    recorded += [spread(bare_stock)[0], spread(bare)[0], bare["ratio_to_baseline"]]
+    recorded += [
+        bare["ratio_to_ceilings"]["JPEG decode"],
+        *spread(raw),
+        raw["ratio_to_ceilings"]["JPEG decode"],
+    ]
+    published = numbers(text.partition("torchvision ")[2].replace("uint8", ""))
+    check(published, [*recorded, spread(decoding)[0]], "no AVX-512")
