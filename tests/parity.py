@@ -54,6 +54,11 @@ def dali_renders(case: Case) -> bool:
     return all(dali.can_render(kernel) for kernel in template([case.step]).kernels)
 
 
+def dali_decodes_part(case: Case) -> bool:
+    """Whether DALI decodes no more of an image than the step reads, on the CPU."""
+    return dali_renders(case) and dali._decodes_part(template([case.step]), "cpu")
+
+
 def render_dali(images: list[Sample], one: Step, folder: Path) -> list[Sample]:
     """Through the loader's own graph, from lossless files."""
     paths = [str(folder / f"{k}.png") for k in range(len(images))]

@@ -11,6 +11,7 @@ import torchvision.transforms.v2.functional as tv
 from nvidia.dali import Pipeline, fn
 from parity import (
     Sample,
+    dali_decodes_part,
     dali_renders,
     differences,
     expected,
@@ -26,6 +27,7 @@ from fastffdi.recipe.kernels import Normalize
 from fastffdi.recipe.program import Program
 from fastffdi.recipe.steps import STEPS, ColorJitter
 from fastffdi.recipe.steps.base import Range
+from fastffdi.render import dali
 from fastffdi.render.device.stage import DeviceStage
 
 #: The steps that a GPU renders within DALI; the others are the DeviceStage's.
@@ -94,6 +96,21 @@ def test_dali_renders_what_torchvision_and_cpu_do(name: str, images: list[Sample
     ours = render_dali(images, case.step, tmp_path)
     assert_close(ours, expected(case, images), case)
     assert_close(ours, render_cpu(images, case.step), case)
+
+
+@pytest.mark.parametrize("name", [name for name, case in CASES.items() if dali_decodes_part(case)])
+def test_dali_renders_crops_of_whole_images_alike(
+    name: str, images: list[Sample], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(dali, "_decodes_part", lambda template, device: False)  # as on a GPU
+    case = CASES[name]
+    assert_close(render_dali(images, case.step, tmp_path), expected(case, images), case)
+
+
+def test_dali_decodes_parts_for_crops_alone() -> None:
+    names = {case.step.name() for case in CASES.values() if dali_decodes_part(case)}
+    assert names == {"random_resized_crop", "center_crop", "random_crop"} & names
+    assert "random_resized_crop" in names
 
 
 def test_dali_renders_the_steps_named_above() -> None:

@@ -134,6 +134,14 @@ def test_each_image_has_its_own_parameters(paint) -> None:
     assert np.array_equal(render(image, program, 1), image[:, ::-1])
 
 
+def test_a_region_that_is_only_flipped_leaves_the_image(paint) -> None:
+    image = paint(20, 30, 1)
+    kernel = Resize(np.array([[0, 1, 1, 0]], np.float32), np.array([[20, 30]], np.int32))
+    flipped = render(image, Program((kernel,)), 0)
+    assert np.array_equal(image, paint(20, 30, 1))
+    assert np.array_equal(flipped, image[:, ::-1])
+
+
 def test_the_image_given_is_never_written_to(paint) -> None:
     image = paint(20, 30, 5)
     image.setflags(write=False)

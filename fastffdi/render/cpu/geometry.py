@@ -63,7 +63,8 @@ def resize(image: np.ndarray, kernel: Resize, i: int, out: Out = None) -> np.nda
     region = image[kernel.part(i, *image.shape[:2]).slices]
     top, left, bottom, right = kernel.roi[i].tolist()
     resized = _antialiased(region, kernel.size[i].tolist(), kernel.interpolation, out)
-    return _flipped(resized, left > right, top > bottom, out)
+    place = resized if out is None and resized is not region else out
+    return _flipped(resized, left > right, top > bottom, place)
 
 
 def _antialiased(image: np.ndarray, size: list[int], interpolation: str, out: Out) -> np.ndarray:
