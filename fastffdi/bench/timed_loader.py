@@ -85,7 +85,7 @@ def serve(job: TimedLoader, pipe: Connection) -> None:
             _answer(job, pipe)
     except (EOFError, BrokenPipeError):
         pass
-    except Exception as error:
+    except Exception as error:  # whatever it is, only the one who asks can report it
         pipe.send(error)
 
 

@@ -38,11 +38,11 @@ class DaliLoader:
 
     Args:
         planner: the batches; DALI reads the files itself and decodes them whole
-        settings: DALI's CPU threads; how many batches are in flight, each of which holds its decoded images
-            in memory; and the hardware decoder's share
+        settings: DALI's CPU threads; how many runs of the pipeline are in flight; and the hardware decoder's
+            share
         device: where the images are to be: cpu, or a CUDA device
-        at_once: images in a run of the pipeline, which keeps the decoded images of two runs in memory, each
-            in as much as the largest so far took; batches are put together of several. None: whole batches
+        at_once: images in a run of the pipeline, of which batches are put together. On a CPU the decoded
+            images of two runs stay in memory, each in as much as the largest so far took. None: whole batches
 
     Raises SettingError for a planner whose images are not files, RecipeError for steps DALI cannot render.
     """

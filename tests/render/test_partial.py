@@ -1,6 +1,7 @@
 import io
 from functools import cache
 from pathlib import Path
+from types import SimpleNamespace
 
 import cv2
 import numpy as np
@@ -131,6 +132,36 @@ def test_what_nvimagecodec_refuses_is_decoded_whole(monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(partial, "_decoded", lambda data, part: None)
     data, whole = files()["4:2:2"]
     assert np.array_equal(decode(data, wanted=lambda height, width: Part(0, 0, 40, 60)), whole)
+
+
+def test_an_error_of_nvimagecodecs_means_decoding_whole(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(data: bytes) -> None:
+        raise RuntimeError("Failed to get image info")
+
+    monkeypatch.setattr(partial, "_codec", lambda: SimpleNamespace(CodeStream=refuse))
+    data, whole = files()["4:4:4"]
+    assert np.array_equal(decode(data, wanted=lambda height, width: Part(0, 0, 40, 60)), whole)
+
+
+def outcome(data: bytes, **more) -> np.ndarray | type[Exception]:
+    try:
+        return decode(data, **more)
+    except Exception as error:
+        return type(error)
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning:PIL")
+def test_what_can_be_decoded_whole_can_be_decoded_in_part(test_data: Path, always) -> None:
+    def upper(height: int, width: int) -> Part:
+        return Part(0, 0, max(1, height // 2), width)
+
+    for folder in ("malformed", "conformance"):
+        for path in sorted(path for path in (test_data / folder).iterdir() if path.suffix != ".txt"):
+            data = path.read_bytes()
+            whole, ours = outcome(data), outcome(data, wanted=upper)
+            if isinstance(whole, np.ndarray):
+                assert isinstance(ours, np.ndarray), path.name
+                assert ours.shape == whole.shape, path.name
 
 
 SIZE = np.array([[40, 60]], np.int32)

@@ -55,8 +55,11 @@ def _decoded(data: bytes, part: Part) -> np.ndarray | None:
     codec = _codec()
     if codec is None:
         return None
-    stream = codec.CodeStream(data).get_sub_code_stream(region=codec.Region(*part))
-    image = _decoder(codec).decode(stream, params=_parameters(codec))
+    try:
+        stream = codec.CodeStream(data).get_sub_code_stream(region=codec.Region(*part))
+        image = _decoder(codec).decode(stream, params=_parameters(codec))
+    except RuntimeError:  # it refuses headers that the whole decoders read
+        return None
     return None if image is None else np.asarray(image)
 
 
