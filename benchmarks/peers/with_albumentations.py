@@ -10,8 +10,8 @@ import albumentations as A
 import cv2
 import torch
 import turns
+import workers
 from albumentations.pytorch import ToTensorV2
-from torch.utils.data import DataLoader, Dataset
 
 SIZE = (turns.SIZE, turns.SIZE)
 
@@ -23,29 +23,12 @@ def main() -> None:
     transform = A.Compose(
         [sizing, A.HorizontalFlip(p=0.5), A.Normalize(mean=turns.MEAN, std=turns.STD), ToTensorV2()]
     )
-    loader = DataLoader(
-        Images(turns.again(turns.images(options.folder)), transform),
-        batch_size=options.batch_size,
-        shuffle=True,
-        num_workers=options.threads,
-        drop_last=True,
-        persistent_workers=True,
-    )
-    turns.serve(turns.forever(loader), options, ahead=2 * options.threads + 2)
 
+    def load(path: str) -> torch.Tensor:
+        image: torch.Tensor = transform(image=cv2.cvtColor(cv2.imread(path), cv2.COLOR_BGR2RGB))["image"]
+        return image
 
-class Images(Dataset[torch.Tensor]):
-    """Files, opened with OpenCV and transformed."""
-
-    def __init__(self, paths: list[str], transform: A.Compose) -> None:
-        self.paths, self.transform = paths, transform
-
-    def __len__(self) -> int:
-        return len(self.paths)
-
-    def __getitem__(self, row: int) -> torch.Tensor:
-        image = cv2.cvtColor(cv2.imread(self.paths[row]), cv2.COLOR_BGR2RGB)
-        return self.transform(image=image)["image"]
+    workers.serve(load, options)
 
 
 if __name__ == "__main__":

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import torch
 import turns
-from torch.utils.data import DataLoader, Dataset
+import workers
 from torchcodec.decoders import decode_image
 from torchvision.transforms import v2
 
@@ -27,29 +27,12 @@ def main() -> None:
             v2.Normalize(turns.MEAN, turns.STD),
         ]
     )
-    loader = DataLoader(
-        Images(turns.again(turns.images(options.folder)), transform),
-        batch_size=options.batch_size,
-        shuffle=True,
-        num_workers=options.threads,
-        drop_last=True,
-        persistent_workers=True,
-    )
-    turns.serve(turns.forever(loader), options, ahead=2 * options.threads + 2)
 
+    def load(path: str) -> torch.Tensor:
+        image: torch.Tensor = transform(decode_image(path, mode="RGB"))
+        return image
 
-class Images(Dataset[torch.Tensor]):
-    """Files, decoded to (3, H, W) uint8 and transformed."""
-
-    def __init__(self, paths: list[str], transform: v2.Compose) -> None:
-        self.paths, self.transform = paths, transform
-
-    def __len__(self) -> int:
-        return len(self.paths)
-
-    def __getitem__(self, row: int) -> torch.Tensor:
-        images: torch.Tensor = self.transform(decode_image(self.paths[row], mode="RGB"))
-        return images
+    workers.serve(load, options)
 
 
 if __name__ == "__main__":
