@@ -7,9 +7,9 @@ from collections.abc import Callable
 import numpy as np
 
 from fastffdi.recipe import kernels as k
+from fastffdi.recipe.packing import ActiveKernel
 from fastffdi.recipe.program import Program
 from fastffdi.recipe.steps.warps import rotation
-from fastffdi.render.device.upload import ActiveKernel
 
 H, W = 24, 36
 SIZE = np.array([[H, W]], np.int32)

@@ -54,7 +54,10 @@ class Backend(Protocol):
         """Batches in an epoch."""
 
     def epoch(self, epoch: int, start: int = 0) -> Iterator[Batch]:
-        """The batches of an epoch from number `start` on. Raises UndecodableImage."""
+        """The batches of an epoch from number `start` on; the first are being rendered when this returns.
+
+        Raises UndecodableImage, as the iteration does.
+        """
 
     def close(self) -> None:
         """Free threads, processes and pipelines; the loader cannot be used again."""

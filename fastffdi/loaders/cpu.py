@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
 import threading
 from collections import deque
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 
 import cv2
@@ -12,6 +13,7 @@ import numpy as np
 import torch
 
 from fastffdi.errors import FastffdiError, RunError
+from fastffdi.loaders.ahead import Planned, begun, one_ahead, planned
 from fastffdi.loaders.batch import Batch
 from fastffdi.loaders.planner import BatchPlan, BatchPlanner
 from fastffdi.loaders.settings import LoaderSettings
@@ -60,12 +62,18 @@ class CpuLoader:
 
     def epoch(self, epoch: int, start: int = 0) -> Generator[Batch, None, None]:
         """See Backend.epoch. When an epoch is closed, or fails, no thread works on it any more."""
+        return begun(self._batches(one_ahead(planned(self.planner, self._split, epoch, start))))
+
+    def _batches(self, plans: Iterator[Planned]) -> Generator[Batch | None, None, None]:
+        """None when the first batches are being rendered, then the batches."""
         ahead: deque[_Rendering] = deque()
         try:
-            for plan in self.planner.epoch(epoch, start):
+            for plan in itertools.islice(plans, self._prefetch):
                 ahead.append(self._start(plan))
-                if len(ahead) > self._prefetch:
-                    yield self._finish(ahead.popleft())
+            yield None
+            for plan in plans:
+                ahead.append(self._start(plan))
+                yield self._finish(ahead.popleft())
             while ahead:
                 yield self._finish(ahead.popleft())
         finally:
@@ -75,13 +83,13 @@ class CpuLoader:
     def close(self) -> None:
         self._pool.shutdown(cancel_futures=True)
 
-    def _start(self, plan: BatchPlan) -> _Rendering:
-        n = len(plan.rows)
+    def _start(self, planned: Planned) -> _Rendering:
+        plan, n = planned.plan, len(planned.plan.rows)
         images = self._empty(n) if self._allocate is None else self._allocate(n)
         paths = self.planner.manifest.paths(plan.rows)
-        task = _Task(self.planner.decoder, plan, self._split.loader(plan.program), paths, images.numpy())
+        task = _Task(self.planner.decoder, plan, planned.rendered, paths, images.numpy())
         spans = [slice(first, first + _SPAN) for first in range(0, n, _SPAN)]
-        return _Rendering(plan, images, [self._pool.submit(task, span) for span in spans])
+        return _Rendering(planned, images, [self._pool.submit(task, span) for span in spans])
 
     def _empty(self, n: int) -> torch.Tensor:
         shape = (n, *self._size, 3)
@@ -96,15 +104,15 @@ class CpuLoader:
         except BaseException:
             rendering.cancel()
             raise
-        remaining = self._split.remaining(rendering.plan.program)
-        return self.planner.batch(rendering.plan, rendering.images, remaining)
+        plan, _, remaining = rendering.planned
+        return self.planner.batch(plan, rendering.images, remaining)
 
 
 class _Rendering:
     """A batch that threads are working on."""
 
-    def __init__(self, plan: BatchPlan, images: torch.Tensor, futures: list[Future[None]]) -> None:
-        self.plan, self.images, self.futures = plan, images, futures
+    def __init__(self, planned: Planned, images: torch.Tensor, futures: list[Future[None]]) -> None:
+        self.planned, self.images, self.futures = planned, images, futures
 
     def cancel(self) -> None:
         """Cancel what has not started, and wait for what has: its memory may be used for something else."""

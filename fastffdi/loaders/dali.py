@@ -1,4 +1,4 @@
-"""The dali loader: DALI decodes and renders, on a GPU or on the CPU, and torch takes over without a copy."""
+"""The dali loader: DALI decodes and renders, on a GPU or on the CPU, and torch takes over."""
 
 from __future__ import annotations
 
@@ -9,13 +9,15 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 from nvidia.dali import Pipeline
+from nvidia.dali.plugin.pytorch import feed_ndarray
 from torch.utils.dlpack import from_dlpack
 
 from fastffdi.errors import FastffdiError, RunError, UndecodableImage
+from fastffdi.loaders.ahead import Planned, one_ahead, planned
 from fastffdi.loaders.batch import Batch
 from fastffdi.loaders.planner import BatchPlan, BatchPlanner
 from fastffdi.loaders.settings import LoaderSettings
-from fastffdi.recipe.program import EMPTY
+from fastffdi.recipe.program import EMPTY, Program
 from fastffdi.render.cpu.decode import decode_path
 from fastffdi.render.dali import arguments, can_render, graph, path_matrix
 from fastffdi.render.memory import Pool
@@ -23,14 +25,13 @@ from fastffdi.render.split import split
 
 
 class _Part(NamedTuple):
-    """Images of a batch that are in the pipeline together."""
+    """Images of a batch that are in the pipeline together, and what the pipeline is given for them."""
 
     plan: BatchPlan
-    span: slice
-
-    @property
-    def is_last(self) -> bool:
-        return bool(self.span.stop >= len(self.plan.rows))
+    remaining: Program
+    paths: list[str]
+    arrays: tuple[np.ndarray, ...]
+    is_last: bool
 
 
 class DaliLoader:
@@ -72,16 +73,19 @@ class DaliLoader:
     def epoch(self, epoch: int, start: int = 0) -> Iterator[Batch]:
         """See Backend.epoch. Starting an epoch ends the one before."""
         self._rewind()
-        parts = self._parts = self._divided(self.planner.epoch(epoch, start))
-        pieces: list[torch.Tensor] = []
+        self._parts = one_ahead(self._divided(planned(self.planner, self._split, epoch, start)))
         self._pipeline.schedule_run()
+        return self._batches(self._parts)
+
+    def _batches(self, parts: Iterator[_Part]) -> Iterator[Batch]:
+        pieces: list[torch.Tensor] = []
         while self._in_flight:
+            assert self._parts is parts, "a dali loader was asked for two epochs at once"
             part, images = self._next()
             pieces.append(images)
             if part.is_last:
                 images, pieces = self._joined(pieces), []
-                yield self.planner.batch(part.plan, images, self._split.remaining(part.plan.program))
-                assert self._parts is parts, "a dali loader was asked for two epochs at once"
+                yield self.planner.batch(part.plan, images, part.remaining)
 
     def close(self) -> None:
         """See Backend.close. Images given out stay valid."""
@@ -104,10 +108,15 @@ class DaliLoader:
         pipeline.build()
         return pipeline
 
-    def _divided(self, plans: Iterator[BatchPlan]) -> Iterator[_Part]:
-        for plan in plans:
+    def _divided(self, plans: Iterator[Planned]) -> Iterator[_Part]:
+        for plan, rendered, remaining in plans:
+            whole = len(plan.rows) <= self._at_once
             for first in range(0, len(plan.rows), self._at_once):
-                yield _Part(plan, slice(first, first + self._at_once))
+                span = slice(first, first + self._at_once)
+                arrays = arguments(rendered if whole else rendered.take(span), self._template, self._place)
+                paths = self.planner.manifest.paths(plan.rows[span])
+                is_last = span.stop >= len(plan.rows)
+                yield _Part(plan, remaining, paths, (path_matrix(paths), *arrays), is_last)
 
     def _joined(self, pieces: list[torch.Tensor]) -> torch.Tensor:
         if len(pieces) == 1:
@@ -117,32 +126,20 @@ class DaliLoader:
 
     def _source(self) -> tuple[np.ndarray, ...]:
         """The next run's arrays, for DALI; it calls this on the thread that schedules a run."""
-        plan, span = part = next(self._parts)
-        rendered = self._split.loader(plan.program)
-        if self._at_once < len(plan.rows):
-            rendered = rendered.take(span)
-        arrays = arguments(rendered, self._template, self._place)
+        part = next(self._parts)
         self._in_flight.append(part)
-        return path_matrix(self._paths(part)), *arrays
-
-    def _paths(self, part: _Part) -> list[str]:
-        return self.planner.manifest.paths(part.plan.rows[part.span])
+        return part.arrays
 
     def _next(self) -> tuple[_Part, torch.Tensor]:
-        """Take a run's images out and schedule another: ordered by the stream, without a wait or a copy."""
+        """Take a run's images out and schedule another."""
         part = self._in_flight.popleft()
         try:
-            (out,) = self._pipeline.share_outputs(cuda_stream=self._stream())
-            images = from_dlpack(out.as_tensor())
-            self._pipeline.release_outputs()
+            images = taken_out(self._pipeline, self._device)
             self._pipeline.schedule_run()
         except RuntimeError as error:
             self.close()  # after an error DALI's pipeline is of no use; the next epoch builds another
-            raise failure(self._paths(part), error) from error
+            raise failure(part.paths, error) from error
         return part, images
-
-    def _stream(self) -> torch.cuda.Stream | None:
-        return torch.cuda.current_stream(self._device) if self._device.type == "cuda" else None
 
     def _rewind(self) -> None:
         """Reset the pipeline, whatever the epoch before has left in flight."""
@@ -159,6 +156,25 @@ class DaliLoader:
         else:
             self._pipeline.schedule_run()  # meets the end of the parts, without which there is no reset
             self._pipeline.reset()
+
+
+def taken_out(pipeline: Any, device: torch.device) -> torch.Tensor:
+    """The images of the pipeline's oldest run: on the CPU as they are, on CUDA in memory of torch's.
+
+    A copy on CUDA, on the current stream, on which torch's allocator lends the memory again when its last use
+    has come; the host does not wait. DALI's own memory, passed on by DLPack, would be given back by a thread
+    that calls cudaDeviceSynchronize, which is not allowed while a CUDA graph is captured.
+    """
+    stream = torch.cuda.current_stream(device) if device.type == "cuda" else None
+    (out,) = pipeline.share_outputs(cuda_stream=stream)
+    tensor = out.as_tensor()
+    if stream is None:
+        images = from_dlpack(tensor)
+    else:
+        images = torch.empty(tensor.shape(), dtype=torch.uint8, device=device)
+        feed_ndarray(tensor, images, cuda_stream=stream)
+    pipeline.release_outputs()
+    return images
 
 
 def failure(paths: list[str], error: RuntimeError) -> FastffdiError:

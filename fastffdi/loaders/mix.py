@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 import torch
@@ -20,6 +21,9 @@ from fastffdi.recipe.steps.base import Draws
 
 #: Whether and how an image is mixed, its share, and the box's centre.
 _DRAWS = Draws(mixed=1, kind=1, share=1, centre=2)
+
+#: From 0 to 1, close together at both ends, where quantiles may be steep.
+_PROBABILITIES = np.sin(np.linspace(0, np.pi / 2, 4097)) ** 2
 
 
 @dataclass(frozen=True)
@@ -121,7 +125,13 @@ def _takes_cutmix(mix: Mix, u: np.ndarray) -> np.ndarray:
 
 def _beta(alpha: float, u: np.ndarray) -> np.ndarray:
     """Numbers distributed as Beta(α, α), by its inverse distribution function; 1 where α is 0."""
-    return np.asarray(betaincinv(alpha, alpha, u)) if alpha else np.ones_like(u)
+    return np.interp(u, _PROBABILITIES, _quantiles(alpha)) if alpha else np.ones_like(u)
+
+
+@cache
+def _quantiles(alpha: float) -> np.ndarray:
+    """Of Beta(α, α) at _PROBABILITIES; computed one by one for each image they would take 2 µs each."""
+    return np.asarray(betaincinv(alpha, alpha, _PROBABILITIES))
 
 
 def _boxes(share: np.ndarray, u: np.ndarray, height: int, width: int) -> np.ndarray:

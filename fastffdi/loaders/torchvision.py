@@ -18,7 +18,7 @@ from torch.utils.data import DataLoader, Dataset, default_collate
 from fastffdi.data.manifest import Manifest
 from fastffdi.errors import RunError, UndecodableImage
 from fastffdi.loaders.batch import Batch
-from fastffdi.loaders.planner import BatchPlanner, Rows
+from fastffdi.loaders.planner import BatchPlan, BatchPlanner, Rows
 from fastffdi.loaders.settings import LoaderSettings
 from fastffdi.loaders.torchvision_transforms import composed
 from fastffdi.recipe.program import EMPTY
@@ -58,8 +58,10 @@ class TorchvisionLoader:
         """See Backend.epoch. Starting an epoch ends the one before."""
         self._batches.start(epoch, start)
         with _without_advice():
-            rendered = iter(self._loader)
-        for plan in self.planner.epoch(epoch, start):
+            return self._given(iter(self._loader), self.planner.epoch(epoch, start))
+
+    def _given(self, rendered: Iterator[Any], plans: Iterator[BatchPlan]) -> Iterator[Batch]:
+        for plan in plans:
             images = _next(rendered)
             yield self.planner.batch(plan, images.permute(0, 2, 3, 1), EMPTY)
 

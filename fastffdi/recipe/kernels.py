@@ -7,7 +7,6 @@ All kernels take and give uint8 (H, W, 3) images, except Normalize, which ends a
 
 from __future__ import annotations
 
-import dataclasses
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
@@ -69,7 +68,8 @@ class Kernel:
 
     def changed(self) -> np.ndarray | None:
         """(M,) int64 indices of the images that it may change; None for all, however many there are."""
-        return np.flatnonzero(np.logical_not(self._identity)) if any(self._identity) else None
+        same = np.array(self._identity, bool)
+        return np.flatnonzero(~same) if same.any() else None
 
     def part(self, i: int, height: int, width: int) -> Part | None:
         """All that the kernel reads of image i, which is `height` × `width`; None where that is unknown."""
@@ -83,8 +83,9 @@ class Kernel:
 
     def arrays(self) -> dict[str, np.ndarray]:
         """The per-image parameters by field name."""
-        fields = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
-        return {name: value for name, value in fields.items() if isinstance(value, np.ndarray)}
+        # Not dataclasses.fields, which takes most of the time of planning a batch.
+        values = ((name, getattr(self, name)) for name in self.__dataclass_fields__)
+        return {name: value for name, value in values if isinstance(value, np.ndarray)}
 
     def out_size(self, size: np.ndarray | None) -> np.ndarray | None:
         """Height, width (N, 2) after this kernel, from those before it; None where not known."""

@@ -5,10 +5,12 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 
 from fastffdi.recipe.kernels import Kernel, Normalize, Views
+from fastffdi.recipe.packing import Packed, pack
 
 
 @dataclass(frozen=True)
@@ -40,6 +42,11 @@ class Program:
     def views(self) -> int:
         """Images made of each row."""
         return math.prod(kernel.count for kernel in self.kernels if isinstance(kernel, Views))
+
+    @cached_property
+    def packed(self) -> Packed:
+        """The kernels' parameters for the DeviceStage; loaders compute it ahead of its use."""
+        return pack(self.kernels)
 
     def take(self, rows: np.ndarray | slice) -> Program:
         """The same program for some of the images; not for several views of them."""

@@ -387,3 +387,17 @@ def test_opencv_has_no_threads_of_its_own(spoilt: CpuLoader) -> None:
         assert cv2.getNumThreads() == 1
     finally:
         cv2.setNumThreads(before)
+
+
+def test_an_epoch_begins_when_it_is_asked_for(image_files: Manifest) -> None:
+    begun = threading.Event()
+
+    def decode(row: int, path: str, *program: object) -> np.ndarray:
+        begun.set()
+        return decode_path(path)
+
+    planner = BatchPlanner.over(image_files, RECIPES["sizes unknown"], LoaderSettings(1, 4))
+    with closing(CpuLoader(replace(planner, decoder=decode), LoaderSettings(1, prefetch=1))) as loader:
+        batches = loader.epoch(0)
+        assert begun.wait(30)
+        del batches

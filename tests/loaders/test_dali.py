@@ -12,6 +12,7 @@ import pytest
 import torch
 from PIL import Image
 from recipes import NORMALIZE, step
+from torch._subclasses.fake_tensor import FakeTensorMode
 
 from fastffdi.data.manifest import Manifest
 from fastffdi.data.sampler import Sampler
@@ -101,7 +102,12 @@ class Recorder:
 
     def share_outputs(self, cuda_stream: object = None) -> tuple[Any]:
         self.calls.append(("share_outputs", cuda_stream))
-        return (SimpleNamespace(as_tensor=lambda: torch.zeros(4, 48, 40, 3, dtype=torch.uint8)),)
+        return (SimpleNamespace(as_tensor=lambda: SimpleNamespace(shape=lambda: [4, 48, 40, 3])),)
+
+    def feed(self, out: Any, images: torch.Tensor, cuda_stream: object) -> None:
+        self.calls.append(
+            ("feed_ndarray", str(images.device), out.shape() == list(images.shape), cuda_stream)
+        )
 
     def release_outputs(self) -> None:
         self.calls.append("release_outputs")
@@ -112,7 +118,7 @@ def recorded(monkeypatch: pytest.MonkeyPatch) -> None:
     """Loaders have a Recorder for a pipeline, and CUDA has streams and devices by name."""
     monkeypatch.setattr(module, "Pipeline", Recorder)
     monkeypatch.setattr(module, "graph", lambda *given: given)
-    monkeypatch.setattr(module, "from_dlpack", lambda tensor: tensor)
+    monkeypatch.setattr(module, "from_dlpack", lambda out: torch.zeros(out.shape(), dtype=torch.uint8))
     monkeypatch.setattr(torch.cuda, "current_stream", lambda device: f"current stream of {device}")
     monkeypatch.setattr(torch.cuda, "current_device", lambda: 3)
 
@@ -201,7 +207,7 @@ def test_batches_may_be_put_together_of_several_runs(build: Build, at_once: int)
 def test_two_epochs_at_once_are_refused(build: Build) -> None:
     loader = build()
     first, second = loader.epoch(0), loader.epoch(1)
-    next(first), next(second)
+    next(second)
     with pytest.raises(AssertionError, match="two epochs at once"):
         next(first)
 
@@ -254,16 +260,21 @@ def test_dali_is_given_the_settings_and_the_device(
 
 
 @pytest.mark.usefixtures("recorded")
-@pytest.mark.parametrize(("device", "stream"), [("cpu", None), ("cuda:1", "current stream of cuda:1")])
-def test_a_batch_is_taken_on_the_current_stream_and_another_run_scheduled(
-    build: Build, device: str, stream: str | None
+@pytest.mark.parametrize("device", ["cpu", "cuda:1"])
+def test_a_batch_is_taken_out_before_its_run_is_released_and_another_scheduled(
+    build: Build, device: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     loader = build(device=torch.device(device))
     pipeline, batches = loader._pipeline, loader.epoch(0)
+    assert pipeline.calls[-3:] == ["schedule_run", "reset", "schedule_run"]
     pipeline.calls.clear()
-    next(batches)
-    begun = ["schedule_run", "reset", "schedule_run"]
-    assert pipeline.calls == [*begun, ("share_outputs", stream), "release_outputs", "schedule_run"]
+    monkeypatch.setattr(module, "feed_ndarray", pipeline.feed)
+    with FakeTensorMode():
+        images = next(batches).images
+    stream = None if device == "cpu" else "current stream of cuda:1"
+    copied = [] if device == "cpu" else [("feed_ndarray", "cuda:1", True, stream)]
+    assert pipeline.calls == [("share_outputs", stream), *copied, "release_outputs", "schedule_run"]
+    assert (str(images.device), images.dtype, images.is_contiguous()) == (device, torch.uint8, True)
 
 
 @pytest.mark.usefixtures("recorded")

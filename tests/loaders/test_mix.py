@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
-from scipy.stats import kstest
+from scipy.stats import beta, kstest
 from torch.utils._python_dispatch import TorchDispatchMode
 from torchvision.transforms import v2
 
 from fastffdi.loaders.batch import Batch
-from fastffdi.loaders.mix import Mixer, pair
+from fastffdi.loaders.mix import Mixer, _beta, pair
 from fastffdi.recipe.mix import Mix
 from fastffdi.recipe.program import EMPTY
 from fastffdi.recipe.rng import MIX_STREAM, CounterRNG
@@ -187,6 +187,14 @@ def test_every_images_label_mass_is_one(mix):
     soft = soft_labels(torch.from_numpy(batch.labels), partners, share)
     torch.testing.assert_close(soft.sum(dim=1), torch.ones(50))
     assert soft.min() >= 0
+
+
+@pytest.mark.parametrize(
+    ("alpha", "tolerance"), [(0.05, 1e-5), (0.2, 1e-6), (1.0, 1e-12), (2.0, 1e-5), (10.0, 5e-4)]
+)
+def test_the_table_gives_betas_quantiles(alpha: float, tolerance: float) -> None:
+    u = np.concatenate([[0, 2.0**-53, 1 - 2.0**-53], np.random.default_rng(1).random(20_000)])
+    assert np.abs(_beta(alpha, u) - beta.ppf(u, alpha, alpha)).max() < tolerance
 
 
 @pytest.mark.parametrize("alpha", [0.2, 1.0, 3.0])

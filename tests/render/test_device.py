@@ -9,8 +9,9 @@ import torch
 from kernel_samples import SAMPLES, SIZE, SIZING, H, W, members, sample, whole
 from recorded import WAITING, recorded
 
-from fastffdi.recipe.kernels import Blend, Flip, Normalize, Table, Views
+from fastffdi.recipe.kernels import Blend, Flip, Normalize, Views
 from fastffdi.recipe.lowering import lower
+from fastffdi.recipe.packing import pack, packed
 from fastffdi.recipe.program import EMPTY, Program
 from fastffdi.recipe.rng import CounterRNG
 from fastffdi.recipe.steps import STEPS
@@ -18,7 +19,7 @@ from fastffdi.render.cpu.renderer import render
 from fastffdi.render.device import stage as device
 from fastffdi.render.device.stage import DeviceStage
 from fastffdi.render.device.tensors import DeviceKernel
-from fastffdi.render.device.upload import ActiveKernel, active_kernels, upload
+from fastffdi.render.device.upload import upload
 
 CPU = torch.device("cpu")
 NORMALIZE = Normalize((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
@@ -111,7 +112,7 @@ def test_an_earlier_output_is_never_overwritten(paint) -> None:
 @pytest.mark.parametrize("name", [name for name in SAMPLES if name != "blend"])
 def test_upload_keeps_names_shapes_dtypes_and_values(name: str) -> None:
     kernel = sample(name, 5)
-    (on_device,) = upload([whole(kernel)], CPU)
+    (on_device,) = upload(packed((whole(kernel),)), CPU)
     parameters = on_device.parameters
     assert (on_device.kernel, on_device.members, on_device.branches) == (kernel, None, ())
     assert list(parameters) == list(kernel.arrays())
@@ -125,7 +126,7 @@ def test_upload_keeps_names_shapes_dtypes_and_values(name: str) -> None:
 
 
 def test_upload_puts_everything_in_one_buffer_blends_branches_too() -> None:
-    blend, noise = upload(active_kernels([sample("blend", 5), sample("noise", 5)]), CPU)
+    blend, noise = upload(pack([sample("blend", 5), sample("noise", 5)]), CPU)
     (table, warp), (inner,) = blend.branches
     ((inner_warp,),) = inner.branches
     names = [list(kernel.parameters) for kernel in (blend, table, warp, inner, inner_warp)]
@@ -164,7 +165,7 @@ def nested_blend() -> Blend:
 
 def test_upload_of_nested_blends_keeps_members_dtypes_and_values() -> None:
     blend, noise = nested_blend(), sample("noise", 6)
-    ours, ours_noise = upload(active_kernels([blend, noise]), CPU)
+    ours, ours_noise = upload(pack([blend, noise]), CPU)
     ((table,), (inner,)) = ours.branches
     ((flip, warp),) = inner.branches
     given_inner = blend.branches[1].kernels[0]
@@ -208,40 +209,13 @@ def test_nested_blends_come_out_as_from_the_cpu_renderer(paint) -> None:
 
 
 def test_upload_of_nothing_is_nothing() -> None:
-    assert upload([], CPU) == ()
-
-
-def test_a_kernel_is_given_only_the_images_it_changes() -> None:
-    table = sample("table", 6).only(members(6), SIZES)
-    (some,) = active_kernels([table])
-    assert type(some.kernel) is Table
-    assert some.members.tolist() == [1, 2, 4, 5]
-    assert np.array_equal(some.kernel.arrays()["table"], table.arrays()["table"][[1, 2, 4, 5]])
-
-
-def test_a_kernel_with_nothing_to_do_is_left_out() -> None:
-    assert active_kernels([sample("warp", 6).only(np.zeros(6, bool), SIZES)]) == ()
-
-
-@pytest.mark.parametrize("name", ["window edge", "resize", "warp"])
-def test_a_kernel_that_changes_all_images_is_as_it_was(name: str) -> None:
-    kernel = sample(name, 6)
-    assert active_kernels([kernel]) == (ActiveKernel(kernel),)
-
-
-def test_branches_too_have_only_the_images_they_change() -> None:
-    inner = sample("table", 6).only(members(6), SIZES)
-    weights = np.float32([[0.5, 0.5], [1, 0], [0.5, 0.5]] * 2)
-    (some,) = active_kernels([Blend((Program((inner,)),), weights)])
-    assert some.members.tolist() == [0, 2, 3, 5]
-    ((inner_some,),) = some.branches
-    assert inner_some.members.tolist() == [1, 3]
+    assert upload(pack([]), CPU) == ()
 
 
 @pytest.mark.parametrize("name", [name for name in SAMPLES if name not in SIZING])
 def test_images_left_out_stay_as_they_are(name: str, paint) -> None:
     x, kernel = images(paint, 6), sample(name, 6).only(members(6), SIZES)
-    assert torch.equal(device.render(x, [kernel]), device.apply(x, *upload([whole(kernel)], CPU)))
+    assert torch.equal(device.render(x, [kernel]), device.apply(x, *upload(packed((whole(kernel),)), CPU)))
     assert torch.equal(x, images(paint, 6))
 
 

@@ -11,6 +11,7 @@ from kernel_samples import SAMPLES, SIZE, SIZING, H, W, members, sample, whole
 from recorded import WAITING, recorded
 
 from fastffdi.recipe import kernels as k
+from fastffdi.recipe.packing import packed
 from fastffdi.recipe.program import Program
 from fastffdi.render.cpu.renderer import render
 from fastffdi.render.device import stage
@@ -37,7 +38,7 @@ def images(paint) -> Make:
 
 def done(x: torch.Tensor, kernel: k.Kernel) -> torch.Tensor:
     """All images by the kernel, those too that its parameters leave as they are."""
-    return stage.apply(x, *upload([whole(kernel)], CPU))
+    return stage.apply(x, *upload(packed((whole(kernel),)), CPU))
 
 
 def on_cpu(x: torch.Tensor, kernel: k.Kernel) -> np.ndarray:

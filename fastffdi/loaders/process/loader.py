@@ -18,6 +18,7 @@ from typing import Any, BinaryIO
 import torch
 
 from fastffdi.errors import RunError
+from fastffdi.loaders.ahead import Planned, one_ahead, planned
 from fastffdi.loaders.batch import Batch
 from fastffdi.loaders.cpu import reach
 from fastffdi.loaders.planner import BatchPlan, BatchPlanner
@@ -72,14 +73,17 @@ class ProcessLoader:
 
     def epoch(self, epoch: int, start: int = 0) -> Iterator[Batch]:
         """See Backend.epoch. It ends the epoch before. Raises RunError if the child has ended."""
-        generation = self._generation = self._generation + 1
-        self._request(StartEpoch(generation, epoch, start))
-        for plan in self.planner.epoch(epoch, start):
+        self._generation += 1
+        self._request(StartEpoch(self._generation, epoch, start))
+        return self._batches(self._generation, one_ahead(planned(self.planner, self._split, epoch, start)))
+
+    def _batches(self, generation: int, plans: Iterator[Planned]) -> Iterator[Batch]:
+        for plan, _, remaining in plans:
             assert generation == self._generation, "a process loader was asked for two epochs at once"
             slot = self._rendered(generation, plan)
             images = self._transfer.take(slot, self._ring.slots[slot, : len(plan.rows)])
             self._release(self._transfer.completed())
-            yield self.planner.batch(plan, images, self._split.remaining(plan.program))
+            yield self.planner.batch(plan, images, remaining)
 
     def close(self) -> None:
         """See Backend.close. Images given out stay valid."""

@@ -60,7 +60,7 @@ def _plus(x: torch.Tensor, fill: Fill, sign: int) -> torch.Tensor:
 
 
 def views(x: torch.Tensor, kernel: Views, p: Parameters) -> torch.Tensor:
-    return x[:, None].expand(-1, kernel.count, -1, -1, -1).flatten(0, 1)
+    return x[:, None].repeat(1, kernel.count, 1, 1, 1).flatten(0, 1)
 
 
 def _triangle(x: torch.Tensor) -> torch.Tensor:

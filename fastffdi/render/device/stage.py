@@ -15,10 +15,11 @@ from typing import Any, Protocol
 import torch
 
 from fastffdi.recipe import kernels as k
+from fastffdi.recipe.packing import pack
 from fastffdi.recipe.program import Program
 from fastffdi.render.device import geometry, python, texture, tone
 from fastffdi.render.device.tensors import DeviceKernel, Parameters
-from fastffdi.render.device.upload import active_kernels, upload
+from fastffdi.render.device.upload import upload
 from fastffdi.render.memory import Pool
 
 #: Numbers in a tensor that torch works on in one thread, whatever set_num_threads says (at::GRAIN_SIZE).
@@ -57,7 +58,8 @@ class DeviceStage:
 
     def pixels(self, batch: Rendered) -> torch.Tensor:
         """The batch's images with everything that remains applied but Normalize: (N, h, w, 3)."""
-        return render(batch.images.to(self.device, non_blocking=True), batch.remaining.kernels)
+        x = batch.images.to(self.device, non_blocking=True)
+        return _applied(x, upload(batch.remaining.packed, self.device))
 
     def _normalized(self, x: torch.Tensor, normalize: k.Normalize) -> torch.Tensor:
         """One pass over rows of W·3 numbers: an inner dimension of 3 would be several times slower."""
@@ -87,15 +89,18 @@ class DeviceStage:
 
 def render(x: torch.Tensor, kernels: Iterable[k.Kernel]) -> torch.Tensor:
     """Images after some kernels, not Normalize: what `render.cpu.renderer.render` does, for a batch."""
-    return _applied(x, upload(active_kernels(kernels), x.device))
+    return _applied(x, upload(pack(kernels), x.device))
 
 
 def _applied(x: torch.Tensor, kernels: Iterable[DeviceKernel]) -> torch.Tensor:
+    owned = False  # x is the batch's at first, which is its consumer's
     for kernel in kernels:
         if kernel.members is None:
             x = apply(x, kernel)
         else:
-            x = x.index_copy(0, kernel.members, apply(x.index_select(0, kernel.members), kernel))
+            changed = apply(x.index_select(0, kernel.members), kernel)
+            x = (x if owned else x.clone()).index_copy_(0, kernel.members, changed)
+        owned = True
     return x
 
 

@@ -287,9 +287,9 @@ def test_after_closing_it_says_so(planner: BatchPlanner) -> None:
     next(batches)
     loader.close()
     loader.close()
-    for rest in (batches, loader.epoch(1)):
+    for go_on in (lambda: next(batches), lambda: loader.epoch(1)):
         with pytest.raises(RunError, match="--loader cpu: the loader is closed"):
-            next(rest)
+            go_on()
 
 
 def test_a_recipe_it_cannot_render_is_refused_before_a_process_starts(
