@@ -30,7 +30,7 @@ class Scorer:
         """
         self.model.eval()
         rows, scores = [], []
-        for batch in loader.backend.epoch(0):
+        for batch in loader.batches(0):
             images = loader.prepared(batch).images
             with self.precision.autocast(images.device):
                 logits = self.model(images)

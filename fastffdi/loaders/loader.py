@@ -56,6 +56,7 @@ class DeviceLoader:
         self.backend, self.stage, self.mixer = backend, stage, mixer
         self._epoch, self._consumed = 0, 0  # where the present iteration is, or the next one begins
         self._iteration: object | None = None  # the one that is under way
+        self._begun: tuple[int, Iterator[Batch]] | None = None
         self._close = weakref.finalize(self, backend.close)
 
     def __len__(self) -> int:
@@ -107,6 +108,15 @@ class DeviceLoader:
                     "as the one whose state it is"
                 )
         self._begin(int(state["epoch"]), int(state["consumed"]))
+
+    def begin(self, epoch: int) -> None:
+        """Let the backend render the first batches of an epoch, which `batches` gives later."""
+        self._begun = epoch, self.backend.epoch(epoch)
+
+    def batches(self, epoch: int) -> Iterator[Batch]:
+        """The backend's batches of an epoch, for `prepared`: of the one that has begun, or from now on."""
+        begun, self._begun = self._begun, None
+        return begun[1] if begun is not None and begun[0] == epoch else self.backend.epoch(epoch)
 
     def prepared(self, batch: Batch) -> Prepared:
         """A batch of the backend's, on the device and ready for the model."""

@@ -54,13 +54,28 @@ class Checkpoint:
     versions: dict[str, str] = field(default_factory=versions)
 
 
-def save(checkpoint: Checkpoint, model: nn.Module | Mapping[str, Tensor], path: Path) -> None:
-    """Write the model (or its state dict) and `checkpoint` to `path`; the file is whole or absent."""
+@dataclass(frozen=True)
+class Snapshot:
+    """A model's weights at one moment, on the CPU: the model may be trained further.
+
+    Attributes:
+        tensors: by name in the state dict, contiguous, each with memory of its own, as safetensors wants them
+    """
+
+    tensors: dict[str, Tensor]
+
+    @classmethod
+    def of(cls, model: nn.Module | Mapping[str, Tensor]) -> Snapshot:
+        """The snapshot of a model, or of its state dict."""
+        state = model.state_dict() if isinstance(model, nn.Module) else model
+        return cls({name: _plain_copy(tensor) for name, tensor in state.items()})
+
+
+def save(checkpoint: Checkpoint, model: nn.Module | Mapping[str, Tensor] | Snapshot, path: Path) -> None:
+    """Write the model's weights and `checkpoint` to `path`; the file is whole or absent."""
     from safetensors.torch import save_file
 
-    state = model.state_dict() if isinstance(model, nn.Module) else model
-    # Always copies: safetensors takes neither channels_last tensors nor two names for one memory.
-    tensors = {name: _plain_copy(tensor) for name, tensor in state.items()}
+    tensors = (model if isinstance(model, Snapshot) else Snapshot.of(model)).tensors
     metrics = {name: _finite(value) for name, value in checkpoint.metrics.items()}
     document = {"format": FORMAT} | asdict(replace(checkpoint, metrics=metrics))
     with atomic(path) as part:

@@ -25,6 +25,7 @@ from fastffdi.render.device.stage import DeviceStage
 from fastffdi.training.log import TABLE, RunLog
 from fastffdi.training.loop import EpochResult, Progress, Trainer
 from fastffdi.training.optimiser import Optimiser
+from fastffdi.training.saving import Saver
 from fastffdi.training.settings import Settings
 
 BEST, LAST = "best.safetensors", "last.safetensors"
@@ -44,17 +45,23 @@ class Experiment:
     best: EpochResult | None = field(default=None, init=False)
 
     def run(self, progress: Progress) -> Iterator[EpochResult]:
-        """Train, yielding after each epoch, when its checkpoints and its line in the log are on disk."""
+        """Train, yielding after each epoch, when its line in the log is on disk.
+
+        Its checkpoints are being written meanwhile; they are on disk when the next epoch is yielded, and at
+        the end.
+        """
         _make_output(self.settings)
         labels = self.dataset.val.labels
         assert labels is not None, "find_dataset gives labels"
-        with RunLog(self.settings.output) as log:
+        with RunLog(self.settings.output) as log, Saver() as saver:
             for result in self.trainer.fit(self.train, self.val, labels, self.settings.epochs, progress):
                 log.write(result)
-                self._save(result, LAST)
+                names = [LAST]
                 if self.best is None or _rank(result) > _rank(self.best):
                     self.best = result
-                    self._save(result, BEST)
+                    names.append(BEST)
+                paths = [self.settings.output / name for name in names]
+                saver.save(self._described(result), self.trainer.model, paths)
                 yield result
 
     def close(self) -> None:
@@ -62,10 +69,10 @@ class Experiment:
         self.train.close()
         self.val.close()
 
-    def _save(self, result: EpochResult, name: str) -> None:
+    def _described(self, result: EpochResult) -> checkpoint.Checkpoint:
         program = template(self.recipe.eval)
         assert program.normalize is not None, "recipes end with it"
-        described = checkpoint.Checkpoint(
+        return checkpoint.Checkpoint(
             backbone=self.settings.backbone,
             recipe=self.recipe.to_data(),
             size=output_size(program),
@@ -75,7 +82,6 @@ class Experiment:
             seed=self.settings.seed,
             metrics=result.validation,
         )
-        checkpoint.save(described, self.trainer.model, self.settings.output / name)
 
 
 def prepare(settings: Settings, dataset: Dataset, say: Callable[[str], None]) -> Experiment:

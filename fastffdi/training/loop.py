@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import torch
@@ -20,6 +22,9 @@ from fastffdi.training.optimiser import Optimiser
 
 #: Batches between two readings of the running means.
 PEEK_EVERY = 10
+
+#: Batches before the end at which the next loader begins: those that a loader makes ahead are rendered then.
+LAST_BATCHES = 3
 
 #: Called after each batch with its number of images, and now and then with the means so far.
 Progress = Callable[[int, dict[str, float] | None], None]
@@ -55,16 +60,29 @@ class Trainer:
         epochs: int,
         progress: Progress,
     ) -> Iterator[EpochResult]:
-        """Train for `epochs`, yielding after each; `labels` (n,) are those of the validation rows."""
+        """Train for `epochs`, yielding after each; `labels` (n,) are those of the validation rows.
+
+        Neither loader stands still where the other one's turn comes: it has begun a few batches before.
+        """
         for epoch in range(epochs):
-            yield self._epoch(train, val, labels, epoch, progress)
+            training = _begins(progress, len(train), partial(val.begin, 0))
+            validating = progress
+            if epoch + 1 < epochs:
+                validating = _begins(progress, len(val), partial(train.begin, epoch + 1))
+            yield self._epoch(train, val, labels, epoch, training, validating)
 
     def _epoch(
-        self, train: DeviceLoader, val: DeviceLoader, labels: np.ndarray, epoch: int, progress: Progress
+        self,
+        train: DeviceLoader,
+        val: DeviceLoader,
+        labels: np.ndarray,
+        epoch: int,
+        training: Progress,
+        validating: Progress,
     ) -> EpochResult:
         rate = self.optimiser.learning_rate
-        means, speed, wait_share = self.train_epoch(train, epoch, progress)
-        scores = Scorer(self.model, self.precision)(val, len(labels), lambda seen: progress(seen, None))
+        means, speed, wait_share = self.train_epoch(train, epoch, training)
+        scores = Scorer(self.model, self.precision)(val, len(labels), lambda seen: validating(seen, None))
         if not np.isfinite(scores).all():
             raise RunError(f"epoch {epoch + 1}: the model's scores are not finite; lower --lr")
         figures = metrics.summary(labels, scores)
@@ -79,7 +97,7 @@ class Trainer:
         """
         self.model.train()
         means, clock = RunningMeans(("loss", "accuracy"), self.device), WaitClock(self.device)
-        seen, batches = 0, loader.backend.epoch(epoch)
+        seen, batches = 0, loader.batches(epoch)
         for step in range(len(loader)):
             with clock.waiting():
                 batch = next(batches)
@@ -101,6 +119,18 @@ class Trainer:
         total = (losses * valid).sum()
         self.optimiser.step(total / valid.sum().clamp(min=1))
         return total, (accuracy(logits, labels) * valid).sum(), valid.sum()
+
+
+def _begins(progress: Progress, batches: int, begin: Callable[[], None]) -> Progress:
+    """`progress` for so many batches, which calls `begin` once when the last ones are left."""
+    done, last = itertools.count(1), max(1, batches - LAST_BATCHES)
+
+    def called(images: int, means: dict[str, float] | None) -> None:
+        if next(done) == last:
+            begin()
+        progress(images, means)
+
+    return called
 
 
 def accuracy(logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:

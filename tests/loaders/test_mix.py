@@ -193,7 +193,7 @@ def test_every_images_label_mass_is_one(mix):
     ("alpha", "tolerance"), [(0.05, 1e-5), (0.2, 1e-6), (1.0, 1e-12), (2.0, 1e-5), (10.0, 5e-4)]
 )
 def test_the_table_gives_betas_quantiles(alpha: float, tolerance: float) -> None:
-    u = np.concatenate([[0, 2.0**-53, 1 - 2.0**-53], np.random.default_rng(1).random(20_000)])
+    u = np.concatenate([[0, 1], np.random.default_rng(1).random(20_000)])
     assert np.abs(_beta(alpha, u) - beta.ppf(u, alpha, alpha)).max() < tolerance
 
 

@@ -1,3 +1,4 @@
+import errno
 import math
 import re
 import shutil
@@ -25,6 +26,7 @@ from fastffdi.evaluation import metrics
 from fastffdi.loaders.settings import LoaderSettings
 from fastffdi.model import checkpoint
 from fastffdi.recipe.recipe import load, parse
+from fastffdi.training import saving
 from fastffdi.training.experiment import BEST, LAST
 from fastffdi.training.log import TABLE
 
@@ -119,15 +121,31 @@ def test_the_best_epoch_and_the_last_are_kept(settings, dataset, fit, epochs, be
         assert checkpoint.read(settings.output / name).metrics == results[epoch].validation
 
 
-def test_an_epoch_is_on_disk_before_the_next_begins(settings, dataset, fit):
+def test_an_epoch_is_on_disk_before_the_next_is_yielded(settings, dataset, fit):
     fit((0.5, 0.9), (0.9, 0.8), (0.7, 0.1))
     with prepared(settings, dataset) as experiment:
         epochs = experiment.run(lambda images, means: None)
         for epoch, best in enumerate((0, 1, 1)):
             next(epochs)
-            assert kept(settings.output, LAST) == (epoch, epoch)
-            assert kept(settings.output, BEST) == (best, best)
             assert len(figures(settings.output)) == epoch + 1
+            if epoch:  # the present one's is being written, or is written already
+                assert kept(settings.output, LAST) in ((epoch - 1, epoch - 1), (epoch, epoch))
+                assert kept(settings.output, BEST)[0] in (best - 1, best)
+        assert next(epochs, None) is None
+        assert (kept(settings.output, LAST), kept(settings.output, BEST)) == ((2, 2), (1, 1))
+
+
+def test_a_checkpoint_that_cannot_be_written_ends_the_run(settings, dataset, fit, monkeypatch):
+    def full(*given):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(saving, "save", full)
+    fit((0.5, 0.9), (0.9, 0.8), (0.7, 0.1))
+    with prepared(settings, dataset) as experiment:
+        epochs = experiment.run(lambda images, means: None)
+        next(epochs)
+        with pytest.raises(OSError, match="No space left"):
+            next(epochs)
 
 
 def test_a_checkpoint_names_the_size_and_normalisation_of_evaluation(settings, dataset, fit, tmp_path):

@@ -105,6 +105,29 @@ def test_what_differs_is_learnt():
     assert results[3].validation["auc"] == 1
 
 
+@pytest.mark.parametrize(("rows", "first"), [(24, 3), (8, 1), (4, 1)])
+def test_a_loader_begins_before_the_other_one_ends(rows, first):
+    events = []
+
+    class Told(Images):
+        def __init__(self, name):
+            super().__init__(rows)
+            self.name = name
+
+        def epoch(self, epoch, start=0):
+            events.append((self.name, epoch))
+            return self.of(epoch)
+
+    fitted(trainer_of(network()), Told("train"), Told("val"), 2, lambda *seen: events.append("batch"))
+    count = rows // 4
+    before, after = ["batch"] * (first - 1), ["batch"] * (count - first + 1)
+    turns = [("val", 0), ("train", 1), ("val", 0)]
+    expected = [("train", 0)]
+    for turn in turns:
+        expected += [*before, turn, *after]
+    assert events == [*expected, *["batch"] * count]
+
+
 def test_the_figures_of_a_model_that_stands_still_are_its_own():
     (result,) = fitted(trainer_of(network(bias=1.0), rate=1e-12))
     # P(fake) is σ(1) for every image.
