@@ -237,7 +237,7 @@ def test_after_views_every_view_has_its_own_parameters(paint) -> None:
 
 
 @pytest.mark.gpu
-@pytest.mark.parametrize("name", [name for name in SAMPLES if name != "jpeg"])
+@pytest.mark.parametrize("name", SAMPLES)
 def test_on_cuda_no_kernel_synchronises(name: str, paint) -> None:
     ours, theirs = on_cuda_and_cpu(images(paint, 4), Program.of((sample(name, 4), NORMALIZE)))
     assert ((ours - theirs).abs() * 0.225 * 255).mean() < 0.5

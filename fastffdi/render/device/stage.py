@@ -1,8 +1,7 @@
 """The DeviceStage: the kernels that a loader has left, on a whole batch, in torch.
 
 Every kernel is a fixed number of torch operations however many images there are, and none makes the host
-wait, except Jpeg, whose codec runs on the CPU, and Python, whose function is the user's. A kernel is given
-only those images that it changes.
+wait, except Python, whose function is the user's. A kernel is given only those images that it changes.
 
 Shapes: N images, H × W before and h × w after a kernel; x is (N, H, W, 3) uint8 throughout.
 """
@@ -17,7 +16,7 @@ import torch
 from fastffdi.recipe import kernels as k
 from fastffdi.recipe.packing import pack
 from fastffdi.recipe.program import Program
-from fastffdi.render.device import geometry, python, texture, tone
+from fastffdi.render.device import geometry, jpeg, python, texture, tone
 from fastffdi.render.device.tensors import DeviceKernel, Parameters
 from fastffdi.render.device.upload import upload
 from fastffdi.render.memory import Pool
@@ -132,7 +131,7 @@ KERNELS: dict[type[k.Kernel], Callable[[torch.Tensor, Any, Parameters], torch.Te
     k.Stretch: tone.stretch,
     k.Blur: texture.blur,
     k.Sharpen: texture.sharpen,
-    k.Jpeg: texture.jpeg,
+    k.Jpeg: jpeg.compressed,
     k.Noise: texture.noise,
     k.Erase: texture.erase,
     k.Python: python.called,

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-from fastffdi.recipe.kernels import Blur, Erase, Jpeg, Noise, Sharpen
-from fastffdi.render.cpu.texture import ONE_LEVEL, round_trip
+from fastffdi.recipe.kernels import Blur, Erase, Noise, Sharpen
+from fastffdi.render.cpu.texture import ONE_LEVEL
 from fastffdi.render.device.tensors import Parameters, filled, mirrored, separable, to_uint8
 
 
@@ -39,15 +39,6 @@ def sharpen(x: torch.Tensor, kernel: Sharpen, p: Parameters) -> torch.Tensor:
     out = x.clone()
     out[:, 1:-1, 1:-1] = to_uint8(amount * inner + (1 - amount) * smooth)
     return out
-
-
-def jpeg(x: torch.Tensor, kernel: Jpeg, p: Parameters) -> torch.Tensor:
-    """By the CPU's codec, image by image: the host waits for the device."""
-    images = x.cpu().numpy().copy()
-    for image, quality in zip(images, kernel.quality.tolist(), strict=True):
-        if quality:
-            image[:] = round_trip(image, quality)
-    return torch.from_numpy(images).to(x.device)
 
 
 def noise(x: torch.Tensor, kernel: Noise, p: Parameters) -> torch.Tensor:
