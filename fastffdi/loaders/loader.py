@@ -25,6 +25,7 @@ from fastffdi.recipe.recipe import DECODE
 from fastffdi.recipe.steps.base import Step
 from fastffdi.render.cpu.decode import SourceDecoder
 from fastffdi.render.device.stage import DeviceStage
+from fastffdi.render.device.tensors import to_device
 
 L = TypeVar("L", bound="DeviceLoader")
 
@@ -146,9 +147,8 @@ class DeviceLoader:
 
     def _labels(self, batch: Batch) -> tuple[torch.Tensor, torch.Tensor]:
         """Labels (N,) int64 and validity (N,) float32 on the device, in one copy."""
-        both = torch.from_numpy(np.stack([batch.labels, batch.valid]).repeat(batch.views, axis=1))
-        if self.stage.device.type == "cuda":
-            both = both.pin_memory().to(self.stage.device, non_blocking=True)
+        host = torch.from_numpy(np.stack([batch.labels, batch.valid]).repeat(batch.views, axis=1))
+        both = to_device(host, self.stage.device)
         return both[0], both[1].float()
 
 

@@ -18,6 +18,7 @@ from fastffdi.loaders.batch import Batch
 from fastffdi.recipe.mix import BATCH, Mix
 from fastffdi.recipe.rng import MIX_STREAM, CounterRNG
 from fastffdi.recipe.steps.base import Draws
+from fastffdi.render.device.tensors import to_device
 
 #: Whether and how an image is mixed, its share, and the box's centre.
 _DRAWS = Draws(mixed=1, kind=1, share=1, centre=2)
@@ -72,9 +73,7 @@ class Mixer:
         height, width = images.shape[2:]
         pairing = pair(self.mix, self.rng, batch, height, width)
         columns = [pairing.partner, pairing.blend, *pairing.box.T, pairing.share]
-        table = torch.from_numpy(np.stack(columns).astype(np.float32))
-        if images.is_cuda:
-            table = table.pin_memory().to(images.device, non_blocking=True)
+        table = to_device(torch.from_numpy(np.stack(columns).astype(np.float32)), images.device)
         partner, blend, top, left, bottom, right, share = table.unbind()
         others = partner.long()
         mixed = paste(images, images[others], blend, torch.stack([top, left, bottom, right], dim=1))

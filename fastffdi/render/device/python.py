@@ -11,7 +11,7 @@ import torch
 
 from fastffdi.errors import RecipeError, RunError
 from fastffdi.recipe.kernels import Python
-from fastffdi.render.device.tensors import Parameters
+from fastffdi.render.device.tensors import Parameters, to_device
 
 
 def imported(reference: str) -> Callable[[np.ndarray], Any]:
@@ -37,4 +37,4 @@ def called(x: torch.Tensor, kernel: Python, p: Parameters) -> torch.Tensor:
         raise RunError(
             f"python: {kernel.function}: gave {shown} for uint8 {tuple(x.shape)}; it must keep shape and type"
         )
-    return torch.from_numpy(np.ascontiguousarray(out)).to(x.device)
+    return to_device(torch.from_numpy(np.ascontiguousarray(out)), x.device)

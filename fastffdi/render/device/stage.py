@@ -17,7 +17,7 @@ from fastffdi.recipe import kernels as k
 from fastffdi.recipe.packing import pack
 from fastffdi.recipe.program import Program
 from fastffdi.render.device import geometry, jpeg, python, texture, tone
-from fastffdi.render.device.tensors import DeviceKernel, Parameters
+from fastffdi.render.device.tensors import DeviceKernel, Parameters, to_device
 from fastffdi.render.device.upload import upload
 from fastffdi.render.memory import Pool
 
@@ -83,7 +83,8 @@ class DeviceStage:
     def _scale_bias(self, normalize: k.Normalize, width: int) -> tuple[torch.Tensor, torch.Tensor]:
         mean, std = (torch.tensor(values, dtype=torch.float32) for values in (normalize.mean, normalize.std))
         scale, bias = 1 / (255 * std), -mean / std
-        return scale.repeat(width).to(self.device), bias.repeat(width).to(self.device)
+        scale, bias = to_device(torch.stack([scale, bias]).repeat(1, width), self.device)
+        return scale, bias
 
 
 def render(x: torch.Tensor, kernels: Iterable[k.Kernel]) -> torch.Tensor:

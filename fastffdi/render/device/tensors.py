@@ -33,6 +33,14 @@ class DeviceKernel:
     branches: tuple[tuple[DeviceKernel, ...], ...] = field(default=())
 
 
+def to_device(host: torch.Tensor, device: torch.device) -> torch.Tensor:
+    """A tensor in host memory on the device, where the host need not wait for the copy.
+
+    CUDA copies in the background only out of page-locked memory; other memory is first copied there.
+    """
+    return host.pin_memory().to(device, non_blocking=True) if device.type == "cuda" else host.to(device)
+
+
 def to_uint8(x: torch.Tensor) -> torch.Tensor:
     """Rounded half to even and clamped to uint8; x, in floating point, is written to."""
     return x.round_().clamp_(0, 255).to(torch.uint8)

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 
 from fastffdi.recipe.packing import ActiveKernel, Packed
-from fastffdi.render.device.tensors import DeviceKernel, Parameters
+from fastffdi.render.device.tensors import DeviceKernel, Parameters, to_device
 
 _DTYPES = {
     "bool": torch.bool,
@@ -21,10 +21,7 @@ _DTYPES = {
 
 def upload(packed: Packed, device: torch.device) -> tuple[DeviceKernel, ...]:
     """The kernels on the device."""
-    host = torch.from_numpy(packed.buffer)
-    if device.type == "cuda":
-        host = host.pin_memory()
-    pieces = iter(torch.split(host.to(device, non_blocking=True), packed.sizes))
+    pieces = iter(torch.split(to_device(torch.from_numpy(packed.buffer), device), packed.sizes))
     return tuple(_on_device(kernel, pieces) for kernel in packed.kernels)
 
 
