@@ -8,6 +8,7 @@ import pytest
 import torch
 from kernel_samples import SAMPLES, SIZE, SIZING, H, W, members, sample, whole
 from recorded import WAITING, recorded
+from sync import nothing_waits
 
 from fastffdi.recipe.kernels import Blend, Flip, Normalize, Views
 from fastffdi.recipe.lowering import lower
@@ -257,9 +258,6 @@ def on_cuda_and_cpu(x: torch.Tensor, program: Program) -> tuple[torch.Tensor, to
         pytest.skip("no CUDA device here")
     stage, pinned = DeviceStage(torch.device("cuda"), torch.float32), x.pin_memory()
     stage(batch(pinned, program))
-    torch.cuda.set_sync_debug_mode("error")
-    try:
+    with nothing_waits():
         out = stage(batch(pinned, program))
-    finally:
-        torch.cuda.set_sync_debug_mode("default")
     return out.cpu(), DeviceStage(CPU, torch.float32)(batch(x, program))

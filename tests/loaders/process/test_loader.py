@@ -18,6 +18,7 @@ import torch
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 from recipes import NORMALIZE
+from sync import nothing_waits
 
 from fastffdi.data.manifest import Manifest
 from fastffdi.data.sampler import Sampler
@@ -451,13 +452,10 @@ def test_on_a_gpu_batches_arrive_whole_while_the_stream_is_behind(planner: Batch
         expected = [batch.images for epoch in (0, 1) for batch in loader.epoch(epoch)]
     with closing(ProcessLoader(planner, LoaderSettings(2), device, beyond=False)) as loader:
         kept = []
-        torch.cuda.set_sync_debug_mode("error")
-        try:
+        with nothing_waits():
             for batch in (batch for epoch in (0, 1) for batch in loader.epoch(epoch)):
                 torch.cuda._sleep(20_000_000)
                 kept.append(batch.images + 0)
                 del batch
-        finally:
-            torch.cuda.set_sync_debug_mode("default")
     assert all(images.is_cuda for images in kept)
     assert all(torch.equal(a.cpu(), b) for a, b in zip(kept, expected, strict=True))
