@@ -42,7 +42,7 @@ def test_waiting_is_an_error_inside_and_what_it_was_before_afterwards(mode: Mode
 
 
 def test_the_mode_is_restored_after_an_exception(mode: Mode) -> None:
-    with pytest.raises(RuntimeError, match="^waits$"), nothing_waits():
+    with pytest.raises(RuntimeError, match=r"^waits$"), nothing_waits():
         raise RuntimeError("waits")
     assert mode.set == [1, "error", 1]
 
@@ -55,6 +55,6 @@ def test_a_warning_inside_is_not_ignored(mode: Mode) -> None:
 
 def test_another_warning_of_the_setter_is_not_ignored_and_the_mode_is_restored(mode: Mode) -> None:
     mode.warning = "CUDA is old"
-    with pytest.raises(UserWarning, match="^CUDA is old$"), nothing_waits():
+    with pytest.raises(UserWarning, match=r"^CUDA is old$"), nothing_waits():
         pass
     assert mode.set == [1, "error", 1]
