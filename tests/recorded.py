@@ -7,17 +7,6 @@ from contextlib import contextmanager
 
 from torch.utils._python_dispatch import TorchDispatchMode
 
-#: In the names of operations that on a GPU make the host wait for it.
-WAITING = (
-    "item",
-    "nonzero",
-    "_local_scalar_dense",
-    "masked_select",
-    "unique",
-    "repeat_interleave",
-    "bincount",
-)
-
 
 @contextmanager
 def recorded() -> Iterator[list[str]]:

@@ -9,15 +9,20 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
+from fake_cuda import fake_cuda
 from recipes import normalised, step
 
 from fastffdi.errors import DataError, RunError, SettingError
 from fastffdi.loaders import factory
+from fastffdi.loaders.batch import Batch
 from fastffdi.loaders.loader import DeviceLoader, Loader, soft_labels
+from fastffdi.loaders.mix import Mixer
 from fastffdi.loaders.planner import BatchPlanner
 from fastffdi.loaders.settings import LoaderSettings
 from fastffdi.recipe.decode import Decode
+from fastffdi.recipe.kernels import Flip, Normalize, Views
 from fastffdi.recipe.mix import Mix
+from fastffdi.recipe.program import Program
 from fastffdi.render.device.stage import DeviceStage
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -123,6 +128,29 @@ def test_the_last_epochs_that_are_not_mixed_still_have_shares(image_files):
 def test_mixing_that_ends_needs_the_number_of_epochs(image_files):
     with pytest.raises(SettingError, match=r"^mix: off_epochs 1 leaves out the last epochs; say of how many"):
         Loader(image_files, STEPS, mix=Mix(mixup=1.0, off_epochs=1), device="cpu")
+
+
+# On CUDA.
+
+
+@pytest.mark.parametrize("mix", [None, BOTH])
+@pytest.mark.parametrize("views", [1, 3])
+def test_on_cuda_a_batch_is_prepared_without_a_wait(mix, views):
+    kernels = (Views(views), Flip(np.arange(4 * views) % 2 == 0, np.zeros(4 * views, bool)))
+    rows, program = np.arange(4), Program(kernels, Normalize((0.5,) * 3, (0.25,) * 3))
+    with fake_cuda() as device:
+        images = torch.empty((4, 20, 24, 3), dtype=torch.uint8, pin_memory=True)
+        batch = Batch(images, rows % 2, rows, 0 * rows, rows > 0, 0, program, views)
+        mixer = Mixer.of_run(mix, 0, 1)
+        loader = DeviceLoader(SimpleNamespace(close=print), DeviceStage(device, torch.bfloat16), mixer)
+        found = loader.prepared(batch)
+        assert {x.device for x in found} == {device}
+        assert found.images.shape == (4 * views, 3, 20, 24)
+        assert found.images.dtype == torch.bfloat16
+        assert found.images.is_contiguous(memory_format=torch.channels_last)
+        labels = ((4 * views,), torch.int64) if mix is None else ((4 * views, 2), torch.float32)
+        assert (found.labels.shape, found.labels.dtype) == labels
+        assert (found.valid.shape, found.valid.dtype) == ((4 * views,), torch.float32)
 
 
 # Epochs.

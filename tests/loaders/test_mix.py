@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
+from fake_cuda import fake_cuda
 from scipy.stats import beta, kstest
 from torch.utils._python_dispatch import TorchDispatchMode
 from torchvision.transforms import v2
@@ -346,5 +347,26 @@ def test_there_are_as_many_operations_for_one_image_as_for_many():
     assert len(operations(64)) < 50
 
 
-def test_nothing_makes_the_host_wait():
-    assert not {"_local_scalar_dense", "nonzero"} & set(operations(16))
+@KINDS
+@pytest.mark.parametrize("views", [1, 3])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float16])
+def test_on_cuda_nothing_makes_the_host_wait(mix, views, dtype):
+    batch, shape = batch_of(8, valid=[1, 0] * 4, views=views), (8 * views, 3, HEIGHT, WIDTH)
+    with fake_cuda() as device:
+        images = torch.empty(shape, dtype=dtype, device=device, memory_format=torch.channels_last)
+        labels = torch.zeros(len(images), dtype=torch.int64, device=device)
+        mixed, partners, share = Mixer(mix, CounterRNG(0))(images, labels, batch)
+        assert (mixed.device, mixed.dtype, mixed.shape) == (device, dtype, shape)
+        assert mixed.is_contiguous(memory_format=torch.channels_last)
+        assert (partners.device, partners.dtype, partners.shape) == (device, torch.int64, labels.shape)
+        assert (share.device, share.dtype, share.shape) == (device, torch.float32, labels.shape)
+
+
+def test_on_cuda_the_epochs_that_are_not_mixed_wait_for_nothing_either():
+    with fake_cuda() as device:
+        images = torch.empty(8, 3, HEIGHT, WIDTH, device=device)
+        labels = torch.zeros(8, dtype=torch.int64, device=device)
+        out, partners, share = Mixer(BOTH, CounterRNG(0), until=3)(images, labels, batch_of(8, epoch=3))
+        assert out is images
+        assert partners is labels
+        assert (share.device, share.dtype, share.shape) == (device, torch.float32, (8,))

@@ -7,7 +7,6 @@ import numpy as np
 import pytest
 import torch
 from kernel_samples import SAMPLES, SIZE, SIZING, H, W, members, sample, whole
-from recorded import WAITING, recorded
 from sync import nothing_waits
 
 from fastffdi.recipe.kernels import Blend, Flip, Normalize, Views
@@ -35,14 +34,6 @@ def images(paint, n: int) -> torch.Tensor:
 def batch(x: torch.Tensor, program: Program) -> SimpleNamespace:
     """What a loader gives that leaves all of a program."""
     return SimpleNamespace(images=x, remaining=program)
-
-
-@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float16])
-def test_the_whole_stage_makes_no_host_wait(dtype: torch.dtype, paint) -> None:
-    program = Program.of((sample("resize", 2), sample("blend", 2), NORMALIZE))
-    with recorded() as names:
-        DeviceStage(CPU, dtype)(batch(images(paint, 2), program))
-    assert not [name for name in names if any(word in name for word in WAITING)]
 
 
 @pytest.mark.parametrize(

@@ -7,11 +7,12 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
+from fake_cuda import fake_cuda
 from torch import nn
 
 from fastffdi.errors import RunError
 from fastffdi.loaders.batch import Batch
-from fastffdi.loaders.loader import DeviceLoader
+from fastffdi.loaders.loader import DeviceLoader, Prepared
 from fastffdi.loaders.mix import Mixer
 from fastffdi.model import precision
 from fastffdi.recipe.kernels import Normalize
@@ -350,3 +351,28 @@ def test_a_loss_that_is_not_a_number_ends_the_run():
 def test_scores_that_are_not_numbers_end_the_run():
     with pytest.raises(RunError, match=r"^epoch 1: the model's scores are not finite; lower --lr$"):
         fitted(trainer_of(Breaking(training=False)))
+
+
+class Event:
+    """Stands in for a CUDA event that has come to pass."""
+
+    def query(self):
+        return True
+
+
+@pytest.mark.parametrize("mixed", [False, True])
+def test_on_cuda_a_steps_loss_and_the_means_wait_for_nothing(monkeypatch, mixed):
+    monkeypatch.setattr(measures, "recorded_event", lambda device: Event())
+    with fake_cuda() as device:
+        model = nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(3, 2, device=device))
+        # Without its update: torch's autograd asks for a real device.
+        losses = []
+        trainer = Trainer(model, OFF, SimpleNamespace(step=losses.append), device)
+        means = measures.RunningMeans(("loss", "accuracy"), device)
+        images, valid = torch.zeros(4, 3, 6, 6, device=device), torch.ones(4, device=device)
+        labels = torch.zeros((4, 2) if mixed else 4, dtype=None if mixed else torch.int64, device=device)
+        for _ in range(2):
+            sums = trainer._step(Prepared(images, labels, valid))
+            means.add(*sums)
+            means.peek()
+        assert [(x.device, x.shape) for x in (*sums, *losses)] == [(device, ())] * 5

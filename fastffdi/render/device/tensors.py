@@ -42,8 +42,8 @@ def to_device(host: torch.Tensor, device: torch.device) -> torch.Tensor:
 
 
 def to_uint8(x: torch.Tensor) -> torch.Tensor:
-    """Rounded half to even and clamped to uint8; x, in floating point, is written to."""
-    return x.round_().clamp_(0, 255).to(torch.uint8)
+    """Rounded half to even and clamped to uint8, contiguous; x, in floating point, is written to."""
+    return x.round_().clamp_(0, 255).to(torch.uint8, memory_format=torch.contiguous_format)
 
 
 def separable(
