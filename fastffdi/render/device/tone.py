@@ -20,17 +20,15 @@ def table(x: torch.Tensor, kernel: Table, p: Parameters) -> torch.Tensor:
 
 def stretch(x: torch.Tensor, kernel: Stretch, p: Parameters) -> torch.Tensor:
     """Computes all three tables of each image, and selects the one that `how` asks for."""
-    places = _places(x, 3)
-    counts = _histograms(places)
-    how = p.how[:, None, None]
-    out = torch.arange(256, dtype=torch.uint8, device=x.device)
-    for what, map_to in (
-        (EQUALIZE, _equalized(counts)),
-        (AUTOCONTRAST, _widened(counts)),
-        (CONTRAST, _contrast(x, p.amount)[:, None]),
+    places, value = _places(x, 3), torch.arange(256, dtype=torch.int32, device=x.device)
+    how, table = p.how[:, None, None], value
+    for what, of_all in (
+        (EQUALIZE, _equalized(_histograms(places), value)),
+        (AUTOCONTRAST, _widened(x, value)),
+        (CONTRAST, _contrast(x, p.amount, value)),
     ):
-        out = torch.where(how == what, map_to, out)
-    return _looked_up(places, out)
+        table = torch.where(how == what, of_all, table)
+    return _looked_up(places, table.to(torch.uint8))
 
 
 def _places(x: torch.Tensor, tables: int) -> torch.Tensor:
@@ -50,33 +48,25 @@ def _histograms(places: torch.Tensor) -> torch.Tensor:
     return counts.index_add_(0, places.flatten(), one.expand(places.numel())).view(-1, 3, 256)
 
 
-def _equalized(counts: torch.Tensor) -> torch.Tensor:
-    """(N, 3, 256) uint8: Pillow's equalisation of channels with these counts."""
-    total = counts.cumsum(dim=2, dtype=torch.int32)
+def _equalized(counts: torch.Tensor, value: torch.Tensor) -> torch.Tensor:
+    """(N, 3, 256) whole numbers: Pillow's equalisation of channels with so many pixels of each value."""
+    lower = counts.cumsum(dim=2, dtype=torch.int32) - counts
     # The count below the highest value that occurs, divided among 255 steps.
-    step = torch.where(total < total[..., -1:], total, 0).amax(dim=2, keepdim=True) // 255
-    table = ((total + step // 2) // step.clamp(min=1)).clamp(0, 255)
-    table = torch.cat([torch.zeros_like(step), table[..., :-1]], dim=2)
-    return torch.where(step > 0, table, _values_like(counts)).to(torch.uint8)
+    step = (lower * (counts > 0)).amax(dim=2, keepdim=True) // 255
+    table = ((lower + step // 2) // step.clamp(min=1)).clamp(max=255)
+    return torch.where(step > 0, table, value)
 
 
-def _widened(counts: torch.Tensor) -> torch.Tensor:
-    """(N, 3, 256) uint8: from the lowest … highest value of a channel to 0 … 255."""
-    value = _values_like(counts)
-    low = torch.where(counts > 0, value, 255).amin(dim=2, keepdim=True)
-    high = torch.where(counts > 0, value, 0).amax(dim=2, keepdim=True)
-    scale = (high - low).clamp(min=1).float() * (1 / 255)
-    table = ((value - low).float() / scale).clamp(0, 255)
-    return torch.where(high > low, table, value).to(torch.uint8)
+def _widened(x: torch.Tensor, value: torch.Tensor) -> torch.Tensor:
+    """(N, 3, 256), to be truncated: from the lowest … highest value of a channel to 0 … 255."""
+    low, high = (end[:, :, None].int() for end in x.flatten(1, 2).aminmax(dim=1))
+    scale = (high - low).clamp(min=1) * (1 / 255)
+    return torch.where(high > low, ((value - low) / scale).clamp(0, 255), value)
 
 
-def _contrast(x: torch.Tensor, amount: torch.Tensor) -> torch.Tensor:
-    """(N, 256) uint8: values `amount` (N,) times as far from the mean grey."""
-    red, green, blue = x.float().unbind(dim=3)
+def _contrast(x: torch.Tensor, amount: torch.Tensor, value: torch.Tensor) -> torch.Tensor:
+    """(N, 1, 256) whole numbers: values `amount` (N,) times as far from the mean grey."""
+    red, green, blue = x.unbind(dim=3)
     # torchvision floors each pixel's grey; on average that subtracts 0.5.
-    grey = (0.2989 * red + 0.587 * green + 0.114 * blue).floor_().mean(dim=(1, 2))[:, None]
-    return to_uint8(grey + amount[:, None] * (_values_like(x) - grey))
-
-
-def _values_like(like: torch.Tensor) -> torch.Tensor:
-    return torch.arange(256, dtype=torch.int32, device=like.device)
+    grey = (0.2989 * red + 0.587 * green + 0.114 * blue).floor_().mean(dim=(1, 2))[:, None, None]
+    return (grey + amount[:, None, None] * (value - grey)).round_().clamp_(0, 255)
