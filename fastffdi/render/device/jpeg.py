@@ -17,7 +17,7 @@ from functools import lru_cache
 import torch
 
 from fastffdi.recipe.kernels import Jpeg
-from fastffdi.render.device.tensors import Parameters
+from fastffdi.render.device.tensors import Parameters, to_device
 
 #: Pixels a side of a block, and of what is coded together: four blocks of luma and one of each chroma.
 _BLOCK, _UNIT = 8, 16
@@ -92,11 +92,10 @@ class _Tables:
 
 @lru_cache
 def _tables(device: torch.device) -> _Tables:
-    # Once for a device, since the copy makes the host wait. Scoring calls this in inference mode, whose own
-    # tensors are not fit for all that training does.
+    # Scoring calls this in inference mode, whose own tensors are not fit for all that training does.
     with torch.inference_mode(False):
         ycc, rgb, cosines, quality_50 = (
-            torch.tensor(values, dtype=torch.int32).to(device)
+            to_device(torch.tensor(values, dtype=torch.int32), device)
             for values in (_YCC, _RGB, _COSINES, (_LUMA, _CHROMA))
         )
         forward = cosines.view(4, 2, 4)
