@@ -12,10 +12,9 @@ from PIL import Image
 from recorded import recorded
 
 from fastffdi.recipe.kernels import Jpeg
-from fastffdi.recipe.packing import ActiveKernel, packed
 from fastffdi.render.cpu.texture import round_trip
 from fastffdi.render.device import jpeg
-from fastffdi.render.device.upload import upload
+from fastffdi.render.device.tensors import Parameters
 
 CPU = torch.device("cpu")
 #: Whole units of 16, half ones, and as little of one as there can be. Up to a width of 4 chroma is repeated.
@@ -23,9 +22,13 @@ SIZES = ((16, 32), (8, 8), (17, 31), (40, 50), (1, 1), (9, 4), (9, 5), (4, 9), (
 
 
 def done(images: np.ndarray, quality: np.ndarray) -> np.ndarray:
+    return compressed(torch.from_numpy(images), quality).numpy()
+
+
+def compressed(x: torch.Tensor, quality: np.ndarray) -> torch.Tensor:
     kernel = Jpeg(quality.astype(np.int32))
-    (on_device,) = upload(packed((ActiveKernel(kernel),)), CPU)
-    return jpeg.compressed(torch.from_numpy(images), kernel, on_device.parameters).numpy()
+    p = Parameters(quality=torch.from_numpy(kernel.quality).to(x.device))
+    return jpeg.compressed(x, kernel, p)
 
 
 def by_codec(images: np.ndarray, quality: np.ndarray) -> np.ndarray:
@@ -127,9 +130,7 @@ def operations(images: np.ndarray) -> list[str]:
 @pytest.mark.parametrize("size", SIZES)
 def test_all_operands_are_where_the_images_are(size: tuple[int, int]) -> None:
     x = torch.empty((3, *size, 3), dtype=torch.uint8, device="meta")
-    kernel = Jpeg(np.full(3, 60, np.int32))
-    (on_device,) = upload(packed((ActiveKernel(kernel),)), x.device)
-    out = jpeg.compressed(x, kernel, on_device.parameters)
+    out = compressed(x, np.full(3, 60))
     assert (out.shape, out.dtype, out.device.type) == (x.shape, torch.uint8, "meta")
     assert out.is_contiguous()
 
