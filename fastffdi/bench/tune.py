@@ -19,6 +19,9 @@ from fastffdi.loaders.settings import LoaderSettings
 
 THREADS = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64, 96, 128)
 
+#: Settings that change pixels: measured, but left as they are given.
+PIXELS = frozenset({"jpeg_fancy_upsampling"})
+
 #: Rates within this share of the best count as equal: the difference may be noise.
 NOISE = 0.03
 
@@ -58,12 +61,17 @@ class Tuned:
 
 
 def alternatives(loader: str, device: torch.device, cores: int) -> dict[str, tuple[Any, ...]]:
-    """The values to compare by setting, smallest first, in the order in which settings are found."""
+    """The values to compare by setting, smallest first, in the order in which settings are found.
+
+    Of dali on CUDA the size hints are not among them: they save time in the first batches alone.
+    """
     found: dict[str, tuple[Any, ...]] = {"threads": (*(n for n in THREADS if n < cores), cores)}
     if loader != BASELINE:
         found["prefetch"] = (1, 2, 4)
     if loader == "dali" and device.type == "cuda":
         found["hw_decoder_load"] = (0.0, 0.3, 0.65, 0.9)
+        found["decoder_affinity"] = (False, True)
+        found["jpeg_fancy_upsampling"] = (True, False)
     return found
 
 
@@ -73,7 +81,7 @@ def count(values: dict[str, tuple[Any, ...]]) -> int:
 
 
 def tune(defaults: LoaderSettings, values: dict[str, tuple[Any, ...]], measure: Measure) -> Tuned:
-    """Find the settings, beginning with the defaults. Raises what `measure` raises."""
+    """Find the settings, beginning with the defaults; those of PIXELS stay. Raises what `measure` raises."""
     current = defaults
     comparisons: list[Comparison] = []
     rate = 0.0
@@ -83,7 +91,7 @@ def tune(defaults: LoaderSettings, values: dict[str, tuple[Any, ...]], measure: 
         options = [replace(current, **{name: value}) for value in choices]
         rates = measure(options, pause)
         k = smallest_of_best(rates)
-        if k is not None:
+        if k is not None and name not in PIXELS:
             current, rate = options[k], Quartiles.of(rates[k]).median
         comparisons.append(
             Comparison(name, dict(zip(choices, map(tuple, rates), strict=True)), getattr(current, name))

@@ -19,7 +19,7 @@ from fastffdi.bench.quick_tune import within
 from fastffdi.bench.report import Subject
 from fastffdi.bench.stopwatch import Quartiles
 from fastffdi.bench.stream import endless
-from fastffdi.bench.tune import Comparison, Tuned, alternatives, count, in_turns, tune
+from fastffdi.bench.tune import PIXELS, Comparison, Tuned, alternatives, count, in_turns, tune
 from fastffdi.cli.bench_tables import show, speed, table
 from fastffdi.cli.rounds import countdown, rounds
 from fastffdi.cli.screen import console
@@ -98,6 +98,12 @@ def _remarks(found: Tuned) -> Iterator[str]:
             yield f"Left out, since 60 s were not enough: {name} {values}; --thorough tries all."
     if any(compared.taken != found.found[compared.setting] for compared in found.comparisons):
         yield "Taken together, the fastest values were slower than the defaults, which stay."
+    for compared in found.comparisons:
+        if compared.setting in PIXELS:
+            yield (
+                f"{compared.setting} changes pixels and stays as it is, whichever is faster; "
+                "if you change it by hand, do so for training and prediction alike."
+            )
 
 
 def _gain(found: Tuned, settings: Settings) -> str:

@@ -54,7 +54,8 @@ threads = click.option(
 loader_settings = click.option(
     "--loader-settings",
     type=click.Path(path_type=Path),
-    help="File of loader settings, for what is not given here: threads, prefetch, batch size.",
+    help="File of loader settings, for what is not given here: threads, prefetch, batch size, and how "
+    "dali decodes on a GPU.",
 )
 
 

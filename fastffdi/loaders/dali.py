@@ -19,7 +19,7 @@ from fastffdi.loaders.planner import BatchPlan, BatchPlanner
 from fastffdi.loaders.settings import LoaderSettings
 from fastffdi.recipe.program import EMPTY, Program
 from fastffdi.render.cpu.decode import decode_path
-from fastffdi.render.dali import arguments, can_render, graph, path_matrix
+from fastffdi.render.dali import Decoding, arguments, can_render, graph, path_matrix
 from fastffdi.render.memory import Pool
 from fastffdi.render.split import split
 
@@ -103,8 +103,8 @@ class DaliLoader:
             prefetch_queue_depth=max(1, self._settings.prefetch),
         )
         with pipeline:
-            rendered, share = self._split.loader(self._template), self._settings.hw_decoder_load
-            pipeline.set_outputs(graph(rendered, self._place, self._source, share))
+            rendered, decoding = self._split.loader(self._template), decoding_of(self.planner, self._settings)
+            pipeline.set_outputs(graph(rendered, self._place, self._source, decoding))
         pipeline.build()
         return pipeline
 
@@ -175,6 +175,20 @@ def taken_out(pipeline: Any, device: torch.device) -> torch.Tensor:
         feed_ndarray(tensor, images, cuda_stream=stream)
     pipeline.release_outputs()
     return images
+
+
+def decoding_of(planner: BatchPlanner, settings: LoaderSettings) -> Decoding:
+    """How a GPU is to decode by the settings; where they have no size, that of the largest of the images."""
+    height, width = settings.preallocate_height_hint, settings.preallocate_width_hint
+    sizes = planner.manifest.sizes
+    if height is None and sizes is not None and len(sizes):
+        height, width = sizes.max(axis=0).tolist()
+    return Decoding(
+        settings.hw_decoder_load,
+        settings.decoder_affinity,
+        settings.jpeg_fancy_upsampling,
+        None if height is None or width is None else (height, width),
+    )
 
 
 def failure(paths: list[str], error: RuntimeError) -> FastffdiError:

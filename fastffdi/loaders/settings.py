@@ -1,11 +1,11 @@
-"""How a loader works: what may be tuned to a machine, since it changes no image."""
+"""How a loader works: what may be tuned to a machine, since no image changes, but by jpeg_fancy_upsampling."""
 
 from __future__ import annotations
 
 import math
 import os
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,9 @@ GIB = 2**30
 
 #: More decoding threads than this have stopped paying off before one accelerator is fed.
 MOST_THREADS = 16
+
+#: Settings that are told in words even where they are the default.
+_ALWAYS = ("threads", "batch_size", "prefetch")
 
 
 def usable_cores() -> int:
@@ -42,11 +45,16 @@ class LoaderSettings:
         process: cpu: the threads run in a child process. None: where the model is on CUDA
         hw_decoder_load: dali on a GPU: share of the images for the hardware decoder, 0 to 1. None: DALI
             decides; with 0 the pixels do not depend on how images are batched
-
         memory_cap: GiB that images may take, decoded and rendered; where they are large, cpu makes fewer
             batches ahead, and dali on a CPU decodes fewer at once. None: half of the memory that is free
+        decoder_affinity: dali on a GPU: tie each decoding thread to a core
+        jpeg_fancy_upsampling: dali on a GPU: interpolate a JPEG's colours as libjpeg-turbo does. False may be
+            faster, but changes pixels slightly; then training and prediction both need it
+        preallocate_width_hint: dali on a GPU: pixels, memory that the hardware decoder allocates at the start
+            for each image of a batch; with the height. None: the largest of the images, where that is known
+        preallocate_height_hint: the same
 
-    Raises SettingError for a value out of range.
+    Raises SettingError for a value out of range, and for one of the two hints alone.
     """
 
     threads: int = field(default_factory=default_threads)
@@ -55,12 +63,18 @@ class LoaderSettings:
     process: bool | None = None
     hw_decoder_load: float | None = None
     memory_cap: float | None = None
+    decoder_affinity: bool = False
+    jpeg_fancy_upsampling: bool = True
+    preallocate_width_hint: int | None = None
+    preallocate_height_hint: int | None = None
 
     def __post_init__(self) -> None:
         for name, value in self.to_data().items():
             valid, allowed = _ALLOWED[name]
             if not valid(value):
                 raise SettingError(f"{name}: {shown(value)} is not {allowed}")
+        if (self.preallocate_width_hint is None) != (self.preallocate_height_hint is None):
+            raise SettingError("preallocate_width_hint, preallocate_height_hint: give both, or neither")
 
     @classmethod
     def merged(cls, file: Path | None = None, **options: Any) -> LoaderSettings:
@@ -76,8 +90,9 @@ class LoaderSettings:
         return cls(**{**({} if file is None else read_settings(file)), **given})
 
     def described(self) -> str:
-        """The settings in words, `threads 2, batch size 64, …`, without those that are None."""
-        return ", ".join(f"{name.replace('_', ' ')} {value}" for name, value in self.to_data().items())
+        """The settings in words, `threads 2, batch size 64, prefetch 2`, and what is not the default."""
+        told = [f.name for f in fields(self) if f.name in _ALWAYS or getattr(self, f.name) != f.default]
+        return ", ".join(f"{name.replace('_', ' ')} {getattr(self, name)}" for name in told)
 
     def to_data(self) -> dict[str, Any]:
         """The settings that are not None, by name."""
@@ -144,5 +159,9 @@ _ALLOWED: dict[str, tuple[Callable[[Any], bool], str]] = {
     "prefetch": _whole(0),
     "process": (_is_flag, "true or false"),
     "hw_decoder_load": (_share, "a number from 0 to 1"),
+    "decoder_affinity": (_is_flag, "true or false"),
+    "jpeg_fancy_upsampling": (_is_flag, "true or false"),
+    "preallocate_width_hint": _whole(1),
+    "preallocate_height_hint": _whole(1),
     "memory_cap": (_positive, "a number of GiB above 0"),
 }

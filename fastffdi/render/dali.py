@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -27,8 +28,26 @@ _INTERPOLATION = {"nearest": types.INTERP_NN, "bilinear": types.INTERP_LINEAR, "
 _CORNER = np.array([0.5, 0.5, 0.0])
 
 
+@dataclass(frozen=True)
+class Decoding:
+    """How a GPU decodes; DALI's decoder on a CPU takes none of it.
+
+    Attributes:
+        hw_decoder_load: the hardware decoder's share of a batch, 0 to 1; None leaves it to DALI
+        affine: tie each decoding thread to a core
+        jpeg_fancy_upsampling: interpolate colours as libjpeg-turbo does, and so every CPU decoder here
+        size_hint: height, width: for images of this size the hardware decoder allocates memory at the start.
+            A larger one is decoded too, after another allocation. None: for 1 × 1, which is DALI's default
+    """
+
+    hw_decoder_load: float | None = None
+    affine: bool = False
+    jpeg_fancy_upsampling: bool = True
+    size_hint: tuple[int, int] | None = None
+
+
 def graph(
-    template: Program, device: str, source: Callable[[], Arrays], hw_decoder_load: float | None = None
+    template: Program, device: str, source: Callable[[], Arrays], decoding: Decoding = Decoding()
 ) -> DataNode:
     """The images of a batch, (N, h, w, 3) uint8 on `device`: read, decoded, and rendered.
 
@@ -36,12 +55,12 @@ def graph(
         template: the kernels; only what is the same for all images is read from it
         device: "cpu", or "gpu" with mixed decoding
         source: gives (path_matrix(paths), *arguments(program, template)) of the next batch
-        hw_decoder_load: the GPU's hardware decoder's share of a batch, 0 to 1; None leaves it to DALI
+        decoding: how a GPU decodes
     """
     files, *inputs = _inputs(source, (path_matrix(["/"]), *arguments(template, template, device)))
     images = fn.io.file.read(files, dont_use_mmap=True)
     if not _decodes_part(template, device):
-        images = _decoded(images, device, hw_decoder_load)
+        images = _decoded(images, device, decoding)
     nodes = iter(inputs)
     for fixed, (arrays, operator) in zip(template.kernels, _operators(template, device), strict=True):
         images = operator(images, fixed, *(next(nodes) for _ in arrays(fixed, fixed)))
@@ -88,16 +107,19 @@ def _inputs(source: Callable[[], Any], examples: Arrays) -> list[DataNode]:
     return list(fn.external_source(source, num_outputs=count, batch=True, dtype=dtypes, ndim=dimensions))
 
 
-def _decoded(files: DataNode, device: str, hw_decoder_load: float | None) -> DataNode:
+def _decoded(files: DataNode, device: str, decoding: Decoding) -> DataNode:
     if device == "cpu":
         return fn.decoders.image(files, device="cpu", output_type=types.RGB)
+    height, width = decoding.size_hint or (None, None)
     return fn.decoders.image(
         files,
         device="mixed",
         output_type=types.RGB,
-        # As libjpeg-turbo does, and so every CPU decoder here.
-        jpeg_fancy_upsampling=True,
-        hw_decoder_load=hw_decoder_load,
+        hw_decoder_load=decoding.hw_decoder_load,
+        affine=decoding.affine,
+        jpeg_fancy_upsampling=decoding.jpeg_fancy_upsampling,
+        preallocate_height_hint=height,
+        preallocate_width_hint=width,
     )
 
 

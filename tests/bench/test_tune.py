@@ -1,5 +1,6 @@
 from dataclasses import replace
 
+import pytest
 import torch
 from recipes import normalised
 
@@ -36,7 +37,11 @@ def test_only_the_settings_that_a_loader_has_are_compared():
     assert list(alternatives("dali", CPU, 4)) == ["threads", "prefetch"]
     dali = alternatives("dali", torch.device("cuda"), 5)
     assert dali["threads"] == (1, 2, 3, 4, 5)
-    assert dali["hw_decoder_load"] == (0.0, 0.3, 0.65, 0.9)
+    assert list(dali.items())[2:] == [
+        ("hw_decoder_load", (0.0, 0.3, 0.65, 0.9)),
+        ("decoder_affinity", (False, True)),
+        ("jpeg_fancy_upsampling", (True, False)),
+    ]
 
 
 def test_of_values_within_the_noise_the_smallest_is_taken():
@@ -64,6 +69,16 @@ def test_the_best_of_each_setting_is_found_with_the_others_kept():
     assert [(option.threads, option.prefetch) for option in machine.asked[1][0]] == [(2, 1), (2, 2)]
     assert tuned.comparisons[0].rates == {1: (1,) * 3, 2: (2,) * 3, 4: (2,) * 3}
     assert len([option for options, _ in machine.asked for option in options]) == count(VALUES) == 7
+
+
+@pytest.mark.parametrize("given", [True, False])
+def test_what_changes_pixels_is_measured_but_stays_as_it_is(given):
+    machine = Machine(lambda option, pause: 10.0 if option.jpeg_fancy_upsampling else 20.0)
+    defaults = replace(DEFAULTS, jpeg_fancy_upsampling=given)
+    tuned = tune(defaults, {"jpeg_fancy_upsampling": (True, False)}, machine)
+    assert tuned.found == {"jpeg_fancy_upsampling": given}
+    assert tuned.comparisons[0].rates == {True: (10.0,) * 3, False: (20.0,) * 3}
+    assert tuned.comparisons[0].taken is given
 
 
 def test_prefetch_is_found_with_a_consumer_as_fast_as_the_loader():

@@ -20,7 +20,9 @@ THOROUGH = ("--thorough", "--seconds", 0.05, "--repeats", 2, *SMALL)
 
 #: What records say that the published ones, which are all of the thorough protocol, do not.
 NEW = {
-    ".settings.protocol", ".settings.memory_cap",
+    ".settings.protocol", ".settings.memory_cap", ".settings.decoder_affinity",
+    ".settings.jpeg_fancy_upsampling",
+    ".settings.preallocate_width_hint", ".settings.preallocate_height_hint",
     ".results[].turns", ".results[].cut", ".ceilings[].turns", ".ceilings[].cut",
 }  # fmt: skip
 
@@ -228,6 +230,18 @@ def test_values_that_were_not_tried_are_marked_and_said(compared):
     assert said in out
     assert f"# {said}" in remarks
     assert not any("Taken together" in line for line in out)
+
+
+def test_what_changes_pixels_is_said_to_stay(fastffdi, image_files: Manifest, tmp_path: Path, monkeypatch):
+    name, rates = "jpeg_fancy_upsampling", {True: (10.0,), False: (20.0,)}
+    found = tune.Tuned({name: True}, 1.0, (tune.Comparison(name, rates, True),))
+    monkeypatch.setattr(bench_tune, "tune", lambda *_: found)
+    file = tmp_path / "loader.yaml"
+    _, out, _ = fastffdi("bench-loader", *THOROUGH, "--data", image_files.root, "--tune", file)
+    assert ["True", "10", "10", "…", "10", "1", "taken"] in [line.split() for line in out.splitlines()]
+    said = f"{name} changes pixels and stays as it is, whichever is faster; "
+    assert f"# {said}if you change it by hand, do so for training and prediction alike." in file.read_text()
+    assert read_settings(file) == {name: True}
 
 
 def test_a_minute_is_enough_for_a_table_a_verdict_and_a_record(

@@ -20,7 +20,7 @@ from fastffdi.errors import RunError, SettingError
 from fastffdi.loaders import dali as module
 from fastffdi.loaders.batch import Batch
 from fastffdi.loaders.cpu import CpuLoader
-from fastffdi.loaders.dali import DaliLoader
+from fastffdi.loaders.dali import DaliLoader, decoding_of
 from fastffdi.loaders.planner import BatchPlanner
 from fastffdi.loaders.settings import LoaderSettings
 from fastffdi.recipe.kernels import Matrix, Resize, Warp
@@ -34,6 +34,7 @@ from fastffdi.recipe.steps import (
     Step,
 )
 from fastffdi.recipe.steps.base import Range
+from fastffdi.render.dali import Decoding
 
 STEPS = (
     RandomResizedCrop((48, 40)),
@@ -249,14 +250,43 @@ def test_dali_is_given_the_settings_and_the_device(
     image_files: Manifest, device: str, index: int | None, where: str
 ) -> None:
     planner = BatchPlanner.over(image_files, STEPS, LoaderSettings(1, 7))
-    loader = DaliLoader(planner, LoaderSettings(5, prefetch=4, hw_decoder_load=0.3), torch.device(device))
+    settings = LoaderSettings(5, prefetch=4, hw_decoder_load=0.3, decoder_affinity=True)
+    loader = DaliLoader(planner, settings, torch.device(device))
     pipeline = loader._pipeline
     expected = {"batch_size": 7, "num_threads": 5, "device_id": index, "prefetch_queue_depth": 4}
     assert pipeline.given == expected
     assert pipeline.calls == ["enter", "set_outputs", "exit", "build"]
     program, *rest = pipeline.graph
     assert list(map(type, program.kernels)) == [Resize, Warp, Matrix]
-    assert rest == [where, loader._source, 0.3]
+    assert rest == [where, loader._source, decoding_of(planner, settings)]
+
+
+SIZES = np.array([[30, 40], [20, 70], [60, 10]], np.int32)
+HINTS = {"preallocate_height_hint": 5, "preallocate_width_hint": 6}
+
+
+@pytest.mark.parametrize(
+    ("sizes", "given", "expected"),
+    [
+        (None, {}, Decoding()),
+        (SIZES, {}, Decoding(size_hint=(60, 70))),
+        (SIZES[:0], {}, Decoding()),
+        (SIZES, HINTS, Decoding(size_hint=(5, 6))),
+        (None, HINTS, Decoding(size_hint=(5, 6))),
+        (
+            None,
+            {"hw_decoder_load": 0.0, "decoder_affinity": True, "jpeg_fancy_upsampling": False},
+            Decoding(0.0, affine=True, jpeg_fancy_upsampling=False),
+        ),
+    ],
+)
+def test_the_decoder_is_told_what_the_settings_say_and_the_largest_size(
+    image_files: Manifest, sizes: np.ndarray | None, given: dict, expected: Decoding
+) -> None:
+    planner = BatchPlanner.over(image_files, RESIZE, LoaderSettings(1, 7))
+    count = 3 if sizes is None else len(sizes)
+    planner = replace(planner, manifest=replace(image_files.take(np.arange(count)), sizes=sizes))
+    assert decoding_of(planner, LoaderSettings(1, **given)) == expected
 
 
 @pytest.mark.usefixtures("recorded")

@@ -35,11 +35,12 @@ def test_what_was_written_is_read_back(file):
 
 
 def test_every_setting_can_be_written_and_read(file):
-    settings = LoaderSettings(3, 8, 1, process=True, hw_decoder_load=0.5, memory_cap=1.5)
+    settings = LoaderSettings(3, 8, 1, True, 0.5, 1.5, True, False, 4000, 3000)
     write_settings(file, settings.to_data(), [])
     assert yaml.safe_load(file.read_text()) == {
         "threads": 3, "batch_size": 8, "prefetch": 1, "process": True, "hw_decoder_load": 0.5,
-        "memory_cap": 1.5
+        "memory_cap": 1.5, "decoder_affinity": True, "jpeg_fancy_upsampling": False,
+        "preallocate_width_hint": 4000, "preallocate_height_hint": 3000,
     }  # fmt: skip
     assert LoaderSettings.merged(file) == settings
 
@@ -74,9 +75,14 @@ def test_nothing_else_stays_beside_the_file(file):
         ("memory_cap: true", "memory_cap: True is not a number of GiB above 0"),
         (
             "7: 2",
-            "unknown key '7'; allowed: batch_size, hw_decoder_load, memory_cap, prefetch, process, threads",
+            "unknown key '7'; allowed: batch_size, decoder_affinity, hw_decoder_load, jpeg_fancy_upsampling, "
+            "memory_cap, preallocate_height_hint, preallocate_width_hint, prefetch, process, threads",
         ),
         ("hw_decoder_load: .nan", "hw_decoder_load: nan is not a number from 0 to 1"),
+        ("decoder_affinity: 1", "decoder_affinity: 1 is not true or false"),
+        ("jpeg_fancy_upsampling: none", "jpeg_fancy_upsampling: 'none' is not true or false"),
+        ("preallocate_width_hint: 0", "preallocate_width_hint: 0 is not a whole number from 1 on"),
+        ("preallocate_height_hint: 9.5", "preallocate_height_hint: 9.5 is not a whole number from 1 on"),
     ],
 )
 def test_what_is_wrong_is_named_with_what_is_allowed(file, text, problem):
@@ -146,6 +152,16 @@ def test_the_default_is_a_thread_for_each_core_up_to_sixteen(monkeypatch, cores,
 def test_settings_in_words_leave_out_what_is_not_set():
     assert LoaderSettings(3).described() == "threads 3, batch size 64, prefetch 2"
     assert LoaderSettings(3, hw_decoder_load=0.5).described().endswith(", hw decoder load 0.5")
+    assert (
+        LoaderSettings(3, jpeg_fancy_upsampling=False).described().endswith(", jpeg fancy upsampling False")
+    )
+
+
+@pytest.mark.parametrize("name", ["preallocate_width_hint", "preallocate_height_hint"])
+def test_a_hint_for_one_side_alone_is_refused(name):
+    message = "^preallocate_width_hint, preallocate_height_hint: give both, or neither$"
+    with pytest.raises(SettingError, match=message):
+        LoaderSettings(**{name: 3000})
 
 
 def test_cores_are_those_this_process_may_use(monkeypatch):

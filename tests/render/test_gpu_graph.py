@@ -15,7 +15,7 @@ from fastffdi.recipe import recipe
 from fastffdi.recipe.kernels import Kernel, Resize, Window
 from fastffdi.recipe.lowering import template
 from fastffdi.recipe.program import Program
-from fastffdi.render.dali import KERNELS, can_render, graph
+from fastffdi.render.dali import KERNELS, Decoding, can_render, graph
 from fastffdi.render.split import split
 
 IMAGES = ("gpu", 3, types.UINT8, "HWC")
@@ -31,18 +31,22 @@ def decoded(device: str = "mixed") -> DataNode:
     return fn.decoders.image(fn.io.file.read(paths), device=device, output_type=types.RGB)
 
 
-def for_gpu(program: Program, hw_decoder_load: float | None = None) -> Callable[[], DataNode]:
-    return lambda: graph(program, "gpu", never, hw_decoder_load)
+DEFAULT = Decoding()
+ALL_GIVEN = Decoding(0.25, affine=True, jpeg_fancy_upsampling=False, size_hint=(3000, 4000))
+
+
+def for_gpu(program: Program, decoding: Decoding = DEFAULT) -> Callable[[], DataNode]:
+    return lambda: graph(program, "gpu", never, decoding)
 
 
 @pytest.mark.parametrize("name", recipe.shipped())
 @pytest.mark.parametrize("part", ["train", "eval"])
-@pytest.mark.parametrize("load", [None, 0.0])
-def test_the_graph_of_every_shipped_recipe_is_sound(name: str, part: str, load: float | None) -> None:
+@pytest.mark.parametrize("decoding", [DEFAULT, Decoding(0.0), ALL_GIVEN])
+def test_the_graph_of_every_shipped_recipe_is_sound(name: str, part: str, decoding: Decoding) -> None:
     resolved = recipe.load(name).resolve((224, 224), (0.5, 0.5, 0.5), (0.5, 0.5, 0.5))
     program = template(getattr(resolved, part))
     rendered = split(program, can_render, "dali").loader(program)
-    assert gpu_graph.check(for_gpu(rendered, load)) == IMAGES
+    assert gpu_graph.check(for_gpu(rendered, decoding)) == IMAGES
 
 
 @pytest.mark.parametrize("name", RENDERED)
@@ -65,19 +69,33 @@ def test_the_graph_of_every_step_is_sound_as_far_as_dali_renders_it(name: str) -
     assert gpu_graph.check(for_gpu(program.first(count))) == IMAGES
 
 
-@pytest.mark.parametrize("load", [None, 0.0, 0.25])
-def test_the_decoder_of_a_gpu_is_told_to_decode_as_every_cpu_decoder_does(load: float | None) -> None:
-    reader, decoder = gpu_graph.arguments(gpu_graph.traced(for_gpu(Program(()), load)))
-    share = {} if load is None else {"hw_decoder_load": load}
+#: What the decoder of a GPU is given unless something else is asked for.
+LIKE_A_CPU = {"output_type": types.RGB, "jpeg_fancy_upsampling": True, "affine": False}
+
+
+@pytest.mark.parametrize(
+    ("decoding", "more"),
+    [
+        (DEFAULT, {}),
+        (Decoding(0.0), {"hw_decoder_load": 0.0}),
+        (Decoding(affine=True), {"affine": True}),
+        (Decoding(jpeg_fancy_upsampling=False), {"jpeg_fancy_upsampling": False}),
+        (
+            Decoding(size_hint=(3000, 4000)),
+            {"preallocate_height_hint": 3000, "preallocate_width_hint": 4000},
+        ),
+    ],
+)
+def test_the_decoder_of_a_gpu_decodes_as_every_cpu_decoder_unless_told_otherwise(
+    decoding: Decoding, more: dict
+) -> None:
+    reader, decoder = gpu_graph.arguments(gpu_graph.traced(for_gpu(Program(()), decoding)))
     assert reader == ("io__file__Read", {"dont_use_mmap": True})
-    assert decoder == (
-        "decoders__Image",
-        {"output_type": types.RGB, "jpeg_fancy_upsampling": True, **share},
-    )
+    assert decoder == ("decoders__Image", LIKE_A_CPU | more)
 
 
 def test_on_a_cpu_files_are_read_and_decoded_so_too() -> None:
-    pipeline = gpu_graph.traced(lambda: graph(Program(()), "cpu", never, 0.5))
+    pipeline = gpu_graph.traced(lambda: graph(Program(()), "cpu", never, ALL_GIVEN))
     assert gpu_graph.arguments(pipeline) == [
         ("io__file__Read", {"dont_use_mmap": True}),
         ("decoders__Image", {"output_type": types.RGB}),
