@@ -62,7 +62,8 @@ loader_settings = click.option(
 memory_cap = click.option(
     "--memory-cap",
     type=click.FloatRange(min=0, min_open=True),
-    help="GiB for images: where they are large, fewer are decoded ahead.  [default: half of what is free]",
+    help="GiB for images, of a GPU's memory where dali decodes on it, else of the host's: where they are "
+    "large, fewer are decoded ahead.  [default: half of what is free]",
 )
 
 

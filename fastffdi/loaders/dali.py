@@ -42,8 +42,9 @@ class DaliLoader:
         settings: DALI's CPU threads; how many runs of the pipeline are in flight; and the hardware decoder's
             share
         device: where the images are to be: cpu, or a CUDA device
-        at_once: images in a run of the pipeline, of which batches are put together. On a CPU the decoded
-            images of two runs stay in memory, each in as much as the largest so far took. None: whole batches
+        at_once: images in a run of the pipeline, of which batches are put together. The decoded images of
+            two runs stay in memory, the device's, on a CPU each in as much as the largest so far took. None:
+            whole batches
 
     Raises SettingError for a planner whose images are not files, RecipeError for steps DALI cannot render.
     """

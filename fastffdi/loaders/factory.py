@@ -47,9 +47,7 @@ def build_loader(name: str, planner: BatchPlanner, settings: LoaderSettings, dev
     if name == "dali":
         from fastffdi.loaders.dali import DaliLoader
 
-        # On a GPU the images are in its memory.
-        at_once = decoded_at_once(planner, settings) if device.type == "cpu" else None
-        return DaliLoader(planner, settings, device, at_once)
+        return DaliLoader(planner, settings, device, decoded_at_once(planner, settings, device))
     if name == "torchvision":
         from fastffdi.loaders.torchvision import TorchvisionLoader
 

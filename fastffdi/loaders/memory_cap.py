@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 import numpy as np
 import psutil
+import torch
 
 from fastffdi.data.headers import image_size
 from fastffdi.errors import UndecodableImage
@@ -18,6 +19,8 @@ from fastffdi.loaders.settings import GIB, LoaderSettings
 from fastffdi.recipe.lowering import output_size
 from fastffdi.recipe.program import Program
 from fastffdi.render.cpu.decode import SourceDecoder
+
+_HOST = torch.device("cpu")
 
 #: Images whose headers are read to learn how large they are, where that is not known.
 _SAMPLE = 64
@@ -55,26 +58,29 @@ def within_cap(planner: BatchPlanner, settings: LoaderSettings) -> LoaderSetting
     return replace(settings, prefetch=fitting)
 
 
-def decoded_at_once(planner: BatchPlanner, settings: LoaderSettings) -> int:
-    """How many images of a batch dali is to decode on the CPU at once, so as to fit in `memory_cap`.
+def decoded_at_once(planner: BatchPlanner, settings: LoaderSettings, device: torch.device) -> int:
+    """How many images of a batch dali is to decode at once, so as to fit in `memory_cap` on the device.
 
     A warning says so where these are not whole batches, and where not even one for each thread fits.
     """
-    cap, largest = cap_bytes(settings), _DALI_RUNS * 3 * _pixels(planner).max()
+    cap, largest = cap_bytes(settings, device), _DALI_RUNS * 3 * _pixels(planner).max()
     size, least = planner.batch_size, min(settings.threads, planner.batch_size)
     fitting = max(least, min(size, int(cap / max(largest, 1))))
     if fitting < size or fitting * largest > cap:
-        _warn("dali", f"{fitting} of {size} images are decoded at once", fitting * largest, cap)
+        where = "" if device.type == "cpu" else f" in the memory of {device}"
+        _warn("dali", f"{fitting} of {size} images are decoded at once{where}", fitting * largest, cap)
     return fitting
 
 
-def cap_bytes(settings: LoaderSettings) -> float:
-    """The settings' cap in bytes; half of what is free where they have none."""
-    return settings.memory_cap * GIB if settings.memory_cap is not None else free_bytes() / 2
+def cap_bytes(settings: LoaderSettings, device: torch.device = _HOST) -> float:
+    """The settings' cap in bytes; half of what is free for images on `device` where they have none."""
+    return settings.memory_cap * GIB if settings.memory_cap is not None else free_bytes(device) / 2
 
 
-def free_bytes() -> float:
-    """Memory that this process may still take, in bytes: the machine's, or its control group's."""
+def free_bytes(device: torch.device = _HOST) -> float:
+    """Memory that this process may still take, in bytes: a GPU's, the machine's, or its control group's."""
+    if device.type == "cuda":
+        return float(torch.cuda.mem_get_info(device)[0])
     free = float(psutil.virtual_memory().available)
     with suppress(OSError, ValueError):  # no such file; and "max" where there is no limit
         limit, used = (int((_CGROUP / f"memory.{name}").read_text()) for name in ("max", "current"))

@@ -1,4 +1,4 @@
-"""How a loader works: what may be tuned to a machine, since no image changes, but by jpeg_fancy_upsampling."""
+"""How a loader works: what may be tuned to a machine, as it changes no image (but jpeg_fancy_upsampling)."""
 
 from __future__ import annotations
 
@@ -46,7 +46,8 @@ class LoaderSettings:
         hw_decoder_load: dali on a GPU: share of the images for the hardware decoder, 0 to 1. None: DALI
             decides; with 0 the pixels do not depend on how images are batched
         memory_cap: GiB that images may take, decoded and rendered; where they are large, cpu makes fewer
-            batches ahead, and dali on a CPU decodes fewer at once. None: half of the memory that is free
+            batches ahead, and dali decodes fewer at once. It is the host's memory, but for dali on a GPU the
+            GPU's. None: half of what is free of it
         decoder_affinity: dali on a GPU: tie each decoding thread to a core
         jpeg_fancy_upsampling: dali on a GPU: interpolate a JPEG's colours as libjpeg-turbo does. False may be
             faster, but changes pixels slightly; then training and prediction both need it

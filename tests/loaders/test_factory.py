@@ -166,9 +166,10 @@ def test_other_loaders_are_given_settings_and_device(image_files: Manifest, monk
     from fastffdi.loaders.dali import DaliLoader
 
     record_construction(monkeypatch, DaliLoader, TorchvisionLoader)
+    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda device: (1 << 34, 1 << 35))
     planner = BatchPlanner.over(image_files, STEPS_HERE, LoaderSettings(1, 8))
     settings = LoaderSettings(3, prefetch=5)
-    for name, more in (("dali", (None,)), ("torchvision", ())):
+    for name, more in (("dali", (8,)), ("torchvision", ())):
         loader = factory.build_loader(name, planner, settings, CUDA)
         assert vars(loader)["given"] == (planner, settings, CUDA, *more)
 

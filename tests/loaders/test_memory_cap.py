@@ -23,7 +23,7 @@ from fastffdi.loaders.memory_cap import (
 from fastffdi.loaders.planner import BatchPlanner
 from fastffdi.loaders.settings import GIB, LoaderSettings
 
-CPU = torch.device("cpu")
+CPU, CUDA = torch.device("cpu"), torch.device("cuda", 1)
 STEPS = normalised(step("resize", size=[20, 30]))
 BATCH = 4
 RENDERED = BATCH * 20 * 30 * 3
@@ -100,28 +100,72 @@ def test_fewer_images_are_decoded_at_once_where_more_do_not_fit(
     large: BatchPlanner, images: float, threads: int, fitting: int, caplog
 ) -> None:
     cap = images * LARGEST / GIB
-    assert decoded_at_once(large, LoaderSettings(threads, BATCH, memory_cap=cap)) == fitting
+    assert decoded_at_once(large, LoaderSettings(threads, BATCH, memory_cap=cap), CPU) == fitting
     assert len(caplog.records) == (fitting > images or fitting < BATCH)
 
 
 def test_it_is_said_with_what_is_still_too_much(large: BatchPlanner, caplog) -> None:
-    decoded_at_once(large, LoaderSettings(2, memory_cap=0.4))
-    decoded_at_once(large, LoaderSettings(2, memory_cap=0.1))
+    decoded_at_once(large, LoaderSettings(2, memory_cap=0.4), CPU)
+    decoded_at_once(large, LoaderSettings(2, memory_cap=0.1), CPU)
+    decoded_at_once(large, LoaderSettings(2, memory_cap=0.4), CUDA)
     within_cap(large, LoaderSettings(2, memory_cap=need_of(large, LoaderSettings(2)).bytes(1) / GIB))
     within_cap(large, LoaderSettings(2, prefetch=0, memory_cap=0.1))
     still = "; they still take about 0.2 GiB, lower --batch-size"
     assert caplog.messages == [
         "--memory-cap 0.4 (GiB): for --loader dali 3 of 4 images are decoded at once",
         f"--memory-cap 0.1 (GiB): for --loader dali 2 of 4 images are decoded at once{still}",
+        "--memory-cap 0.4 (GiB): for --loader dali 3 of 4 images are decoded at once in the memory of cuda:1",
         "--memory-cap 0.2 (GiB): for --loader cpu 1 of 2 batches are made ahead",
         f"--memory-cap 0.1 (GiB): for --loader cpu 0 of 0 batches are made ahead{still}",
     ]
 
 
 def test_the_cap_is_half_of_what_is_free(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(memory_cap, "free_bytes", lambda: 6e9)
-    assert cap_bytes(LoaderSettings()) == 3e9
-    assert cap_bytes(LoaderSettings(memory_cap=2.0)) == 2 * GIB
+    monkeypatch.setattr(memory_cap, "free_bytes", lambda device: {CPU: 6e9, CUDA: 4e9}[device])
+    assert (cap_bytes(LoaderSettings()), cap_bytes(LoaderSettings(), CUDA)) == (3e9, 2e9)
+    assert (
+        cap_bytes(LoaderSettings(memory_cap=2.0))
+        == cap_bytes(LoaderSettings(memory_cap=2.0), CUDA)
+        == 2 * GIB
+    )
+
+
+@pytest.fixture
+def free_on_gpu(monkeypatch: pytest.MonkeyPatch):
+    """free_on_gpu(bytes): so much of cuda:1 is free; the host has nothing left."""
+    monkeypatch.setattr(psutil, "virtual_memory", lambda: SimpleNamespace(available=0))
+
+    def free(count: float) -> None:
+        left = {CUDA: (int(count), 80 * GIB)}
+        monkeypatch.setattr(torch.cuda, "mem_get_info", left.__getitem__)
+
+    return free
+
+
+def test_the_memory_of_a_gpu_is_what_cuda_says_is_free(free_on_gpu) -> None:
+    free_on_gpu(5e9)
+    assert free_bytes(CUDA) == 5e9
+    assert free_bytes() == free_bytes(CPU) == 0
+
+
+@pytest.mark.parametrize(("images", "fitting"), [(99, 4), (4, 4), (3, 3), (0.1, 2)])
+def test_on_a_gpu_its_free_memory_decides_how_many_images_are_decoded_at_once(
+    large: BatchPlanner, images: float, fitting: int, free_on_gpu, caplog
+) -> None:
+    free_on_gpu(2 * images * LARGEST)
+    assert decoded_at_once(large, LoaderSettings(2, BATCH), CUDA) == fitting
+    assert len(caplog.records) == (fitting > images or fitting < BATCH)
+
+
+def test_a_loader_for_a_gpu_is_given_as_many_images_as_fit_there(
+    large: BatchPlanner, free_on_gpu, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from fastffdi.loaders.dali import DaliLoader
+
+    monkeypatch.setattr(DaliLoader, "_built", lambda self: None)
+    free_on_gpu(2 * 3 * LARGEST)
+    loader = factory.build_loader("dali", large, LoaderSettings(2, BATCH), CUDA)
+    assert loader._at_once == 3
 
 
 @pytest.mark.parametrize(
