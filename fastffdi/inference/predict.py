@@ -18,6 +18,7 @@ from fastffdi.loaders.planner import BatchPlanner, cached
 from fastffdi.loaders.settings import LoaderSettings
 from fastffdi.model.checkpoint import restore
 from fastffdi.model.device import choose_device
+from fastffdi.model.precision import cast_weights
 from fastffdi.model.precision import choose as choose_precision
 from fastffdi.recipe.recipe import parse
 from fastffdi.render.device.stage import DeviceStage
@@ -63,7 +64,7 @@ class Predictor:
         described, model = restore(path)
         # Its steps for training may name functions; they are not run here.
         self.recipe = parse(described.recipe, str(path), code=True)
-        self._scorer = Scorer(model.to(self._device), precision)
+        self._scorer = Scorer(cast_weights(model.to(self._device), precision), precision)
         self._stage = DeviceStage(self._device, precision.dtype)
 
     def __call__(self, images: Images, progress: Callable[[int], None] | None = None) -> np.ndarray:

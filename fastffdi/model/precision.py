@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
+from torch import nn
 
 from fastffdi.errors import SettingError, did_you_mean
 
@@ -57,6 +58,23 @@ def choose(choice: str, device: torch.device, capabilities: Capabilities | None 
         return _automatic(device.type, able)
     _refuse_impossible(choice, device.type, able)
     return Precision(choice, _asked_for(choice, device.type, able))
+
+
+def cast_weights(model: nn.Module, precision: Precision) -> nn.Module:
+    """The model with the weights that autocast casts at every forward pass cast for good, in place.
+
+    These are the weights and biases of convolutions and linear layers; norms and everything else stay
+    float32, and memory formats as they are. The forward pass still runs in `precision.autocast`. It is for
+    prediction alone: an optimiser needs its weights in float32.
+    """
+    from timm.layers import Conv2dSame
+
+    # No subclasses: some standardise their weights first, which needs float32.
+    castable = nn.Linear, nn.Conv1d, nn.Conv2d, nn.Conv3d, nn.ConvTranspose2d, Conv2dSame
+    for module in model.modules():
+        if type(module) in castable:
+            module.to(precision.dtype)
+    return model
 
 
 def detect(device: torch.device) -> Capabilities:

@@ -11,6 +11,7 @@ from PIL import Image
 from fastffdi.data.layout import find_dataset, plain_folder
 from fastffdi.errors import RecipeError, SettingError, UndecodableImage
 from fastffdi.evaluation import metrics
+from fastffdi.inference import predict
 from fastffdi.inference.predict import Predictor, write_csv
 from fastffdi.inference.scoring import Scorer
 from fastffdi.loaders import factory
@@ -81,6 +82,28 @@ def test_scores_stand_in_the_order_of_the_rows(best, val, expected):
 def test_an_image_listed_twice_is_scored_twice(best, val, expected):
     rows = np.array([4, 4, 9, 4])
     np.testing.assert_allclose(scored(best, val.take(rows)), expected[rows], atol=1e-5)
+
+
+@pytest.fixture
+def cast(monkeypatch):
+    """The models whose weights are cast; they stay as they are."""
+    seen = []
+    monkeypatch.setattr(predict, "cast_weights", lambda model, numbers: (seen.append(numbers.name), model)[1])
+    return seen
+
+
+def test_weights_are_cast_once_and_scores_stay(best, val, request):
+    found = scored(best, val, amp="bf16")
+    names = request.getfixturevalue("cast")
+    np.testing.assert_allclose(found, scored(best, val, amp="bf16"), atol=2e-3)
+    assert names == ["bf16"]
+
+
+@pytest.mark.parametrize(("amp", "dtype"), [("bf16", torch.bfloat16), ("off", torch.float32)])
+def test_weights_are_in_the_dtype_that_is_computed_in(best, amp, dtype):
+    model = predictor_of(best, amp=amp)._scorer.model
+    assert model.get_classifier().weight.dtype == dtype
+    assert {parameter.dtype for parameter in model.parameters()} == {dtype, torch.float32}
 
 
 def test_labels_are_not_needed(best, tiny, expected):

@@ -1,9 +1,13 @@
+from copy import deepcopy
+
 import pytest
+import timm
 import torch
+from torch import nn
 
 from fastffdi.errors import SettingError
 from fastffdi.model import precision
-from fastffdi.model.precision import Capabilities, choose
+from fastffdi.model.precision import Capabilities, Precision, cast_weights, choose
 
 CPU, CUDA = torch.device("cpu"), torch.device("cuda")
 
@@ -114,6 +118,57 @@ def test_a_flag_that_the_cpu_has_not_does_not_count(monkeypatch):
     flags = {"architecture": "x86_64", "amx_bf16": False, "avx512_bf16": True}
     monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: flags, raising=False)
     assert precision.detect(CPU).cpu_bf16 == "AVX512-BF16"
+
+
+BF16 = Precision("bf16", "")
+
+
+def model_of(name):
+    torch.manual_seed(0)
+    model = timm.create_model(name, num_classes=2).eval().to(memory_format=torch.channels_last)
+    with torch.no_grad():
+        model.get_classifier().weight.mul_(30)  # so that scores differ
+    return model
+
+
+@torch.inference_mode()
+def scores(model, images):
+    with BF16.autocast(CPU):
+        return model(images).float().softmax(dim=1)[:, 1]
+
+
+@pytest.mark.parametrize(
+    "name", ["resnet10t", "test_efficientnet", "test_vit", "test_convnext", "test_nfnet"]
+)
+def test_scores_are_those_of_weights_that_autocast_casts(name):
+    model = model_of(name)
+    images = torch.randn(6, 3, *model.pretrained_cfg["input_size"][1:])
+    expected = scores(model, images)
+    assert expected.max() - expected.min() > 0.02
+    torch.testing.assert_close(scores(cast_weights(model, BF16), images), expected, atol=2e-3, rtol=0)
+
+
+def test_weights_of_products_alone_are_cast_and_keep_their_memory_format():
+    before = model_of("test_efficientnet")
+    after = cast_weights(deepcopy(before), BF16)
+    for module, original in zip(after.modules(), before.modules(), strict=True):
+        product = type(module) in (nn.Conv2d, nn.Linear)
+        for own, old in zip(module.parameters(False), original.parameters(False), strict=True):
+            assert own.dtype == (torch.bfloat16 if product else torch.float32)
+            assert own.stride() == old.stride()
+            assert torch.equal(own, old.to(own.dtype))
+    assert {buffer.dtype for buffer in after.buffers()} == {torch.float32, torch.int64}
+
+
+def test_weights_that_are_standardised_first_stay_float32():
+    model = cast_weights(model_of("test_nfnet"), BF16)
+    assert model.stem.conv1.weight.dtype == torch.float32
+    assert model.get_classifier().weight.dtype == torch.bfloat16
+
+
+def test_without_autocast_no_weight_is_cast():
+    model = cast_weights(model_of("test_vit"), Precision("off", ""))
+    assert {parameter.dtype for parameter in model.parameters()} == {torch.float32}
 
 
 @pytest.mark.gpu
