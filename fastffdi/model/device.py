@@ -10,6 +10,8 @@ from fastffdi.errors import SettingError
 def choose_device(name: str) -> torch.device:
     """The device for --device: auto (CUDA where there is one), cpu, cuda or cuda:N.
 
+    A CUDA device becomes torch's current one in this thread: pinned memory, events and what torch says of a
+    GPU are then of this device, and no memory is taken on device 0 beside it.
     Raises SettingError for a name that is none of these, and for CUDA that is absent.
     """
     if name == "auto":
@@ -25,6 +27,7 @@ def choose_device(name: str) -> torch.device:
             f"--device {name}: torch {torch.__version__} sees {count or 'no'} CUDA device{'s' * (count != 1)}"
             " here; take --device cpu, or run `fastffdi doctor` to see why"
         )
+    torch.cuda.set_device(int(index or 0))
     return torch.device("cuda", int(index or 0))
 
 

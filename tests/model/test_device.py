@@ -1,3 +1,5 @@
+import contextlib
+
 import pytest
 import torch
 
@@ -7,11 +9,14 @@ from fastffdi.model.device import choose_device, recorded_event
 
 @pytest.fixture
 def cuda(monkeypatch):
-    """cuda(n): a machine with n CUDA devices."""
+    """cuda(n): a machine with n CUDA devices. Gives those that have been made the current one."""
+    current = []
 
     def pretend(count):
         monkeypatch.setattr(torch.cuda, "is_available", lambda: count > 0)
         monkeypatch.setattr(torch.cuda, "device_count", lambda: count)
+        monkeypatch.setattr(torch.cuda, "set_device", current.append)
+        return current
 
     return pretend
 
@@ -33,6 +38,21 @@ def test_auto_is_cuda_where_there_is_one(cuda, count, chosen):
 def test_a_cuda_device_has_its_number(cuda, name, chosen):
     cuda(4)
     assert choose_device(name) == torch.device(chosen)
+
+
+@pytest.mark.parametrize(("name", "number"), [("auto", 0), ("cuda", 0), ("cuda:1", 1), ("cuda:3", 3)])
+def test_a_chosen_cuda_device_is_the_current_one(cuda, name, number):
+    current = cuda(4)
+    choose_device(name)
+    assert current == [number]
+
+
+@pytest.mark.parametrize("name", ["cpu", "cuda:4", "gpu"])
+def test_what_is_not_chosen_does_not_become_the_current_device(cuda, name):
+    current = cuda(4)
+    with contextlib.suppress(SettingError):
+        choose_device(name)
+    assert current == []
 
 
 @pytest.mark.parametrize("count", [0, 2])
@@ -77,6 +97,14 @@ def test_an_event_is_recorded_on_the_devices_current_stream(monkeypatch):
     monkeypatch.setattr(torch.cuda, "current_stream", lambda device: f"stream of {device}")
     assert isinstance(recorded_event(torch.device("cuda:1"), timing=True), Event)
     assert calls == [True, "stream of cuda:1"]
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(torch.cuda.device_count() < 2, reason="needs two CUDA devices")
+def test_of_two_gpus_the_chosen_one_is_current():
+    for number in (1, 0):
+        choose_device(f"cuda:{number}")
+        assert torch.cuda.current_device() == number
 
 
 @pytest.mark.gpu
