@@ -34,7 +34,7 @@ def checks() -> Iterator[tuple[str, str]]:
     yield "torch", _torch()
     yield "DALI", _dali()
     yield "cores", f"{usable_cores()} of {os.cpu_count()} usable ({machine.cpu_model()})"
-    yield "precision", f"{precision.choose('auto', device).reason} (on {device.type})"
+    yield "precision", _precision(device)
     for kind in dict.fromkeys(("cpu", device.type)):
         for name in factory.NAMES[1:]:
             yield f"loader {name}, {kind}", _trial(name, torch.device(kind))
@@ -61,6 +61,13 @@ def _dali() -> str:
         return f"{problem}; {factory.INSTALL_DALI}"
     versions = machine.versions()
     return f"{versions['dali']}, built with CUDA {versions['dali_cuda']}"
+
+
+def _precision(device: torch.device) -> str:
+    able = precision.detect(device)
+    chosen = precision.choose("auto", device, able)
+    off = "" if chosen.name == "off" else f"; --amp off is {precision.float32_name(device, able)}"
+    return f"{chosen.reason} (on {device.type}){off}"
 
 
 def _trial(name: str, device: torch.device) -> str:

@@ -17,7 +17,7 @@ from fastffdi.loaders.loader import DeviceLoader
 from fastffdi.loaders.planner import BatchPlanner, cached
 from fastffdi.loaders.settings import LoaderSettings
 from fastffdi.model.checkpoint import restore
-from fastffdi.model.device import choose_device
+from fastffdi.model.device import choose_device, tune_convolutions
 from fastffdi.model.precision import cast_weights
 from fastffdi.model.precision import choose as choose_precision
 from fastffdi.recipe.recipe import parse
@@ -59,6 +59,7 @@ class Predictor:
         self._loading = loading or LoaderSettings()
         self._cache = None if cache is None else Path(cache)
         self._device = choose_device(device)
+        tune_convolutions(self._device)
         precision = choose_precision(amp, self._device)
         self._backend = factory.choose_loader(backend, self._device, self._loading.process, cache is not None)
         described, model = restore(path)

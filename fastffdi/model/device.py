@@ -31,6 +31,18 @@ def choose_device(name: str) -> torch.device:
     return torch.device("cuda", int(index or 0))
 
 
+def tune_convolutions(device: torch.device) -> None:
+    """Let cuDNN choose its algorithms by trial, and compute float32 convolutions in TF32; CUDA only.
+
+    Shapes are fixed, so that the trial is made once per layer. TF32 (10 bits of mantissa) is torch's default
+    for cuDNN, set here so that what `precision.choose` says is true; matrix products stay in float32, since
+    the kernels of DeviceStage need their accuracy.
+    """
+    if device.type == "cuda":
+        torch.backends.cudnn.benchmark = True
+        torch.backends.cudnn.allow_tf32 = True
+
+
 def recorded_event(device: torch.device, timing: bool = False) -> torch.cuda.Event:
     """An event at the present end of the CUDA device's current stream; `timing` as torch.cuda.Event's."""
     event: torch.cuda.Event = torch.cuda.Event(enable_timing=timing)  # type: ignore[no-untyped-call]

@@ -51,9 +51,9 @@ def choose(choice: str, device: torch.device, capabilities: Capabilities | None 
     """
     if choice not in CHOICES:
         raise SettingError(f"--amp {choice}: unknown precision{did_you_mean(choice, CHOICES)}")
-    if choice == "off":
-        return Precision("off", "float32, as asked for")
     able = detect(device) if capabilities is None else capabilities
+    if choice == "off":
+        return Precision("off", f"{float32_name(device, able)}, as asked for")
     if choice == "auto":
         return _automatic(device.type, able)
     _refuse_impossible(choice, device.type, able)
@@ -75,6 +75,13 @@ def cast_weights(model: nn.Module, precision: Precision) -> nn.Module:
         if type(module) in castable:
             module.to(precision.dtype)
     return model
+
+
+def float32_name(device: torch.device, able: Capabilities) -> str:
+    """What float32 means on the device, with convolutions as `device.tune_convolutions` sets them."""
+    # TF32 came with the same generation of GPUs as bf16.
+    tf32 = device.type == "cuda" and able.cuda_bf16
+    return "float32, with TF32 in convolutions" if tf32 else "float32"
 
 
 def detect(device: torch.device) -> Capabilities:

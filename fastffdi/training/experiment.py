@@ -16,7 +16,7 @@ from fastffdi.loaders.loader import DeviceLoader
 from fastffdi.loaders.mix import Mixer
 from fastffdi.loaders.planner import BatchPlanner, cached
 from fastffdi.model import backbone, checkpoint, precision
-from fastffdi.model.device import choose_device
+from fastffdi.model.device import choose_device, tune_convolutions
 from fastffdi.recipe.lowering import output_size, template
 from fastffdi.recipe.recipe import Recipe
 from fastffdi.recipe.steps.combine import functions
@@ -93,6 +93,7 @@ def prepare(settings: Settings, dataset: Dataset, say: Callable[[str], None]) ->
     loading = settings.loading
     recipe = backbone.load_recipe(settings.pipeline, settings.backbone)
     device = choose_device(settings.device)
+    tune_convolutions(device)
     numbers = precision.choose(settings.amp, device)
     kind = factory.choose_loader(settings.backend, device, loading.process, settings.cache is not None)
     _refuse_old_run(settings)

@@ -288,6 +288,13 @@ def test_images_get_the_steps_for_evaluation(tiny_run, val, built):
     assert [step.name() for step in built[0].planner.steps] == ["resize", "normalize"]
 
 
+def test_convolutions_are_tuned_for_the_device(tiny_run, monkeypatch):
+    tuned = []
+    monkeypatch.setattr("fastffdi.inference.predict.tune_convolutions", tuned.append)
+    Predictor(tiny_run.settings.output / BEST, device="cpu")
+    assert tuned == [torch.device("cpu")]
+
+
 def test_the_loader_is_closed_after_the_last_image(lit, brightness, built, monkeypatch):
     closed, close = [], CpuLoader.close
     monkeypatch.setattr(CpuLoader, "close", lambda self: (closed.append(self), close(self))[1])

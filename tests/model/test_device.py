@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from fastffdi.errors import SettingError
-from fastffdi.model.device import choose_device, recorded_event
+from fastffdi.model.device import choose_device, recorded_event, tune_convolutions
 
 
 @pytest.fixture
@@ -81,6 +81,33 @@ def test_a_number_too_high_is_refused(cuda):
 def test_what_is_no_device_is_refused(cuda, name):
     cuda(1)
     assert refused(name) == f"--device {name}: is not one of auto, cpu, cuda, cuda:N"
+
+
+@pytest.fixture
+def cudnn(monkeypatch):
+    """torch.backends.cudnn without either flag; afterwards as it was."""
+    for name in ("benchmark", "allow_tf32"):
+        monkeypatch.setattr(torch.backends.cudnn, name, getattr(torch.backends.cudnn, name))
+        setattr(torch.backends.cudnn, name, False)
+    return torch.backends.cudnn
+
+
+def test_on_a_cpu_no_flag_is_set(cudnn):
+    tune_convolutions(torch.device("cpu"))
+    assert (cudnn.benchmark, cudnn.allow_tf32) == (False, False)
+
+
+def test_on_cuda_convolutions_are_tried_out_and_use_tf32_and_products_do_not(cudnn):
+    tune_convolutions(torch.device("cuda:0"))
+    assert (cudnn.benchmark, cudnn.allow_tf32) == (True, True)
+    assert (torch.get_float32_matmul_precision(), torch.backends.cuda.matmul.allow_tf32) == ("highest", False)
+
+
+@pytest.mark.skipif(not hasattr(torch.backends.cudnn, "conv"), reason="torch has one interface")
+def test_torchs_newer_flags_agree(cudnn):
+    tune_convolutions(torch.device("cuda:0"))
+    assert cudnn.conv.fp32_precision == "tf32"
+    assert torch.backends.cuda.matmul.fp32_precision in ("none", "ieee")
 
 
 def test_an_event_is_recorded_on_the_devices_current_stream(monkeypatch):

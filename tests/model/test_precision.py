@@ -40,6 +40,18 @@ def test_off_is_float32_whatever_the_device_has():
     assert (chosen.name, chosen.dtype) == ("off", torch.float32)
 
 
+@pytest.mark.parametrize(
+    ("device", "capabilities", "reason"),
+    [
+        (CUDA, Capabilities(cuda_bf16=True), "float32, with TF32 in convolutions, as asked for"),
+        (CUDA, Capabilities(cpu_bf16="AMX"), "float32, as asked for"),
+        (CPU, Capabilities(cuda_bf16=True), "float32, as asked for"),
+    ],
+)
+def test_off_says_where_convolutions_are_in_tf32(device, capabilities, reason):
+    assert choose("off", device, capabilities).reason == reason
+
+
 def test_fp16_needs_cuda():
     with pytest.raises(
         SettingError, match="--amp fp16: needs a CUDA device, not 'cpu'; use --amp auto, bf16"

@@ -112,6 +112,13 @@ def test_the_precision_is_the_one_asked_for(settings, dataset, amp, dtype):
         assert next(experiment.trainer.model.parameters()).dtype == torch.float32
 
 
+def test_convolutions_are_tuned_for_the_device(settings, dataset, monkeypatch):
+    tuned = []
+    monkeypatch.setattr("fastffdi.training.experiment.tune_convolutions", tuned.append)
+    with prepared(settings, dataset):
+        assert tuned == [torch.device("cpu")]
+
+
 def test_a_cache_is_estimated_aloud(settings, dataset, tmp_path):
     said = []
     with prepared(replace(settings, cache=tmp_path / "cache"), dataset, said.append):
