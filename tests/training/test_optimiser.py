@@ -5,6 +5,7 @@ import pytest
 import torch
 from torch import nn
 
+from fastffdi.training import optimiser as module
 from fastffdi.training.optimiser import Optimiser
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -22,7 +23,8 @@ def optimiser_of(model, updates, rate=RATE):
 
 
 def loss_of(model):
-    return model(torch.linspace(-1, 1, 2 * 3 * 4 * 4).view(2, 3, 4, 4)).square().sum()
+    dtype = next(model.parameters()).dtype
+    return model(torch.linspace(-1, 1, 2 * 3 * 4 * 4, dtype=dtype).view(2, 3, 4, 4)).square().sum()
 
 
 def rates(updates):
@@ -108,6 +110,56 @@ def test_the_optimiser_is_adamw_with_the_usual_constants():
     adamw = optimiser_of(network(), 10).adamw
     assert type(adamw) is torch.optim.AdamW
     assert [(group["betas"], group["eps"]) for group in adamw.param_groups] == [((0.9, 0.999), 1e-8)] * 2
+
+
+@pytest.fixture
+def as_on_cuda(monkeypatch):
+    """Parameters count as being on CUDA."""
+    monkeypatch.setattr(module, "_on_cuda", lambda model: True)
+
+
+@pytest.mark.parametrize(("device", "expected"), [("cpu", None), ("cuda", True)])
+def test_it_is_fused_where_the_parameters_are_on_cuda(monkeypatch, device, expected):
+    monkeypatch.setattr(nn.Parameter, "is_cuda", property(lambda self: device == "cuda"), raising=False)
+    adamw = optimiser_of(network(), 10).adamw
+    assert [group["fused"] for group in adamw.param_groups] == [expected] * 2
+
+
+def updated(updates, scaler=None):
+    """The weights after so many updates, in double precision.
+
+    In single precision, rounding alone decides the sign of the gradient of a bias before a batch norm.
+    """
+    model = network().double()
+    optimiser = Optimiser(model, RATE, updates, scaler or torch.amp.GradScaler("cuda", enabled=False))
+    for _ in range(updates):
+        optimiser.step(loss_of(model))
+    return list(model.parameters())
+
+
+def test_fused_updates_are_the_unfused_ones(monkeypatch):
+    plain = updated(20)
+    monkeypatch.setattr(module, "_on_cuda", lambda model: True)
+    for fused, unfused in zip(updated(20), plain, strict=True):
+        torch.testing.assert_close(fused, unfused, rtol=0, atol=1e-6)
+
+
+@pytest.mark.usefixtures("as_on_cuda")
+def test_a_fused_update_takes_the_scale_without_reading_it(monkeypatch):
+    expected = updated(5)
+    read, item = [], torch.Tensor.item
+    monkeypatch.setattr(torch.Tensor, "item", lambda self: (read.append(1), item(self))[1])
+    found = updated(5, torch.amp.GradScaler("cpu", init_scale=8.0))
+    assert read == []
+    for scaled, plain in zip(found, expected, strict=True):
+        torch.testing.assert_close(scaled, plain, rtol=0, atol=1e-6)
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+def test_on_a_gpu_the_update_is_fused():
+    adamw = optimiser_of(network().cuda(), 10).adamw
+    assert all(group["fused"] for group in adamw.param_groups)
 
 
 def test_no_gradient_is_left_for_the_next_update():
