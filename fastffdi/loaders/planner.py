@@ -59,6 +59,8 @@ class BatchPlanner:
     Attributes:
         decoder: where the cpu loader takes images from
         prefix_steps: how many of the steps that decoder has already applied
+        drop_last: leave out the images of an epoch that fill no batch; where they are all there are, they
+            make one short batch, as they do without it
     """
 
     manifest: Manifest
@@ -68,6 +70,7 @@ class BatchPlanner:
     batch_size: int
     decoder: Decoder = DECODER
     prefix_steps: int = 0
+    drop_last: bool = False
 
     @classmethod
     def over(
@@ -110,7 +113,14 @@ class BatchPlanner:
         )
 
     def __len__(self) -> int:
-        return -(-len(self.sampler) // self.batch_size)
+        return -(-self.images // self.batch_size)
+
+    @property
+    def images(self) -> int:
+        """Images in an epoch."""
+        every = len(self.sampler)
+        whole = every - every % self.batch_size
+        return whole if self.drop_last and whole else every
 
     @cached_property
     def template(self) -> tuple[Program, Program]:
@@ -137,10 +147,16 @@ class BatchPlanner:
 
     def epoch(self, epoch: int, start: int = 0) -> Iterator[BatchPlan]:
         """The epoch's plans from batch number `start` on; the last batch may be short."""
-        rows, repeats = self.sampler.epoch(epoch, start * self.batch_size)
-        for first in range(0, len(rows), self.batch_size):
-            span = slice(first, first + self.batch_size)
-            yield self.plan(epoch, rows[span], repeats[span])
+        for rows, repeats in self.order(epoch, start):
+            yield self.plan(epoch, rows, repeats)
+
+    def order(self, epoch: int, start: int = 0) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        """Rows and repeats of each of these batches."""
+        first = start * self.batch_size
+        rows, repeats = self.sampler.epoch(epoch, first)
+        for begin in range(0, self.images - first, self.batch_size):
+            span = slice(begin, begin + self.batch_size)
+            yield rows[span], repeats[span]
 
     def plan(self, epoch: int, rows: np.ndarray, repeats: np.ndarray) -> BatchPlan:
         """The plan of any images of an epoch.

@@ -18,7 +18,7 @@ from torch.utils.data import DataLoader, Dataset, default_collate
 from fastffdi.data.manifest import Manifest
 from fastffdi.errors import RunError, UndecodableImage
 from fastffdi.loaders.batch import Batch
-from fastffdi.loaders.planner import BatchPlan, BatchPlanner, Rows
+from fastffdi.loaders.planner import BatchPlan, BatchPlanner
 from fastffdi.loaders.settings import LoaderSettings
 from fastffdi.loaders.torchvision_transforms import composed
 from fastffdi.recipe.program import EMPTY
@@ -40,7 +40,7 @@ class TorchvisionLoader:
     def __init__(self, planner: BatchPlanner, settings: LoaderSettings, device: torch.device) -> None:
         planner.require_files("torchvision")
         self.planner = planner
-        self._batches = _Batches(planner.sampler, planner.batch_size)
+        self._batches = _Batches(planner)
         with _without_advice():
             self._loader = DataLoader(
                 _Images(planner.manifest, composed(planner.steps)),
@@ -91,17 +91,15 @@ class _Images(Dataset[Any]):
 class _Batches:
     """The batch sampler: the rows of one epoch's batches, from batch number `start` on."""
 
-    def __init__(self, sampler: Rows, batch_size: int) -> None:
-        self.sampler, self.batch_size = sampler, batch_size
+    def __init__(self, planner: BatchPlanner) -> None:
+        self.planner = planner
         self.start(0, 0)
 
     def start(self, epoch: int, start: int) -> None:
         self._epoch, self._start = epoch, start
 
     def __iter__(self) -> Iterator[list[int]]:
-        rows, _ = self.sampler.epoch(self._epoch, self._start * self.batch_size)
-        for first in range(0, len(rows), self.batch_size):
-            yield rows[first : first + self.batch_size].tolist()
+        return (rows.tolist() for rows, _ in self.planner.order(self._epoch, self._start))
 
 
 def _opened(path: str) -> Image.Image:

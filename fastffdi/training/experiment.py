@@ -114,7 +114,7 @@ def prepare(settings: Settings, dataset: Dataset, say: Callable[[str], None]) ->
     stage = DeviceStage(device, numbers.dtype)
     train = DeviceLoader(backends[0], stage, Mixer.of_run(recipe.mix, settings.seed, settings.epochs))
     trainer = _trainer(settings, model, numbers, device, len(train))
-    images = sum(len(planner.sampler) for planner in planners)
+    images = sum(planner.images for planner in planners)
     return Experiment(settings, dataset, recipe, trainer, train, DeviceLoader(backends[1], stage), images)
 
 

@@ -47,6 +47,38 @@ def test_starting_late_gives_the_tail(start: int, image_files: Manifest) -> None
         assert np.array_equal(plan.program.kernels[0].roi, expected.program.kernels[0].roi)
 
 
+@pytest.mark.parametrize(
+    ("size", "batches"), [(5, [5] * 4), (23, [23]), (12, [12]), (24, [23]), (1, [1] * 23)]
+)
+def test_without_the_last_short_batch_all_have_one_size(
+    size: int, batches: list[int], image_files: Manifest
+) -> None:
+    every = planner_of(image_files, RESIZE, batch_size=size)
+    planner = replace(every, drop_last=True)
+    plans = list(planner.epoch(1))
+    assert [len(plan.rows) for plan in plans] == batches
+    assert (len(planner), planner.images) == (len(batches), sum(batches))
+    rows = every.sampler.epoch(1)[0][: sum(batches)]
+    assert np.array_equal(np.concatenate([plan.rows for plan in plans]), rows)
+
+
+def test_which_images_are_left_out_differs_by_epoch(image_files: Manifest) -> None:
+    planner = replace(planner_of(image_files, RESIZE), drop_last=True)
+    used = [{row for plan in planner.epoch(epoch) for row in plan.rows.tolist()} for epoch in range(2)]
+    assert [len(rows) for rows in used] == [20, 20]
+    assert used[0] != used[1]
+
+
+@pytest.mark.parametrize(("start", "batches"), [(0, 4), (3, 1), (4, 0), (6, 0)])
+def test_without_the_short_batch_starting_late_gives_the_tail(
+    start: int, batches: int, image_files: Manifest
+) -> None:
+    planner = replace(planner_of(image_files, RESIZE), drop_last=True)
+    tail = [plan.rows.tolist() for plan in planner.epoch(1, start)]
+    assert tail == [plan.rows.tolist() for plan in planner.epoch(1)][start:]
+    assert len(tail) == batches
+
+
 def test_a_rows_parameters_do_not_depend_on_the_batch_size(image_files: Manifest) -> None:
     few, many = (planner_of(image_files, RESIZE, FLIP, batch_size=n).epoch(0) for n in (4, 23))
     regions = np.concatenate([plan.program.kernels[0].roi for plan in few])

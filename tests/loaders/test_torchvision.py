@@ -182,6 +182,13 @@ def test_the_dataloader_is_given_the_settings(
     assert [len(rows) for rows in given["batch_sampler"]] == [7, 7, 7, 2]
 
 
+def test_the_short_batch_is_left_out_where_the_planner_says_so(image_files: Manifest):
+    whole = BatchPlanner(image_files, Sampler(len(image_files), 5), CounterRNG(5), EVAL, 7)
+    loader = TorchvisionLoader(replace(whole, drop_last=True), LoaderSettings(1), CPU)
+    assert [len(rows) for rows in loader._batches] == [7, 7, 7]
+    assert len(loader) == 3
+
+
 def test_closing_twice_and_before_any_epoch_is_no_error(make: Make, image_files: Manifest):
     loader = make(image_files)
     loader.close()
