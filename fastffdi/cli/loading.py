@@ -67,6 +67,15 @@ memory_cap = click.option(
 )
 
 
+#: Not of `loading`, since it is about training.
+compiled = click.option(
+    "--compile",
+    is_flag=True,
+    help="Compile the training step with torch.compile, which takes minutes at its beginning, and leave out "
+    "the images that fill no batch. On CUDA as CUDA graphs, which is unproven on a GPU.  [default: off]",
+)
+
+
 def merged(
     file: Path | None,
     threads: int | None,

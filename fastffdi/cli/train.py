@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from fastffdi.cli.loading import loading
+from fastffdi.cli.loading import compiled, loading
 from fastffdi.errors import SettingError
 
 if TYPE_CHECKING:
@@ -59,6 +59,7 @@ _FILE = click.Path(path_type=Path)
     help="Repeat images of the smaller class until classes are equal.  [default: off]",
 )
 @loading
+@compiled
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True)
 @click.option(
     "-o",
@@ -144,6 +145,7 @@ def _settings(options: dict[str, Any], data: Dataset | None) -> Settings:
         balance=options["balance"],
         seed=options["seed"],
         cache=options["cache"],
+        compile=options["compile"],
         data=data,
     )
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import torch
 from torch import nn
@@ -15,7 +15,7 @@ from fastffdi.loaders import factory
 from fastffdi.loaders.loader import DeviceLoader
 from fastffdi.loaders.mix import Mixer
 from fastffdi.loaders.planner import BatchPlanner, cached
-from fastffdi.model import backbone, checkpoint, precision
+from fastffdi.model import backbone, checkpoint, compilation, precision
 from fastffdi.model.device import choose_device, tune_convolutions
 from fastffdi.recipe.lowering import output_size, template
 from fastffdi.recipe.recipe import Recipe
@@ -24,6 +24,7 @@ from fastffdi.render.device.python import imported
 from fastffdi.render.device.stage import DeviceStage
 from fastffdi.training.log import TABLE, RunLog
 from fastffdi.training.loop import EpochResult, Progress, Trainer
+from fastffdi.training.objective import CrossEntropy
 from fastffdi.training.optimiser import Optimiser
 from fastffdi.training.saving import Saver
 from fastffdi.training.settings import Settings
@@ -96,6 +97,8 @@ def prepare(settings: Settings, dataset: Dataset, say: Callable[[str], None]) ->
     tune_convolutions(device)
     numbers = precision.choose(settings.amp, device)
     kind = factory.choose_loader(settings.backend, device, loading.process, settings.cache is not None)
+    if settings.compile:
+        compilation.check(device)
     _refuse_old_run(settings)
     torch.manual_seed(settings.seed)
     model = backbone.build(settings.backbone, settings.pretrained, settings.weights, say)
@@ -108,6 +111,9 @@ def prepare(settings: Settings, dataset: Dataset, say: Callable[[str], None]) ->
         say(f"{settings.backbone} starts from random weights")
     say(f"{settings.backbone} on {device}, loader {kind}, {numbers.reason}")
     planners = _planners(settings, dataset, recipe)
+    if settings.compile:
+        planners[0] = replace(planners[0], drop_last=True)  # since a short batch would be compiled anew
+        say(_compiling(planners[0], device))
     if settings.cache is not None:
         planners = cached(planners, settings.cache, say)
     backends = [factory.build_loader(kind, planner, loading, device) for planner in planners]
@@ -132,7 +138,18 @@ def _trainer(
 ) -> Trainer:
     model = model.to(device)
     optimiser = Optimiser(model, settings.learning_rate, settings.epochs * batches, numbers.scaler())
-    return Trainer(model, numbers, optimiser, device)
+    objective = (
+        compilation.compiled(CrossEntropy(model, numbers, device), device) if settings.compile else None
+    )
+    return Trainer(model, numbers, optimiser, device, objective)
+
+
+def _compiling(planner: BatchPlanner, device: torch.device) -> str:
+    """What `--compile` means for a run."""
+    left_out = len(planner.sampler) - planner.images
+    fewer = f"; {left_out} training images, which fill no batch, are left out of each epoch" * (left_out > 0)
+    unproven = "; unproven on a GPU" * (device.type == "cuda")
+    return f"the training step is compiled first, which takes minutes{fewer}{unproven}"
 
 
 def _refuse_old_run(settings: Settings) -> None:

@@ -9,15 +9,16 @@ from functools import partial
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from torch import nn
 
 from fastffdi.errors import RunError
 from fastffdi.evaluation import metrics
 from fastffdi.inference.scoring import Scorer
 from fastffdi.loaders.loader import DeviceLoader, Prepared
+from fastffdi.model.compilation import explained
 from fastffdi.model.precision import Precision
 from fastffdi.training.measures import RunningMeans, WaitClock
+from fastffdi.training.objective import CrossEntropy, Objective
 from fastffdi.training.optimiser import Optimiser
 
 #: Batches between two readings of the running means.
@@ -45,12 +46,13 @@ class EpochResult:
 
 @dataclass(frozen=True)
 class Trainer:
-    """What an epoch needs besides its data."""
+    """What an epoch needs besides its data; `objective` is the compiled one where there is one."""
 
     model: nn.Module
     precision: Precision
     optimiser: Optimiser
     device: torch.device
+    objective: Objective | None = None
 
     def fit(
         self,
@@ -112,13 +114,11 @@ class Trainer:
 
     def _step(self, batch: Prepared) -> tuple[torch.Tensor, ...]:
         """One update: summed loss, summed accuracy, and how many images they are over."""
-        images, labels, valid = batch
-        with self.precision.autocast(self.device):
-            logits = self.model(images)
-        losses = F.cross_entropy(logits.float(), labels, reduction="none")
-        total = (losses * valid).sum()
-        self.optimiser.step(total / valid.sum().clamp(min=1))
-        return total, (accuracy(logits, labels) * valid).sum(), valid.sum()
+        objective = self.objective or CrossEntropy(self.model, self.precision, self.device)
+        with explained():
+            mean, *sums = objective(*batch)
+            self.optimiser.step(mean)
+        return tuple(sums)
 
 
 def _begins(progress: Progress, batches: int, begin: Callable[[], None]) -> Progress:
@@ -131,14 +131,3 @@ def _begins(progress: Progress, batches: int, begin: Callable[[], None]) -> Prog
         progress(images, means)
 
     return called
-
-
-def accuracy(logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
-    """The mass (N,) of each image's label on the class that logits (N, 2) predict: 0 or 1 for labels (N,).
-
-    Of a mixed image, with labels (N, 2), it is λ · [prediction = label] + (1 − λ) · [prediction = partner's].
-    """
-    predicted = logits.argmax(dim=1)
-    if labels.dim() == 1:
-        return (predicted == labels).float()
-    return labels.gather(1, predicted[:, None]).squeeze(1)

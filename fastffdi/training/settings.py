@@ -36,6 +36,7 @@ class Settings:
         balance: repeat images of the smaller class until classes are equal
         seed: decides order, augmentation, mixing and random weights
         cache: folder to keep decoded images in, and to read them from
+        compile: compile the training step with torch.compile
         data: folder in the challenge's layout or with class folders, or a Dataset; the demo images
     """
 
@@ -54,6 +55,7 @@ class Settings:
     balance: bool = False
     seed: int = 0
     cache: Path | None = None
+    compile: bool = False
     data: str | Path | Dataset | None = None
 
     def __post_init__(self) -> None:

@@ -33,6 +33,7 @@ SURFACE = {
         "--memory-cap": None,
         "--device": "auto",
         "--amp": "auto",
+        "--compile": False,
         "--seed": 0,
         "-o --output": None,
         "--overwrite": False,

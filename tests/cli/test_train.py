@@ -124,6 +124,7 @@ DEFAULTS = {
     "balance": False,
     "seed": 0,
     "cache": None,
+    "compile": False,
 }
 OPTIONS = [
     ((), {}),
@@ -145,6 +146,7 @@ OPTIONS = [
     (("--memory-cap", 1.5), {"loading": LoaderSettings(memory_cap=1.5)}),
     (("--device", "cuda:1"), {"device": "cuda:1"}),
     (("--amp", "fp16"), {"amp": "fp16"}),
+    (("--compile",), {"compile": True}),
     (("--seed", 5), {"seed": 5}),
     (("--output", "there"), {"output": Path("there")}),
     (("--overwrite",), {"overwrite": True}),

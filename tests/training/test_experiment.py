@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import torch
 from conftest import one_torch_thread
 from experiments import (
     figures,
@@ -19,12 +20,13 @@ from experiments import (
     with_mixing,
     with_recipe,
 )
+from safetensors.torch import load_file
 
 from fastffdi.data.layout import find_dataset
-from fastffdi.errors import UndecodableImage
+from fastffdi.errors import RunError, UndecodableImage
 from fastffdi.evaluation import metrics
 from fastffdi.loaders.settings import LoaderSettings
-from fastffdi.model import checkpoint
+from fastffdi.model import checkpoint, compilation
 from fastffdi.recipe.recipe import load, parse
 from fastffdi.training import saving
 from fastffdi.training.experiment import BEST, LAST
@@ -267,3 +269,43 @@ def test_an_epoch_of_balanced_classes_shows_more_images(settings, dataset):
     with prepared(replace(settings, balance=True, epochs=1), uneven) as experiment:
         list(experiment.run(lambda images, means: shown.append(images)))
     assert sum(shown) == experiment.images == 20 + 20 + 16
+
+
+# A compiled step.
+
+
+def compared(settings, dataset):
+    """Losses and weights of two runs of 20 steps, compiled and not."""
+    found = []
+    for compile in (True, False):
+        output = settings.output / str(compile)
+        experiment, results = finished(replace(settings, epochs=4, compile=compile, output=output), dataset)
+        weights = load_file(experiment.settings.output / LAST)
+        found.append(({result.epoch: result.train_loss for result in results}, weights))
+    return found
+
+
+def test_a_compiled_step_trains_as_the_plain_one(settings, dataset, monkeypatch):
+    monkeypatch.setattr(compilation, "_backend", lambda device: {"backend": "eager"})
+    (losses, weights), (plain_losses, plain_weights) = compared(settings, dataset)
+    assert losses == pytest.approx(plain_losses, abs=1e-3)
+    assert weights.keys() == plain_weights.keys()
+    for name, weight in weights.items():
+        torch.testing.assert_close(weight, plain_weights[name], rtol=0, atol=1e-3)
+
+
+@pytest.mark.slow
+def test_torchs_compiler_trains_as_the_plain_step(settings, dataset):
+    (losses, weights), (plain_losses, plain_weights) = compared(settings, dataset)
+    assert losses == pytest.approx(plain_losses, abs=1e-3)
+    assert weights.keys() == plain_weights.keys()
+
+
+def test_a_compiled_step_that_fails_ends_the_run_in_one_line(settings, dataset, monkeypatch):
+    def broken(graph, inputs):
+        raise ValueError("no such\ninstruction")
+
+    monkeypatch.setattr(compilation, "_backend", lambda device: {"backend": broken})
+    with pytest.raises(RunError, match=r"^--compile: torch cannot compile this step \(.*no such instruction"):
+        finished(replace(settings, compile=True), dataset)
+    assert not (settings.output / LAST).exists()

@@ -119,6 +119,42 @@ def test_convolutions_are_tuned_for_the_device(settings, dataset, monkeypatch):
         assert tuned == [torch.device("cpu")]
 
 
+@pytest.mark.parametrize("backend", ["cpu", "dali", "torchvision"])
+def test_a_compiled_run_leaves_out_what_fills_no_batch_and_says_so(settings, dataset, backend):
+    said, loading = [], LoaderSettings(1, 12)
+    settings = replace(settings, compile=True, backend=backend, loading=loading)
+    with prepared(settings, dataset, said.append) as experiment:
+        assert [len(batch) for batch in experiment.train.backend.epoch(0)] == [12] * 3
+        assert [len(batch) for batch in experiment.val.backend.epoch(0)] == [12, 4]
+        assert experiment.images == 36 + 16
+        assert experiment.trainer.objective is not None
+    assert said[-1] == (
+        "the training step is compiled first, which takes minutes; 4 training images, which fill no batch, "
+        "are left out of each epoch"
+    )
+
+
+def test_a_compiled_run_keeps_the_one_short_batch_of_few_images(settings, dataset):
+    said = []
+    few = replace(dataset, train=dataset.train.take(slice(5)))
+    with prepared(replace(settings, compile=True), few, said.append) as experiment:
+        assert [len(batch) for batch in experiment.train.backend.epoch(0)] == [5]
+    assert said[-1] == "the training step is compiled first, which takes minutes"
+
+
+def test_a_run_that_is_not_compiled_uses_all_images(settings, dataset):
+    with prepared(replace(settings, loading=LoaderSettings(1, 12)), dataset) as experiment:
+        assert not experiment.train.backend.planner.drop_last
+        assert experiment.trainer.objective is None
+
+
+def test_a_machine_that_cannot_compile_is_told_before_anything_is_built(settings, dataset, monkeypatch):
+    monkeypatch.setattr("fastffdi.model.compilation._lacking", lambda device: "a C++ compiler")
+    monkeypatch.setattr("fastffdi.model.backbone.build", lambda *given: 1 / 0)
+    message = refused(replace(settings, compile=True), dataset)
+    assert message == "--compile: needs a C++ compiler; install it, or leave out --compile"
+
+
 def test_a_cache_is_estimated_aloud(settings, dataset, tmp_path):
     said = []
     with prepared(replace(settings, cache=tmp_path / "cache"), dataset, said.append):

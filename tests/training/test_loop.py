@@ -6,7 +6,6 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
-import torch.nn.functional as F
 from fake_cuda import fake_cuda
 from torch import nn
 
@@ -21,30 +20,13 @@ from fastffdi.recipe.program import Program
 from fastffdi.recipe.rng import CounterRNG
 from fastffdi.render.device.stage import DeviceStage
 from fastffdi.training import measures
-from fastffdi.training.loop import Trainer, accuracy
+from fastffdi.training.loop import Trainer
 from fastffdi.training.optimiser import Optimiser
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
 CPU, OFF = torch.device("cpu"), precision.Precision("off", "")
 PROGRAM = Program.of((Normalize((0.5,) * 3, (0.25,) * 3),))
-LABELS = torch.tensor([0, 1, 1, 0])
-PARTNERS = torch.tensor([1, 1, 0, 0])
-SHARE = torch.tensor([0.75, 0.5, 0.125, 1.0])
-LOGITS = torch.tensor([[1.0, -0.5], [0.25, 2.0], [3.0, 1.0], [-1.0, 1.0]])
-
-
-def soft_targets():
-    return SHARE[:, None] * F.one_hot(LABELS, 2) + (1 - SHARE[:, None]) * F.one_hot(PARTNERS, 2)
-
-
-def test_accuracy_is_the_mass_on_the_prediction():
-    # Predicted are 0, 1, 0 and 1: own label, both labels, partner's label, neither.
-    assert accuracy(LOGITS, soft_targets()).tolist() == [0.75, 1.0, 0.875, 0.0]
-
-
-def test_accuracy_without_mixing_is_whether_the_prediction_is_the_label():
-    assert accuracy(LOGITS, LABELS).tolist() == [1.0, 1.0, 0.0, 0.0]
 
 
 class Images:

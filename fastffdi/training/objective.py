@@ -1,0 +1,46 @@
+"""What a training step computes of a batch: the loss to be minimised, and the sums for the log."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from fastffdi.model.precision import Precision
+
+#: (images, labels, valid) as in Prepared → mean loss with a graph, summed loss, summed accuracy, how many
+#: images these are over: scalars on the device.
+Objective = Callable[[torch.Tensor, torch.Tensor, torch.Tensor], tuple[torch.Tensor, ...]]
+
+
+@dataclass(frozen=True)
+class CrossEntropy:
+    """An Objective: cross-entropy in single precision over the valid images, of a model in its precision."""
+
+    model: nn.Module
+    precision: Precision
+    device: torch.device
+
+    def __call__(
+        self, images: torch.Tensor, labels: torch.Tensor, valid: torch.Tensor
+    ) -> tuple[torch.Tensor, ...]:
+        with self.precision.autocast(self.device):
+            logits = self.model(images)
+        losses = F.cross_entropy(logits.float(), labels, reduction="none")
+        total, count = (losses * valid).sum(), valid.sum()
+        correct = (accuracy(logits, labels) * valid).sum()
+        return total / count.clamp(min=1), total.detach(), correct, count
+
+
+def accuracy(logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+    """The mass (N,) of each image's label on the class that logits (N, 2) predict: 0 or 1 for labels (N,).
+
+    Of a mixed image, with labels (N, 2), it is λ · [prediction = label] + (1 − λ) · [prediction = partner's].
+    """
+    predicted = logits.argmax(dim=1)
+    if labels.dim() == 1:
+        return (predicted == labels).float()
+    return labels.gather(1, predicted[:, None]).squeeze(1)
