@@ -162,3 +162,13 @@ def test_autocast_changes_nothing(paint) -> None:
     images, quality = grained(paint, 2, (20, 30)), np.array([30, 90])
     with torch.autocast("cpu", torch.bfloat16):
         assert np.array_equal(done(images, quality), by_codec(images, quality))
+
+
+def test_on_the_cpu_the_codec_does_it(monkeypatch: pytest.MonkeyPatch, paint) -> None:
+    images, quality = grained(paint, 3, (17, 31)), np.array([40, 0, 90])
+    kernel, before = Jpeg(quality.astype(np.int32)), images.copy()
+    monkeypatch.setattr(jpeg, "compressed", None)
+    out = jpeg.jpeg(torch.from_numpy(images), kernel, Parameters())
+    expected = np.where(quality[:, None, None, None] > 0, by_codec(images, quality.clip(min=1)), images)
+    assert np.array_equal(out.numpy(), expected)
+    assert np.array_equal(images, before)

@@ -132,7 +132,7 @@ KERNELS: dict[type[k.Kernel], Callable[[torch.Tensor, Any, Parameters], torch.Te
     k.Stretch: tone.stretch,
     k.Blur: texture.blur,
     k.Sharpen: texture.sharpen,
-    k.Jpeg: jpeg.compressed,
+    k.Jpeg: jpeg.jpeg,
     k.Noise: texture.noise,
     k.Erase: texture.erase,
     k.Python: python.called,
