@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
+
+import torch
+from torch.utils.hooks import RemovableHandle
 
 from fastffdi.bench.phases import PhaseTimer
 from fastffdi.loaders.batch import Batch
@@ -13,6 +16,7 @@ from fastffdi.loaders.planner import BatchPlanner
 from fastffdi.recipe.program import EMPTY
 from fastffdi.render.device.stage import DeviceStage
 from fastffdi.training.loop import Trainer
+from fastffdi.training.objective import Objective
 
 #: Trains so many steps, marks the ends of their phases, and returns images/s.
 Train = Callable[[int, PhaseTimer], float]
@@ -26,24 +30,43 @@ def train(
     The batches take the place of those of the loader's backend.
     """
     some = DeviceLoader(_Some(batches, steps, timer, loader.backend.planner), loader.stage, loader.mixer)
-    with watched(trainer, timer):
-        _, rate, _ = trainer.train_epoch(some, 0, lambda images, means: None)
+    with watched(trainer, timer) as seen:
+        _, rate, _ = seen.train_epoch(some, 0, lambda images, means: None)
     return rate
 
 
 @contextmanager
-def watched(trainer: Trainer, timer: PhaseTimer) -> Iterator[None]:
-    """Mark the ends of the trainer's phases after data by torch's hooks; the training itself is unchanged."""
-    optimiser = trainer.optimiser.adamw
-    with ExitStack() as stack:
-        for hook in (
-            trainer.model.register_forward_pre_hook(lambda *_: timer.end("copy")),
-            trainer.model.register_forward_hook(lambda *_: timer.end("forward")),
-            optimiser.register_step_pre_hook(lambda *_: timer.end("backward")),
-            optimiser.register_step_post_hook(lambda *_: timer.end("optimiser")),
-        ):
-            stack.callback(hook.remove)
-        yield
+def watched(trainer: Trainer, timer: PhaseTimer) -> Iterator[Trainer]:
+    """The trainer, marking the ends of its phases after data by torch's hooks; its training is unchanged.
+
+    In a compiled step, hooks of the model would be compiled as well: its forward phase has the loss in it.
+    """
+    model, optimiser = trainer.model, trainer.optimiser.adamw
+    hooks: list[RemovableHandle] = [
+        optimiser.register_step_pre_hook(lambda *_: timer.end("backward")),
+        optimiser.register_step_post_hook(lambda *_: timer.end("optimiser")),
+    ]
+    if trainer.objective is None:
+        hooks.append(model.register_forward_pre_hook(lambda *_: timer.end("copy")))
+        hooks.append(model.register_forward_hook(lambda *_: timer.end("forward")))
+        seen = trainer
+    else:
+        seen = replace(trainer, objective=_timed(trainer.objective, timer))
+    try:
+        yield seen
+    finally:
+        for hook in hooks:
+            hook.remove()
+
+
+def _timed(objective: Objective, timer: PhaseTimer) -> Objective:
+    def call(*batch: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        timer.end("copy")
+        sums = objective(*batch)
+        timer.end("forward")
+        return sums
+
+    return call
 
 
 @dataclass(frozen=True)

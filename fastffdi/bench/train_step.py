@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from fastffdi.bench import baseline
+from fastffdi.bench import baseline, launches
 from fastffdi.bench.loader import EPOCH
 from fastffdi.bench.phases import PHASES, PhaseTimer
 from fastffdi.bench.steps import Train, kept, train
@@ -33,7 +33,7 @@ from fastffdi.training import experiment
 from fastffdi.training.experiment import Experiment
 from fastffdi.training.settings import Settings
 
-REAL, SYNTHETIC, TUTORIAL = "real data", "synthetic", "tutorial"
+REAL, SYNTHETIC, EAGER, TUTORIAL = "real data", "synthetic", "eager", "tutorial"
 
 #: Ratio to the synthetic batch from which on the model limits.
 _NEARLY = 0.95
@@ -67,6 +67,7 @@ class Result:
         cuda: whether phases are timed by CUDA events
         rates: images/s of each turn
         steps: seconds of a step by phase, the mean of each turn
+        launches: of a step, as `launches.per_step` counts them
     """
 
     name: str
@@ -74,6 +75,7 @@ class Result:
     cuda: bool
     rates: tuple[float, ...]
     steps: tuple[dict[str, float], ...]
+    launches: int = 0
 
     def phase_seconds(self, phase: str) -> float:
         """Median over the turns."""
@@ -103,6 +105,7 @@ class Result:
             "step_ms": {phase: round(1000 * self.phase_seconds(phase), 3) for phase in PHASES},
             "data_share": round(self.share("data"), 4),
             "gpu_busy_share": None if self.busy is None else round(self.busy, 4),
+            "launches_per_step": self.launches,
         }
 
 
@@ -131,6 +134,7 @@ def described(ready: Experiment, rounds: Rounds) -> dict[str, Any]:
         **asdict(settings.loading),
         "device": str(device),
         "precision": ready.trainer.precision.name,
+        "compile": settings.compile,
         "seed": settings.seed,
         **asdict(rounds),
     }
@@ -141,6 +145,7 @@ def measure(
 ) -> list[Result]:
     """The experiment on real data and on one batch kept on the device, and the tutorial's loop if asked for.
 
+    A compiled experiment is also measured without compilation, on the batch that is kept.
     They take turns; `progress` gets a name after each. Raises UndecodableImage, and RecipeError where the
     tutorial's loop cannot express the recipe.
     """
@@ -151,8 +156,12 @@ def measure(
             for name, train, ahead, group in _kinds(ready, rounds.baseline, stack)
         ]
         take_turns(runners, rounds.repeats, progress)
+        counts = [runner.launches() for runner in runners]
     size, cuda = ready.settings.loading.batch_size, device.type == "cuda"
-    return [Result(r.name, size, cuda, tuple(r.rates), tuple(r.steps)) for r in runners]
+    return [
+        Result(r.name, size, cuda, tuple(r.rates), tuple(r.steps), count)
+        for r, count in zip(runners, counts, strict=True)
+    ]
 
 
 class _Runner:
@@ -167,7 +176,8 @@ class _Runner:
         self, name: str, train: Train, device: torch.device, seconds: float, ahead: int, group: int
     ) -> None:
         self.name, self.seconds = name, seconds
-        self._train, self._timer, self._ahead, self._group = train, PhaseTimer(device), ahead, group
+        self._train, self._timer, self._device = train, PhaseTimer(device), device
+        self._ahead, self._group = ahead, group
         self.rates: list[float] = []
         self.steps: list[dict[str, float]] = []
         self._step_seconds = 0.0
@@ -184,6 +194,10 @@ class _Runner:
         # Batches that are still being made would slow down the next kind; with no wait for data, none are.
         time.sleep(self._ahead * phases["data"])
 
+    def launches(self) -> int:
+        """Of a step; after the turns, so that nothing is compiled any more."""
+        return launches.per_step(lambda steps: self._train(steps, self._timer), self._device)
+
     def _enough(self) -> int:
         steps = max(FEWEST, math.ceil(self.seconds / self._step_seconds))
         return -(-steps // self._group) * self._group
@@ -199,6 +213,9 @@ def _kinds(ready: Experiment, tutorial: bool, stack: ExitStack) -> Iterator[tupl
     ahead, group = bursts if isinstance(loader.backend, TorchvisionLoader) else (loading.prefetch + 1, 1)
     yield REAL, partial(train, ready.trainer, loader, real), ahead, group
     yield SYNTHETIC, partial(train, ready.trainer, loader, itertools.repeat(one)), 1, 1
+    if ready.settings.compile:
+        eager = replace(ready.trainer, objective=None)
+        yield EAGER, partial(train, eager, loader, itertools.repeat(one)), 1, 1
     if tutorial:
         stock = stack.enter_context(closing(_tutorial_loader(ready)))
         model = baseline.build(ready.settings.backbone, device)

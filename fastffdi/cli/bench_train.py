@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from fastffdi.cli.loading import loader_settings, memory_cap, threads
+from fastffdi.cli.loading import compiled, loader_settings, memory_cap, threads
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -21,7 +21,15 @@ _METHOD = (
     "on one batch kept on the device. Median and quartiles of {repeats} turns of about {seconds:g} s, kinds "
     "taking turns, ratios by round; batches that were ready when a turn began are not counted, nor is the "
     "first turn. copy: to the device, with what remains of the recipe, and mixing; backward: with the loss; "
-    "optimiser: with schedule and log."
+    "optimiser: with schedule and log. {launches}"
+)
+_LAUNCHES = {
+    False: "launches: of a step; operators that compute, views and allocations left out, and fused kernels.",
+    True: "launches: of a step; calls of the driver for kernels, copies, fills and CUDA graphs, one each.",
+}
+_COMPILED = (
+    "real data, synthetic: compiled, their loss in forward; eager: synthetic without --compile, which its "
+    "ratio compares."
 )
 _TUTORIAL = (
     "tutorial: DataLoader with Pillow and torchvision, float32, contiguous, Adam, .item() at every step, no "
@@ -48,6 +56,7 @@ _EVENTS = (
 @memory_cap
 @click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda or cuda:N.")
 @click.option("--amp", default="auto", show_default=True, help="auto, bf16, fp16 or off.")
+@compiled
 @click.option(
     "--seconds",
     type=click.FloatRange(min=0, min_open=True),
@@ -90,14 +99,18 @@ def bench_train(
         remarks.append(f"loader settings: {settings.loading.described()}")
     screen.print("\n".join([f"data: {described}", *remarks]))
     try:
-        with rounds((repeats + 1) * (2 + baseline), screen) as progress:
+        with rounds((repeats + 1) * (2 + settings.compile + baseline), screen) as progress:
             results = train_step.measure(ready, how, progress)
     finally:
         ready.close()
     size = settings.loading.batch_size
     title = f"{settings.backbone} · {Path(settings.pipeline).name} · batches of {size}"
-    notes = [*([_TUTORIAL] if baseline else []), *([_EVENTS] if results[0].cuda else [])]
-    method = _METHOD.format(repeats=repeats, seconds=seconds)
+    notes = [
+        *([_COMPILED] if settings.compile else []),
+        *([_TUTORIAL] if baseline else []),
+        *([_EVENTS] if results[0].cuda else []),
+    ]
+    method = _METHOD.format(repeats=repeats, seconds=seconds, launches=_LAUNCHES[results[0].cuda])
     show(*_tables(title, results), method, *notes, machine.sentence(facts, facts["cores"]))
     if file is not None:
         record = {
@@ -116,7 +129,7 @@ def _settings(options: dict[str, Any]) -> Settings:
     from fastffdi.training.settings import Settings
 
     return Settings(
-        **{name: options[name] for name in ("backbone", "pipeline", "device", "amp", "seed")},
+        **{name: options[name] for name in ("backbone", "pipeline", "device", "amp", "compile", "seed")},
         backend=options["loader"],
         loading=merged(
             options["loader_settings"],
@@ -139,10 +152,19 @@ def _tables(title: str, results: Sequence[Result]) -> Iterator[Table]:
 
     others = results[1:]
     rows = [
-        [r.name, *speed(Quartiles.of(r.rates), 1), *(f"{r.ratio(other):.2f}" for other in others)]
+        [
+            r.name,
+            *speed(Quartiles.of(r.rates), 1),
+            f"{r.launches:,}",
+            *(f"{r.ratio(other):.2f}" for other in others),
+        ]
         for r in results
     ]
-    yield table(title, ["training", "images/s", "quartiles", *(f"× {other.name}" for other in others)], rows)
+    yield table(
+        title,
+        ["training", "images/s", "quartiles", "launches", *(f"× {other.name}" for other in others)],
+        rows,
+    )
     rows = [
         [phase, *(f"{1000 * r.phase_seconds(phase):.1f} ({r.share(phase):3.0%})" for r in results)]
         for phase in PHASES

@@ -8,8 +8,9 @@ import torch
 
 from fastffdi.bench import train_step
 from fastffdi.bench.phases import PHASES
-from fastffdi.bench.train_step import REAL, SYNTHETIC, TUTORIAL, Result, Rounds, measure, verdict
+from fastffdi.bench.train_step import EAGER, REAL, SYNTHETIC, TUTORIAL, Result, Rounds, measure, verdict
 from fastffdi.loaders.settings import LoaderSettings
+from fastffdi.model import compilation
 from fastffdi.training.settings import Settings
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -59,6 +60,26 @@ def test_all_kinds_have_their_turns(ready):
         assert min(result.rates) > 0
         assert all(tuple(step) == PHASES for step in result.steps)
         assert all(min(step["forward"], step["backward"], step["optimiser"]) > 0 for step in result.steps)
+
+
+def test_launches_of_a_step_are_those_of_the_model_and_its_updates(ready):
+    real, synthetic = measure(ready, Rounds(0.01, 1))
+    parameters = len(list(ready.trainer.model.parameters()))
+    # AdamW alone computes nine times or more for every parameter; real images have to be normalised as well.
+    assert real.launches > synthetic.launches > 9 * parameters
+    assert synthetic.to_data()["launches_per_step"] == synthetic.launches
+
+
+def test_a_compiled_step_is_measured_beside_the_plain_one(settings, image_files, monkeypatch):
+    monkeypatch.setattr(compilation, "_backend", lambda device: {"backend": "eager"})
+    turns, settings = [], replace(settings, compile=True)
+    with closing(train_step.prepare(settings, image_files, lambda line: None)) as ready:
+        results = measure(ready, Rounds(0.01, 1), turns.append)
+    assert turns == [REAL, SYNTHETIC, EAGER] * 2
+    assert all(min(r.phase_seconds(phase) for phase in PHASES[2:]) > 0 for r in results)
+    assert results[1].launches == pytest.approx(
+        results[2].launches, abs=5
+    )  # torch's backend that fuses nothing
 
 
 def test_phases_are_parts_of_the_step(ready):

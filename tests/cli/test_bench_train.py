@@ -4,13 +4,14 @@ import pytest
 from records import RESULTS, keys
 
 from fastffdi.bench import train_step
+from fastffdi.model import compilation
 
 #: What records say that the published one does not.
-NEW = {
+NEW = {".results[].launches_per_step"} | {
     f".settings.{name}"
     for name in (
         "memory_cap", "decoder_affinity", "jpeg_fancy_upsampling",
-        "preallocate_width_hint", "preallocate_height_hint",
+        "preallocate_width_hint", "preallocate_height_hint", "compile",
     )
 }  # fmt: skip
 
@@ -36,10 +37,19 @@ def test_it_says_how_fast_and_what_limits(bench, tiny):
         "test_efficientnet on cpu, loader cpu, float32, as asked for",
     ]
     assert "test_efficientnet · recipe.yaml · batches of 4" in out
-    for word in ("× synthetic", "× tutorial", "optimiser", "tutorial: DataLoader", "Measured on"):
+    for word in ("launches", "× synthetic", "× tutorial", "optimiser", "tutorial: DataLoader", "Measured on"):
         assert word in out
     assert "GPU" not in out.replace("no GPU", "").replace("a GPU does", "")
     assert out.splitlines()[-1].startswith("Limit: ")
+
+
+def test_with_compile_the_plain_step_stands_beside(bench, monkeypatch):
+    monkeypatch.setattr(compilation, "_backend", lambda device: {"backend": "eager"})
+    code, out, err = bench("--compile")
+    assert code == 0
+    assert err.splitlines()[-1] == "the training step is compiled first, which takes minutes"
+    assert "× eager" in out
+    assert "eager: synthetic without --compile" in " ".join(out.split())
 
 
 def test_the_file_holds_machine_settings_and_every_turn(bench, tiny, tmp_path):
@@ -64,6 +74,7 @@ def test_the_file_holds_machine_settings_and_every_turn(bench, tiny, tmp_path):
         "preallocate_height_hint": None,
         "device": "cpu",
         "precision": "off",
+        "compile": False,
         "seed": 0,
         "seconds": 0.01,
         "repeats": 2,

@@ -110,6 +110,7 @@ SURFACE = {
         "--memory-cap": None,
         "--device": "auto",
         "--amp": "auto",
+        "--compile": False,
         "--seconds": 5.0,
         "--repeats": 5,
         "--baseline": False,
