@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import weakref
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
-import numpy as np
 import torch
 from nvidia.dali import Pipeline
 from nvidia.dali.plugin.pytorch import feed_ndarray
@@ -19,7 +19,7 @@ from fastffdi.loaders.planner import BatchPlan, BatchPlanner
 from fastffdi.loaders.settings import LoaderSettings
 from fastffdi.recipe.program import EMPTY, Program
 from fastffdi.render.cpu.decode import decode_path
-from fastffdi.render.dali import Decoding, arguments, can_render, graph, path_matrix
+from fastffdi.render.dali import Arrays, Decoding, arguments, can_render, graph, path_matrix
 from fastffdi.render.memory import Pool
 from fastffdi.render.split import split
 
@@ -30,7 +30,7 @@ class _Part(NamedTuple):
     plan: BatchPlan
     remaining: Program
     paths: list[str]
-    arrays: tuple[np.ndarray, ...]
+    arrays: Arrays
     is_last: bool
 
 
@@ -74,7 +74,8 @@ class DaliLoader:
     def epoch(self, epoch: int, start: int = 0) -> Iterator[Batch]:
         """See Backend.epoch. Starting an epoch ends the one before."""
         self._rewind()
-        self._parts = one_ahead(self._divided(planned(self.planner, self._split, epoch, start)))
+        plans = planned(self.planner, self._split, epoch, start)
+        self._parts = one_ahead(_divided(plans, self.planner, self._template, self._place, self._at_once))
         self._pipeline.schedule_run()
         return self._batches(self._parts)
 
@@ -105,19 +106,9 @@ class DaliLoader:
         )
         with pipeline:
             rendered, decoding = self._split.loader(self._template), decoding_of(self.planner, self._settings)
-            pipeline.set_outputs(graph(rendered, self._place, self._source, decoding))
+            pipeline.set_outputs(graph(rendered, self._place, _weak(self._source), decoding))
         pipeline.build()
         return pipeline
-
-    def _divided(self, plans: Iterator[Planned]) -> Iterator[_Part]:
-        for plan, rendered, remaining in plans:
-            whole = len(plan.rows) <= self._at_once
-            for first in range(0, len(plan.rows), self._at_once):
-                span = slice(first, first + self._at_once)
-                arrays = arguments(rendered if whole else rendered.take(span), self._template, self._place)
-                paths = self.planner.manifest.paths(plan.rows[span])
-                is_last = span.stop >= len(plan.rows)
-                yield _Part(plan, remaining, paths, (path_matrix(paths), *arrays), is_last)
 
     def _joined(self, pieces: list[torch.Tensor]) -> torch.Tensor:
         if len(pieces) == 1:
@@ -125,7 +116,7 @@ class DaliLoader:
         shape = sum(len(piece) for piece in pieces), *pieces[0].shape[1:]
         return torch.cat(pieces, out=self._memory.empty(shape)) if self._place == "cpu" else torch.cat(pieces)
 
-    def _source(self) -> tuple[np.ndarray, ...]:
+    def _source(self) -> Arrays:
         """The next run's arrays, for DALI; it calls this on the thread that schedules a run."""
         part = next(self._parts)
         self._in_flight.append(part)
@@ -139,7 +130,8 @@ class DaliLoader:
             self._pipeline.schedule_run()
         except RuntimeError as error:
             self.close()  # after an error DALI's pipeline is of no use; the next epoch builds another
-            raise failure(part.paths, error) from error
+            # Without its traceback, in which the pipeline would live on; see _weak.
+            raise failure(part.paths, error) from error.with_traceback(None)
         return part, images
 
     def _rewind(self) -> None:
@@ -157,6 +149,35 @@ class DaliLoader:
         else:
             self._pipeline.schedule_run()  # meets the end of the parts, without which there is no reset
             self._pipeline.reset()
+
+
+def _divided(
+    plans: Iterator[Planned], planner: BatchPlanner, template: Program, place: str, at_once: int
+) -> Iterator[_Part]:
+    for plan, rendered, remaining in plans:
+        whole = len(plan.rows) <= at_once
+        for first in range(0, len(plan.rows), at_once):
+            span = slice(first, first + at_once)
+            arrays = arguments(rendered if whole else rendered.take(span), template, place)
+            paths = planner.manifest.paths(plan.rows[span])
+            is_last = span.stop >= len(plan.rows)
+            yield _Part(plan, remaining, paths, (path_matrix(paths), *arrays), is_last)
+
+
+def _weak(source: Callable[[], Arrays]) -> Callable[[], Arrays]:
+    """A method of the loader as its pipeline may hold it: both are freed with the last name for the loader.
+
+    Left to the garbage collector, the pipeline may be freed in a process that was forked meanwhile, which it
+    does not survive.
+    """
+    method = weakref.WeakMethod(source)
+
+    def called() -> Arrays:
+        alive = method()
+        assert alive is not None, "a loader outlives the runs that it schedules"
+        return alive()
+
+    return called
 
 
 def taken_out(pipeline: Any, device: torch.device) -> torch.Tensor:
