@@ -28,6 +28,12 @@ _FILE = click.Path(path_type=Path)
     "-o", "--output", type=_FILE, default="submit.csv", show_default=True, help="CSV file to write."
 )
 @loading
+@click.option(
+    "--compile",
+    is_flag=True,
+    help="Compile the model with torch.compile, which takes minutes at the first batch; on CUDA as CUDA "
+    "graphs, which is unproven on a GPU.  [default: off]",
+)
 def predict(
     checkpoint: Path,
     inputs: tuple[str, ...],
@@ -44,6 +50,7 @@ def predict(
     memory_cap: float | None,
     device: str,
     amp: str,
+    compile: bool,
 ) -> None:
     """Write img_name,y_pred for images, y_pred = P(fake): one row per image, in the order given.
 
@@ -60,7 +67,9 @@ def predict(
     from fastffdi.inference.predict import Predictor, write_csv
 
     settings = merged(loader_settings, threads, batch_size, process, memory_cap)
-    predictor = Predictor(checkpoint, device=device, amp=amp, backend=loader, loading=settings, cache=cache)
+    predictor = Predictor(
+        checkpoint, device=device, amp=amp, backend=loader, loading=settings, cache=cache, compile=compile
+    )
     with bar(len(manifest), "predicting", console()) as progress:
         scores = predictor(manifest, progress.advance)
     write_csv(output, manifest.names, scores)

@@ -11,6 +11,7 @@ import numpy as np
 from fastffdi.data.layout import image_files, plain_folder
 from fastffdi.data.manifest import Manifest
 from fastffdi.files import atomic
+from fastffdi.inference.forward import Autocast, compiled_forward
 from fastffdi.inference.scoring import Scorer
 from fastffdi.loaders import factory
 from fastffdi.loaders.loader import DeviceLoader
@@ -20,6 +21,7 @@ from fastffdi.model.checkpoint import restore
 from fastffdi.model.device import choose_device, tune_convolutions
 from fastffdi.model.precision import cast_weights
 from fastffdi.model.precision import choose as choose_precision
+from fastffdi.recipe.lowering import template
 from fastffdi.recipe.recipe import parse
 from fastffdi.render.device.stage import DeviceStage
 
@@ -36,6 +38,7 @@ class Predictor:
         backend: what decodes and renders: auto, dali, cpu or torchvision
         loading: threads, images per batch and what else the loader works with
         cache: folder to keep decoded images in, and to read them from
+        compile: compile the forward pass of whole batches with torch.compile when the first one comes
 
     Raises SettingError for a file that is no checkpoint and for arguments that do not fit this machine.
 
@@ -54,6 +57,7 @@ class Predictor:
         backend: str = "auto",
         loading: LoaderSettings | None = None,
         cache: str | os.PathLike[str] | None = None,
+        compile: bool = False,
     ) -> None:
         path = Path(checkpoint)
         self._loading = loading or LoaderSettings()
@@ -65,7 +69,10 @@ class Predictor:
         described, model = restore(path)
         # Its steps for training may name functions; they are not run here.
         self.recipe = parse(described.recipe, str(path), code=True)
-        self._scorer = Scorer(cast_weights(model.to(self._device), precision), precision)
+        forward = Autocast(cast_weights(model.to(self._device), precision), precision)
+        full = self._loading.batch_size * template(self.recipe.eval).views
+        fast = compiled_forward(forward, self._device, full) if compile else None
+        self._scorer = Scorer(forward.model, precision, fast)
         self._stage = DeviceStage(self._device, precision.dtype)
 
     def __call__(self, images: Images, progress: Callable[[int], None] | None = None) -> np.ndarray:

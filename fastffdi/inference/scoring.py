@@ -9,16 +9,21 @@ import numpy as np
 import torch
 from torch import nn
 
+from fastffdi.inference.forward import Autocast, Forward
 from fastffdi.loaders.loader import DeviceLoader
 from fastffdi.model.precision import Precision
 
 
 @dataclass(frozen=True)
 class Scorer:
-    """A model, on the device of the loader's batches, and the precision it computes in."""
+    """A model, on the device of the loader's batches, and the precision it computes in.
+
+    `forward` is the model's compiled one where there is one.
+    """
 
     model: nn.Module
     precision: Precision
+    forward: Forward | None = None
 
     @torch.inference_mode()
     def __call__(
@@ -29,11 +34,10 @@ class Scorer:
         `progress` gets the number of images of each batch. Batches of several views are averaged.
         """
         self.model.eval()
+        forward = self.forward or Autocast(self.model, self.precision)
         rows, scores = [], []
         for batch in loader.batches(0):
-            images = loader.prepared(batch).images
-            with self.precision.autocast(images.device):
-                logits = self.model(images)
+            logits = forward(loader.prepared(batch).images)
             fake = logits.float().softmax(dim=1)[:, 1]
             # Left on the device: reading each batch would make the host wait for it.
             scores.append(fake.view(len(batch), batch.views).mean(dim=1))

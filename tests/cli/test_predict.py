@@ -228,7 +228,10 @@ def test_the_bar_counts_the_images(fastffdi, lit, brightness, output, monkeypatc
     assert done == [4, 2]
 
 
-DEFAULTS = {"device": "auto", "amp": "auto", "backend": "auto", "loading": LoaderSettings(), "cache": None}
+DEFAULTS = {
+    "device": "auto", "amp": "auto", "backend": "auto", "loading": LoaderSettings(), "cache": None,
+    "compile": False,
+}  # fmt: skip
 OPTIONS = [
     ((), {}),
     (("--loader", "dali"), {"backend": "dali"}),
@@ -240,6 +243,7 @@ OPTIONS = [
     (("--memory-cap", 1.5), {"loading": LoaderSettings(memory_cap=1.5)}),
     (("--device", "cuda:1"), {"device": "cuda:1"}),
     (("--amp", "bf16"), {"amp": "bf16"}),
+    (("--compile",), {"compile": True}),
 ]
 
 

@@ -54,6 +54,7 @@ SURFACE = {
         "--memory-cap": None,
         "--device": "auto",
         "--amp": "auto",
+        "--compile": False,
     },
     "cache": {
         "--cache": None,
