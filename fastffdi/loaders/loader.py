@@ -112,7 +112,9 @@ class DeviceLoader:
 
     def begin(self, epoch: int) -> None:
         """Let the backend render the first batches of an epoch, which `batches` gives later."""
-        self._begun = epoch, self.backend.epoch(epoch)
+        # It may be asked to while another loader's images are scored, whose tensors are for inference only.
+        with torch.inference_mode(False):
+            self._begun = epoch, self.backend.epoch(epoch)
 
     def batches(self, epoch: int) -> Iterator[Batch]:
         """The backend's batches of an epoch, for `prepared`: of the one that has begun, or from now on."""

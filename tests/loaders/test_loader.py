@@ -409,3 +409,19 @@ def test_images_are_those_of_the_backend_and_the_stage(image_files):
         inner = [(stage(batch).numpy().tobytes(), batch.labels.tobytes()) for batch in backend.epoch(0)]
     with loader_of(image_files, shuffle=True, seed=7) as loader:
         assert bits(loader) == inner
+
+
+def test_an_epoch_that_begins_while_images_are_scored_is_fit_for_training(image_files):
+    with loader_of(image_files, FLAT, batch_size=4, backend="cpu") as loader:
+        with torch.inference_mode():
+            loader.begin(0)
+        batches = list(loader.batches(0))
+        assert not any(batch.images.is_inference() for batch in batches)
+        assert [batch.epoch for batch in batches] == [0] * len(loader)
+
+
+def test_another_epoch_than_the_one_begun_can_be_asked_for(image_files):
+    with loader_of(image_files, FLAT, batch_size=23, backend="cpu") as loader:
+        loader.begin(3)
+        assert [batch.epoch for batch in loader.batches(1)] == [1]
+        assert [batch.epoch for batch in loader.batches(3)] == [3]
