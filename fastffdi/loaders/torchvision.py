@@ -6,6 +6,8 @@ CounterRNG. It does not mix images.
 
 from __future__ import annotations
 
+import gc
+import sys
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -57,6 +59,8 @@ class TorchvisionLoader:
     def epoch(self, epoch: int, start: int = 0) -> Iterator[Batch]:
         """See Backend.epoch. Starting an epoch ends the one before."""
         self._batches.start(epoch, start)
+        if "nvidia.dali.pipeline" in sys.modules:
+            gc.collect()  # a DALI pipeline that a forked worker's garbage collector finds makes it crash
         with _without_advice():
             return self._given(iter(self._loader), self.planner.epoch(epoch, start))
 

@@ -1,6 +1,9 @@
+import gc
 import multiprocessing
 import pickle
 import shutil
+import sys
+import weakref
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -207,3 +210,22 @@ def test_images_that_are_not_files_are_refused(image_files: Manifest):
     planner = BatchPlanner.over(image_files, EVAL, LoaderSettings(1))
     with pytest.raises(SettingError, match=r"^--loader torchvision: opens image files itself"):
         TorchvisionLoader(replace(planner, decoder=lambda *given: None), LoaderSettings(1), CPU)
+
+
+def test_garbage_is_collected_before_workers_are_forked_where_there_is_dali(
+    make, image_files: Manifest, monkeypatch: pytest.MonkeyPatch
+):
+    class Cycle:
+        pass
+
+    monkeypatch.setitem(sys.modules, "nvidia.dali.pipeline", object())
+    cycle = Cycle()
+    cycle.itself = cycle
+    seen = weakref.ref(cycle)
+    gc.disable()
+    try:
+        del cycle
+        next(make(image_files).epoch(0))
+        assert seen() is None
+    finally:
+        gc.enable()
