@@ -42,11 +42,15 @@ def one_ahead(items: Iterable[T]) -> Generator[T, None, None]:
     Raises what making them raises, at the item's turn.
     """
     iterator = iter(items)
-    with ThreadPoolExecutor(1, "fastffdi-plan") as thread:
+    thread = ThreadPoolExecutor(1, "fastffdi-plan")
+    try:
         coming = thread.submit(next, iterator, _END)
         while (item := coming.result()) is not _END:
             coming = thread.submit(next, iterator, _END)
             yield item  # type: ignore[misc]
+    finally:
+        # Without waiting for it: the garbage collector may close this in that very thread.
+        thread.shutdown(wait=False, cancel_futures=True)
 
 
 def begun(items: Generator[T | None, None, None]) -> Generator[T, None, None]:

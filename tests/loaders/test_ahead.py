@@ -64,7 +64,27 @@ def test_dropping_it_ends_its_thread() -> None:
     next(ahead)
     (thread,) = set(threading.enumerate()) - before
     ahead.close()
+    thread.join(30)
     assert not thread.is_alive()
+
+
+def test_its_own_thread_may_close_it() -> None:
+    ahead, outcome = None, []
+
+    def items() -> Iterator[int]:
+        yield 1
+        until(lambda: ahead is not None and not ahead.gi_running)
+        try:
+            outcome.append(ahead.close())
+        except RuntimeError as error:
+            outcome.append(error)
+        yield 2
+
+    one = one_ahead(items())
+    assert next(one) == 1
+    ahead = one
+    until(lambda: outcome)
+    assert outcome == [None]
 
 
 def test_begun_runs_to_the_first_yield_at_once() -> None:
