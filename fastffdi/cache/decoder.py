@@ -22,7 +22,7 @@ from fastffdi.cache.folder import free_bytes
 from fastffdi.cache.store import Store
 from fastffdi.data.manifest import Manifest
 from fastffdi.data.source import Identity
-from fastffdi.errors import RunError
+from fastffdi.errors import RunError, UndecodableImage
 from fastffdi.recipe.lowering import lower
 from fastffdi.recipe.program import EMPTY, Program
 from fastffdi.recipe.rng import CounterRNG
@@ -137,13 +137,23 @@ def fill(
     steps: tuple[Step, ...],
     threads: int,
     progress: Callable[[int], None],
+    skipped: list[UndecodableImage] | None = None,
 ) -> int:
     """Store what is missing of a manifest's images after some deterministic steps; how many do not fit.
 
-    `progress` gets counts of images that are done. Raises UndecodableImage, and RunError on a full disk;
-    what has been stored stays.
+    `progress` gets counts of images that are done, `skipped` the errors of those that cannot be decoded.
+    Raises these without such a list, and RunError on a full disk; what has been stored stays.
     """
     rows = decoder.rows()
+
+    def stores(row: int, path: str, prefix: Program, i: int) -> bool:
+        try:
+            return decoder.fill(row, path, prefix, i)
+        except UndecodableImage as error:
+            if skipped is None:
+                raise
+            skipped.append(error)
+            return True
 
     def chunk(first: int) -> tuple[int, int]:
         part = rows[first : first + _CHUNK]
@@ -151,7 +161,7 @@ def fill(
         prefix = lower(steps, CounterRNG(0), 0, part, np.zeros_like(part), sizes)
         paths = manifest.paths(part)
         stored = [
-            decoder.fill(row, path, prefix, i)
+            stores(row, path, prefix, i)
             for i, (row, path) in enumerate(zip(part.tolist(), paths, strict=True))
         ]
         return len(part), stored.count(False)

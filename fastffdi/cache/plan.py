@@ -78,7 +78,7 @@ class CachePlan:
         """The plan for images and steps, with a store in `folder`; nothing is written, sizes may be probed.
 
         Raises SettingError for a recipe whose decoding depends on random numbers or a system that cannot
-        write to one file from many threads, UndecodableImage where a size cannot be probed.
+        write to one file from many threads, UndecodableImage where no size can be probed.
         """
         if not hasattr(os, "pwrite"):
             raise SettingError(
@@ -159,7 +159,8 @@ def _sizes_after(
     *_, size = sizes_along(prefix)
     if same_size(size):
         return np.broadcast_to(size[0], (n, 2))
-    sizes = manifest.with_sizes(threads, decoder.source).sizes
+    # Guessed where they cannot be learnt: whether such images are skipped is decided when they are decoded.
+    sizes = manifest.with_sizes(threads, decoder.source, guess=True).sizes
     rows = np.arange(n)
     for kernel in lower(prefix, CounterRNG(0), 0, rows, np.zeros_like(rows), sizes).kernels:
         sizes = kernel.out_size(sizes)

@@ -7,12 +7,13 @@ from typing import TYPE_CHECKING
 
 import click
 
-from fastffdi.cli.loading import threads
+from fastffdi.cli.loading import on_corrupt, threads
 
 if TYPE_CHECKING:
     from rich.console import Console
 
     from fastffdi.cache.plan import CachePlan
+    from fastffdi.errors import UndecodableImage
     from fastffdi.loaders.settings import LoaderSettings
 
 _FILE = click.Path(path_type=Path)
@@ -28,11 +29,18 @@ _FILE = click.Path(path_type=Path)
     "--backbone", default="efficientnet_b0", show_default=True, help="Whose size the recipe may ask for."
 )
 @threads
+@on_corrupt
 @click.option(
     "--clear", is_flag=True, help="Remove all that is kept in the folder, and keep nothing.  [default: off]"
 )
 def cache(
-    folder: Path, data: Path | None, pipeline: str | None, backbone: str, threads: int | None, clear: bool
+    folder: Path,
+    data: Path | None,
+    pipeline: str | None,
+    backbone: str,
+    threads: int | None,
+    on_corrupt: str,
+    clear: bool,
 ) -> None:
     """Keep on disk what every epoch would decode again: images after a recipe's deterministic steps.
 
@@ -48,10 +56,11 @@ def cache(
     from fastffdi.cli.screen import console
 
     screen, settings = console(), merged(None, threads)
-    plans = _plans(folder, data, pipeline, backbone, settings, screen)
+    skip = on_corrupt == "skip"
+    plans = _plans(folder, data, pipeline, backbone, settings, screen, skip)
     screen.print(estimate(plans))
     check_space(plans)
-    _fill(plans, settings.threads, screen)
+    _fill(plans, settings.threads, screen, skip)
     stored = {plan.folder: plan.stored for plan in plans}
     click.echo(f"{sum(stored.values()):,} images in {folder}; next: fastffdi train … --cache {folder}")
 
@@ -63,6 +72,7 @@ def _plans(
     backbone: str,
     settings: LoaderSettings,
     screen: Console,
+    skip: bool,
 ) -> list[CachePlan]:
     """What is to be kept of the training and of the validation images."""
     from fastffdi.data.layout import find_dataset
@@ -77,20 +87,35 @@ def _plans(
         data = builtin_folder(screen)
     dataset = find_dataset(data)
     planners = (
-        BatchPlanner.of_split(recipe, "train", dataset.train, settings),
-        BatchPlanner.of_split(recipe, "eval", dataset.val, settings),
+        BatchPlanner.of_split(recipe, "train", dataset.train, settings, skip_corrupt=skip),
+        BatchPlanner.of_split(recipe, "eval", dataset.val, settings, skip_corrupt=skip),
     )
     screen.print(f"data: {dataset.description}")
     return [planner.cache_plan(folder) for planner in planners]
 
 
-def _fill(plans: list[CachePlan], threads: int, screen: Console) -> None:
+def _fill(plans: list[CachePlan], threads: int, screen: Console, skip: bool) -> None:
     from fastffdi.cache.decoder import fill
     from fastffdi.cli.screen import bar
 
+    skipped: list[UndecodableImage] = []
     with bar(sum(len(plan.sizes) for plan in plans), "storing", screen) as progress:
         misfits = sum(
-            fill(plan.open(), plan.manifest, plan.prefix, threads, progress.advance) for plan in plans
+            fill(
+                plan.open(),
+                plan.manifest,
+                plan.prefix,
+                threads,
+                progress.advance,
+                skipped if skip else None,
+            )
+            for plan in plans
+        )
+    if skipped:
+        first = min(skipped, key=lambda error: error.path)
+        screen.print(
+            f"{len(skipped):,} images cannot be decoded and are not stored, the first is {first.path} "
+            f"({first.reason})"
         )
     if misfits:
         screen.print(

@@ -45,6 +45,14 @@ def loading(command: Callable[..., Any]) -> Callable[..., Any]:
     return command
 
 
+on_corrupt = click.option(
+    "--on-corrupt",
+    type=click.Choice(["skip", "fail"]),
+    default="skip",
+    show_default=True,
+    help="What to do with an image that cannot be decoded.",
+)
+
 threads = click.option(
     "--threads",
     type=click.IntRange(min=1),

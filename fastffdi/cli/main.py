@@ -51,12 +51,17 @@ def cli(debug: bool) -> None:
 
 
 def main() -> None:
-    """Entry point of the `fastffdi` command. Exit code: 0 done, 1 failed, 2 wrong use, 130 interrupted."""
+    """Entry point of the `fastffdi` command.
+
+    Exit code: 0 done, 1 failed, 2 wrong use, 3 done but for images that cannot be decoded, 130 interrupted.
+    """
     debug = "--debug" in sys.argv[1:2]
     # Pillow warns about irregular images that it then decodes as other programs do.
     warnings.filterwarnings("ignore", module=r"PIL\.")
     try:
-        cli.main(prog_name="fastffdi", standalone_mode=False)
+        code = cli.main(prog_name="fastffdi", standalone_mode=False)
+        if code:  # what click.exceptions.Exit carries
+            sys.exit(code)
     except click.exceptions.Abort:
         _end("interrupted", 130, debug)
     except click.exceptions.NoArgsIsHelpError as error:

@@ -7,13 +7,18 @@ from typing import TYPE_CHECKING
 
 import click
 
-from fastffdi.cli.loading import loading, merged
+from fastffdi.cli.loading import loading, merged, on_corrupt
 from fastffdi.errors import SettingError
 
 if TYPE_CHECKING:
+    import numpy as np
+
     from fastffdi.data.manifest import Manifest
 
 _FILE = click.Path(path_type=Path)
+
+#: The name of the table of images that were skipped, in place of --output's suffix; and the exit code then.
+ERRORS, SKIPPED = ".errors.csv", 3
 
 
 @click.command()
@@ -28,6 +33,8 @@ _FILE = click.Path(path_type=Path)
     "-o", "--output", type=_FILE, default="submit.csv", show_default=True, help="CSV file to write."
 )
 @loading
+@on_corrupt
+@click.option("--fill", default="", help="y_pred of an image that was skipped.  [default: an empty cell]")
 @click.option(
     "--compile",
     is_flag=True,
@@ -50,12 +57,15 @@ def predict(
     memory_cap: float | None,
     device: str,
     amp: str,
+    on_corrupt: str,
+    fill: str,
     compile: bool,
 ) -> None:
     """Write img_name,y_pred for images, y_pred = P(fake): one row per image, in the order given.
 
     CHECKPOINT is a .safetensors file that train wrote; the preprocessing is the one it was trained with.
-    Images are a FOLDER (names relative to it), FILEs, --data or --labels.
+    Images are a FOLDER (names relative to it), FILEs, --data or --labels. Those that cannot be decoded are
+    listed beside --output, in NAME.errors.csv, and the exit code is 3.
     """
     from fastffdi.cli.screen import bar, console
 
@@ -64,21 +74,42 @@ def predict(
         raise SettingError(f"--output {output}: is a folder; name the CSV file to write")
     if not output.resolve().parent.is_dir():
         raise SettingError(f"--output {output}: there is no folder {output.parent}; make it first")
-    from fastffdi.inference.predict import Predictor, write_csv
+    from fastffdi.inference.predict import Predictor, write_csv, write_errors
 
     settings = merged(loader_settings, threads, batch_size, process, memory_cap)
     predictor = Predictor(
-        checkpoint, device=device, amp=amp, backend=loader, loading=settings, cache=cache, compile=compile
+        checkpoint,
+        device=device,
+        amp=amp,
+        backend=loader,
+        loading=settings,
+        cache=cache,
+        compile=compile,
+        on_corrupt=on_corrupt,
     )
     with bar(len(manifest), "predicting", console()) as progress:
         scores = predictor(manifest, progress.advance)
-    write_csv(output, manifest.names, scores)
+    write_csv(output, manifest.names, scores, fill)
+    write_errors(output.with_suffix(ERRORS), predictor.reasons)
     click.echo(f"{len(manifest)} rows in {output}")
     if manifest.labels is not None:
-        from fastffdi.evaluation.metrics import auc
-        from fastffdi.training.log import shown
+        _say_auc(manifest.labels, scores)
+    if predictor.reasons:
+        click.echo(
+            f"{len(predictor.reasons)} images cannot be decoded: {output.with_suffix(ERRORS)}", err=True
+        )
+        raise click.exceptions.Exit(SKIPPED)
 
-        click.echo(f"AUC against the labels given: {shown(auc(manifest.labels, scores))}")
+
+def _say_auc(labels: np.ndarray, scores: np.ndarray) -> None:
+    import numpy as np
+
+    from fastffdi.evaluation.metrics import auc
+    from fastffdi.training.log import shown
+
+    known = np.isfinite(scores)
+    found = auc(labels[known], scores[known]) if known.any() else None
+    click.echo(f"AUC against the labels given: {shown(found)}")
 
 
 def _manifest(

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from fastffdi.cli.loading import compiled, loading
+from fastffdi.cli.loading import compiled, loading, on_corrupt
 from fastffdi.errors import SettingError
 
 if TYPE_CHECKING:
@@ -60,6 +60,14 @@ _FILE = click.Path(path_type=Path)
 )
 @loading
 @compiled
+@on_corrupt
+@click.option(
+    "--max-corrupt",
+    type=click.FloatRange(0, 1),
+    default=0.01,
+    show_default=True,
+    help="Share of the images that may be skipped; one always may.",
+)
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True)
 @click.option(
     "-o",
@@ -146,12 +154,15 @@ def _settings(options: dict[str, Any], data: Dataset | None) -> Settings:
         seed=options["seed"],
         cache=options["cache"],
         compile=options["compile"],
+        on_corrupt=options["on_corrupt"],
+        max_corrupt=options["max_corrupt"],
         data=data,
     )
 
 
 def _run(experiment: Experiment, screen: Console) -> None:
     from fastffdi.cli.screen import bar
+    from fastffdi.loaders.quarantine import TABLE as QUARANTINE
     from fastffdi.training.experiment import BEST
     from fastffdi.training.log import line, shown
 
@@ -169,4 +180,6 @@ def _run(experiment: Experiment, screen: Console) -> None:
     assert best is not None
     click.echo(f"best: epoch {best.epoch + 1}, validation AUC {shown(best.validation['auc'])}")
     click.echo(f"checkpoint: {output / BEST}")
+    if experiment.corrupt:
+        screen.print(f"{len(experiment.corrupt)} images cannot be decoded: {output / QUARANTINE}")
     screen.print(f"next: fastffdi predict {output / BEST} FOLDER -o submit.csv")

@@ -68,11 +68,12 @@ class Manifest:
             return {}
         return dict(enumerate(np.bincount(self.labels, minlength=len(LABELS)).tolist()))
 
-    def with_sizes(self, threads: int, source: ImageSource = FILES) -> Manifest:
+    def with_sizes(self, threads: int, source: ImageSource = FILES, guess: bool = False) -> Manifest:
         """The same rows with `sizes`, probed by `threads` threads unless they are known.
 
-        Raises UndecodableImage for the first image without a valid header.
+        Raises UndecodableImage for the first image without a valid header; with `guess` only where no image
+        has one: such an image counts as large as the largest.
         """
         if self.sizes is not None:
             return self
-        return replace(self, sizes=image_sizes(self.paths(), threads, self.root, source))
+        return replace(self, sizes=image_sizes(self.paths(), threads, self.root, source, guess))

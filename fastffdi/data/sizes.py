@@ -6,7 +6,7 @@ import contextlib
 import hashlib
 import os
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -14,6 +14,7 @@ import numpy as np
 
 from fastffdi.data.headers import image_size
 from fastffdi.data.source import FILES, ImageSource
+from fastffdi.errors import UndecodableImage
 from fastffdi.files import atomic, cache_folder
 
 _CHUNK = 256  # images per task: long enough to hide the pool's cost, short enough to stop soon
@@ -21,13 +22,18 @@ _ROW = np.dtype([("path", "S16"), ("identity", "<i8", 2), ("size", "<i4", 2)])
 
 
 def image_sizes(
-    paths: Sequence[str], threads: int, root: str | None = None, source: ImageSource = FILES
+    paths: Sequence[str],
+    threads: int,
+    root: str | None = None,
+    source: ImageSource = FILES,
+    guess: bool = False,
 ) -> np.ndarray:
     """(N, 2) int32 height, width of each image after EXIF orientation, by `threads` threads.
 
     Kept in the cache folder, one file for each `root` (default: the deepest folder above all `paths`);
     an image is read again when its length in bytes or its time of change differs.
-    Raises UndecodableImage for the first one without a valid header.
+    Raises UndecodableImage for the first one without a valid header; with `guess` only where none has one,
+    and those without count as large as the largest.
     """
     if not len(paths):
         return np.zeros((0, 2), np.int32)
@@ -38,9 +44,11 @@ def image_sizes(
     known = _load(cache)
     rows, fresh = np.zeros(len(paths), _ROW), np.zeros(len(paths), bool)
 
+    failed: list[UndecodableImage] = []
+
     def fill(at: int) -> None:
         part = slice(at, at + _CHUNK)
-        _fill(rows[part], fresh[part], paths[part], known, source)
+        failed.extend(_fill(rows[part], fresh[part], paths[part], known, source, guess))
 
     try:
         with warnings.catch_warnings(), ThreadPoolExecutor(threads) as pool:
@@ -52,22 +60,52 @@ def image_sizes(
         # Also after an error: what was read once need not be read again when the bad file is gone.
         if fresh.any():
             _save(cache, rows[fresh], known)
-    return np.ascontiguousarray(rows["size"], np.int32)
+    sizes = np.ascontiguousarray(rows["size"], np.int32)
+    if len(failed) == len(paths):
+        raise failed[0]
+    if failed:
+        sizes[sizes[:, 0] == 0] = sizes[sizes.prod(axis=1, dtype=np.int64).argmax()]
+    return sizes
 
 
 def _fill(
-    rows: np.ndarray, fresh: np.ndarray, paths: Sequence[str], known: np.ndarray, source: ImageSource
-) -> None:
-    """Fill `rows` from what is known, else from the headers; `fresh` marks those."""
+    rows: np.ndarray,
+    fresh: np.ndarray,
+    paths: Sequence[str],
+    known: np.ndarray,
+    source: ImageSource,
+    guess: bool,
+) -> list[UndecodableImage]:
+    """Fill `rows` from what is known, else from the headers; `fresh` marks those.
+
+    Returns the errors of the images whose size stays 0, which are raised unless `guess`.
+    """
+    failed: dict[int, UndecodableImage] = {}
+
+    def tried(function: Callable[[str, ImageSource], tuple[int, int]], row: int) -> tuple[int, int]:
+        try:
+            return function(paths[row], source)
+        except UndecodableImage as error:
+            if not guess:
+                raise
+            failed[row] = error
+            return 0, 0
+
     rows["path"] = [_digest(path) for path in paths]
-    rows["identity"] = [source.identity(path) for path in paths]
+    rows["identity"] = [tried(_identity, row) for row in range(len(paths))]
     if len(known):
         near = known[np.searchsorted(known["path"], rows["path"]).clip(max=len(known) - 1)]
         same = (near["path"] == rows["path"]) & (near["identity"] == rows["identity"]).all(axis=1)
         rows["size"] = np.where(same[:, None], near["size"], 0)
     for row in np.flatnonzero(rows["size"][:, 0] == 0).tolist():
-        rows["size"][row] = image_size(paths[row], source)
-        fresh[row] = True
+        if row not in failed:
+            rows["size"][row] = tried(image_size, row)
+            fresh[row] = row not in failed
+    return list(failed.values())
+
+
+def _identity(path: str, source: ImageSource) -> tuple[int, int]:
+    return source.identity(path)
 
 
 def _digest(path: str) -> bytes:

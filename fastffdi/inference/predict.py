@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +16,7 @@ from fastffdi.inference.scoring import Scorer
 from fastffdi.loaders import factory
 from fastffdi.loaders.loader import DeviceLoader
 from fastffdi.loaders.planner import BatchPlanner, cached
+from fastffdi.loaders.quarantine import FAIL, Quarantine, skips
 from fastffdi.loaders.settings import LoaderSettings
 from fastffdi.model.checkpoint import restore
 from fastffdi.model.device import choose_device, tune_convolutions
@@ -38,6 +39,7 @@ class Predictor:
         backend: what decodes and renders: auto, dali, cpu or torchvision
         loading: threads, images per batch and what else the loader works with
         cache: folder to keep decoded images in, and to read them from
+        on_corrupt: fail at the first image that cannot be decoded, or skip such images: their score is NaN
         compile: compile the forward pass of whole batches with torch.compile when the first one comes
 
     Raises SettingError for a file that is no checkpoint and for arguments that do not fit this machine.
@@ -58,7 +60,10 @@ class Predictor:
         loading: LoaderSettings | None = None,
         cache: str | os.PathLike[str] | None = None,
         compile: bool = False,
+        on_corrupt: str = FAIL,
     ) -> None:
+        self._skip = skips(on_corrupt)
+        self.reasons: dict[str, str] = {}
         path = Path(checkpoint)
         self._loading = loading or LoaderSettings()
         self._cache = None if cache is None else Path(cache)
@@ -82,14 +87,17 @@ class Predictor:
             images: paths of files, a folder (all images below it, sorted by name), or a manifest
             progress: called after each batch with its number of images
 
-        Raises DataError for files that do not exist, UndecodableImage for one that cannot be decoded.
+        Raises DataError for files that do not exist, UndecodableImage for one that cannot be decoded; where
+        such are skipped, `reasons` says why, by name, until the next call.
         """
         manifest = _manifest(images)
-        planner = BatchPlanner.of_split(self.recipe, "eval", manifest, self._loading)
+        planner = BatchPlanner.of_split(self.recipe, "eval", manifest, self._loading, skip_corrupt=self._skip)
         if self._cache is not None:
             (planner,) = cached([planner], self._cache)
         backend = factory.build_loader(self._backend, planner, self._loading, self._device)
-        with DeviceLoader(backend, self._stage) as loader:
+        quarantine = Quarantine()
+        self.reasons = quarantine.reasons
+        with DeviceLoader(backend, self._stage, None, quarantine) as loader:
             return self._scorer(loader, len(manifest), progress)
 
 
@@ -101,12 +109,27 @@ def _manifest(images: Images) -> Manifest:
     return image_files([os.fspath(image) for image in images])
 
 
-def write_csv(path: Path, names: np.ndarray, scores: np.ndarray) -> None:
-    """Write `img_name,y_pred`, one row per image in order, names as given; the file is whole or absent."""
+def write_errors(path: Path, reasons: Mapping[str, str]) -> None:
+    """Write `img_name,reason` of images that were skipped; where there are none, remove the file."""
+    import pandas as pd
+
+    if not reasons:
+        path.unlink(missing_ok=True)
+        return
+    with atomic(path) as part:
+        table = pd.DataFrame({"img_name": list(reasons), "reason": list(reasons.values())})
+        table.to_csv(part, index=False, errors="surrogateescape")
+
+
+def write_csv(path: Path, names: np.ndarray, scores: np.ndarray, fill: str = "") -> None:
+    """Write `img_name,y_pred`, one row per image in order, names as given; the file is whole or absent.
+
+    A score that is NaN is written as `fill`.
+    """
     import pandas as pd
 
     with atomic(path) as part:
         table = pd.DataFrame({"img_name": names, "y_pred": scores})
         # Nine digits tell any two float32 apart, so the file ranks as the scores do.
         # File names that are not UTF-8 arrive with surrogates, and leave as the bytes they were.
-        table.to_csv(part, index=False, float_format="%.9g", errors="surrogateescape")
+        table.to_csv(part, index=False, float_format="%.9g", na_rep=fill, errors="surrogateescape")

@@ -29,22 +29,25 @@ class Scorer:
     def __call__(
         self, loader: DeviceLoader, count: int, progress: Callable[[int], None] | None = None
     ) -> np.ndarray:
-        """(images,) float64 P(fake) by row, whatever order the loader has; NaN for rows it left out.
+        """(images,) float64 P(fake) by row, whatever order the loader has; NaN for rows it left out or
+        skipped.
 
         `progress` gets the number of images of each batch. Batches of several views are averaged.
         """
         self.model.eval()
         forward = self.forward or Autocast(self.model, self.precision)
-        rows, scores = [], []
+        rows, scores, valid = [], [], []
         for batch in loader.batches(0):
             logits = forward(loader.prepared(batch).images)
             fake = logits.float().softmax(dim=1)[:, 1]
             # Left on the device: reading each batch would make the host wait for it.
             scores.append(fake.view(len(batch), batch.views).mean(dim=1))
             rows.append(batch.rows)
+            valid.append(batch.valid)
             if progress is not None:
                 progress(len(batch))
         out = np.full(count, np.nan)
         if rows:
-            out[np.concatenate(rows)] = torch.cat(scores).double().cpu().numpy()
+            kept = np.concatenate(valid)
+            out[np.concatenate(rows)[kept]] = torch.cat(scores).double().cpu().numpy()[kept]
         return out

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Protocol
 import numpy as np
 import torch
 
+from fastffdi.loaders.corrupt import Corrupt
 from fastffdi.recipe.program import Program
 
 if TYPE_CHECKING:
@@ -24,10 +25,11 @@ class Batch:
         labels: (N,) int64: 0 real, 1 fake, −1 unknown
         rows: (N,) int64 into the manifest
         repeats: (N,) int64: how often the row has come before in this epoch
-        valid: (N,) bool: False where an image is a placeholder
+        valid: (N,) bool: False where an image is a placeholder, a copy of one of the batch that is none
         epoch: the epoch the images were planned for
         remaining: what is still to be done to the images, with this batch's parameters; for the DeviceStage
         views: images per row, once nothing remains
+        corrupt: why the placeholders are there, in the order of their places
     """
 
     images: torch.Tensor
@@ -38,6 +40,7 @@ class Batch:
     epoch: int
     remaining: Program
     views: int = 1
+    corrupt: tuple[Corrupt, ...] = ()
 
     def __len__(self) -> int:
         return len(self.rows)

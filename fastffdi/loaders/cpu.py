@@ -12,9 +12,11 @@ import cv2
 import numpy as np
 import torch
 
-from fastffdi.errors import FastffdiError, RunError
+from fastffdi.errors import FastffdiError, RunError, UndecodableImage
 from fastffdi.loaders.ahead import Planned, begun, one_ahead, planned
 from fastffdi.loaders.batch import Batch
+from fastffdi.loaders.corrupt import Corrupt
+from fastffdi.loaders.placeholder import fill
 from fastffdi.loaders.planner import BatchPlan, BatchPlanner
 from fastffdi.loaders.settings import LoaderSettings
 from fastffdi.recipe.lowering import output_size
@@ -87,9 +89,10 @@ class CpuLoader:
         plan, n = planned.plan, len(planned.plan.rows)
         images = self._empty(n) if self._allocate is None else self._allocate(n)
         paths = self.planner.manifest.paths(plan.rows)
-        task = _Task(self.planner.decoder, plan, planned.rendered, paths, images.numpy())
+        skip = self.planner.skip_corrupt
+        task = _Task(self.planner.decoder, plan, planned.rendered, paths, images.numpy(), skip)
         spans = [slice(first, first + _SPAN) for first in range(0, n, _SPAN)]
-        return _Rendering(planned, images, [self._pool.submit(task, span) for span in spans])
+        return _Rendering(planned, images, task.corrupt, [self._pool.submit(task, span) for span in spans])
 
     def _empty(self, n: int) -> torch.Tensor:
         shape = (n, *self._size, 3)
@@ -105,14 +108,18 @@ class CpuLoader:
             rendering.cancel()
             raise
         plan, _, remaining = rendering.planned
-        return self.planner.batch(plan, rendering.images, remaining)
+        corrupt = sorted(rendering.corrupt, key=lambda corrupt: corrupt.place)
+        fill(rendering.images, corrupt)
+        return self.planner.batch(plan, rendering.images, remaining, corrupt)
 
 
 class _Rendering:
     """A batch that threads are working on."""
 
-    def __init__(self, planned: Planned, images: torch.Tensor, futures: list[Future[None]]) -> None:
-        self.planned, self.images, self.futures = planned, images, futures
+    def __init__(
+        self, planned: Planned, images: torch.Tensor, corrupt: list[Corrupt], futures: list[Future[None]]
+    ) -> None:
+        self.planned, self.images, self.corrupt, self.futures = planned, images, corrupt, futures
 
     def cancel(self) -> None:
         """Cancel what has not started, and wait for what has: its memory may be used for something else."""
@@ -120,18 +127,33 @@ class _Rendering:
 
 
 class _Task:
-    """Decodes and renders spans of a batch into `images` (n, H, W, 3)."""
+    """Decodes and renders spans of a batch into `images` (n, H, W, 3).
+
+    Attributes:
+        corrupt: those left out, where they are to be skipped
+    """
 
     def __init__(
-        self, decoder: Decoder, plan: BatchPlan, program: Program, paths: list[str], images: np.ndarray
+        self,
+        decoder: Decoder,
+        plan: BatchPlan,
+        program: Program,
+        paths: list[str],
+        images: np.ndarray,
+        skip: bool,
     ) -> None:
-        self._decoder, self._plan, self._program = decoder, plan, program
+        self._decoder, self._plan, self._program, self._skip = decoder, plan, program, skip
+        self.corrupt: list[Corrupt] = []
         self._rows, self._paths, self._images = plan.rows.tolist(), paths, images
 
     def __call__(self, span: slice) -> None:
         for i in range(*span.indices(len(self._rows))):
             try:
                 self._render(i)
+            except UndecodableImage as error:
+                if not self._skip:
+                    raise
+                self.corrupt.append(Corrupt(i, error))
             except FastffdiError:
                 raise
             except Exception as error:  # torch and OpenCV raise what they like, and name no file

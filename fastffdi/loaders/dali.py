@@ -5,33 +5,24 @@ from __future__ import annotations
 import weakref
 from collections import deque
 from collections.abc import Callable, Iterator
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 from nvidia.dali import Pipeline
 from nvidia.dali.plugin.pytorch import feed_ndarray
 from torch.utils.dlpack import from_dlpack
 
-from fastffdi.errors import FastffdiError, RunError, UndecodableImage
-from fastffdi.loaders.ahead import Planned, one_ahead, planned
+from fastffdi.loaders.ahead import one_ahead, planned
 from fastffdi.loaders.batch import Batch
-from fastffdi.loaders.planner import BatchPlan, BatchPlanner
+from fastffdi.loaders.corrupt import Corrupt
+from fastffdi.loaders.dali_parts import Part, divided, failure, mended
+from fastffdi.loaders.placeholder import GREY
+from fastffdi.loaders.planner import BatchPlanner
 from fastffdi.loaders.settings import LoaderSettings
-from fastffdi.recipe.program import EMPTY, Program
-from fastffdi.render.cpu.decode import decode_path
-from fastffdi.render.dali import Arrays, Decoding, arguments, can_render, graph, path_matrix
+from fastffdi.recipe.lowering import output_size
+from fastffdi.render.dali import Arrays, Decoding, can_render, graph
 from fastffdi.render.memory import Pool
 from fastffdi.render.split import split
-
-
-class _Part(NamedTuple):
-    """Images of a batch that are in the pipeline together, and what the pipeline is given for them."""
-
-    plan: BatchPlan
-    remaining: Program
-    paths: list[str]
-    arrays: Arrays
-    is_last: bool
 
 
 class DaliLoader:
@@ -64,8 +55,9 @@ class DaliLoader:
         self._place = "gpu" if device.type == "cuda" else "cpu"
         self._at_once = at_once or planner.batch_size
         self._memory = Pool(spare=2)
-        self._parts: Iterator[_Part] = iter(())
-        self._in_flight: deque[_Part] = deque()  # given to the pipeline, not yet taken out
+        self._parts: Iterator[Part] = iter(())
+        self._again: deque[Part] = deque()  # to be given to the pipeline before the others
+        self._in_flight: deque[Part] = deque()  # given to the pipeline, not yet taken out
         self._pipeline: Any = self._built()
 
     def __len__(self) -> int:
@@ -75,23 +67,26 @@ class DaliLoader:
         """See Backend.epoch. Starting an epoch ends the one before."""
         self._rewind()
         plans = planned(self.planner, self._split, epoch, start)
-        self._parts = one_ahead(_divided(plans, self.planner, self._template, self._place, self._at_once))
+        self._parts = one_ahead(divided(plans, self.planner, self._template, self._place, self._at_once))
         self._pipeline.schedule_run()
         return self._batches(self._parts)
 
-    def _batches(self, parts: Iterator[_Part]) -> Iterator[Batch]:
+    def _batches(self, parts: Iterator[Part]) -> Iterator[Batch]:
         pieces: list[torch.Tensor] = []
+        corrupt: list[Corrupt] = []
         while self._in_flight:
             assert self._parts is parts, "a dali loader was asked for two epochs at once"
             part, images = self._next()
             pieces.append(images)
+            corrupt += part.in_batch
             if part.is_last:
-                images, pieces = self._joined(pieces), []
-                yield self.planner.batch(part.plan, images, part.remaining)
+                images, pieces, failed, corrupt = self._joined(pieces), [], corrupt, []
+                yield self.planner.batch(part.plan, images, part.remaining, failed)
 
     def close(self) -> None:
         """See Backend.close. Images given out stay valid."""
         self._parts = iter(())
+        self._again.clear()
         self._in_flight.clear()
         self._pipeline = None
 
@@ -118,25 +113,46 @@ class DaliLoader:
 
     def _source(self) -> Arrays:
         """The next run's arrays, for DALI; it calls this on the thread that schedules a run."""
-        part = next(self._parts)
+        part = self._again.popleft() if self._again else next(self._parts)
         self._in_flight.append(part)
         return part.arrays
 
-    def _next(self) -> tuple[_Part, torch.Tensor]:
+    def _next(self) -> tuple[Part, torch.Tensor]:
         """Take a run's images out and schedule another."""
         part = self._in_flight.popleft()
         try:
             images = taken_out(self._pipeline, self._device)
             self._pipeline.schedule_run()
         except RuntimeError as error:
-            self.close()  # after an error DALI's pipeline is of no use; the next epoch builds another
             # Without its traceback, in which the pipeline would live on; see _weak.
-            raise failure(part.paths, error) from error.with_traceback(None)
+            return self._recovered(part, error.with_traceback(None))
+        part.patch(images)
         return part, images
+
+    def _recovered(self, part: Part, error: RuntimeError) -> tuple[Part, torch.Tensor]:
+        """The part without the images that DALI fails on, from another pipeline, where they are skipped."""
+        better = mended(part) if self.planner.skip_corrupt else None
+        if better is None:
+            self.close()  # the next epoch builds another pipeline
+            raise failure(part.paths, error) from error
+        waiting = [*self._in_flight, *self._again]
+        self._in_flight.clear()
+        self._pipeline = self._built()
+        if better.paths != part.paths:
+            self._again = deque([better, *waiting])
+            self._pipeline.schedule_run()
+            return self._next()
+        self._again = deque(waiting)  # there is no valid image in the part
+        self._pipeline.schedule_run()
+        shape = len(part.paths), *output_size(self._split.loader(self._template)), 3
+        images = torch.full(shape, GREY, dtype=torch.uint8, device=self._device)
+        better.patch(images)
+        return better, images
 
     def _rewind(self) -> None:
         """Reset the pipeline, whatever the epoch before has left in flight."""
         self._parts = iter(())
+        self._again.clear()
         try:
             while self._in_flight:
                 self._in_flight.popleft()
@@ -149,19 +165,6 @@ class DaliLoader:
         else:
             self._pipeline.schedule_run()  # meets the end of the parts, without which there is no reset
             self._pipeline.reset()
-
-
-def _divided(
-    plans: Iterator[Planned], planner: BatchPlanner, template: Program, place: str, at_once: int
-) -> Iterator[_Part]:
-    for plan, rendered, remaining in plans:
-        whole = len(plan.rows) <= at_once
-        for first in range(0, len(plan.rows), at_once):
-            span = slice(first, first + at_once)
-            arrays = arguments(rendered if whole else rendered.take(span), template, place)
-            paths = planner.manifest.paths(plan.rows[span])
-            is_last = span.stop >= len(plan.rows)
-            yield _Part(plan, remaining, paths, (path_matrix(paths), *arrays), is_last)
 
 
 def _weak(source: Callable[[], Arrays]) -> Callable[[], Arrays]:
@@ -211,33 +214,3 @@ def decoding_of(planner: BatchPlanner, settings: LoaderSettings) -> Decoding:
         settings.jpeg_fancy_upsampling,
         None if height is None or width is None else (height, width),
     )
-
-
-def failure(paths: list[str], error: RuntimeError) -> FastffdiError:
-    """The error for the user when DALI has failed on a batch of these images: the first bad one, if any."""
-    for path in paths:
-        try:
-            decode_path(path)
-        except UndecodableImage as bad:
-            return bad
-    for path in paths:
-        if not _decodes(path):
-            reason = "the dali loader does not know this kind of file, --loader cpu may"
-            return UndecodableImage(path, reason)
-    reason = str(error).partition("encountered:")[2] or str(error)
-    return RunError(
-        f"DALI failed on the {len(paths)} images from {paths[0]} to {paths[-1]} "
-        f"({' '.join(reason.split())}); choose --loader cpu"
-    )
-
-
-def _decodes(path: str) -> bool:
-    """Whether DALI can decode a file on the CPU, where the state of a GPU does not blur the answer."""
-    pipeline = Pipeline(batch_size=1, num_threads=1, device_id=None, prefetch_queue_depth=1)
-    with pipeline:
-        pipeline.set_outputs(graph(EMPTY, "cpu", lambda: (path_matrix([path]),)))
-    try:
-        pipeline.run()
-    except RuntimeError:
-        return False
-    return True

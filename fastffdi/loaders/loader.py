@@ -17,6 +17,7 @@ from fastffdi.loaders import factory
 from fastffdi.loaders.batch import Backend, Batch
 from fastffdi.loaders.mix import Mixer
 from fastffdi.loaders.planner import BatchPlanner, cached
+from fastffdi.loaders.quarantine import FAIL, Quarantine, skips
 from fastffdi.loaders.settings import LoaderSettings
 from fastffdi.model.device import choose_device
 from fastffdi.recipe.decode import Decode
@@ -28,6 +29,9 @@ from fastffdi.render.device.stage import DeviceStage
 from fastffdi.render.device.tensors import to_device
 
 L = TypeVar("L", bound="DeviceLoader")
+
+#: The label of a placeholder: what torch.nn.functional.cross_entropy leaves out by default.
+IGNORED = -100
 
 
 class Prepared(NamedTuple):
@@ -51,10 +55,21 @@ class DeviceLoader:
         backend: decodes and renders; closed with this loader
         stage: does on the device what the backend has left
         mixer: mixes the batches; None where nothing is mixed
+        quarantine: takes note of images that are skipped; None where none are
+
+    Attributes:
+        corrupt: the rows of the images skipped in the present epoch
     """
 
-    def __init__(self, backend: Backend, stage: DeviceStage, mixer: Mixer | None = None) -> None:
-        self.backend, self.stage, self.mixer = backend, stage, mixer
+    def __init__(
+        self,
+        backend: Backend,
+        stage: DeviceStage,
+        mixer: Mixer | None = None,
+        quarantine: Quarantine | None = None,
+    ) -> None:
+        self.backend, self.stage, self.mixer, self.quarantine = backend, stage, mixer, quarantine
+        self.corrupt: set[int] = set()
         self._epoch, self._consumed = 0, 0  # where the present iteration is, or the next one begins
         self._iteration: object | None = None  # the one that is under way
         self._begun: tuple[int, Iterator[Batch]] | None = None
@@ -77,7 +92,7 @@ class DeviceLoader:
         for batch in self.backend.epoch(self._epoch, start):
             self._consumed += len(batch)
             # Without a name here, which would keep its memory from being used again.
-            yield self.prepared(batch)[:2]
+            yield _ignoring_invalid(self.prepared(batch)) if batch.corrupt else self.prepared(batch)[:2]
             if self._iteration is not iteration:
                 raise RunError("loader: another iteration has begun meanwhile; build a loader for each")
         self._begin(self._epoch + 1)
@@ -118,11 +133,19 @@ class DeviceLoader:
 
     def batches(self, epoch: int) -> Iterator[Batch]:
         """The backend's batches of an epoch, for `prepared`: of the one that has begun, or from now on."""
+        self.corrupt.clear()
         begun, self._begun = self._begun, None
         return begun[1] if begun is not None and begun[0] == epoch else self.backend.epoch(epoch)
 
     def prepared(self, batch: Batch) -> Prepared:
-        """A batch of the backend's, on the device and ready for the model."""
+        """A batch of the backend's, on the device and ready for the model.
+
+        Raises RunError where too many images have been skipped.
+        """
+        if batch.corrupt:
+            self.corrupt.update(batch.rows[~batch.valid].tolist())
+            if self.quarantine is not None:
+                self.quarantine.add(batch, self.backend.planner)
         images = self.stage(batch).contiguous(memory_format=torch.channels_last)
         labels, valid = self._labels(batch)
         if self.mixer is not None:
@@ -161,7 +184,8 @@ class Loader(DeviceLoader):
 
     - images: (N, 3, H, W) in `dtype` on `device`, channels-last, rendered by the steps and normalised
     - labels: (N,) int64 on `device`, 0 real, 1 fake, -1 where the manifest has none; with `mix` they are
-      (N, 2) float32, the shares of real and fake, as `torch.nn.functional.cross_entropy` takes them
+      (N, 2) float32, the shares of real and fake, as `torch.nn.functional.cross_entropy` takes them.
+      Of an image that was skipped they are -100, and with `mix` 0 and 0: it adds nothing to the loss
 
     N is `batch_size`, less in the last batch, and times the number of views for steps such as `ten_crop`.
     Each iteration is the next epoch, with other random numbers. Images depend on (seed, epoch, row) alone,
@@ -183,6 +207,9 @@ class Loader(DeviceLoader):
             its own, which do not follow from the seed
         threads: decoding threads; the usable cores, at most 16, where it is None
         cache: folder to keep decoded images in, and to read them from
+        on_corrupt: what happens to an image that cannot be decoded: with fail its error ends the iteration,
+            with skip another image of the batch is in its place, see labels; `loader.quarantine.reasons` has
+            the names and reasons
 
     Raises SettingError for what this machine or the images do not allow, RecipeError for steps that the
     backend cannot render, DataError for images that are too small, and UndecodableImage where image sizes
@@ -213,6 +240,7 @@ class Loader(DeviceLoader):
         backend: str = "auto",
         threads: int | None = None,
         cache: str | os.PathLike[str] | None = None,
+        on_corrupt: str = FAIL,
     ) -> None:
         place = choose_device(str(device))
         settings = LoaderSettings.merged(batch_size=batch_size, threads=threads)
@@ -220,12 +248,27 @@ class Loader(DeviceLoader):
         name = factory.choose_loader(backend, place, cache=cache is not None)
         decoder = SourceDecoder(scaled=decode.scaled)
         planner = BatchPlanner.over(
-            manifest, steps, settings, seed=seed, shuffle=shuffle, balance=balance, decoder=decoder
+            manifest,
+            steps,
+            settings,
+            seed=seed,
+            shuffle=shuffle,
+            balance=balance,
+            decoder=decoder,
+            skip_corrupt=skips(on_corrupt),
         )
         if cache is not None:
             (planner,) = cached([planner], Path(cache))
         built = factory.build_loader(name, planner, settings, place)
-        super().__init__(built, DeviceStage(place, dtype), mixer)
+        super().__init__(built, DeviceStage(place, dtype), mixer, Quarantine())
+
+
+def _ignoring_invalid(batch: Prepared) -> tuple[torch.Tensor, torch.Tensor]:
+    """Images and labels, with labels of which cross-entropy makes no loss where images are placeholders."""
+    images, labels, valid = batch
+    if labels.dim() == 1:
+        return images, labels.masked_fill(valid == 0, IGNORED)
+    return images, labels * valid[:, None]
 
 
 def soft_labels(labels: torch.Tensor, partners: torch.Tensor, share: torch.Tensor) -> torch.Tensor:

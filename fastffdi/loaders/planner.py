@@ -17,6 +17,7 @@ from fastffdi.data.sampler import Sampler
 from fastffdi.data.source import FileSource
 from fastffdi.errors import DataError, SettingError
 from fastffdi.loaders.batch import Batch
+from fastffdi.loaders.corrupt import Corrupt
 from fastffdi.loaders.settings import LoaderSettings, default_threads
 from fastffdi.recipe.lowering import check_sizes, lower_around, needs_sizes, template_around
 from fastffdi.recipe.program import Program
@@ -59,6 +60,8 @@ class BatchPlanner:
     Attributes:
         decoder: where the cpu loader takes images from
         prefix_steps: how many of the steps that decoder has already applied
+        skip_corrupt: whether an image that cannot be decoded is replaced by a placeholder, which the batch
+            reports; else its error ends the epoch
         drop_last: leave out the images of an epoch that fill no batch; where they are all there are, they
             make one short batch, as they do without it
     """
@@ -70,6 +73,7 @@ class BatchPlanner:
     batch_size: int
     decoder: Decoder = DECODER
     prefix_steps: int = 0
+    skip_corrupt: bool = False
     drop_last: bool = False
 
     @classmethod
@@ -83,16 +87,19 @@ class BatchPlanner:
         shuffle: bool = False,
         balance: bool = False,
         decoder: SourceDecoder = DECODER,
+        skip_corrupt: bool = False,
     ) -> BatchPlanner:
         """The planner over a whole manifest; sizes are probed if the steps need them.
 
-        Raises UndecodableImage where a size cannot be probed, DataError where an image is too small.
+        Raises UndecodableImage where a size cannot be probed, of the first image or with `skip_corrupt` of
+        all of them; DataError where an image is too small.
         """
         if needs_sizes(steps):
-            manifest = manifest.with_sizes(settings.threads, decoder.source)
+            manifest = manifest.with_sizes(settings.threads, decoder.source, skip_corrupt)
             _check_sizes(manifest, steps)
         sampler = Sampler(len(manifest), seed, shuffle, manifest.labels if balance else None)
-        return cls(manifest, sampler, CounterRNG(seed), steps, settings.batch_size, decoder)
+        rng = CounterRNG(seed)
+        return cls(manifest, sampler, rng, steps, settings.batch_size, decoder, skip_corrupt=skip_corrupt)
 
     @classmethod
     def of_split(
@@ -104,12 +111,20 @@ class BatchPlanner:
         *,
         seed: int = 0,
         balance: bool = False,
+        skip_corrupt: bool = False,
     ) -> BatchPlanner:
         """The batches that a resolved recipe makes of a manifest: shuffled for training. Raises as `over`."""
         steps, train = (recipe.train, True) if split == "train" else (recipe.eval, False)
         decoder = SourceDecoder(scaled=recipe.decode.scaled)
         return cls.over(
-            manifest, steps, settings, seed=seed, shuffle=train, balance=balance and train, decoder=decoder
+            manifest,
+            steps,
+            settings,
+            seed=seed,
+            shuffle=train,
+            balance=balance and train,
+            decoder=decoder,
+            skip_corrupt=skip_corrupt,
         )
 
     def __len__(self) -> int:
@@ -171,13 +186,20 @@ class BatchPlanner:
             raise _refusal(self.manifest, int(rows[error.index]), error) from None
         return BatchPlan(epoch, rows, repeats, *programs)
 
-    def batch(self, plan: BatchPlan, images: torch.Tensor, remaining: Program) -> Batch:
-        """The batch of a plan whose images are rendered but for what is `remaining`."""
+    def batch(
+        self, plan: BatchPlan, images: torch.Tensor, remaining: Program, corrupt: Sequence[Corrupt] = ()
+    ) -> Batch:
+        """The batch of a plan whose images are rendered but for what is `remaining`.
+
+        In the places of the `corrupt` ones are placeholders.
+        """
         n, known = len(plan.rows), self.manifest.labels
         labels = np.full(n, -1) if known is None else known[plan.rows]
         valid = np.ones(n, bool)
+        valid[[place for place, _ in corrupt]] = False
         views = plan.program.views
-        return Batch(images, labels, plan.rows, plan.repeats, valid, plan.epoch, remaining, views)
+        rows, repeats, failed = plan.rows, plan.repeats, tuple(corrupt)
+        return Batch(images, labels, rows, repeats, valid, plan.epoch, remaining, views, failed)
 
 
 def cached(

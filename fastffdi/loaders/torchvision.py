@@ -20,9 +20,11 @@ from torch.utils.data import DataLoader, Dataset, default_collate
 from fastffdi.data.manifest import Manifest
 from fastffdi.errors import RunError, UndecodableImage
 from fastffdi.loaders.batch import Batch
+from fastffdi.loaders.corrupt import Corrupt
 from fastffdi.loaders.planner import BatchPlan, BatchPlanner
 from fastffdi.loaders.settings import LoaderSettings
 from fastffdi.loaders.torchvision_transforms import composed
+from fastffdi.recipe.lowering import output_size
 from fastffdi.recipe.program import EMPTY
 
 
@@ -66,8 +68,12 @@ class TorchvisionLoader:
 
     def _given(self, rendered: Iterator[Any], plans: Iterator[BatchPlan]) -> Iterator[Batch]:
         for plan in plans:
-            images = _next(rendered)
-            yield self.planner.batch(plan, images.permute(0, 2, 3, 1), EMPTY)
+            images, corrupt = _next(rendered)
+            if corrupt and not self.planner.skip_corrupt:
+                raise corrupt[0].error
+            if images is None:
+                images = torch.zeros(len(plan.rows), 3, *output_size(self.planner.template[1]))
+            yield self.planner.batch(plan, images.permute(0, 2, 3, 1), EMPTY, corrupt)
 
     def close(self) -> None:
         """See Backend.close."""
@@ -117,24 +123,30 @@ def _opened(path: str) -> Image.Image:
         raise UndecodableImage(path, reason) from None
 
 
-def _collated(images: list[Any]) -> Any:
-    errors = (image for image in images if isinstance(image, UndecodableImage))
-    return next(errors, None) or default_collate(images)
+#: Images (N, 3, H, W), None where there is no valid one, and which of them are corrupt.
+_Given = tuple[torch.Tensor | None, list[Corrupt]]
 
 
-def _next(rendered: Iterator[Any]) -> torch.Tensor:
+def _collated(images: list[torch.Tensor | UndecodableImage]) -> _Given:
+    corrupt = [
+        Corrupt(place, image) for place, image in enumerate(images) if isinstance(image, UndecodableImage)
+    ]
+    valid = [image for image in images if isinstance(image, torch.Tensor)]
+    if not valid:
+        return None, corrupt
+    whole = default_collate([valid[0] if isinstance(image, UndecodableImage) else image for image in images])
+    return whole, corrupt
+
+
+def _next(rendered: Iterator[_Given]) -> _Given:
     try:
-        images = next(rendered)
+        return next(rendered)
     except StopIteration:
         raise
     except Exception as error:  # as a transform raises it, with the worker's traceback in its message
         first, traceback, rest = str(error).partition("Original Traceback")
         reason = " ".join((rest.strip().rpartition("\n")[2] if traceback else first).split())
         raise RunError(f"--loader torchvision: a worker process failed ({reason})") from error
-    if isinstance(images, UndecodableImage):
-        raise images
-    assert isinstance(images, torch.Tensor)
-    return images
 
 
 @contextmanager

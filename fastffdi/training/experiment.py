@@ -11,10 +11,11 @@ from torch import nn
 
 from fastffdi.data.layout import Dataset
 from fastffdi.errors import DataError, SettingError
-from fastffdi.loaders import factory
+from fastffdi.loaders import factory, quarantine
 from fastffdi.loaders.loader import DeviceLoader
 from fastffdi.loaders.mix import Mixer
 from fastffdi.loaders.planner import BatchPlanner, cached
+from fastffdi.loaders.quarantine import skips
 from fastffdi.model import backbone, checkpoint, compilation, precision
 from fastffdi.model.device import choose_device, tune_convolutions
 from fastffdi.recipe.lowering import output_size, template
@@ -64,6 +65,11 @@ class Experiment:
                 paths = [self.settings.output / name for name in names]
                 saver.save(self._described(result), self.trainer.model, paths)
                 yield result
+
+    @property
+    def corrupt(self) -> dict[str, str]:
+        """Why images were skipped so far, by name."""
+        return {} if self.train.quarantine is None else self.train.quarantine.reasons
 
     def close(self) -> None:
         """Free the loaders."""
@@ -118,18 +124,24 @@ def prepare(settings: Settings, dataset: Dataset, say: Callable[[str], None]) ->
         planners = cached(planners, settings.cache, say)
     backends = [factory.build_loader(kind, planner, loading, device) for planner in planners]
     stage = DeviceStage(device, numbers.dtype)
-    train = DeviceLoader(backends[0], stage, Mixer.of_run(recipe.mix, settings.seed, settings.epochs))
+    rows, table = len(dataset.train) + len(dataset.val), settings.output / quarantine.TABLE
+    corrupt = quarantine.Quarantine(rows, settings.max_corrupt, kind, table)
+    mixer = Mixer.of_run(recipe.mix, settings.seed, settings.epochs)
+    train = DeviceLoader(backends[0], stage, mixer, corrupt)
+    val = DeviceLoader(backends[1], stage, None, corrupt)
     trainer = _trainer(settings, model, numbers, device, len(train))
     images = sum(planner.images for planner in planners)
-    return Experiment(settings, dataset, recipe, trainer, train, DeviceLoader(backends[1], stage), images)
+    return Experiment(settings, dataset, recipe, trainer, train, val, images)
 
 
 def _planners(settings: Settings, dataset: Dataset, recipe: Recipe) -> list[BatchPlanner]:
     """The batches for training and for validation."""
-    seed, loading = settings.seed, settings.loading
+    seed, loading, skip = settings.seed, settings.loading, skips(settings.on_corrupt)
     return [
-        BatchPlanner.of_split(recipe, "train", dataset.train, loading, seed=seed, balance=settings.balance),
-        BatchPlanner.of_split(recipe, "eval", dataset.val, loading, seed=seed),
+        BatchPlanner.of_split(
+            recipe, "train", dataset.train, loading, seed=seed, balance=settings.balance, skip_corrupt=skip
+        ),
+        BatchPlanner.of_split(recipe, "eval", dataset.val, loading, seed=seed, skip_corrupt=skip),
     ]
 
 
@@ -165,7 +177,7 @@ def _make_output(settings: Settings) -> None:
         settings.output.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise DataError(f"--output {settings.output}: cannot be made ({error.strerror})") from None
-    for old in (TABLE, BEST, LAST, "events.out.tfevents.*"):
+    for old in (TABLE, quarantine.TABLE, BEST, LAST, "events.out.tfevents.*"):
         for path in settings.output.glob(old):
             with contextlib.suppress(FileNotFoundError):
                 path.unlink()

@@ -55,16 +55,18 @@ def flat(result: EpochResult) -> dict[str, float | None]:
         "images_per_second": result.images_per_second,
         "wait_share": result.wait_share,
         "learning_rate": result.learning_rate,
+        "corrupt": result.corrupt,
     }
 
 
 def line(result: EpochResult, epochs: int) -> str:
     """The epoch in one line."""
     val = result.validation
+    skipped = f"  {result.corrupt} corrupt images skipped" if result.corrupt else ""
     return (
         f"epoch {result.epoch + 1}/{epochs}  train loss {result.train_loss:.4f}  "
         f"val loss {shown(val['log_loss'])}  accuracy {shown(val['accuracy'])}  AUC {shown(val['auc'])}  "
-        f"{result.images_per_second:.0f} img/s  waiting for data {result.wait_share:.0%}"
+        f"{result.images_per_second:.0f} img/s  waiting for data {result.wait_share:.0%}{skipped}"
     )
 
 

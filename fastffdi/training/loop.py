@@ -33,7 +33,10 @@ Progress = Callable[[int, dict[str, float] | None], None]
 
 @dataclass(frozen=True)
 class EpochResult:
-    """One epoch's figures. Losses in nats; AUC None where one class is absent; wait_share of the seconds."""
+    """One epoch's figures. Losses in nats; AUC None where one class is absent; wait_share of the seconds.
+
+    `corrupt` counts images that were skipped, in training and validation.
+    """
 
     epoch: int
     train_loss: float
@@ -42,6 +45,7 @@ class EpochResult:
     wait_share: float
     learning_rate: float
     validation: dict[str, float | None]
+    corrupt: int = 0
 
 
 @dataclass(frozen=True)
@@ -85,10 +89,15 @@ class Trainer:
         rate = self.optimiser.learning_rate
         means, speed, wait_share = self.train_epoch(train, epoch, training)
         scores = Scorer(self.model, self.precision)(val, len(labels), lambda seen: validating(seen, None))
+        skipped = len(train.corrupt) + len(val.corrupt)
+        kept = np.setdiff1d(np.arange(len(labels)), list(val.corrupt))
+        if not len(kept):
+            raise RunError(f"epoch {epoch + 1}: no validation image can be decoded")
+        scores, labels = scores[kept], labels[kept]
         if not np.isfinite(scores).all():
             raise RunError(f"epoch {epoch + 1}: the model's scores are not finite; lower --lr")
         figures = metrics.summary(labels, scores)
-        return EpochResult(epoch, means["loss"], means["accuracy"], speed, wait_share, rate, figures)
+        return EpochResult(epoch, means["loss"], means["accuracy"], speed, wait_share, rate, figures, skipped)
 
     def train_epoch(
         self, loader: DeviceLoader, epoch: int, progress: Progress

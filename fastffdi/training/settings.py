@@ -37,6 +37,8 @@ class Settings:
         seed: decides order, augmentation, mixing and random weights
         cache: folder to keep decoded images in, and to read them from
         compile: compile the training step with torch.compile
+        on_corrupt: skip images that cannot be decoded, or fail at the first one
+        max_corrupt: share of the images that may be skipped; one always may
         data: folder in the challenge's layout or with class folders, or a Dataset; the demo images
     """
 
@@ -57,6 +59,8 @@ class Settings:
     cache: Path | None = None
     compile: bool = False
     data: str | Path | Dataset | None = None
+    on_corrupt: str = "skip"
+    max_corrupt: float = 0.01
 
     def __post_init__(self) -> None:
         demo, now = self.data is None, f"{datetime.now():%Y%m%d-%H%M%S}"

@@ -91,7 +91,9 @@ def test_sizes_are_probed_with_the_threads_and_the_source(
     image_files: Manifest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked, source = [], object()
-    monkeypatch.setattr(Manifest, "with_sizes", lambda self, *given: asked.append(given) or image_files)
+    monkeypatch.setattr(
+        Manifest, "with_sizes", lambda self, *given, **more: asked.append(given) or image_files
+    )
     CachePlan.of(image_files, (RRC, NORMALIZE), SourceDecoder(source), tmp_path, 7)
     assert asked == [(7, source)]
 

@@ -38,9 +38,9 @@ def test_it_says_how_much_and_stores_all_images(fastffdi, words, tiny, tmp_path)
 def test_threads_are_those_asked_for_or_the_default(fastffdi, words, monkeypatch, threads):
     seen, fill = [], decoder.fill
 
-    def spy(store, manifest, prefix, threads, progress):
+    def spy(store, manifest, prefix, threads, *others):
         seen.append(threads)
-        return fill(store, manifest, prefix, threads, progress)
+        return fill(store, manifest, prefix, threads, *others)
 
     monkeypatch.setattr(decoder, "fill", spy)
     given = () if threads is None else ("--threads", threads)

@@ -196,8 +196,19 @@ def test_cuda_that_is_absent(predict, tiny, output, monkeypatch):
 def test_an_image_that_cannot_be_decoded(predict, tiny, tmp_path, output, loader):
     shutil.copytree(tiny / "valset", tmp_path / "copy")
     (tmp_path / "copy" / "05.jpg").write_bytes(b"no image")
-    line = refused(predict(tmp_path / "copy", "--loader", loader), output, code=1)
+    line = refused(predict(tmp_path / "copy", "--loader", loader, "--on-corrupt", "fail"), output, code=1)
     assert line.startswith(f"{tmp_path}/copy/05.jpg: cannot be decoded (")
+    for words, cell in (((), ""), (("--fill", "0.5"), "0.5")):
+        code, out, err = predict(tmp_path / "copy", "--loader", loader, *words)
+        assert (code, out) == (3, f"16 rows in {output}\n")
+        errors = output.with_suffix(".errors.csv")
+        assert f"1 images cannot be decoded: {errors}" in err
+        assert errors.read_text() == "img_name,reason\n05.jpg,not an image\n"
+        cells = dict(line.split(",") for line in output.read_text().splitlines()[1:])
+        assert [name for name, score in cells.items() if score == cell] == ["05.jpg"]
+    shutil.copy(tiny / "valset" / "05.jpg", tmp_path / "copy")
+    assert predict(tmp_path / "copy", "--loader", loader)[0] == 0
+    assert not errors.exists()
 
 
 def test_the_demo_models_csv_has_the_auc_that_was_reported(fastffdi, demo_run, output):
@@ -230,7 +241,7 @@ def test_the_bar_counts_the_images(fastffdi, lit, brightness, output, monkeypatc
 
 DEFAULTS = {
     "device": "auto", "amp": "auto", "backend": "auto", "loading": LoaderSettings(), "cache": None,
-    "compile": False,
+    "compile": False, "on_corrupt": "skip",
 }  # fmt: skip
 OPTIONS = [
     ((), {}),
@@ -244,6 +255,7 @@ OPTIONS = [
     (("--device", "cuda:1"), {"device": "cuda:1"}),
     (("--amp", "bf16"), {"amp": "bf16"}),
     (("--compile",), {"compile": True}),
+    (("--on-corrupt", "fail"), {"on_corrupt": "fail"}),
 ]
 
 
@@ -263,6 +275,6 @@ def test_every_option_reaches_the_predictor(fastffdi, tiny, tmp_path, monkeypatc
 
 
 def test_no_option_is_left_out():
-    others = {"--data", "--labels", "--images", "--output"}  # which images, and where to
+    others = {"--data", "--labels", "--images", "--output", "--fill"}  # which images, and what to write
     options = {option.opts[-1] for option in predict_command.params if isinstance(option, click.Option)}
     assert options - others == {words[0] for words, _ in OPTIONS if words}

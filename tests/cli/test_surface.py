@@ -34,6 +34,8 @@ SURFACE = {
         "--device": "auto",
         "--amp": "auto",
         "--compile": False,
+        "--on-corrupt": "skip",
+        "--max-corrupt": 0.01,
         "--seed": 0,
         "-o --output": None,
         "--overwrite": False,
@@ -54,6 +56,8 @@ SURFACE = {
         "--memory-cap": None,
         "--device": "auto",
         "--amp": "auto",
+        "--on-corrupt": "skip",
+        "--fill": "",
         "--compile": False,
     },
     "cache": {
@@ -62,6 +66,7 @@ SURFACE = {
         "--pipeline": None,
         "--backbone": "efficientnet_b0",
         "--threads": None,
+        "--on-corrupt": "skip",
         "--clear": False,
     },
     "preview": {

@@ -125,6 +125,8 @@ DEFAULTS = {
     "seed": 0,
     "cache": None,
     "compile": False,
+    "on_corrupt": "skip",
+    "max_corrupt": 0.01,
 }
 OPTIONS = [
     ((), {}),
@@ -147,6 +149,8 @@ OPTIONS = [
     (("--device", "cuda:1"), {"device": "cuda:1"}),
     (("--amp", "fp16"), {"amp": "fp16"}),
     (("--compile",), {"compile": True}),
+    (("--on-corrupt", "fail"), {"on_corrupt": "fail"}),
+    (("--max-corrupt", 0.5), {"max_corrupt": 0.5}),
     (("--seed", 5), {"seed": 5}),
     (("--output", "there"), {"output": Path("there")}),
     (("--overwrite",), {"overwrite": True}),
@@ -471,9 +475,18 @@ def test_an_image_too_small_for_the_recipe(train, tiny, tmp_path, output):
     assert "random_crop: 50×50 does not fit an image of" in refused(train(pipeline=recipe), output)
 
 
-def test_an_image_that_cannot_be_decoded_ends_with_1_and_its_name(train, copy):
+def test_an_image_that_cannot_be_decoded_is_skipped_and_named(train, copy):
     (copy / "trainset" / "07.jpg").write_bytes(b"no image")
-    code, _, err = train(data=copy)
+    code, _, err = train("--epochs", 1, data=copy)
+    assert code == 0
+    assert "  1 corrupt images skipped" in err
+    table = next(line.split(": ")[1] for line in err.splitlines() if "cannot be decoded: " in line)
+    assert Path(table).read_text() == "img_name,reason,loader,epoch\n07.jpg,not an image,cpu,1\n"
+
+
+def test_an_image_that_cannot_be_decoded_ends_with_1_and_its_name_if_asked_for(train, copy):
+    (copy / "trainset" / "07.jpg").write_bytes(b"no image")
+    code, _, err = train("--on-corrupt", "fail", data=copy)
     assert code == 1
     assert err.splitlines()[-1] == (
         f"fastffdi: {copy}/trainset/07.jpg: cannot be decoded (not an image); "

@@ -135,8 +135,11 @@ def test_what_a_transform_raises_is_one_line(
 
 def test_an_undecodable_image_is_named_wherever_it_is_in_its_batch_and_the_first_of_several():
     good, bad, worse = torch.zeros(3, 2, 2), UndecodableImage("b.jpg", "x"), UndecodableImage("c.jpg", "x")
-    assert module._collated([good, bad, good, worse]) is bad
-    assert module._collated([good, good]).shape == (2, 3, 2, 2)
+    images, corrupt = module._collated([good, bad, good, worse])
+    assert images.shape == (4, 3, 2, 2)
+    assert corrupt == [(1, bad), (3, worse)]
+    assert module._collated([good, good])[0].shape == (2, 3, 2, 2)
+    assert module._collated([bad]) == (None, [(0, bad)])
 
 
 @pytest.mark.parametrize("mode", ["L", "P", "RGBA", "CMYK"])

@@ -4,6 +4,7 @@ import re
 import shutil
 import sys
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -206,9 +207,38 @@ def spoilt(tiny, tmp_path):
     return find_dataset(folder), victim
 
 
-def test_an_image_that_cannot_be_decoded_ends_the_run_by_its_name(settings, spoilt):
+def test_an_image_that_cannot_be_decoded_ends_the_run_by_its_name_if_asked_for(settings, spoilt):
     broken, victim = spoilt
     with pytest.raises(UndecodableImage, match=f"^{victim}: cannot be decoded"):
+        finished(replace(settings, on_corrupt="fail"), broken)
+
+
+@pytest.mark.parametrize("loader", ["cpu", "dali", "torchvision"])
+def test_an_image_that_cannot_be_decoded_is_skipped_named_and_counted(settings, spoilt, loader):
+    broken, victim = spoilt
+    experiment, results = finished(replace(settings, backend=loader, epochs=2), broken)
+    assert [result.corrupt for result in results] == [1, 1]
+    assert [row["corrupt"] for row in figures(settings.output)] == ["1", "1"]
+    assert experiment.corrupt == {victim.name: "not an image"}
+    lines = (settings.output / "quarantine.csv").read_text().splitlines()
+    assert lines == ["img_name,reason,loader,epoch", f"{victim.name},not an image,{loader},1"]
+
+
+def test_a_validation_image_that_cannot_be_decoded_is_in_no_figure(settings, spoilt, tmp_path):
+    broken, _ = spoilt
+    (name,) = broken.val.names[:1]
+    Path(broken.val.root, name).write_bytes(b"none")
+    _, (result,) = finished(replace(settings, max_corrupt=0.5, epochs=1), broken)
+    kept = broken.val.take(slice(1, None))
+    scores = scored(settings.output / LAST, replace(broken, val=kept))
+    assert metrics.summary(kept.labels, scores) == pytest.approx(result.validation, abs=1e-6)
+    assert result.corrupt == 2
+
+
+def test_too_many_that_cannot_be_decoded_end_the_run(settings, spoilt):
+    broken, _ = spoilt
+    Path(broken.val.root, broken.val.names[0]).write_bytes(b"none")
+    with pytest.raises(RunError, match=r"^2 of 56 images cannot be decoded, more than --max-corrupt 0.01"):
         finished(settings, broken)
 
 
@@ -216,7 +246,8 @@ def test_it_is_found_at_once_where_sizes_are_read_anyway(settings, spoilt, tmp_p
     steps = "[center_crop: {size: [32, 32]}, normalize: {mean: imagenet, std: imagenet}]"
     (tmp_path / "crop.yaml").write_text(f"train: {steps}\neval: {steps}\n")
     broken, victim = spoilt
-    message = refused(replace(settings, pipeline=str(tmp_path / "crop.yaml")), broken, UndecodableImage)
+    settings = replace(settings, pipeline=str(tmp_path / "crop.yaml"), on_corrupt="fail")
+    message = refused(settings, broken, UndecodableImage)
     assert message.startswith(str(victim))
 
 
@@ -252,7 +283,7 @@ def test_a_function_of_ones_own_trains_and_is_announced_and_is_not_called_in_pre
 
 
 def test_a_run_that_fails_in_its_first_epoch_leaves_a_folder_that_can_be_used_again(settings, dataset):
-    settings = replace(settings, epochs=1)
+    settings = replace(settings, epochs=1, on_corrupt="fail")
     bad = replace(dataset, train=replace(dataset.train, root="/nowhere"))
     with prepared(settings, bad) as experiment, pytest.raises(UndecodableImage):
         list(experiment.run(lambda images, means: None))

@@ -15,14 +15,14 @@ VALIDATION = {
     "tpr_at_fpr_0.001": None,
 }
 FIRST = EpochResult(0, 0.69314718, 0.55, 1234.5, 0.0625, 0.0001, VALIDATION)
-SECOND = EpochResult(1, 0.5, 0.75, 2000.0, 0.5, 0.01, VALIDATION | {"auc": None, "eer": None})
+SECOND = EpochResult(1, 0.5, 0.75, 2000.0, 0.5, 0.01, VALIDATION | {"auc": None, "eer": None}, 3)
 HEADER = (
     "epoch,train_loss,train_accuracy,val_auc,val_ap,val_accuracy,val_log_loss,val_eer,"
-    "val_tpr_at_fpr_0.01,val_tpr_at_fpr_0.001,images_per_second,wait_share,learning_rate"
+    "val_tpr_at_fpr_0.01,val_tpr_at_fpr_0.001,images_per_second,wait_share,learning_rate,corrupt"
 )
 ROWS = [
-    "1,0.693147,0.55,0.875,0.9,0.8125,0.432199,0.1875,,,1234.5,0.0625,0.0001",
-    "2,0.5,0.75,,0.9,0.8125,0.432199,,,,2000,0.5,0.01",
+    "1,0.693147,0.55,0.875,0.9,0.8125,0.432199,0.1875,,,1234.5,0.0625,0.0001,0",
+    "2,0.5,0.75,,0.9,0.8125,0.432199,,,,2000,0.5,0.01,3",
 ]
 
 
@@ -72,6 +72,7 @@ def test_events_hold_the_same_figures_by_epoch(log, tmp_path):
         "images_per_second": [1234.5, 2000.0],
         "wait_share": [0.0625, 0.5],
         "learning_rate": [0.0001, 0.01],
+        "corrupt": [0, 3],
     }
     found = events(tmp_path)
     assert {tag: [value for _, value in points] for tag, points in found.items()} == {

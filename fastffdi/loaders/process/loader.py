@@ -80,17 +80,17 @@ class ProcessLoader:
     def _batches(self, generation: int, plans: Iterator[Planned]) -> Iterator[Batch]:
         for plan, _, remaining in plans:
             assert generation == self._generation, "a process loader was asked for two epochs at once"
-            slot = self._rendered(generation, plan)
-            images = self._transfer.take(slot, self._ring.slots[slot, : len(plan.rows)])
+            ready = self._rendered(generation, plan)
+            images = self._transfer.take(ready.slot, self._ring.slots[ready.slot, : len(plan.rows)])
             self._release(self._transfer.completed())
-            yield self.planner.batch(plan, images, remaining)
+            yield self.planner.batch(plan, images, remaining, ready.corrupt)
 
     def close(self) -> None:
         """See Backend.close. Images given out stay valid."""
         self._end()
 
-    def _rendered(self, generation: int, plan: BatchPlan) -> int:
-        """The slot of the generation's next batch; those of cancelled epochs are released on the way."""
+    def _rendered(self, generation: int, plan: BatchPlan) -> BatchReady:
+        """The generation's next batch; the slots of those of cancelled epochs are released on the way."""
         # With two copies in flight the child could be out of slots, and this wait without an end.
         self._release(self._transfer.all_but_one())
         while True:
@@ -98,7 +98,7 @@ class ProcessLoader:
             if report.generation in (0, generation):
                 if report.error is not None:
                     raise report.error
-                return report.slot
+                return report
             if report.error is None:
                 self._release([report.slot])
 

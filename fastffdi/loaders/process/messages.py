@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from typing import NamedTuple
 
 from fastffdi.errors import FastffdiError, RunError
+from fastffdi.loaders.corrupt import Corrupt
 
 
 class StartEpoch(NamedTuple):
@@ -27,10 +28,14 @@ Request = StartEpoch | ReleaseSlot
 
 
 class BatchReady(NamedTuple):
-    """A slot with a generation's next batch, or the error that ended it; of generation 0, it ended all."""
+    """A slot with a generation's next batch, and which of it are corrupt; or the error that ended it.
+
+    Of generation 0, it ended all.
+    """
 
     generation: int
     slot: int = -1
+    corrupt: tuple[Corrupt, ...] = ()
     error: FastffdiError | None = None
 
 

@@ -12,6 +12,7 @@ import numpy as np
 import torch
 
 from fastffdi.errors import FastffdiError
+from fastffdi.loaders.corrupt import Corrupt
 from fastffdi.loaders.cpu import CpuLoader
 from fastffdi.loaders.planner import BatchPlanner
 from fastffdi.loaders.process.messages import BatchReady, EpochCancelled, Inbox, StartEpoch, to_loader_error
@@ -74,10 +75,10 @@ class Worker:
     def _epoch(self, started: StartEpoch) -> None:
         try:
             with contextlib.closing(self._loader.epoch(started.epoch, started.start)) as batches:
-                for _ in batches:
+                for batch in batches:
                     if not self._inbox.wanted(started):
                         break
-                    self._report(started, slot=self._taken.popleft())
+                    self._report(started, self._taken.popleft(), batch.corrupt)
         except EpochCancelled:
             pass
         except Exception as error:  # whatever it is, only the parent can report it
@@ -86,9 +87,15 @@ class Worker:
             self._inbox.give_back(self._taken)  # no thread works on them: the epoch is closed
             self._taken.clear()
 
-    def _report(self, started: StartEpoch, slot: int = -1, error: FastffdiError | None = None) -> None:
+    def _report(
+        self,
+        started: StartEpoch,
+        slot: int = -1,
+        corrupt: tuple[Corrupt, ...] = (),
+        error: FastffdiError | None = None,
+    ) -> None:
         with contextlib.suppress(OSError):  # the parent has ended, which the listening thread handles
-            self._send(BatchReady(started.generation, slot, error))
+            self._send(BatchReady(started.generation, slot, corrupt, error))
 
     def _slot(self, n: int) -> torch.Tensor:
         assert self._started is not None

@@ -229,7 +229,7 @@ def test_of_an_epoch_that_is_cancelled_slots_are_released_and_errors_have_none(
     with closing(ProcessLoader(planner, LoaderSettings(1), CPU)) as loader:
         monkeypatch.setattr(loader, "_receive", lambda plan: late.pop(0))
         monkeypatch.setattr(loader, "_release", released.extend)
-        assert loader._rendered(7, None) == 1
+        assert loader._rendered(7, None) == BatchReady(7, 1)
     assert released == [2]
 
 
