@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from fastffdi.cli.loading import loading, merged, on_corrupt
+from fastffdi.cli.output import check_no_image, check_output
 from fastffdi.errors import SettingError
 
 if TYPE_CHECKING:
@@ -32,6 +33,11 @@ ERRORS, SKIPPED = ".errors.csv", 3
 @click.option(
     "-o", "--output", type=_FILE, default="submit.csv", show_default=True, help="CSV file to write."
 )
+@click.option(
+    "--overwrite",
+    is_flag=True,
+    help="Replace --output whatever it holds, but never an input.  [default: off, only a table of predict]",
+)
 @loading
 @on_corrupt
 @click.option("--fill", default="", help="y_pred of an image that was skipped.  [default: an empty cell]")
@@ -48,6 +54,7 @@ def predict(
     labels: Path | None,
     images: Path | None,
     output: Path,
+    overwrite: bool,
     batch_size: int | None,
     loader: str,
     threads: int | None,
@@ -69,11 +76,14 @@ def predict(
     """
     from fastffdi.cli.screen import bar, console
 
+    files = [
+        ("the checkpoint", checkpoint),
+        ("the label file", labels),
+        ("the settings file", loader_settings),
+    ]
+    check_output(output, [*files, *(("one of the images", Path(name)) for name in inputs)], overwrite)
     manifest = _manifest(inputs, data, labels, images)
-    if output.is_dir():
-        raise SettingError(f"--output {output}: is a folder; name the CSV file to write")
-    if not output.resolve().parent.is_dir():
-        raise SettingError(f"--output {output}: there is no folder {output.parent}; make it first")
+    check_no_image(output, manifest.paths())
     from fastffdi.inference.predict import Predictor, write_csv, write_errors
 
     settings = merged(loader_settings, threads, batch_size, process, memory_cap)

@@ -115,10 +115,42 @@ def test_the_csv_is_submit_csv_in_the_current_folder(fastffdi, best, tiny, monke
     assert len((tmp_path / "submit.csv").read_text().splitlines()) == 17
 
 
-def test_an_older_csv_is_replaced(predict, tiny, output):
-    output.write_text("old")
+@pytest.mark.parametrize("old", ["img_name,y_pred\nold.jpg,1\n", ""])
+def test_an_older_csv_is_replaced(predict, tiny, output, old):
+    output.write_text(old)
     predict(tiny / "valset")
-    assert output.read_text().startswith("img_name,y_pred\n")
+    assert names(output) == [f"{k:02d}.jpg" for k in range(16)]
+
+
+def test_another_file_is_replaced_only_when_asked(predict, tiny, output):
+    output.write_text("name,score\n")
+    ended = predict(tiny / "valset")
+    assert (ended.code, ended.out) == (2, "")
+    assert ended.err == (
+        f"fastffdi: --output {output}: exists, and holds no img_name,y_pred table; "
+        "name another file, or add --overwrite\n"
+    )
+    assert output.read_text() == "name,score\n"
+    assert predict(tiny / "valset", "--overwrite").code == 0
+    assert len(names(output)) == 16
+
+
+@pytest.mark.parametrize("overwrite", [(), ("--overwrite",)])
+@pytest.mark.parametrize("what", ["the checkpoint", "the label file", "one of the images"])
+def test_an_input_is_never_written_over(fastffdi, tiny, best, tmp_path, what, overwrite):
+    copy = shutil.copytree(tiny, tmp_path / "copy")
+    model, labels = shutil.copy(best, tmp_path / "best.safetensors"), copy / "valset_label.txt"
+    target = {"the checkpoint": model, "the label file": labels, "one of the images": copy / "valset/00.jpg"}
+    before = (path := Path(target[what])).read_bytes()
+    for images in (("--labels", labels, "--images", copy / "valset"), (copy / "valset",)):
+        if what == "the label file" and "--labels" not in images:
+            continue
+        ended = fastffdi("predict", model, *images, "-o", path, *overwrite, *PLAIN)
+        assert (ended.code, ended.out) == (2, "")
+        assert ended.err.startswith(f"fastffdi: --output {path}: ")
+        assert overwrite == () or f": is {what}; name another file to write\n" in ended.err
+        assert ended.err.count("\n") == 1
+        assert path.read_bytes() == before
 
 
 @pytest.mark.parametrize("loader", ["cpu", "dali", "torchvision"])
@@ -275,6 +307,6 @@ def test_every_option_reaches_the_predictor(fastffdi, tiny, tmp_path, monkeypatc
 
 
 def test_no_option_is_left_out():
-    others = {"--data", "--labels", "--images", "--output", "--fill"}  # which images, and what to write
+    others = {"--data", "--labels", "--images", "--output", "--overwrite", "--fill"}  # what to read and write
     options = {option.opts[-1] for option in predict_command.params if isinstance(option, click.Option)}
     assert options - others == {words[0] for words, _ in OPTIONS if words}

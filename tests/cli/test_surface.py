@@ -47,6 +47,7 @@ SURFACE = {
         "--labels": None,
         "--images": None,
         "-o --output": "submit.csv",
+        "--overwrite": False,
         "--loader": "auto",
         "--batch-size": None,
         "--threads": None,
