@@ -85,7 +85,7 @@ def _plans(
         from fastffdi.cli.demo_data import builtin_folder
 
         data = builtin_folder(screen)
-    dataset = find_dataset(data)
+    dataset = find_dataset(data, screen.print)
     planners = (
         BatchPlanner.of_split(recipe, "train", dataset.train, settings, skip_corrupt=skip),
         BatchPlanner.of_split(recipe, "eval", dataset.val, settings, skip_corrupt=skip),

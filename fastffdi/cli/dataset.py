@@ -24,7 +24,7 @@ def training_images(data: Path | None, screen: Console) -> tuple[Manifest, str]:
         manifest = find_dataset(builtin_folder(screen)).train
         return manifest, f"{len(manifest)} training images of the demo set"
     if has_splits(data):
-        manifest = find_dataset(data).train
+        manifest = find_dataset(data, screen.print).train
         return manifest, f"{len(manifest)} training images of {data.name}"
     manifest = plain_folder(data)
     return manifest, f"{len(manifest)} images of {data.name}, without labels"

@@ -17,8 +17,8 @@ _HEAD_BYTES = 256
 def check_output(output: Path, inputs: Iterable[tuple[str, Path | None]], overwrite: bool) -> None:
     """Raise SettingError where `output` cannot be written, or something would be lost by it.
 
-    `inputs` are files that the command reads, each with what it is; none of them is ever written over. Another
-    file is, where it is empty or a table with the columns img_name,y_pred, or with `overwrite`.
+    `inputs` are files that the command reads, each with what it is; none of them is ever written over.
+    Another file is, where it is empty or a table with the columns img_name,y_pred, or with `overwrite`.
     """
     if output.is_dir():
         raise SettingError(f"--output {output}: is a folder; name the CSV file to write")

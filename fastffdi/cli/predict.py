@@ -12,6 +12,8 @@ from fastffdi.cli.output import check_no_image, check_output
 from fastffdi.errors import SettingError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     import numpy as np
 
     from fastffdi.data.manifest import Manifest
@@ -28,7 +30,9 @@ ERRORS, SKIPPED = ".errors.csv", 3
 @click.option("--data", type=_FILE, help="Folder as for train: its validation images.")
 @click.option("--labels", type=_FILE, help="Label file with a column img_name; a column target is optional.")
 @click.option(
-    "--images", type=_FILE, help="Folder of the label file's images.  [default: the label file's own]"
+    "--images",
+    type=_FILE,
+    help="Folder of the label file's images.  [default: the label file's own, or the one it is named after]",
 )
 @click.option(
     "-o", "--output", type=_FILE, default="submit.csv", show_default=True, help="CSV file to write."
@@ -71,8 +75,8 @@ def predict(
     """Write img_name,y_pred for images, y_pred = P(fake): one row per image, in the order given.
 
     CHECKPOINT is a .safetensors file that train wrote; the preprocessing is the one it was trained with.
-    Images are a FOLDER (names relative to it), FILEs, --data or --labels. Those that cannot be decoded are
-    listed beside --output, in NAME.errors.csv, and the exit code is 3.
+    Images are a FOLDER (names relative to it), FILEs and FOLDERs (names as given), --data or --labels. Those
+    that cannot be decoded are listed beside --output, in NAME.errors.csv, and the exit code is 3.
     """
     from fastffdi.cli.screen import bar, console
 
@@ -82,7 +86,8 @@ def predict(
         ("the settings file", loader_settings),
     ]
     check_output(output, [*files, *(("one of the images", Path(name)) for name in inputs)], overwrite)
-    manifest = _manifest(inputs, data, labels, images)
+    screen = console()
+    manifest = _manifest(inputs, data, labels, images, screen.print)
     check_no_image(output, manifest.paths())
     from fastffdi.inference.predict import Predictor, write_csv, write_errors
 
@@ -97,7 +102,7 @@ def predict(
         compile=compile,
         on_corrupt=on_corrupt,
     )
-    with bar(len(manifest), "predicting", console()) as progress:
+    with bar(len(manifest), "predicting", screen) as progress:
         scores = predictor(manifest, progress.advance)
     write_csv(output, manifest.names, scores, fill)
     write_errors(output.with_suffix(ERRORS), predictor.reasons)
@@ -123,7 +128,11 @@ def _say_auc(labels: np.ndarray, scores: np.ndarray) -> None:
 
 
 def _manifest(
-    inputs: tuple[str, ...], data: Path | None, labels: Path | None, images: Path | None
+    inputs: tuple[str, ...],
+    data: Path | None,
+    labels: Path | None,
+    images: Path | None,
+    say: Callable[[str], None],
 ) -> Manifest:
     from fastffdi.data import layout
     from fastffdi.data.labels import read_labels
@@ -135,10 +144,9 @@ def _manifest(
     if images is not None and labels is None:
         raise SettingError("--images: belongs to --labels FILE; give both")
     if data is not None:
-        return layout.find_validation(data)
+        return layout.find_validation(data, say)
     if labels is not None:
-        folder = images if images is not None else labels.parent
-        return read_labels(labels, folder, targets="optional", duplicates=True)
+        return read_labels(labels, images, targets="optional", duplicates=True, say=say)
     if len(inputs) == 1 and Path(inputs[0]).is_dir():
         return layout.plain_folder(Path(inputs[0]))
     return layout.image_files(inputs)

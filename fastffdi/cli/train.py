@@ -13,6 +13,7 @@ from fastffdi.errors import SettingError
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from fastffdi.data.labels import Say
     from fastffdi.data.layout import Dataset
     from fastffdi.training.experiment import Experiment
     from fastffdi.training.settings import Settings
@@ -85,11 +86,12 @@ def train(**options: Any) -> None:
     from fastffdi.cli.screen import console
 
     screen = console()
-    dataset, demo = _dataset(options, screen)
+    remarks: list[str] = []
+    dataset, demo = _dataset(options, screen, remarks.append)
     settings = _settings(options, None if demo else dataset)
     from fastffdi.training.experiment import prepare
 
-    remarks = [f"data: {dataset.description}"]
+    remarks.append(f"data: {dataset.description}")
     experiment = prepare(settings, dataset, remarks.append)
     if options["loader_settings"] is not None:
         remarks.append(f"loader settings: {settings.loading.described()}")
@@ -100,7 +102,7 @@ def train(**options: Any) -> None:
         experiment.close()
 
 
-def _dataset(options: dict[str, Any], screen: Console) -> tuple[Dataset, bool]:
+def _dataset(options: dict[str, Any], screen: Console, say: Say) -> tuple[Dataset, bool]:
     """The data asked for, and whether it is the built-in demo set."""
     from fastffdi.data.layout import find_dataset
 
@@ -108,9 +110,9 @@ def _dataset(options: dict[str, Any], screen: Console) -> tuple[Dataset, bool]:
     files = {name: options[name] for name in ("train_labels", "train_images", "val_labels", "val_images")}
     demo = data is None and not any(files.values())
     if any(files.values()):
-        dataset = _labelled(data, files)
+        dataset = _labelled(data, files, say)
     elif data is not None:
-        dataset = find_dataset(data)
+        dataset = find_dataset(data, say)
     else:
         from fastffdi.cli.demo_data import builtin_folder
 
@@ -118,7 +120,7 @@ def _dataset(options: dict[str, Any], screen: Console) -> tuple[Dataset, bool]:
     return (dataset if limit is None else dataset.limit(limit, options["seed"])), demo
 
 
-def _labelled(data: Path | None, files: dict[str, Path | None]) -> Dataset:
+def _labelled(data: Path | None, files: dict[str, Path | None], say: Say) -> Dataset:
     from fastffdi.data.layout import label_files
 
     given = {name: path for name, path in files.items() if path is not None}
@@ -129,7 +131,7 @@ def _labelled(data: Path | None, files: dict[str, Path | None]) -> Dataset:
             f"{problem}: give either --data, or all of --train-labels, --train-images, --val-labels and "
             "--val-images"
         )
-    return label_files(**given)
+    return label_files(**given, say=say)
 
 
 def _settings(options: dict[str, Any], data: Dataset | None) -> Settings:

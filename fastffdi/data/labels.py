@@ -6,31 +6,44 @@ images are checked by listing their folders, never one by one.
 
 from __future__ import annotations
 
-import csv
 import os
 import re
 from collections.abc import Callable, Iterable
 from itertools import islice
-from operator import attrgetter
 from pathlib import Path
-from typing import Literal, TextIO
+from typing import Literal
 
 import numpy as np
 import pandas as pd
 
+from fastffdi.data.label_table import read_table, refuse
+from fastffdi.data.listing import Listing, find_files
 from fastffdi.data.manifest import Manifest
 from fastffdi.errors import DataError
 
 _LABELS = {"0": 0, "1": 1, "0.0": 0, "1.0": 1}  # the last two: what pandas writes of a float column
+_WORDS = {"real": 0, "fake": 1}
+
+Say = Callable[[str], None]
 
 
 def read_labels(
-    file: Path, images: Path, *, targets: Literal["required", "optional"], duplicates: bool
+    file: Path,
+    images: Path | None,
+    *,
+    targets: Literal["required", "optional"],
+    duplicates: bool,
+    say: Say = lambda line: None,
 ) -> Manifest:
     """Read the CSV `file` (columns `img_name`, `target`; 0 = real, 1 = fake) of images below `images`.
 
     Other columns are ignored, as are blank lines at the end. If `targets` is "optional" and there is no
-    `target` column, labels are None.
+    `target` column, labels are None. Without `images` they are beside the file, or in the folder that it is
+    named after: those of valset_label.txt in valset/.
+
+    What is written otherwise but can mean only one thing is understood, and said in one line through `say`:
+    semicolons or tabs, columns in other letter case or the other way round, the targets real and fake, and
+    names as `find_files` describes.
 
     Raises DataError, one line that says where, what and what to do: for a file or folder that is not
     there, a missing column, a file that lists nothing, the first line with an empty name, with a target
@@ -39,22 +52,27 @@ def read_labels(
     """
     if not file.is_file():
         raise DataError(f"{file}: no such label file; give a CSV file with the header img_name,target")
-    if not images.is_dir():
+    if images is not None and not images.is_dir():
         raise DataError(f"{images}: no such image folder; give the folder with the images {file} lists")
-    names, words, line = _read(file, targets)
-    _refuse(file, line, np.flatnonzero(names == ""), lambda _: "the name is empty; add it or delete the line")
-    labels = None if words is None else _labels(file, line, words)
-    root = os.path.abspath(images)
+    names, words, line, readings = read_table(file, targets)
+    refuse(file, line, np.flatnonzero(names == ""), lambda _: "the name is empty; add it or delete the line")
+    labels = None if words is None else _labels(file, line, words, readings)
+    roots = [os.path.abspath(place) for place in (_places(file) if images is None else [images])]
     # Each folder once, with its last slash; "" is the root, tested first since most names have no folder.
     folders = sorted({name[: name.rfind("/") + 1] if "/" in name else "" for name in names})
-    _check_inside(file, line, names, root, folders)
+    _check_inside(file, line, names, roots[0], folders)
     wanted = set(names)
     if len(wanted) < len(names) and not duplicates:
         repeated = pd.unique(names[pd.Series(names, dtype=object).duplicated()])
         what = f"{len(repeated)} names stand on more than one line ({first_three(repeated)})"
         raise DataError(f"{file}: {what}; keep one line for each")
-    _check_present(file, names, wanted, root, folders)
-    return Manifest(root, names, labels)
+    root, found = _found(names, wanted, roots, folders)
+    _check_present(file, names, found.missing, roots if root is None else [root])
+    readings += [found.reading] * bool(found.reading)
+    readings += [f"images from {root}"] * (root != roots[0])
+    if readings:
+        say(f"{file}: understood as {', '.join(readings)}")
+    return Manifest(root or roots[0], names, labels, files=found.files)
 
 
 def first_three(names: Iterable[str]) -> str:
@@ -63,75 +81,34 @@ def first_three(names: Iterable[str]) -> str:
     return ", ".join([*shown[:3], "…"] if len(shown) > 3 else shown)
 
 
-def _read(file: Path, targets: str) -> tuple[np.ndarray, np.ndarray | None, int]:
-    """Names and targets (or None) as text, and the line number of the first row."""
-    try:
-        with file.open(encoding="utf-8-sig") as text:
-            header, line = _read_header(text)
-            _check_header(file, header, targets)
-            names, words = _read_rows(text, header, line)
-    except UnicodeDecodeError:
-        raise DataError(f"{file}: not UTF-8 text; save it as CSV in UTF-8") from None
-    except (pd.errors.ParserError, csv.Error) as error:
-        what = " ".join(str(error).split()).removeprefix("Error tokenizing data. C error: ")
-        what = re.sub(r"row (\d+)", lambda row: f"line {int(row[1]) + 1}", what)  # pandas counts from 0
-        raise DataError(f"{file}: not CSV ({what}); write one line NAME,TARGET for each image") from None
-    except OSError as error:
-        raise DataError(f"{file}: cannot be read ({error.strerror}); check the file's permissions") from None
-    count = len(names)
-    while count and not names[count - 1].strip() and (words is None or not words[count - 1].strip()):
-        count -= 1
-    if not count:
-        raise DataError(f"{file}: lists no images; add one line NAME,TARGET for each")
-    return names[:count], None if words is None else words[:count], line
-
-
-def _read_header(text: TextIO) -> tuple[list[str], int]:
-    number = 1
-    while (line := text.readline()).isspace():
-        number += 1
-    return [name.strip() for name in next(csv.reader([line]), [])], number + 1
-
-
-def _check_header(file: Path, header: list[str], targets: str) -> None:
-    wanted = ["img_name", "target"] if targets == "required" else ["img_name"]
-    missing = [name for name in wanted if name not in header]
-    if missing:
-        has = f"its first line has {', '.join(map(repr, header))}" if header else "it is empty"
-        raise DataError(f"{file}: no column {' and '.join(missing)}; {has}; write img_name,target")
-
-
-def _read_rows(text: TextIO, header: list[str], line: int) -> tuple[np.ndarray, np.ndarray | None]:
-    columns = [header.index(name) for name in ("img_name", "target") if name in header]
-    text.seek(0)  # pandas counts the columns by the header, since the first row may be short or blank
-    table = pd.read_csv(
-        text,
-        skiprows=line - 2,
-        header=0,
-        names=range(len(header)),
-        usecols=columns,
-        index_col=False,
-        dtype=object,
-        na_filter=False,  # an image may be called NA
-        skip_blank_lines=False,  # row numbers must give line numbers
-    )
-    names, *words = (table[column].to_numpy() for column in columns)
-    return names, words[0] if words else None
-
-
-def _labels(file: Path, line: int, words: np.ndarray) -> np.ndarray:
+def _labels(file: Path, line: int, words: np.ndarray, readings: list[str]) -> np.ndarray:
     codes, kinds = pd.factorize(words)
-    labels = np.array([_LABELS.get(kind.strip(), -1) for kind in kinds], np.int64)[codes]
+    plain = [kind.strip().lower() for kind in kinds]
+    named = all(kind in _WORDS for kind in plain)
+    labels = np.array([(_WORDS if named else _LABELS).get(kind, -1) for kind in plain], np.int64)[codes]
     bad = np.flatnonzero(labels < 0)
-    _refuse(file, line, bad, lambda row: f"target {words[row]!r} is not 0 (real) or 1 (fake)")
+    refuse(file, line, bad, lambda row: f"target {words[row]!r} is not 0 (real) or 1 (fake)")
+    readings += ["real as 0 and fake as 1"] * named
     return labels
 
 
-def _refuse(file: Path, line: int, rows: np.ndarray, problem: Callable[[int], str]) -> None:
-    """Raise for the first of `rows`, if any, with its line number."""
-    if len(rows):
-        row = int(rows[0])
-        raise DataError(f"{file}: line {line + row}: {problem(row)}")
+def _places(file: Path) -> list[Path]:
+    """Where the images of a label file may be: beside it, or in valset/ or val/ for val(set)_label.txt."""
+    stem = re.sub(r"_labels?$", "", file.stem)
+    names = dict.fromkeys((f"{stem.removesuffix('set')}set", stem)) if stem != file.stem else ()
+    return [file.parent, *(file.parent / name for name in names if (file.parent / name).is_dir())]
+
+
+def _found(
+    names: np.ndarray, wanted: set[str], roots: list[str], folders: list[str]
+) -> tuple[str | None, Listing]:
+    """The first root with any of the images, and their files; None where there are none."""
+    count = len(wanted)
+    for root in roots:
+        found = find_files(names, wanted, root, folders)
+        if len(found.missing) < count:
+            return root, found
+    return None, found
 
 
 def _check_inside(file: Path, line: int, names: np.ndarray, root: str, folders: list[str]) -> None:
@@ -139,7 +116,7 @@ def _check_inside(file: Path, line: int, names: np.ndarray, root: str, folders: 
     if leaving:
         bad = [row for row, name in enumerate(names) if name[: name.rfind("/") + 1] in leaving]
         cure = f"is not inside {root}; write names relative to that folder, without '..'"
-        _refuse(file, line, np.array(bad), lambda row: f"{names[row]!r} {cure}")
+        refuse(file, line, np.array(bad), lambda row: f"{names[row]!r} {cure}")
 
 
 def _leaves(folder: str, root: str) -> bool:
@@ -147,23 +124,12 @@ def _leaves(folder: str, root: str) -> bool:
     return not inside or ".." in folder.split("/")
 
 
-def _check_present(file: Path, names: np.ndarray, wanted: set[str], root: str, folders: list[str]) -> None:
-    given = len(wanted)
-    for folder in folders:
-        _remove_present(wanted, root, folder)
-    if wanted:
-        what = f"{len(wanted)} of {given} images are not in {root}"
-        shown = first_three(name for name in names if name in wanted)
-        raise DataError(f"{file}: {what} ({shown}); add them or delete their lines")
-
-
-def _remove_present(wanted: set[str], root: str, folder: str) -> None:
-    """Remove the names in `folder` from `wanted`; the listing is never held in memory."""
-    place = os.path.join(root, folder)
-    try:
-        with os.scandir(place) as entries:
-            wanted.difference_update(map(folder.__add__, map(attrgetter("name"), entries)))
-    except (FileNotFoundError, NotADirectoryError, ValueError):  # ValueError: a NUL in the name
-        pass
-    except OSError as error:
-        raise DataError(f"{place}: cannot be listed ({error.strerror}); check its permissions") from None
+def _check_present(file: Path, names: np.ndarray, missing: set[str], roots: list[str]) -> None:
+    if missing:
+        given = len(set(names))
+        shown = first_three(name for name in names if name in missing)
+        what = f"{len(missing)} of {given} images are not in {' or '.join(roots)} ({shown})"
+        cure = "add them or delete their lines"
+        if len(missing) == given:
+            cure = "name the folder that holds them, with --images (for train: --train-images, --val-images)"
+        raise DataError(f"{file}: {what}; {cure}")

@@ -19,14 +19,14 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
 import numpy as np
 
-from fastffdi.data.labels import first_three, read_labels
+from fastffdi.data.labels import Say, first_three, read_labels
 from fastffdi.data.manifest import Manifest
 from fastffdi.errors import DataError
 
@@ -55,12 +55,13 @@ class Dataset:
         return Dataset(train, val, what)
 
 
-def find_dataset(folder: str | os.PathLike[str]) -> Dataset:
+def find_dataset(folder: str | os.PathLike[str], say: Say | None = None) -> Dataset:
     """The training and validation images of a folder, both labelled.
 
     Args:
         folder: in the challenge's layout (label files, images in trainset/ and valset/) or with class
             folders (train/real, train/fake, val/real, val/fake)
+        say: gets a line for a label file that is not as it should be, but was understood
 
     Returns a Dataset, whose `train` and `val` are Manifests: names, and labels (N,) int64, 0 real, 1 fake.
     Raises DataError when the folder or a split is absent or empty, for names given twice in the training
@@ -70,18 +71,20 @@ def find_dataset(folder: str | os.PathLike[str]) -> Dataset:
     >>> len(data.train), data.val.class_counts()
     (40, {0: 8, 1: 8})
     """
-    folder = Path(folder)
-    train, val = _find_split(folder, "train", "required"), _find_split(folder, "val", "required")
+    folder, tell = Path(folder), say or (lambda line: None)
+    train, val = (_find_split(folder, split, "required", tell) for split in _LABEL_FILES)
     return Dataset(train, val, f"{folder}: training {_summary(train)}, validation {_summary(val)}")
 
 
-def label_files(train_labels: Path, train_images: Path, val_labels: Path, val_images: Path) -> Dataset:
+def label_files(
+    train_labels: Path, train_images: Path, val_labels: Path, val_images: Path, say: Say = lambda line: None
+) -> Dataset:
     """The splits of two label files, each with the folder of its images.
 
-    Raises DataError as `find_dataset` does.
+    `say` and the errors are those of `find_dataset`.
     """
-    train = read_labels(train_labels, train_images, targets="required", duplicates=False)
-    val = read_labels(val_labels, val_images, targets="required", duplicates=True)
+    train = read_labels(train_labels, train_images, targets="required", duplicates=False, say=say)
+    val = read_labels(val_labels, val_images, targets="required", duplicates=True, say=say)
     return Dataset(train, val, f"training {_summary(train)}, validation {_summary(val)}")
 
 
@@ -90,12 +93,12 @@ def has_splits(folder: Path) -> bool:
     return _label_place(folder) is not None or any(_classes(folder, split) for split in _CLASS_ROOTS)
 
 
-def find_validation(folder: Path) -> Manifest:
+def find_validation(folder: Path, say: Say = lambda line: None) -> Manifest:
     """The validation split of `folder` alone, to predict on: labels are None if its file has none.
 
-    Names may be given twice. Raises DataError as `find_dataset` does, for this split only.
+    Names may be given twice. `say` and the errors are those of `find_dataset`, for this split only.
     """
-    return _find_split(folder, "val", "optional")
+    return _find_split(folder, "val", "optional", say)
 
 
 def plain_folder(folder: Path) -> Manifest:
@@ -113,18 +116,25 @@ def plain_folder(folder: Path) -> Manifest:
 def image_files(files: Sequence[str]) -> Manifest:
     """The files themselves, names exactly as typed, relative to the current folder, without labels.
 
-    Raises DataError for no files, or for names that are no files.
+    A folder stands for all images below it, as `plain_folder` finds them; what was typed is in front of their
+    names. Raises DataError for no files, for names that are no files, and for folders without images.
     """
     if not files:
         raise DataError("no images given; name at least one file or folder")
-    missing = [file for file in files if not os.path.isfile(file)]
+    missing = [file for file in files if not os.path.isfile(file) and not os.path.isdir(file)]
     if missing:
         what = f"{len(missing)} of {len(files)} files do not exist ({first_three(missing)})"
         raise DataError(f"{what}; check the names, seen from {os.getcwd()}")
-    return Manifest(os.getcwd(), _column(files))
+    return Manifest(os.getcwd(), _column([name for file in files for name in _files_of(file)]))
 
 
-def _find_split(folder: Path, split: _Split, targets: Literal["required", "optional"]) -> Manifest:
+def _files_of(file: str) -> Iterable[str]:
+    if not os.path.isdir(file):
+        return [file]
+    return [os.path.join(file, name) for name in plain_folder(Path(file)).names]
+
+
+def _find_split(folder: Path, split: _Split, targets: Literal["required", "optional"], say: Say) -> Manifest:
     _check_folder(folder)
     place = _label_place(folder)
     if place is None:
@@ -132,7 +142,8 @@ def _find_split(folder: Path, split: _Split, targets: Literal["required", "optio
     for name in _LABEL_FILES[split]:
         if (place / name).is_file():
             repeats = split == "val"  # twice in training would be twice the weight, unasked
-            return read_labels(place / name, place / f"{split}set", targets=targets, duplicates=repeats)
+            images = place / f"{split}set"
+            return read_labels(place / name, images, targets=targets, duplicates=repeats, say=say)
     raise DataError(f"{place}: no {' or '.join(_LABEL_FILES[split])}; {_holds(place)}; add the file")
 
 

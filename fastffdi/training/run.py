@@ -39,7 +39,7 @@ def train(settings: Settings, say: Callable[[str], None] = print) -> Run:
     >>> run.checkpoint.name, len(run.epochs)
     ('best.safetensors', 1)
     """
-    dataset = settings.dataset()
+    dataset = settings.dataset(say)
     say(f"data: {dataset.description}")
     results = []
     with closing(prepare(settings, dataset, say)) as experiment:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -75,8 +76,8 @@ class Settings:
             if isinstance(getattr(self, name), str):
                 object.__setattr__(self, name, Path(getattr(self, name)))
 
-    def dataset(self) -> Dataset:
-        """The images to train on. Raises DataError as find_dataset."""
+    def dataset(self, say: Callable[[str], None] | None = None) -> Dataset:
+        """The images to train on. `say` and DataError are find_dataset's."""
         if isinstance(self.data, Dataset):
             return self.data
-        return find_dataset(demo_folder() if self.data is None else self.data)
+        return find_dataset(demo_folder() if self.data is None else self.data, say)

@@ -101,6 +101,36 @@ def test_images_lie_beside_their_label_file_unless_said_otherwise(predict, tiny,
     assert names(output) == ["04.jpg"]
 
 
+def test_a_label_file_of_the_challenges_layout_finds_its_folder(predict, tiny, output, expected):
+    ended = predict("--labels", tiny / "valset_label.txt")
+    assert ended.err == f"{tiny}/valset_label.txt: understood as images from {tiny}/valset\n"
+    assert names(output) == list(expected)
+    assert table(output)["y_pred"].to_numpy() == scores_of(expected, *expected)
+
+
+@pytest.mark.parametrize("process", [(), ("--loader-process",)])
+def test_names_stay_as_they_are_written_where_files_are_called_otherwise(
+    predict, tiny, output, expected, tmp_path, process
+):
+    (tmp_path / "list.txt").write_text("img_name;target\nvalset/05;fake\nvalset/02;real\n")
+    ended = predict("--labels", tmp_path / "list.txt", "--images", tiny / "valset", *process)
+    assert ended.err == (
+        f"{tmp_path}/list.txt: understood as separated by semicolons, real as 0 and fake as 1, "
+        "names without valset/, names without their extension\n"
+    )
+    assert names(output) == ["valset/05", "valset/02"]
+    assert table(output)["y_pred"].to_numpy() == scores_of(expected, "05.jpg", "02.jpg")
+
+
+def test_several_folders_and_files_are_taken_together(predict, tiny, output, expected, monkeypatch):
+    monkeypatch.chdir(tiny)
+    assert predict("valset", "valset/03.jpg", "./trainset/").out == f"57 rows in {output}\n"
+    assert names(output)[:17] == [*(f"valset/{k:02d}.jpg" for k in range(16)), "valset/03.jpg"]
+    assert names(output)[17] == "./trainset/00.jpg"
+    wanted = scores_of(expected, *expected, "03.jpg")
+    assert table(output)["y_pred"].to_numpy()[:17] == wanted
+
+
 def test_data_is_its_validation_part(predict, tiny, tiny_run, output):
     ended = predict("--data", tiny)
     assert names(output) == [f"{k:02d}.jpg" for k in range(16)]

@@ -22,10 +22,20 @@ def images(tmp_path, monkeypatch) -> Path:
     return folder
 
 
-def read(content: str | bytes, targets="required", duplicates=False) -> Manifest:
+def read(content: str | bytes, targets="required", duplicates=False, say=lambda line: None) -> Manifest:
     data = content.encode() if isinstance(content, str) else content
     Path("labels.txt").write_bytes(data)
-    return read_labels(Path("labels.txt"), Path("images"), targets=targets, duplicates=duplicates)
+    return read_labels(Path("labels.txt"), Path("images"), targets=targets, duplicates=duplicates, say=say)
+
+
+def understood(content: str, **options) -> tuple[str, list, list | None, list]:
+    """What was said, the names as written, the labels, and the files, relative to the folder."""
+    said: list[str] = []
+    rows = read(content, say=said.append, **options)
+    files = [path.removeprefix(f"{rows.root}/") for path in rows.paths()]
+    (line,) = said or [""]
+    labels = None if rows.labels is None else rows.labels.tolist()
+    return line.removeprefix("labels.txt: understood as "), rows.names.tolist(), labels, files
 
 
 def message(content: str | bytes, **options) -> str:
@@ -62,6 +72,113 @@ def test_harmless_differences_are_tolerated(images, content):
     assert rows.names.tolist() == ["a.jpg", "b.jpg"]
     assert rows.labels is not None
     assert rows.labels.tolist() == [1, 0]
+
+
+AB = ["a.jpg", "b.jpg"]
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        ("img_name,target\na.jpg,1\nb.jpg,0\n", ""),
+        ("img_name;target\na.jpg;1\nb.jpg;0\n", "separated by semicolons"),
+        ("img_name\ttarget\na.jpg\t1\nb.jpg\t0\n", "separated by tabs"),
+        ("img_name,target;x\na.jpg,1\nb.jpg,0\n", None),
+        (
+            "Img_Name,TARGET\na.jpg,1\nb.jpg,0\n",
+            "column Img_Name as img_name, column TARGET as target",
+        ),
+        ("IMG_NAME,img_name,target\nx,a.jpg,1\nx,b.jpg,0\n", ""),
+        ("img_name,target\na.jpg,FAKE\nb.jpg,real\n", "real as 0 and fake as 1"),
+        ("target,img_name\n1,a.jpg\n0,b.jpg\n", ""),
+        ("img_name,target\n1,a.jpg\n0,b.jpg\n", "img_name and target the other way round"),
+        (
+            "Img_name;target\nfake;a.jpg\nreal;b.jpg\n",
+            "separated by semicolons, column Img_name as img_name, img_name and target the other way round, "
+            "real as 0 and fake as 1",
+        ),
+    ],
+)
+def test_what_can_mean_only_one_thing_is_understood_and_said(images, content, said):
+    if said is None:
+        assert "no column target; its first line has 'img_name', 'target;x'; write" in message(content)
+    else:
+        assert understood(content) == (said, AB, [1, 0], AB)
+
+
+@pytest.mark.parametrize(
+    ("names", "said", "files"),
+    [
+        (["images/a.jpg", "images/sub/d.jpg"], "names without images/", ["a.jpg", "sub/d.jpg"]),
+        (["a", "sub/d"], "names without their extension", ["a.jpg", "sub/d.jpg"]),
+        (["images/a", "images/b"], "names without images/, names without their extension", AB),
+    ],
+)
+def test_names_with_their_folder_or_without_their_extension_stay_as_they_are_written(
+    images, names, said, files
+):
+    listed = "\n".join(["img_name,target", *(f"{name},1" for name in names)])
+    assert understood(listed) == (said, names, [1, 1], files)
+    assert understood(listed)[3] == [path for path in files if (images / path).is_file()]
+
+
+def test_a_name_that_two_images_could_be_is_none_of_them(images):
+    (images / "a.png").touch()
+    (images / "a.txt").touch()
+    (images / "b.txt").touch()
+    assert "1 of 2 images are not in" in message("img_name,target\na,1\nb,1\n")
+    assert "(a); add them or delete" in message("img_name,target\na,1\nb,1\n")
+
+
+def test_a_prefix_never_leads_out_of_the_folder(images, tmp_path):
+    (tmp_path / "secret.jpg").touch()
+    for name in (f"images/{tmp_path}/secret.jpg", "images/../secret.jpg", "images/images/a.jpg"):
+        with pytest.raises(DataError):
+            read(f"img_name,target\n{name},1\n")
+
+
+@pytest.mark.parametrize(
+    ("file", "folder"),
+    [
+        ("valset_label.txt", "valset"),
+        ("val_label.txt", "valset"),
+        ("val_labels.csv", "val"),
+        ("trainset_label.txt", "trainset"),
+        ("faces_labels.csv", "faces"),
+    ],
+)
+def test_images_are_found_in_the_folder_that_the_file_is_named_after(tmp_path, file, folder):
+    (tmp_path / folder / "sub").mkdir(parents=True)
+    (tmp_path / folder / "sub" / "a.jpg").touch()
+    (tmp_path / file).write_text("img_name\nsub/a.jpg\nsub/a.jpg\n")
+    said: list[str] = []
+    options = {"targets": "optional", "duplicates": True, "say": said.append}
+    rows = read_labels(tmp_path / file, None, **options)
+    assert rows.paths()[0] == str(tmp_path / folder / "sub" / "a.jpg")
+    assert said == [f"{tmp_path / file}: understood as images from {tmp_path / folder}"]
+    (tmp_path / "sub").mkdir()
+    (tmp_path / "sub" / "a.jpg").touch()
+    assert read_labels(tmp_path / file, None, **options).root == str(tmp_path)
+    assert len(said) == 1
+
+
+def test_without_any_of_the_images_the_message_names_the_option(tmp_path):
+    (tmp_path / "valset").mkdir()
+    (tmp_path / "valset_label.txt").write_text("img_name\na.jpg\nb.jpg\n")
+    with pytest.raises(DataError) as error:
+        read_labels(tmp_path / "valset_label.txt", None, targets="optional", duplicates=True)
+    assert str(error.value) == (
+        f"{tmp_path}/valset_label.txt: 2 of 2 images are not in {tmp_path} or {tmp_path}/valset "
+        "(a.jpg, b.jpg); name the folder that holds them, with --images "
+        "(for train: --train-images, --val-images)"
+    )
+
+
+@pytest.mark.parametrize("header", ["img_name|target", "Img_name target"])
+def test_another_separator_is_told_of_commas(images, header):
+    assert message(f"{header}\na.jpg,1\n").endswith(
+        "; write img_name,target, with commas between the columns"
+    )
 
 
 def test_targets_may_be_absent_when_optional(images):
@@ -101,7 +218,7 @@ def test_missing_columns_tell_what_there_is(images):
     assert message("") == f"labels.txt: no column img_name and target; it is empty; {cure}"
 
 
-@pytest.mark.parametrize("word", ["x", "2", "-1", "1.5", "01", "true", "", "NaN"])
+@pytest.mark.parametrize("word", ["x", "2", "-1", "1.5", "01", "true", "", "NaN", "fake"])
 def test_other_targets_tell_their_line(images, word):
     line = f"labels.txt: line 3: target {word!r} is not 0 (real) or 1 (fake)"
     assert message(f"img_name,target\na.jpg,1\nb.jpg,{word}\nc.jpg,9\n") == line

@@ -251,6 +251,30 @@ def test_files_keep_their_names_as_typed(tmp_path):
 def test_files_that_are_none(tmp_path):
     touch("a.jpg", "d/b.jpg")
     assert message(image_files, ["a.jpg", "z.jpg", "d"]) == (
-        f"2 of 3 files do not exist (z.jpg, d); check the names, seen from {tmp_path}"
+        f"1 of 3 files do not exist (z.jpg); check the names, seen from {tmp_path}"
     )
     assert message(image_files, []) == "no images given; name at least one file or folder"
+
+
+def test_a_folder_among_files_stands_for_its_images(tmp_path):
+    touch("a.jpg", "d/e/b.jpg", "d/c.jpg", "f/c.jpg")
+    rows = image_files(["f", "a.jpg", "./d/"])
+    assert rows.names.tolist() == ["f/c.jpg", "a.jpg", "./d/c.jpg", "./d/e/b.jpg"]
+    assert [Path(path).is_file() for path in rows.paths()] == [True] * 4
+    (tmp_path / "empty").mkdir()
+    assert message(image_files, ["d", "empty"]).startswith("empty: no images (jpg ")
+
+
+def test_what_was_understood_is_said_by_split():
+    touch("d/trainset/a.jpg", "d/valset/b.jpg")
+    Path("d/trainset_label.txt").write_text("img_name;target\ntrainset/a.jpg;1\n")
+    Path("d/valset_label.txt").write_text("img_name,target\nb,1\n")
+    said: list[str] = []
+    found = find_dataset(Path("d"), said.append)
+    assert said == [
+        "d/trainset_label.txt: understood as separated by semicolons, names without trainset/",
+        "d/valset_label.txt: understood as names without their extension",
+    ]
+    paths = [os.path.relpath(path) for part in (found.train, found.val) for path in part.paths()]
+    assert paths == ["d/trainset/a.jpg", "d/valset/b.jpg"]
+    assert find_dataset(Path("d")).val.names.tolist() == ["b"]

@@ -29,13 +29,15 @@ def test_paths_join_root_and_name_for_the_rows_asked():
 def test_take_keeps_the_order_asked_and_every_column():
     known = np.array([[1, 2], [3, 4], [5, 6]], np.int32)
     names = np.array(["a", "b", "c"], object)
-    rows = Manifest("/p", names, np.array([0, 1, 1]), known).take(np.array([2, 0]))
+    rows = Manifest("/p", names, np.array([0, 1, 1]), known, names + ".jpg").take(np.array([2, 0]))
     assert rows.root == "/p"
     assert rows.names.tolist() == ["c", "a"]
     assert rows.labels is not None
     assert rows.labels.tolist() == [1, 0]
     assert rows.sizes is not None
     assert rows.sizes.tolist() == [[5, 6], [1, 2]]
+    assert rows.file_names.tolist() == ["c.jpg", "a.jpg"]
+    assert rows.paths() == ["/p/c.jpg", "/p/a.jpg"]
 
 
 def test_class_counts_name_both_classes_even_when_one_is_absent():

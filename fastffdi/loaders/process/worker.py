@@ -36,8 +36,8 @@ class Job:
 
     def __reduce__(self) -> tuple[Callable[..., Job], tuple[Any, ...]]:
         # Pickling a million strings one by one takes six times as long as one string.
-        names = "\0".join(self.planner.manifest.names.tolist())
-        nameless = replace(self.planner.manifest, names=np.empty(0, object))
+        names = "\0".join(self.planner.manifest.file_names.tolist())
+        nameless = replace(self.planner.manifest, names=np.empty(0, object), files=None)
         planner = replace(self.planner, manifest=nameless)
         return _job, (planner, names, self.settings, self.beyond, self.shape)
 
