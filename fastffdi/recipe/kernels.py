@@ -83,7 +83,6 @@ class Kernel:
 
     def arrays(self) -> dict[str, np.ndarray]:
         """The per-image parameters by field name."""
-        # Not dataclasses.fields, which takes most of the time of planning a batch.
         values = ((name, getattr(self, name)) for name in self.__dataclass_fields__)
         return {name: value for name, value in values if isinstance(value, np.ndarray)}
 
