@@ -110,9 +110,8 @@ def predict(
     if manifest.labels is not None:
         _say_auc(manifest.labels, scores)
     if predictor.reasons:
-        click.echo(
-            f"{len(predictor.reasons)} images cannot be decoded: {output.with_suffix(ERRORS)}", err=True
-        )
+        count, table = len(predictor.reasons), output.with_suffix(ERRORS)
+        click.echo(f"images that cannot be decoded: {count}, listed in {table}", err=True)
         raise click.exceptions.Exit(SKIPPED)
 
 

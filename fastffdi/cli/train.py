@@ -183,5 +183,7 @@ def _run(experiment: Experiment, screen: Console) -> None:
     click.echo(f"best: epoch {best.epoch + 1}, validation AUC {shown(best.validation['auc'])}")
     click.echo(f"checkpoint: {output / BEST}")
     if experiment.corrupt:
-        screen.print(f"{len(experiment.corrupt)} images cannot be decoded: {output / QUARANTINE}")
+        screen.print(
+            f"images that cannot be decoded: {len(experiment.corrupt)}, listed in {output / QUARANTINE}"
+        )
     screen.print(f"next: fastffdi predict {output / BEST} FOLDER -o submit.csv")

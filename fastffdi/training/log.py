@@ -62,7 +62,7 @@ def flat(result: EpochResult) -> dict[str, float | None]:
 def line(result: EpochResult, epochs: int) -> str:
     """The epoch in one line."""
     val = result.validation
-    skipped = f"  {result.corrupt} corrupt images skipped" if result.corrupt else ""
+    skipped = f"  corrupt images skipped: {result.corrupt}" if result.corrupt else ""
     return (
         f"epoch {result.epoch + 1}/{epochs}  train loss {result.train_loss:.4f}  "
         f"val loss {shown(val['log_loss'])}  accuracy {shown(val['accuracy'])}  AUC {shown(val['auc'])}  "

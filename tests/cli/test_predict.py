@@ -264,7 +264,7 @@ def test_an_image_that_cannot_be_decoded(predict, tiny, tmp_path, output, loader
         code, out, err = predict(tmp_path / "copy", "--loader", loader, *words)
         assert (code, out) == (3, f"16 rows in {output}\n")
         errors = output.with_suffix(".errors.csv")
-        assert f"1 images cannot be decoded: {errors}" in err
+        assert f"images that cannot be decoded: 1, listed in {errors}" in err
         assert errors.read_text() == "img_name,reason\n05.jpg,not an image\n"
         cells = dict(line.split(",") for line in output.read_text().splitlines()[1:])
         assert [name for name, score in cells.items() if score == cell] == ["05.jpg"]

@@ -89,6 +89,10 @@ def test_the_line_of_an_epoch():
     )
 
 
+def test_the_line_says_how_many_images_were_skipped():
+    assert line(SECOND, 5).endswith("waiting for data 50%  corrupt images skipped: 3")
+
+
 def test_the_line_says_what_is_undefined():
     assert "AUC undefined  2000 img/s  waiting for data 50%" in line(SECOND, 5)
 
