@@ -35,7 +35,7 @@ def run(monkeypatch, tmp_path):
 
     def run(experiment):
         said, data = [], SimpleNamespace(description="two images")
-        monkeypatch.setattr(Settings, "dataset", lambda self: data)
+        monkeypatch.setattr(Settings, "dataset", lambda self, say: say("how it was read") or data)
 
         def prepare(given, dataset, say):
             assert (given, dataset) == (settings, data)
@@ -58,8 +58,8 @@ def test_a_run_has_its_epochs_the_best_and_its_checkpoint(run, tmp_path):
 
 def test_data_remarks_and_epochs_are_said(run):
     _, said = run(Experiment())
-    assert said[:2] == ["data: two images", "a remark"]
-    assert [line.split("  ")[0] for line in said[2:]] == ["epoch 1/3", "epoch 2/3", "epoch 3/3"]
+    assert said[:3] == ["how it was read", "data: two images", "a remark"]
+    assert [line.split("  ")[0] for line in said[3:]] == ["epoch 1/3", "epoch 2/3", "epoch 3/3"]
 
 
 @pytest.mark.parametrize("fails", [False, True])
