@@ -33,7 +33,7 @@ from fastffdi.recipe.steps.base import Step
 from fastffdi.render.cpu.decode import SourceDecoder
 
 #: To be raised when decoding or rendering changes a pixel: what was stored before is not found any more.
-_RENDERING = 1
+_RENDERING = 2
 
 
 def prefix_of(steps: Sequence[Step]) -> tuple[Step, ...]:

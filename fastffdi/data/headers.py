@@ -8,10 +8,13 @@ understand goes to Pillow.
 from __future__ import annotations
 
 import os
-from typing import BinaryIO, Literal
+from typing import BinaryIO, Literal, NamedTuple
 
-from PIL import ExifTags, Image, UnidentifiedImageError
+from PIL import ExifTags, Image
 
+from fastffdi.data.formats import HEAD_BYTES, format_of
+from fastffdi.data.limits import UNLIMITED
+from fastffdi.data.pillow import opened, webp_size
 from fastffdi.data.source import FILES, ImageSource
 from fastffdi.errors import UndecodableImage
 
@@ -21,7 +24,20 @@ _FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 _BARE = frozenset({0x00, 0x01, *range(0xD0, 0xD8)})  # markers without a length
 _ORDERS: dict[bytes, Literal["little", "big"]] = {b"II": "little", b"MM": "big"}
 _VALUE_BYTES = {3: 2, 4: 4}  # of EXIF's types SHORT and LONG
-_PIXELS = 2 * (Image.MAX_IMAGE_PIXELS or 1 << 26)  # Pillow refuses more, as a decompression bomb
+
+
+class Header(NamedTuple):
+    """What a file says about its image: format, one of FORMATS; pixels as stored; of a PNG, an animation."""
+
+    format: str
+    height: int
+    width: int
+    animated: bool = False
+
+    @property
+    def only_pillow(self) -> bool:
+        """Whether Pillow has to decode it: DALI cannot, or takes another image of an animated PNG."""
+        return self.animated or self.format in ("GIF", "AVIF")
 
 
 def orientation(data: bytes) -> int:
@@ -36,7 +52,7 @@ def orientation(data: bytes) -> int:
 
 
 def image_size(path: str, source: ImageSource = FILES) -> tuple[int, int]:
-    """(height, width) in pixels after EXIF orientation, read from the header only.
+    """(height, width) in pixels after EXIF orientation, read from the header only, however many they are.
 
     Pillow may warn about odd headers. Raises UndecodableImage when the image is absent or has no header.
     """
@@ -47,16 +63,36 @@ def image_size(path: str, source: ImageSource = FILES) -> tuple[int, int]:
     except UndecodableImage:
         raise
     except Exception as error:  # Pillow raises nearly every kind of exception on hostile bytes
-        raise UndecodableImage(path, _reason(error)) from error
+        raise UndecodableImage(path, reason_of(error)) from error
 
 
-def _reason(error: Exception) -> str:
-    if isinstance(error, UnidentifiedImageError):
-        return "not an image"
-    return " ".join(str(getattr(error, "strerror", None) or error or type(error).__name__).split())
+def header_of(file: BinaryIO) -> Header:
+    """The header of a file that is at its beginning; nothing is decoded.
+
+    Raises ValueError for other formats than those in the allow-list, besides whatever Pillow raises.
+    """
+    if size := _jpeg_size(file, oriented=False):
+        return Header("JPEG", *size)
+    file.seek(0)
+    head = file.read(HEAD_BYTES)
+    name = format_of(head)
+    if name == "PNG" and head[12:16] == b"IHDR":
+        width, height = (int.from_bytes(head[at : at + 4], "big") for at in (16, 20))
+        return Header(name, height, width, animated=_png_chunk(file, b"acTL", before=b"IDAT") is not None)
+    if name == "WebP":
+        return Header(name, *webp_size(head))
+    file.seek(0)
+    with opened(file, UNLIMITED) as image:
+        return Header(str(name), image.height, image.width)
 
 
-def _jpeg_size(file: BinaryIO) -> tuple[int, int] | None:
+def reason_of(error: Exception) -> str:
+    """What a decoder's exception says, in one line."""
+    text = str(getattr(error, "strerror", None) or error)
+    return " ".join(text.split()) or type(error).__name__
+
+
+def _jpeg_size(file: BinaryIO, oriented: bool = True) -> tuple[int, int] | None:
     """The size if the file is a plain JPEG, None where Pillow has to look."""
     data = b""
     for length in _READS:
@@ -64,6 +100,10 @@ def _jpeg_size(file: BinaryIO) -> tuple[int, int] | None:
         if data[:3] != b"\xff\xd8\xff":
             return None
         size, (start, end), complete = _scan(data)
+        if complete and not oriented:
+            if not size:  # Pillow would take the last of two frames, others perhaps the first
+                raise ValueError("its JPEG header is broken: not one frame with pixels")
+            return size
         if complete:
             return _turned(size, _orientation_tag(data[start:end])) if size else None
     return None
@@ -71,11 +111,15 @@ def _jpeg_size(file: BinaryIO) -> tuple[int, int] | None:
 
 def _pillow_size(file: BinaryIO) -> tuple[int, int]:
     file.seek(0)
-    with Image.open(file) as image:
+    head = file.read(HEAD_BYTES)
+    if format_of(head) == "WebP":
+        return _turned(webp_size(head), _orientation_tag(_webp_exif(file)))
+    file.seek(0)
+    with opened(file, UNLIMITED) as image:
         width, height = image.size
         if image.format == "TIFF":  # Pillow has turned this size already
             return height, width
-        if image.format in ("JPEG", "MPO"):
+        if image.format == "JPEG":
             file.seek(0)
             return _turned((height, width), orientation(file.read()))
         if image.format == "PNG" and "exif" not in image.info:
@@ -88,12 +132,29 @@ def _pillow_size(file: BinaryIO) -> tuple[int, int]:
 
 def _png_exif(file: BinaryIO) -> bytes:
     """The eXIf chunk of a PNG, or b"": it may come after the pixels, where opening does not look."""
+    length = _png_chunk(file, b"eXIf", before=b"IEND")
+    return b"" if length is None else b"Exif\0\0" + file.read(min(length, 1 << 16))
+
+
+def _png_chunk(file: BinaryIO, kind: bytes, before: bytes) -> int | None:
+    """The length in bytes of a PNG's first chunk of a kind, at which the file is then; None without one."""
     file.seek(8)
-    while len(head := file.read(8)) == 8 and head[4:] != b"IEND":
+    while len(head := file.read(8)) == 8 and head[4:] != before:
         length = int.from_bytes(head[:4], "big")
-        if head[4:] == b"eXIf":
-            return b"Exif\0\0" + file.read(min(length, 1 << 16))
+        if head[4:] == kind:
+            return length
         file.seek(length + 4, os.SEEK_CUR)
+    return None
+
+
+def _webp_exif(file: BinaryIO) -> bytes:
+    """The EXIF chunk of a WebP, or b""."""
+    file.seek(12)
+    while len(head := file.read(8)) == 8:
+        length = int.from_bytes(head[4:], "little")
+        if head[:4] == b"EXIF":
+            return file.read(min(length, 1 << 16))
+        file.seek(length + length % 2, os.SEEK_CUR)
     return b""
 
 
@@ -105,8 +166,8 @@ def _scan(data: bytes) -> tuple[tuple[int, int] | None, tuple[int, int], bool]:
     """Walk a JPEG's segments to its first scan.
 
     Returns (height, width) as coded or None; where the TIFF part of its EXIF starts and ends, or (0, 0);
-    and whether the scan was reached. A size that needs a closer look is None: of two frames, or beyond
-    what Pillow opens.
+    and whether the scan was reached. A size that needs a closer look is None: of two frames, or of no
+    pixels.
     """
     size: tuple[int, int] | None = None
     exif = (0, 0)
@@ -129,7 +190,7 @@ def _scan(data: bytes) -> tuple[tuple[int, int] | None, tuple[int, int], bool]:
         if marker in _FRAMES and at + 9 <= len(data):
             frames += 1
             height, width = data[at + 5] << 8 | data[at + 6], data[at + 7] << 8 | data[at + 8]
-            size = (height, width) if 0 < height * width <= _PIXELS else None
+            size = (height, width) if height * width else None
         elif marker == 0xE1 and not exif[1] and data[at + 4 : at + 10] == b"Exif\0\0":
             exif = (at + 10, at + 2 + length)
         at += 2 + length

@@ -14,10 +14,14 @@ from contextlib import contextmanager
 from typing import Any
 
 import torch
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image
 from torch.utils.data import DataLoader, Dataset, default_collate
 
+from fastffdi.data.headers import reason_of
+from fastffdi.data.limits import LIMITS
 from fastffdi.data.manifest import Manifest
+from fastffdi.data.pillow import rgb_image
+from fastffdi.data.source import FILES
 from fastffdi.errors import RunError, UndecodableImage
 from fastffdi.loaders.batch import Batch
 from fastffdi.loaders.corrupt import Corrupt
@@ -114,13 +118,13 @@ class _Batches:
 
 def _opened(path: str) -> Image.Image:
     try:
-        with Image.open(path) as image:
-            return ImageOps.exif_transpose(image).convert("RGB")
-    except UnidentifiedImageError:
-        raise UndecodableImage(path, "not an image") from None
+        LIMITS.check_bytes(FILES.identity(path).size_bytes)
+        with FILES.open(path) as file:
+            return rgb_image(file)
+    except UndecodableImage:
+        raise
     except Exception as error:  # Pillow's plugins raise whatever they like
-        reason = " ".join(str(error).split()) or type(error).__name__
-        raise UndecodableImage(path, reason) from None
+        raise UndecodableImage(path, reason_of(error)) from None
 
 
 #: Images (N, 3, H, W), None where there is no valid one, and which of them are corrupt.

@@ -499,7 +499,7 @@ def test_filling_goes_on_where_it_was_left(
 
 def test_filling_stops_at_a_spoilt_image_by_its_name(copy: Manifest, tmp_path: Path) -> None:
     Path(copy.paths()[9]).write_bytes(b"no image")
-    with pytest.raises(UndecodableImage, match=r"09.jpg: cannot be decoded \(not an image\)"):
+    with pytest.raises(UndecodableImage, match=r"09.jpg: cannot be decoded \(not a JPEG, "):
         filled(planner_of(copy, PLAIN), tmp_path / "cache", 1)
 
 

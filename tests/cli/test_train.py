@@ -489,7 +489,8 @@ def test_an_image_that_cannot_be_decoded_ends_with_1_and_its_name_if_asked_for(t
     code, _, err = train("--on-corrupt", "fail", data=copy)
     assert code == 1
     assert err.splitlines()[-1] == (
-        f"fastffdi: {copy}/trainset/07.jpg: cannot be decoded (not an image); "
+        f"fastffdi: {copy}/trainset/07.jpg: cannot be decoded "
+        "(not a JPEG, PNG, WebP, BMP, TIFF, GIF or AVIF image); "
         "replace the file or take it off the list"
     )
 

@@ -102,7 +102,8 @@ def test_a_failure_that_is_no_images_is_told_as_it_is(image_files: Manifest) -> 
 
 
 @pytest.mark.parametrize(
-    ("how", "reason"), [("text", "not an image"), ("gif", "the dali loader does not know this kind of file")]
+    ("how", "reason"),
+    [("text", "not a JPEG, PNG"), ("gif", "the dali loader does not know this kind of file")],
 )
 def test_of_several_bad_images_the_first_is_named(loader: DaliLoader, how: str, reason: str) -> None:
     paths = loader.planner.manifest.paths()

@@ -7,6 +7,7 @@ import weakref
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 import pytest
@@ -101,7 +102,8 @@ def test_an_undecodable_image_stops_the_epoch_and_is_named(make: Make, image_fil
         list(make(replace(image_files, root=str(folder))).epoch(0))
     assert caught.value.path == str(folder / "07.jpg")
     assert str(caught.value).endswith(
-        "cannot be decoded (not an image); replace the file or take it off the list"
+        "cannot be decoded (not a JPEG, PNG, WebP, BMP, TIFF, GIF or AVIF image); "
+        "replace the file or take it off the list"
     )
 
 
@@ -155,14 +157,25 @@ def test_images_of_any_kind_are_rgb(mode: str, tmp_path: Path):
     [(ValueError(), "ValueError"), (OSError("two\nlines"), "two lines"), (SyntaxError("broken"), "broken")],
 )
 def test_whatever_pillow_raises_names_the_image(
-    error: Exception, reason: str, monkeypatch: pytest.MonkeyPatch
+    error: Exception, reason: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ):
-    def fail(path: str) -> None:
+    def fail(file: BinaryIO) -> None:
         raise error
 
-    monkeypatch.setattr(Image, "open", fail)
-    with pytest.raises(UndecodableImage, match=rf"^a/b.jpg: cannot be decoded \({reason}\)"):
-        module._opened("a/b.jpg")
+    (tmp_path / "b.jpg").write_bytes(b"any")
+    monkeypatch.setattr(module, "rgb_image", fail)
+    with pytest.raises(UndecodableImage, match=rf"/b.jpg: cannot be decoded \({reason}\)"):
+        module._opened(str(tmp_path / "b.jpg"))
+
+
+def test_a_file_too_long_is_refused_unread(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
+    with (tmp_path / "b.jpg").open("wb") as file:
+        file.truncate(1 << 30)
+    monkeypatch.setattr(module, "rgb_image", None)
+    with pytest.raises(
+        UndecodableImage, match=r"/b.jpg: cannot be decoded \(1,024 MiB, at most 512 MiB are read"
+    ):
+        module._opened(str(tmp_path / "b.jpg"))
 
 
 def test_a_worker_that_is_lost_is_reported():

@@ -11,17 +11,15 @@ from typing import Protocol
 import cv2
 import numpy as np
 import simplejpeg
-from PIL import Image, ImageOps, UnidentifiedImageError
 
-from fastffdi.data.headers import orientation
+from fastffdi.data.headers import orientation, reason_of
+from fastffdi.data.limits import LIMITS, Limits
+from fastffdi.data.pillow import rgb_image
 from fastffdi.data.source import FILES, ImageSource
 from fastffdi.errors import UndecodableImage
 from fastffdi.recipe.kernels import Kernel, Part, Resize
 from fastffdi.recipe.program import Program
 from fastffdi.render.cpu.partial import decode_part
-
-#: Larger images are refused before they are decoded: Pillow's own limit against decompression bombs.
-MOST_PIXELS = 2 * 89_478_485
 
 
 @dataclass(frozen=True)
@@ -66,23 +64,29 @@ class SourceDecoder:
     Attributes:
         source: where the bytes come from
         scaled: decode JPEGs at 1/2, 1/4 or 1/8 where that is enough for the program's first kernel, a Resize
+        limits: what is larger is refused
     """
 
     source: ImageSource = FILES
     scaled: bool = False
+    limits: Limits = LIMITS
 
     def __call__(self, row: int, path: str, prefix: Program, program: Program, i: int) -> np.ndarray:
         """See Decoder."""
         region = _region(program.kernels[0], i) if self.scaled else None
         wanted = partial(program.kernels[0].part, i) if program.kernels else _all_of_it
-        return decode_path(path, region, self.source, wanted)
+        return decode_path(path, region, self.source, wanted, self.limits)
 
 
 DECODER = SourceDecoder()
 
 
 def decode_path(
-    path: str, region: Region | None = None, source: ImageSource = FILES, wanted: Wanted = _all_of_it
+    path: str,
+    region: Region | None = None,
+    source: ImageSource = FILES,
+    wanted: Wanted = _all_of_it,
+    limits: Limits = LIMITS,
 ) -> np.ndarray:
     """(H, W, 3) uint8 RGB; with a region, of a JPEG perhaps 1/2, 1/4 or 1/8 of that.
 
@@ -90,27 +94,29 @@ def decode_path(
 
     Raises UndecodableImage with the path and the reason.
     """
-    data = source.read(path)
     try:
-        return decode(data, region, wanted)
-    except UnidentifiedImageError:
-        raise UndecodableImage(path, "not an image") from None
+        limits.check_bytes(
+            source.identity(path).size_bytes
+        )  # before it is read: it may be larger than memory
+        return decode(source.read(path), region, wanted, limits)
+    except UndecodableImage:
+        raise
     except Exception as error:  # decoders raise whatever they like
-        reason = " ".join(str(error).split()) or type(error).__name__
-        raise UndecodableImage(path, reason) from None
+        raise UndecodableImage(path, reason_of(error)) from None
 
 
-def decode(data: bytes, region: Region | None = None, wanted: Wanted = _all_of_it) -> np.ndarray:
-    """As `decode_path`, from the bytes. Raises what the decoder raises."""
-    if data[:2] == b"\xff\xd8":
+def decode(
+    data: bytes, region: Region | None = None, wanted: Wanted = _all_of_it, limits: Limits = LIMITS
+) -> np.ndarray:
+    """As `decode_path`, from the bytes. Raises ValueError for what is refused, and what decoders raise."""
+    if data[:3] == b"\xff\xd8\xff":
         try:
             turned = orientation(data)
-            return upright(
-                _decode_jpeg(data, region, wanted if turned <= 1 else _all_of_it, turned >= 5), turned
-            )
+            part = wanted if turned <= 1 else _all_of_it
+            return upright(_decode_jpeg(data, region, part, turned >= 5, limits), turned)
         except ValueError:
             pass  # what the strict fast path refuses (CMYK, stray bytes), Pillow may know how to read
-    return _decode_with_pillow(data)
+    return np.array(rgb_image(io.BytesIO(data), limits))  # a copy: torch wants arrays it may write to
 
 
 def _region(kernel: Kernel, i: int) -> Region:
@@ -128,12 +134,13 @@ def upright(image: np.ndarray, turned: int) -> np.ndarray:
     return image if flip is None else cv2.flip(image, flip)
 
 
-def _decode_jpeg(data: bytes, region: Region | None, wanted: Wanted, sideways: bool) -> np.ndarray:
+def _decode_jpeg(
+    data: bytes, region: Region | None, wanted: Wanted, sideways: bool, limits: Limits
+) -> np.ndarray:
     height, width, colours, _ = simplejpeg.decode_jpeg_header(data)
     if colours in ("CMYK", "YCCK"):
         raise ValueError(f"{colours} is converted otherwise than by Pillow")
-    if height * width > MOST_PIXELS:
-        raise ValueError(f"{height}×{width} pixels are more than {MOST_PIXELS}")
+    limits.check_pixels(height, width)
     factor = 1 if region is None else region.reduction(*((width, height) if sideways else (height, width)))
     part = wanted(height, width) if factor == 1 else None
     if part is not None and (image := decode_part(data, part, height, width)) is not None:
@@ -150,11 +157,3 @@ def _decode_jpeg(data: bytes, region: Region | None, wanted: Wanted, sideways: b
             min_factor=factor,
         )
     )
-
-
-def _decode_with_pillow(data: bytes) -> np.ndarray:
-    with Image.open(io.BytesIO(data)) as image:
-        turned = ImageOps.exif_transpose(image)
-        # It changes no pixel of the RGB, but Pillow warns where a palette has several transparent colours.
-        turned.info.pop("transparency", None)
-        return np.array(turned.convert("RGB"))  # a copy: torch wants arrays it may write to
