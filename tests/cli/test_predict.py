@@ -265,7 +265,10 @@ def test_an_image_that_cannot_be_decoded(predict, tiny, tmp_path, output, loader
         assert (code, out) == (3, f"16 rows in {output}\n")
         errors = output.with_suffix(".errors.csv")
         assert f"images that cannot be decoded: 1, listed in {errors}" in err
-        assert errors.read_text() == "img_name,reason\n05.jpg,not an image\n"
+        assert (
+            errors.read_text()
+            == 'img_name,reason\n05.jpg,"not a JPEG, PNG, WebP, BMP, TIFF, GIF or AVIF image"\n'
+        )
         cells = dict(line.split(",") for line in output.read_text().splitlines()[1:])
         assert [name for name, score in cells.items() if score == cell] == ["05.jpg"]
     shutil.copy(tiny / "valset" / "05.jpg", tmp_path / "copy")

@@ -481,7 +481,9 @@ def test_an_image_that_cannot_be_decoded_is_skipped_and_named(train, copy):
     assert code == 0
     assert "  corrupt images skipped: 1" in err
     table = next(line.split("listed in ")[1] for line in err.splitlines() if "listed in " in line)
-    assert Path(table).read_text() == "img_name,reason,loader,epoch\n07.jpg,not an image,cpu,1\n"
+    assert Path(table).read_text() == (
+        'img_name,reason,loader,epoch\n07.jpg,"not a JPEG, PNG, WebP, BMP, TIFF, GIF or AVIF image",cpu,1\n'
+    )
 
 
 def test_an_image_that_cannot_be_decoded_ends_with_1_and_its_name_if_asked_for(train, copy):

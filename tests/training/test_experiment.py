@@ -219,9 +219,12 @@ def test_an_image_that_cannot_be_decoded_is_skipped_named_and_counted(settings, 
     experiment, results = finished(replace(settings, backend=loader, epochs=2), broken)
     assert [result.corrupt for result in results] == [1, 1]
     assert [row["corrupt"] for row in figures(settings.output)] == ["1", "1"]
-    assert experiment.corrupt == {victim.name: "not an image"}
+    assert experiment.corrupt == {victim.name: "not a JPEG, PNG, WebP, BMP, TIFF, GIF or AVIF image"}
     lines = (settings.output / "quarantine.csv").read_text().splitlines()
-    assert lines == ["img_name,reason,loader,epoch", f"{victim.name},not an image,{loader},1"]
+    assert lines == [
+        "img_name,reason,loader,epoch",
+        f'{victim.name},"not a JPEG, PNG, WebP, BMP, TIFF, GIF or AVIF image",{loader},1',
+    ]
 
 
 def test_a_validation_image_that_cannot_be_decoded_is_in_no_figure(settings, spoilt, tmp_path):
