@@ -22,7 +22,7 @@ class Limits:
         if height < 1 or width < 1:
             raise ValueError(f"{width}×{height} pixels")
         if height * width > self.pixels:
-            most = f"--max-megapixels allows {self.pixels / 1e6:.5g}"
+            most = f"the limit is {self.pixels / 1e6:.5g}"
             raise ValueError(f"{width}×{height} are {height * width / 1e6:,.5g} megapixels, {most}")
 
     def check_bytes(self, size_bytes: int) -> None:

@@ -9,7 +9,7 @@ def test_by_default_as_many_pixels_are_read_as_pillow_opens() -> None:
     assert LIMITS.pixels == 2 * Image.MAX_IMAGE_PIXELS
     LIMITS.check_pixels(1, LIMITS.pixels)
     LIMITS.check_pixels(LIMITS.pixels, 1)
-    message = "60000×60000 are 3,600 megapixels, --max-megapixels allows 178.96"
+    message = "60000×60000 are 3,600 megapixels, the limit is 178.96"
     with pytest.raises(ValueError, match=f"^{message}$"):
         LIMITS.check_pixels(60_000, 60_000)
     with pytest.raises(ValueError, match="megapixels"):
@@ -17,7 +17,7 @@ def test_by_default_as_many_pixels_are_read_as_pillow_opens() -> None:
 
 
 def test_height_and_width_are_named_as_usual() -> None:
-    with pytest.raises(ValueError, match=r"^3×2000000 are 6 megapixels, --max-megapixels allows 5$"):
+    with pytest.raises(ValueError, match=r"^3×2000000 are 6 megapixels, the limit is 5$"):
         Limits(pixels=5_000_000).check_pixels(2_000_000, 3)
 
 

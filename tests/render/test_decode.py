@@ -191,7 +191,7 @@ def test_an_image_that_would_fill_the_memory_is_refused(file_image: Image.Image,
     claim = data.index(b"\xff\xc0") + 5
     data = data[:claim] + b"\xff\xdc\xff\xdc" + data[claim + 4 :]
     with pytest.raises(
-        UndecodableImage, match=r"\(65500×65500 are 4,290.2 megapixels, --max-megapixels allows"
+        UndecodableImage, match=r"\(65500×65500 are 4,290.2 megapixels, the limit is"
     ):
         decode_path(written(data))
 
