@@ -1,0 +1,136 @@
+"""What is found out about one file: quickly from its header and its end, or fully by decoding it."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import os
+from collections.abc import Callable
+from typing import BinaryIO, NamedTuple
+
+import numpy as np
+from PIL import Image, UnidentifiedImageError
+
+from fastffdi.audit.endings import TAIL_BYTES, ends_well, has_end
+from fastffdi.audit.facts import Header, problem_row, row
+from fastffdi.audit.irregular import pillow_header
+from fastffdi.audit.jpeg import jpeg_header
+from fastffdi.audit.looks import thumbnail
+from fastffdi.audit.png import SIGNATURE, png_header
+from fastffdi.data.source import FILES
+from fastffdi.errors import UndecodableImage
+from fastffdi.render.cpu.decode import MOST_PIXELS, decode
+
+# Most headers fit the first read; four reads reach 16 MiB, as in data/headers.py.
+_READS = (8 << 10, 64 << 10, 1 << 20, 16 << 20)
+
+
+class Inspected(NamedTuple):
+    """A row of FACTS; why the file cannot be used, else ""; its thumbnail where it was decoded."""
+
+    facts: tuple[object, ...]
+    reason: str = ""
+    thumbnail: np.ndarray | None = None
+
+
+class _Faulty(Exception):
+    """A file that cannot be used: one of PROBLEMS, and the reason in words."""
+
+    def __init__(self, problem: str, reason: str) -> None:
+        super().__init__(problem, reason)
+        self.problem, self.reason = problem, reason
+
+
+def inspect(path: str, size_bytes: int, full: bool) -> Inspected:
+    """Read a file of `size_bytes` bytes: header and end, or with `full` all of it, decoded and hashed.
+
+    Never raises for what is in a file: a fault is the `problem` of the facts.
+    """
+    try:
+        if not size_bytes:
+            raise _Faulty("empty", "no bytes")
+        return _full(path) if full else _quick(path, size_bytes)
+    except _Faulty as fault:
+        return Inspected(problem_row(fault.problem), fault.reason)
+    except UndecodableImage as error:
+        return Inspected(problem_row("unreadable"), error.reason)
+    except OSError as error:
+        return Inspected(problem_row("unreadable"), error.strerror or "cannot be read")
+
+
+def _quick(path: str, size_bytes: int) -> Inspected:
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        head = os.pread(handle, _READS[0], 0)
+        header, scan = _header(head, size_bytes, lambda n: os.pread(handle, n, 0), lambda: open(path, "rb"))
+        tail = head[-TAIL_BYTES:]
+        if size_bytes > len(head):
+            tail = os.pread(handle, TAIL_BYTES, size_bytes - TAIL_BYTES)
+        if not ends_well(header.format, head, tail, size_bytes):
+            _check_end(header, os.pread(handle, size_bytes, 0), scan)
+    finally:
+        os.close(handle)
+    return Inspected(row(header))
+
+
+def _full(path: str) -> Inspected:
+    data = FILES.read(path)
+    header, scan = _header(data, len(data), lambda n: data, lambda: io.BytesIO(data))
+    try:
+        image = decode(data)
+    except Exception as error:  # decoders raise whatever they like
+        if not ends_well(header.format, data, data[-TAIL_BYTES:], len(data)):
+            _check_end(header, data, scan)
+        raise _Faulty("undecodable", _words(error)) from None
+    content = hashlib.blake2b(data, digest_size=16).digest()
+    return Inspected(row(header, True, content), "", thumbnail(image))
+
+
+def _header(
+    head: bytes, size_bytes: int, read: Callable[[int], bytes], reopen: Callable[[], BinaryIO]
+) -> tuple[Header, int]:
+    """The header of a file that begins with `head`, and where a JPEG's pixels begin."""
+    found = _fast_header(head, size_bytes, read)
+    if found is None:
+        found = _slow_header(reopen), 0
+    header = found[0]
+    if header.height * header.width > MOST_PIXELS:
+        size = f"{header.width}×{header.height}"
+        raise _Faulty("oversized", f"{size} pixels are more than {MOST_PIXELS:,} in all")
+    return found
+
+
+def _fast_header(
+    head: bytes, size_bytes: int, read: Callable[[int], bytes]
+) -> tuple[Header, int] | None:
+    if head[:3] == b"\xff\xd8\xff":
+        for length in _READS:
+            head = head if length <= len(head) else read(length)
+            found = jpeg_header(head)
+            if found is not None or len(head) >= size_bytes:
+                return found
+    elif head[:8] == SIGNATURE:
+        header = png_header(head)
+        return None if header is None else (header, 0)
+    return None
+
+
+def _slow_header(reopen: Callable[[], BinaryIO]) -> Header:
+    try:
+        with reopen() as file:
+            return pillow_header(file)
+    except UnidentifiedImageError:
+        raise _Faulty("not an image", "its content is of no known format") from None
+    except Image.DecompressionBombError as error:
+        raise _Faulty("oversized", _words(error)) from None
+    except Exception as error:  # Pillow raises nearly every kind of exception on hostile bytes
+        raise _Faulty("undecodable", _words(error)) from None
+
+
+def _check_end(header: Header, data: bytes, scan: int) -> None:
+    if not has_end(header.format, data, scan):
+        raise _Faulty("truncated", f"it ends after {len(data):,} bytes, without the mark of its end")
+
+
+def _words(error: Exception) -> str:
+    return " ".join(str(error).split()) or type(error).__name__

@@ -1,0 +1,120 @@
+"""One pass over the files of a split, by several threads: the facts of each, and the reasons of faults."""
+
+from __future__ import annotations
+
+import os
+import stat
+import warnings
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+import numpy as np
+
+from fastffdi.audit.facts import FACTS, problem_row
+from fastffdi.audit.files import Inspected, inspect
+from fastffdi.audit.looks import looks
+from fastffdi.audit.memory import Memory, blank
+from fastffdi.data.manifest import Manifest
+
+# Files per task: long enough to hide the pool's cost, short enough that Ctrl-C and progress do not wait.
+_CHUNKS = {False: 256, True: 16}
+
+Progress = Callable[[int], None]
+
+
+@dataclass(frozen=True)
+class Survey:
+    """The facts of N files.
+
+    Attributes:
+        manifest: the split they are of
+        facts: (N,) FACTS
+        sizes: (N,) int64, bytes of each file
+        keys: (N,) S16, equal where the content is; where a file was not hashed, where the path is
+        reasons: row → why that file cannot be used
+    """
+
+    manifest: Manifest
+    facts: np.ndarray
+    sizes: np.ndarray
+    keys: np.ndarray
+    reasons: dict[int, str]
+
+    @property
+    def usable(self) -> np.ndarray:
+        """(N,) bool: which files have no fault."""
+        return np.asarray(self.facts["problem"] == 0)
+
+
+def survey(manifest: Manifest, threads: int, full: bool, progress: Progress = lambda n: None) -> Survey:
+    """Inspect the files of `manifest` by `threads` threads; what is known of them already is not read again.
+
+    `progress` gets the number of files done since its last call.
+    """
+    paths = manifest.paths()
+    memory, rows = Memory.of(manifest.root), blank(paths)
+    reasons: dict[int, str] = {}
+    fresh = np.zeros(len(paths), bool)
+    chunk = _CHUNKS[full]
+
+    def look(at: int) -> int:
+        part = slice(at, at + chunk)
+        _look(rows[part], fresh[part], paths[part], memory, full, at, reasons)
+        return len(paths[part])
+
+    try:
+        with warnings.catch_warnings(), ThreadPoolExecutor(threads) as pool:
+            # Pillow's, about odd headers; here, since the filters are the whole process's.
+            warnings.simplefilter("ignore")
+            for done in pool.map(look, range(0, len(paths), chunk)):
+                progress(done)
+    finally:
+        # Also after Ctrl-C: what was looked at once need not be again.
+        if fresh.any():
+            memory.keep(rows[fresh])
+    facts = rows["facts"]
+    keys = np.where(facts["full"], facts["content"], rows["path"])
+    return Survey(manifest, facts, rows["identity"][:, 0], keys, reasons)
+
+
+def _look(
+    rows: np.ndarray,
+    fresh: np.ndarray,
+    paths: Sequence[str],
+    memory: Memory,
+    full: bool,
+    at: int,
+    reasons: dict[int, str],
+) -> None:
+    """Fill `rows` from memory, else from the files; `fresh` marks those."""
+    absent = _identify(rows, paths)
+    known = memory.recall(rows, full)
+    unknown = np.flatnonzero(~known).tolist()
+    found = [absent.get(k) or inspect(paths[k], int(rows["identity"][k, 0]), full) for k in unknown]
+    facts = np.array([one.facts for one in found], FACTS)
+    decoded = [k for k, one in enumerate(found) if one.thumbnail is not None]
+    facts["look"][decoded] = looks([one.thumbnail for one in found if one.thumbnail is not None])
+    rows["facts"][unknown] = facts
+    fresh[unknown] = True
+    reasons.update({at + k: one.reason for k, one in zip(unknown, found, strict=True) if one.reason})
+
+
+def _identify(rows: np.ndarray, paths: Sequence[str]) -> dict[int, Inspected]:
+    """Fill in the identities; returns what cannot be a file at all."""
+    absent, identities = {}, []
+    for k, path in enumerate(paths):
+        try:
+            info = os.stat(path)
+        except (OSError, ValueError) as error:  # ValueError: a NUL in the name
+            gone = isinstance(error, FileNotFoundError) and not os.path.lexists(path)
+            reason = getattr(error, "strerror", None) or str(error)
+            absent[k] = Inspected(problem_row("missing" if gone else "unreadable"), reason)
+            identities.append((0, 0))
+            continue
+        identities.append((info.st_size, info.st_mtime_ns))
+        if not stat.S_ISREG(info.st_mode):
+            absent[k] = Inspected(problem_row("unreadable"), "not a file")
+    if identities:
+        rows["identity"] = identities
+    return absent
