@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from fastffdi.audit.facts import FORMATS
 
-_JPEG, _PNG, _WEBP, _BMP, _GIF = (FORMATS.index(name) for name in ("JPEG", "PNG", "WEBP", "BMP", "GIF"))
+_JPEG, _PNG, _WEBP, _BMP, _GIF = (FORMATS.index(name) for name in ("JPEG", "PNG", "WebP", "BMP", "GIF"))
 TAIL_BYTES = 12  # the longest mark, a PNG's last chunk
 
 

@@ -6,10 +6,12 @@ from typing import NamedTuple
 
 import numpy as np
 
+from fastffdi.data import formats
+
 #: What is wrong with a file, gravest first after "": such a file cannot be used.
 PROBLEMS = ("", "missing", "empty", "unreadable", "not an image", "oversized", "truncated", "undecodable")
-#: By content, in Pillow's words.
-FORMATS = ("other", "JPEG", "PNG", "WEBP", "BMP", "TIFF", "GIF", "AVIF")
+#: By content; "" where it is not known.
+FORMATS = ("", *formats.FORMATS)
 #: How pixels are stored; all but the first are converted to RGB when they are decoded.
 MODES = ("RGB", "grey", "CMYK", "alpha", "palette", "16 bit")
 #: Chroma subsampling of a JPEG; "" where it has none.

@@ -9,17 +9,19 @@ from collections.abc import Callable
 from typing import BinaryIO, NamedTuple
 
 import numpy as np
-from PIL import Image, UnidentifiedImageError
-
 from fastffdi.audit.endings import TAIL_BYTES, ends_well, has_end
-from fastffdi.audit.facts import Header, problem_row, row
+from fastffdi.audit.facts import FORMATS, Header, problem_row, row
 from fastffdi.audit.irregular import pillow_header
 from fastffdi.audit.jpeg import jpeg_header
 from fastffdi.audit.looks import thumbnail
 from fastffdi.audit.png import SIGNATURE, png_header
+from fastffdi.data.formats import HEAD_BYTES, format_of, unknown
+from fastffdi.data.headers import reason_of
+from fastffdi.data.limits import LIMITS
+from fastffdi.data.pillow import webp_size
 from fastffdi.data.source import FILES
 from fastffdi.errors import UndecodableImage
-from fastffdi.render.cpu.decode import MOST_PIXELS, decode
+from fastffdi.render.cpu.decode import decode
 
 # Most headers fit the first read; four reads reach 16 MiB, as in data/headers.py.
 _READS = (8 << 10, 64 << 10, 1 << 20, 16 << 20)
@@ -49,6 +51,7 @@ def inspect(path: str, size_bytes: int, full: bool) -> Inspected:
     try:
         if not size_bytes:
             raise _Faulty("empty", "no bytes")
+        _check(LIMITS.check_bytes, size_bytes)
         return _full(path) if full else _quick(path, size_bytes)
     except _Faulty as fault:
         return Inspected(problem_row(fault.problem), fault.reason)
@@ -67,7 +70,7 @@ def _quick(path: str, size_bytes: int) -> Inspected:
         if size_bytes > len(head):
             tail = os.pread(handle, TAIL_BYTES, size_bytes - TAIL_BYTES)
         if not ends_well(header.format, head, tail, size_bytes):
-            _check_end(header, os.pread(handle, size_bytes, 0), scan)
+            _check_end(header.format, os.pread(handle, size_bytes, 0), scan)
     finally:
         os.close(handle)
     return Inspected(row(header))
@@ -80,9 +83,9 @@ def _full(path: str) -> Inspected:
         image = decode(data)
     except Exception as error:  # decoders raise whatever they like
         if not ends_well(header.format, data, data[-TAIL_BYTES:], len(data)):
-            _check_end(header, data, scan)
-        raise _Faulty("undecodable", _words(error)) from None
-    content = hashlib.blake2b(data, digest_size=16).digest()
+            _check_end(header.format, data, scan)
+        raise _Faulty("undecodable", reason_of(error)) from None
+    content = hashlib.sha256(data).digest()[:16]
     return Inspected(row(header, True, content), "", thumbnail(image))
 
 
@@ -90,14 +93,12 @@ def _header(
     head: bytes, size_bytes: int, read: Callable[[int], bytes], reopen: Callable[[], BinaryIO]
 ) -> tuple[Header, int]:
     """The header of a file that begins with `head`, and where a JPEG's pixels begin."""
+    if format_of(head[:HEAD_BYTES]) is None:
+        raise _Faulty("not an image", unknown(head[:HEAD_BYTES]))
     found = _fast_header(head, size_bytes, read)
-    if found is None:
-        found = _slow_header(reopen), 0
-    header = found[0]
-    if header.height * header.width > MOST_PIXELS:
-        size = f"{header.width}×{header.height}"
-        raise _Faulty("oversized", f"{size} pixels are more than {MOST_PIXELS:,} in all")
-    return found
+    header, scan = found or (_slow_header(head, size_bytes, read, reopen), 0)
+    _check(LIMITS.check_pixels, header.height, header.width)
+    return header, scan
 
 
 def _fast_header(
@@ -115,22 +116,28 @@ def _fast_header(
     return None
 
 
-def _slow_header(reopen: Callable[[], BinaryIO]) -> Header:
+def _slow_header(
+    head: bytes, size_bytes: int, read: Callable[[int], bytes], reopen: Callable[[], BinaryIO]
+) -> Header:
+    format = format_of(head[:HEAD_BYTES]) or ""
     try:
+        if format == "WebP":  # opening it allocates all pixels
+            LIMITS.check_pixels(*webp_size(head))
         with reopen() as file:
             return pillow_header(file)
-    except UnidentifiedImageError:
-        raise _Faulty("not an image", "its content is of no known format") from None
-    except Image.DecompressionBombError as error:
-        raise _Faulty("oversized", _words(error)) from None
     except Exception as error:  # Pillow raises nearly every kind of exception on hostile bytes
-        raise _Faulty("undecodable", _words(error)) from None
+        if format in ("JPEG", "PNG"):
+            _check_end(FORMATS.index(format), read(size_bytes), 0)
+        raise _Faulty("undecodable", reason_of(error)) from None
 
 
-def _check_end(header: Header, data: bytes, scan: int) -> None:
-    if not has_end(header.format, data, scan):
+def _check(check: Callable[..., None], *values: int) -> None:
+    try:
+        check(*values)
+    except ValueError as error:
+        raise _Faulty("oversized", reason_of(error)) from None
+
+
+def _check_end(format: int, data: bytes, scan: int) -> None:
+    if not has_end(format, data, scan):
         raise _Faulty("truncated", f"it ends after {len(data):,} bytes, without the mark of its end")
-
-
-def _words(error: Exception) -> str:
-    return " ".join(str(error).split()) or type(error).__name__

@@ -7,6 +7,9 @@ from typing import BinaryIO
 from PIL import ExifTags, Image
 
 from fastffdi.audit.facts import FORMATS, MODES, Header
+from fastffdi.data.formats import HEAD_BYTES, format_of
+from fastffdi.data.limits import UNLIMITED
+from fastffdi.data.pillow import opened
 
 _MODES = {
     **dict.fromkeys(("1", "L"), MODES.index("grey")),
@@ -18,9 +21,15 @@ _MODES = {
 
 
 def pillow_header(file: BinaryIO) -> Header:
-    """What Pillow says of a file without decoding its pixels. Raises what Pillow raises."""
-    with Image.open(file) as image:
-        format = "JPEG" if image.format == "MPO" else image.format
+    """What Pillow says of a file that is at its beginning, without decoding its pixels.
+
+    Of a WebP all pixels are allocated: look at its size before. Raises ValueError for other formats than those
+    that are read, and what Pillow raises.
+    """
+    head = file.read(HEAD_BYTES)
+    file.seek(0)
+    with opened(file, UNLIMITED) as image:
+        format = format_of(head) or ""
         mode = MODES.index("alpha") if "transparency" in image.info else _MODES.get(image.mode, 0)
         width, height = image.size
         # Not image.getexif(): for a PNG that decodes the whole image first.
@@ -30,11 +39,11 @@ def pillow_header(file: BinaryIO) -> Header:
         if format == "TIFF" and turned >= 5:  # Pillow has turned this size already
             height, width = width, height
         return Header(
-            FORMATS.index(format) if format in FORMATS else 0,
+            FORMATS.index(format),
             height,
             width,
             mode,
-            animated=format != "TIFF" and image.format != "MPO" and getattr(image, "is_animated", False),
+            animated=format != "TIFF" and getattr(image, "is_animated", False),
             orientation=turned,
             exif="exif" in image.info or (format == "TIFF" and turned != 1),
         )

@@ -33,6 +33,7 @@ def read_labels(
     *,
     targets: Literal["required", "optional"],
     duplicates: bool,
+    absent: bool = False,
     say: Say = lambda line: None,
 ) -> Manifest:
     """Read the CSV `file` (columns `img_name`, `target`; 0 = real, 1 = fake) of images below `images`.
@@ -48,7 +49,7 @@ def read_labels(
     Raises DataError, one line that says where, what and what to do: for a file or folder that is not
     there, a missing column, a file that lists nothing, the first line with an empty name, with a target
     other than 0 and 1, or with a name that leaves `images`, for names on several lines unless
-    `duplicates`, for images that do not exist.
+    `duplicates`, for images that do not exist: with `absent` only where none does.
     """
     if not file.is_file():
         raise DataError(f"{file}: no such label file; give a CSV file with the header img_name,target")
@@ -67,7 +68,8 @@ def read_labels(
         what = f"{len(repeated)} names stand on more than one line ({first_three(repeated)})"
         raise DataError(f"{file}: {what}; keep one line for each")
     root, found = _found(names, wanted, roots, folders)
-    _check_present(file, names, found.missing, roots if root is None else [root])
+    if not absent or root is None:
+        _check_present(file, names, found.missing, roots if root is None else [root])
     readings += [found.reading] * bool(found.reading)
     readings += [f"images from {root}"] * (root != roots[0])
     if readings:

@@ -76,6 +76,15 @@ def find_dataset(folder: str | os.PathLike[str], say: Say | None = None) -> Data
     return Dataset(train, val, f"{folder}: training {_summary(train)}, validation {_summary(val)}")
 
 
+def listed_dataset(folder: Path, say: Say = lambda line: None) -> Dataset:
+    """As `find_dataset`, for a check: images that are absent, and names given twice, stay in.
+
+    Raises DataError where it does, for all else, and for a split of whose images none is there.
+    """
+    train, val = (_find_split(folder, split, "required", say, lenient=True) for split in _LABEL_FILES)
+    return Dataset(train, val, f"{folder}: training {_summary(train)}, validation {_summary(val)}")
+
+
 def label_files(
     train_labels: Path, train_images: Path, val_labels: Path, val_images: Path, say: Say = lambda line: None
 ) -> Dataset:
@@ -134,16 +143,24 @@ def _files_of(file: str) -> Iterable[str]:
     return [os.path.join(file, name) for name in plain_folder(Path(file)).names]
 
 
-def _find_split(folder: Path, split: _Split, targets: Literal["required", "optional"], say: Say) -> Manifest:
+def _find_split(
+    folder: Path,
+    split: _Split,
+    targets: Literal["required", "optional"],
+    say: Say,
+    lenient: bool = False,
+) -> Manifest:
     _check_folder(folder)
     place = _label_place(folder)
     if place is None:
         return _class_folders(folder, split)
     for name in _LABEL_FILES[split]:
         if (place / name).is_file():
-            repeats = split == "val"  # twice in training would be twice the weight, unasked
+            repeats = split == "val" or lenient  # twice in training would be twice the weight, unasked
             images = place / f"{split}set"
-            return read_labels(place / name, images, targets=targets, duplicates=repeats, say=say)
+            return read_labels(
+                place / name, images, targets=targets, duplicates=repeats, absent=lenient, say=say
+            )
     raise DataError(f"{place}: no {' or '.join(_LABEL_FILES[split])}; {_holds(place)}; add the file")
 
 
