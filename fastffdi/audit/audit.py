@@ -58,9 +58,9 @@ def audit(dataset: Dataset, threads: int, full: bool, progress: Progress = lambd
     `progress` gets the number of files done since its last call.
     """
     train, val = (survey(split, threads, full, progress) for split in (dataset.train, dataset.val))
-    keys = np.concatenate([train.keys, val.keys])
-    looks = np.concatenate([train.facts["look"], val.facts["look"]])
-    duplicates = Duplicates.among(keys, looks)
+    facts = np.concatenate([train.facts, val.facts])
+    small = np.ascontiguousarray(facts["small"]).view(np.uint8).reshape(len(facts), 64)
+    duplicates = Duplicates.among(np.concatenate([train.keys, val.keys]), facts["look"], small)
     measured = shortcuts(train, val)
     found = [
         *_copies(duplicates, train, val),
@@ -97,12 +97,12 @@ def _copies(duplicates: Duplicates, train: Survey, val: Survey) -> Iterator[Find
         text = f"{images(len(conflicts))} have copies with the other label"
         cure = "find out which label is right; --fix leaves all of them out"
         yield Finding("label-conflict", "error", text, cure, conflicts, weight=3 + len(conflicts) / len(rows))
-    near = duplicates.near(splits[1][leaked < 0], splits[0])
+    near, like = duplicates.near(splits[1][leaked < 0], splits[0])
     if len(near):
         share = percent(len(near), len(val.facts))
         text = f"{images(len(near))}, {share} of the validation set, look{'s' * (len(near) == 1)} like training images"
         cure = "split by source (video, person, original), so that near-duplicates are on one side"
-        yield Finding("near-leak", "warning", text, cure, near, weight=2 + len(near) / len(val.facts))
+        yield Finding("near-leak", "warning", text, cure, near, like, weight=2 + len(near) / len(val.facts))
     for name, split in zip(SPLITS, splits, strict=True):
         yield from _copies_within(duplicates, name, split, labels)
 
@@ -124,11 +124,12 @@ def _copies_within(
         yield Finding("copies", "warning", text, cure, rows, others, weight=len(rows) / len(split))
     # A forgery looks like its original: near-duplicates are of interest within a class.
     classes = [split[labels[split] == label] for label in (0, 1)]
-    near = np.sort(np.concatenate([duplicates.near(rows, rows) for rows in classes]))
+    pairs = [duplicates.near(rows, rows) for rows in classes]
+    near, like = (np.concatenate(part) for part in zip(*pairs, strict=True))
     if len(near):
         text = f"{images(len(near), name)} look{'s' * (len(near) == 1)} like others of their class there"
         cure = "keep one of each, or as many as you mean: they add little to learn from"
-        yield Finding("near-copies", "note", text, cure, near, weight=len(near) / len(split))
+        yield Finding("near-copies", "note", text, cure, near, like, weight=len(near) / len(split))
 
 
 def _shortcut(one: Shortcut) -> Finding:

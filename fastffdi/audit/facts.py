@@ -17,8 +17,9 @@ MODES = ("RGB", "grey", "CMYK", "alpha", "palette", "16 bit")
 #: Chroma subsampling of a JPEG; "" where it has none.
 SUBSAMPLINGS = ("", "4:4:4", "4:2:2", "4:2:0", "4:4:0", "4:1:1", "other")
 
-#: `quality` 1..100 or 0 for unknown; `height`, `width` after EXIF orientation; `content` a hash of the bytes
-#: and `look` a perceptual hash, both only where the file has been decoded (`full`); `look` 0 for none.
+#: `quality` 1..100 or 0 for unknown; `height`, `width` after EXIF orientation; `content` a hash of the bytes,
+#: `look` a perceptual hash, 0 for none, and `small` 8×8 pixel values, all three only where the file has been
+#: decoded (`full`).
 FACTS = np.dtype(
     [
         ("problem", "u1"),
@@ -34,6 +35,7 @@ FACTS = np.dtype(
         ("full", "?"),
         ("content", "S16"),
         ("look", "<u8"),
+        ("small", "V64"),
     ]
 )
 
@@ -53,13 +55,13 @@ class Header(NamedTuple):
 
 
 def row(header: Header, full: bool = False, content: bytes = b"") -> tuple[object, ...]:
-    """The row of FACTS of a file that can be used; its `look` is filled in later."""
+    """The row of FACTS of a file that can be used; its `look` and `small` are filled in later."""
     height, width = header.height, header.width
     if header.orientation >= 5:
         height, width = width, height
-    return (0, header.format, height, width, *header[3:], full, content, 0)
+    return (0, header.format, height, width, *header[3:], full, content, 0, b"")
 
 
 def problem_row(problem: str) -> tuple[object, ...]:
     """The row of FACTS of a file that cannot be used."""
-    return (PROBLEMS.index(problem), 0, 0, 0, 0, 0, 0, False, 1, False, False, b"", 0)
+    return (PROBLEMS.index(problem), 0, 0, 0, 0, 0, 0, False, 1, False, False, b"", 0, b"")

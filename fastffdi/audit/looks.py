@@ -38,6 +38,13 @@ def thumbnail(image: np.ndarray) -> np.ndarray:
     return np.asarray(cv2.resize(green, (SIDE, SIDE), interpolation=cv2.INTER_AREA))
 
 
+def smaller(thumbnails: Sequence[np.ndarray]) -> np.ndarray:
+    """(N, 64) uint8: each of N thumbnails as the means of 4×4 of its pixels."""
+    side, block = SIDE // 8, (len(thumbnails), 8, SIDE // 8, 8, SIDE // 8)
+    sums = np.stack(thumbnails).reshape(block).sum(axis=(2, 4), dtype=np.uint16)
+    return np.asarray((sums // side**2).astype(np.uint8).reshape(-1, 64))
+
+
 def looks(thumbnails: Sequence[np.ndarray]) -> np.ndarray:
     """(N,) uint64 perceptual hashes of N thumbnails; 0 for plain ones, which have none."""
     if not len(thumbnails):

@@ -14,7 +14,7 @@ import numpy as np
 
 from fastffdi.audit.facts import FACTS, problem_row
 from fastffdi.audit.files import Inspected, inspect
-from fastffdi.audit.looks import looks
+from fastffdi.audit.looks import looks, smaller
 from fastffdi.audit.memory import Memory, blank
 from fastffdi.data.manifest import Manifest
 
@@ -96,7 +96,10 @@ def _look(
     found = [absent.get(k) or inspect(paths[k], int(rows["identity"][k, 0]), full) for k in unknown]
     facts = np.array([one.facts for one in found], FACTS)
     decoded = [k for k, one in enumerate(found) if one.thumbnail is not None]
-    facts["look"][decoded] = looks([one.thumbnail for one in found if one.thumbnail is not None])
+    if decoded:
+        thumbnails = [one.thumbnail for one in found if one.thumbnail is not None]
+        facts["look"][decoded] = looks(thumbnails)
+        facts["small"][decoded] = smaller(thumbnails).view("V64")[:, 0]
     rows["facts"][unknown] = facts
     fresh[unknown] = True
     reasons.update({at + k: one.reason for k, one in zip(unknown, found, strict=True) if one.reason})
