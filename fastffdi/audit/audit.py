@@ -66,7 +66,8 @@ def audit(dataset: Dataset, threads: int, full: bool, progress: Progress = lambd
         *_copies(duplicates, train, val),
         *faults(train, SPLITS[0], 0),
         *faults(val, SPLITS[1], len(train.facts)),
-        *(finding for name, split in zip(SPLITS, (train, val), strict=True) for finding in balance(split.manifest, name)),
+        *balance(dataset.train, SPLITS[0]),
+        *balance(dataset.val, SPLITS[1]),
         *(_shortcut(one) for one in measured if one.warn),
     ]
     return Audit(dataset, full, train, val, duplicates, measured, ranked(found))
@@ -77,7 +78,8 @@ def quick_findings(dataset: Dataset, threads: int = 2) -> list[str]:
 
     What an earlier, full check found out about unchanged files counts as well.
     """
-    return [f"{one.severity}: {one.text}; {one.advice}" for one in audit(dataset, threads, False).findings[:2]]
+    gravest = audit(dataset, threads, full=False).findings[:2]
+    return [f"{one.severity}: {one.text}; {one.advice}" for one in gravest]
 
 
 def _labels(train: Survey, val: Survey) -> np.ndarray:
@@ -100,7 +102,8 @@ def _copies(duplicates: Duplicates, train: Survey, val: Survey) -> Iterator[Find
     near, like = duplicates.near(splits[1][leaked < 0], splits[0])
     if len(near):
         share = percent(len(near), len(val.facts))
-        text = f"{images(len(near))}, {share} of the validation set, look{'s' * (len(near) == 1)} like training images"
+        verb = "looks" if len(near) == 1 else "look"
+        text = f"{images(len(near))}, {share} of the validation set, {verb} like training images"
         cure = "split by source (video, person, original), so that near-duplicates are on one side"
         yield Finding("near-leak", "warning", text, cure, near, like, weight=2 + len(near) / len(val.facts))
     for name, split in zip(SPLITS, splits, strict=True):
@@ -123,11 +126,11 @@ def _copies_within(
         cure = "keep one of each, since they count twice"
         yield Finding("copies", "warning", text, cure, rows, others, weight=len(rows) / len(split))
     # A forgery looks like its original: near-duplicates are of interest within a class.
-    classes = [split[labels[split] == label] for label in (0, 1)]
-    pairs = [duplicates.near(rows, rows) for rows in classes]
+    pairs = [duplicates.near_copies(split[labels[split] == label]) for label in (0, 1)]
     near, like = (np.concatenate(part) for part in zip(*pairs, strict=True))
     if len(near):
-        text = f"{images(len(near), name)} look{'s' * (len(near) == 1)} like others of their class there"
+        verb = "looks" if len(near) == 1 else "look"
+        text = f"{images(len(near), name)} {verb} like others of their class there"
         cure = "keep one of each, or as many as you mean: they add little to learn from"
         yield Finding("near-copies", "note", text, cure, near, like, weight=len(near) / len(split))
 

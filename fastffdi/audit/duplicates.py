@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 from scipy.sparse import coo_array
@@ -31,7 +32,7 @@ class Duplicates:
 
     @classmethod
     def among(cls, keys: np.ndarray, looks: np.ndarray, small: np.ndarray) -> Duplicates:
-        """From what is equal where bytes are, (N,) uint64 perceptual hashes, 0 for none, and (N, 64) pixels."""
+        """From keys that are equal where bytes are, and what `alike` takes."""
         content = np.unique(keys, return_inverse=True)[1]
         return cls(content, alike(looks, small))
 
@@ -64,6 +65,14 @@ class Duplicates:
         other = np.where(self.content[first] != self.content[of], first, last)
         near = (first >= 0) & (self.content[other] != self.content[of])
         return of[near], other[near]
+
+    def near_copies(self, among: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """The rows of `among` that look like an earlier one of other bytes, and that one of each."""
+        among = among[self.same(among, among) == among]
+        first = np.full(int(self.look.max(initial=-1)) + 1, -1)
+        first[self.look[among][::-1]] = among[::-1]
+        earlier = first[self.look[among]]
+        return among[earlier != among], earlier[earlier != among]
 
     @property
     def _contents(self) -> int:
@@ -107,7 +116,7 @@ def near_pairs(hashes: np.ndarray, bits: int = NEAR_BITS) -> np.ndarray:
     """
     found = [np.zeros((0, 2), np.int64)]
     edges = np.linspace(0, 64, bits + 2).astype(int).tolist()
-    for start, end in zip(edges, edges[1:], strict=False):
+    for start, end in pairwise(edges):
         band = hashes >> np.uint64(start) & np.uint64((1 << end - start) - 1)
         found.append(_near_in_band(hashes, band, bits))
     return np.unique(np.concatenate(found), axis=0)

@@ -50,7 +50,8 @@ def faults(split: Survey, what: str, start: int) -> Iterator[Finding]:
         )
     wrong = _wrong_extensions(split)
     named = Counter(
-        f"{FORMATS[facts['format'][row]]} named {_ending(split, row) or 'without an extension'}" for row in wrong
+        f"{FORMATS[facts['format'][row]]} named {_ending(split, row) or 'without an extension'}"
+        for row in wrong
     )
     often = ", ".join(f"{count:,} {words}" for words, count in named.most_common(3))
     yield from _note(

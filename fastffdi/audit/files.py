@@ -9,6 +9,7 @@ from collections.abc import Callable
 from typing import BinaryIO, NamedTuple
 
 import numpy as np
+
 from fastffdi.audit.endings import TAIL_BYTES, ends_well, has_end
 from fastffdi.audit.facts import FORMATS, Header, problem_row, row
 from fastffdi.audit.irregular import pillow_header
@@ -65,7 +66,7 @@ def _quick(path: str, size_bytes: int) -> Inspected:
     handle = os.open(path, os.O_RDONLY)
     try:
         head = os.pread(handle, _READS[0], 0)
-        header, scan = _header(head, size_bytes, lambda n: os.pread(handle, n, 0), lambda: open(path, "rb"))
+        header, scan = _header(head, size_bytes, lambda n: os.pread(handle, n, 0), lambda: FILES.open(path))
         tail = head[-TAIL_BYTES:]
         if size_bytes > len(head):
             tail = os.pread(handle, TAIL_BYTES, size_bytes - TAIL_BYTES)
@@ -101,9 +102,7 @@ def _header(
     return header, scan
 
 
-def _fast_header(
-    head: bytes, size_bytes: int, read: Callable[[int], bytes]
-) -> tuple[Header, int] | None:
+def _fast_header(head: bytes, size_bytes: int, read: Callable[[int], bytes]) -> tuple[Header, int] | None:
     if head[:3] == b"\xff\xd8\xff":
         for length in _READS:
             head = head if length <= len(head) else read(length)

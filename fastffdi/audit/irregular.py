@@ -23,8 +23,8 @@ _MODES = {
 def pillow_header(file: BinaryIO) -> Header:
     """What Pillow says of a file that is at its beginning, without decoding its pixels.
 
-    Of a WebP all pixels are allocated: look at its size before. Raises ValueError for other formats than those
-    that are read, and what Pillow raises.
+    Of a WebP all pixels are allocated: look at its size before. Raises ValueError for other formats than
+    those that are read, and what Pillow raises.
     """
     head = file.read(HEAD_BYTES)
     file.seek(0)

@@ -1,6 +1,6 @@
-"""What a classifier could learn in place of the forgery: how far facts about the files alone give the label away.
+"""What a classifier could learn in place of the forgery: facts about the files that tell the label.
 
-For each fact and split, the AUC of telling fake from real by it, max(AUC, 1 − AUC): 0.5 says nothing, 1.0 all.
+For each fact and split, the AUC of telling fake from real by it, max(AUC, 1 − AUC): 0.5 is chance.
 Of facts that are words, each counts as the share of fakes among the images that have it.
 """
 
@@ -21,7 +21,7 @@ _BEYOND_CHANCE = 2.5
 #: Fact → what to do.
 CURES = {
     "file size": "encode real and fake images alike: same format, quality and size in pixels",
-    "JPEG quality": "compress both classes at the same qualities, or draw them with jpeg_compression in the recipe",
+    "JPEG quality": "compress both classes at the same qualities, or add jpeg_compression to the recipe",
     "chroma subsampling": "encode both classes with the same chroma subsampling",
     "width": "scale or crop both classes to the same widths before they are encoded",
     "height": "scale or crop both classes to the same heights before they are encoded",
@@ -34,7 +34,7 @@ CURES = {
 
 @dataclass(frozen=True)
 class Shortcut:
-    """How well a fact tells the labels: `reach` of the training and of the validation split, None where unknown.
+    """How well a fact tells the labels: `reach` in training and in validation, None where it is not known.
 
     `warn`: one of them is above 0.6, and not by chance.
     """

@@ -89,9 +89,11 @@ def train(**options: Any) -> None:
     remarks: list[str] = []
     dataset, demo = _dataset(options, screen, remarks.append)
     settings = _settings(options, None if demo else dataset)
+    from fastffdi.audit.audit import quick_findings
     from fastffdi.training.experiment import prepare
 
     remarks.append(f"data: {dataset.description}")
+    remarks += quick_findings(dataset, settings.loading.threads)
     experiment = prepare(settings, dataset, remarks.append)
     if options["loader_settings"] is not None:
         remarks.append(f"loader settings: {settings.loading.described()}")

@@ -102,6 +102,13 @@ def has_splits(folder: Path) -> bool:
     return _label_place(folder) is not None or any(_classes(folder, split) for split in _CLASS_ROOTS)
 
 
+def label_files_of(folder: Path) -> list[Path]:
+    """The label files in the folder of a data set, of either split; none where it has class folders."""
+    place = _label_place(folder)
+    names = [name for files in _LABEL_FILES.values() for name in files]
+    return [] if place is None else [place / name for name in names if (place / name).is_file()]
+
+
 def find_validation(folder: Path, say: Say = lambda line: None) -> Manifest:
     """The validation split of `folder` alone, to predict on: labels are None if its file has none.
 
