@@ -79,14 +79,25 @@ def _quick(path: str, size_bytes: int) -> Inspected:
 
 def _full(path: str) -> Inspected:
     data = FILES.read(path)
-    header, scan = _header(data, len(data), lambda n: data, lambda: io.BytesIO(data))
+    try:
+        header, scan = _header(data, len(data), lambda n: data, lambda: io.BytesIO(data))
+    except _Faulty as fault:
+        if fault.problem in ("not an image", "oversized"):
+            raise
+        return _decoded(data, None, 0)  # the decoder may understand what was not understood here
+    return _decoded(data, header, scan)
+
+
+def _decoded(data: bytes, header: Header | None, scan: int) -> Inspected:
+    format = header.format if header else FORMATS.index(format_of(data[:HEAD_BYTES]) or "")
     try:
         image = decode(data)
     except Exception as error:  # decoders raise whatever they like
-        if not ends_well(header.format, data, data[-TAIL_BYTES:], len(data)):
-            _check_end(header.format, data, scan)
+        if not ends_well(format, data, data[-TAIL_BYTES:], len(data)):
+            _check_end(format, data, scan)
         raise _Faulty("undecodable", reason_of(error)) from None
     content = hashlib.sha256(data).digest()[:16]
+    header = header or Header(format, *image.shape[:2])
     return Inspected(row(header, True, content), "", thumbnail(image))
 
 

@@ -56,8 +56,8 @@ def _header(frame: bytes, quality: int, exif: bool, data: bytes) -> Header | Non
     if len(frame) < 6 or len(frame) < 6 + 3 * frame[5]:
         return None
     height, width, components = frame[1] << 8 | frame[2], frame[3] << 8 | frame[4], frame[5]
-    mode = _CHANNELS.get(components)
-    if not height * width or mode is None or frame[0] != 8:
+    mode = _CHANNELS.get(components, 0)
+    if not height * width or frame[0] != 8:
         return None
     turned = orientation(data) if exif else 1
     subsampling = _subsampling(frame) if components == 3 else 0
