@@ -93,8 +93,7 @@ def _decoded(data: bytes, header: Header | None, scan: int) -> Inspected:
     try:
         image = decode(data)
     except Exception as error:  # decoders raise whatever they like
-        if not ends_well(format, data, data[-TAIL_BYTES:], len(data)):
-            _check_end(format, data, scan)
+        _check_end(format, data, scan)
         raise _Faulty("undecodable", reason_of(error)) from None
     content = hashlib.sha256(data).digest()[:16]
     header = header or Header(format, *image.shape[:2])
@@ -136,8 +135,7 @@ def _slow_header(
         with reopen() as file:
             return pillow_header(file)
     except Exception as error:  # Pillow raises nearly every kind of exception on hostile bytes
-        if format in ("JPEG", "PNG"):
-            _check_end(FORMATS.index(format), read(size_bytes), 0)
+        _check_end(FORMATS.index(format), read(size_bytes), 0)
         raise _Faulty("undecodable", reason_of(error)) from None
 
 
@@ -149,5 +147,6 @@ def _check(check: Callable[..., None], *values: int) -> None:
 
 
 def _check_end(format: int, data: bytes, scan: int) -> None:
-    if not has_end(format, data, scan):
+    """Raise for a file that does not go on to its end; `data` is all of it."""
+    if not ends_well(format, data, data[-TAIL_BYTES:], len(data)) and not has_end(format, data, scan):
         raise _Faulty("truncated", f"it ends after {len(data):,} bytes, without the mark of its end")
