@@ -1,0 +1,53 @@
+import os
+
+import numpy as np
+import pytest
+from planted import clean
+
+from fastffdi.audit.facts import PROBLEMS
+from fastffdi.audit.survey import survey
+from fastffdi.data.manifest import Manifest
+
+
+@pytest.fixture
+def split(planted):
+    return planted(clean()).train
+
+
+@pytest.mark.parametrize("full", [True, False])
+def test_threads_change_nothing(split, full, monkeypatch, tmp_path):
+    found = []
+    for threads in (1, 4):
+        monkeypatch.setenv("FASTFFDI_CACHE", str(tmp_path / f"cache{threads}"))
+        found.append(survey(split, threads, full))
+    assert (found[0].facts == found[1].facts).all()
+    assert (found[0].keys == found[1].keys).all()
+
+
+def test_progress_adds_up(split):
+    done = []
+    survey(split, 2, True, done.append)
+    assert sum(done) == len(split)
+
+
+def test_sizes_are_those_of_the_files(split):
+    assert survey(split, 2, False).sizes.tolist() == [os.path.getsize(path) for path in split.paths()]
+
+
+def test_what_is_no_file_is_named(split, tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "dangling").symlink_to("nowhere")
+    names = np.array(["pipe", "folder", "dangling", "absent", "a\0b"], object)
+    found = survey(Manifest(str(tmp_path), names, np.zeros(5, int)), 1, True)
+    words = ["unreadable", "unreadable", "unreadable", "missing", "unreadable"]
+    assert [PROBLEMS[code] for code in found.facts["problem"]] == words
+    assert found.reasons.keys() == set(range(5))
+
+
+def test_keys_are_equal_where_bytes_are(planted):
+    rows = clean()
+    rows["train"].append(("copy.jpg", rows["train"][3][1], 1))
+    keys = survey(planted(rows).train, 2, True).keys
+    assert keys[3] == keys[-1]
+    assert len(set(keys.tolist())) == len(keys) - 1
