@@ -61,6 +61,14 @@ SURFACE = {
         "--fill": "",
         "--compile": False,
     },
+    "check": {
+        "--data": None,
+        "--json": None,
+        "--fix": None,
+        "--quick": False,
+        "--threads": None,
+        "--overwrite": False,
+    },
     "cache": {
         "--cache": None,
         "--data": None,
@@ -178,6 +186,8 @@ WITHOUT_DEFAULT = (
         ("bench-loader", "--plot"),
         ("bench-loader", "--tune"),
         ("bench-train", "--json"),
+        ("check", "--json"),
+        ("check", "--fix"),
     }
 )
 
