@@ -14,7 +14,7 @@ from fastffdi.errors import FastffdiError
 COMMANDS = {
     "train": ("train", "Train a real/fake classifier."),
     "predict": ("predict", "Write P(fake) for images to a CSV file."),
-    "check": ("check", "Look for faults in a data set: broken files, copies, leaks, shortcuts."),
+    "check": ("check", "Find broken files, copies, leaks and shortcuts in a data set."),
     "cache": ("cache", "Keep on disk what every epoch would decode again."),
     "preview": ("preview", "Draw what training would see of the images."),
     "pipelines": ("pipelines", "List the shipped recipes and all steps; print a recipe."),

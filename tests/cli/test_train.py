@@ -501,3 +501,20 @@ def test_a_run_that_diverges_ends_with_1_and_what_to_do(train):
     code, _, err = train("--lr", 1e30)
     assert code == 1
     assert re.fullmatch(r"fastffdi: epoch 1: .* lower --lr( or set --amp off)?", err.splitlines()[-1])
+
+
+def test_the_two_gravest_findings_about_the_data_are_said_first(train, tiny, tmp_path, monkeypatch):
+    monkeypatch.setenv("FASTFFDI_CACHE", str(tmp_path / "cache"))
+    data = tmp_path / "data"
+    shutil.copytree(tiny, data)
+    for name in ("00.jpg", "01.jpg"):
+        (data / "trainset" / name).write_bytes(b"")
+    (data / "valset/03.jpg").write_bytes((data / "valset/03.jpg").read_bytes()[:-300])
+    (data / "trainset/05.jpg").write_text("no image")
+    _, _, err = train("--max-corrupt", 1, data=data)
+    lines = err.splitlines()
+    assert lines[1:3] == [
+        "error: 1 validation image is truncated; copy them again, or delete their lines",
+        "error: 2 training images are empty, of zero bytes; copy them again, or delete their lines",
+    ]
+    assert "not an image" not in "\n".join(lines[:5])
