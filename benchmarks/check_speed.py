@@ -2,11 +2,11 @@
 
     python benchmarks/check_speed.py FOLDER [--threads N] [--repeats 7] [--json FILE]
 
-FOLDER is a data set as for `fastffdi check`. The three take turns, decoding first and last, each with the same
-threads and chunks; a check begins with an empty cache folder and ends when what it found is kept there. Ratios
-are taken within a turn, medians over the turns; a turn that is not counted comes first, so that files are in
-the page cache. `full_speed` is how many times as fast as decoding the full check is (1 would be for nothing),
-`quick_us` the time of a quick check per file.
+FOLDER is a data set as for `fastffdi check`. The three take turns, decoding before and after the full check,
+all with the same threads; a check begins with an empty cache folder and ends when what it found is kept
+there. Ratios are taken within a turn, medians over the turns; a turn that is not counted comes first, so that
+files are in the page cache. `full_speed` is how many times as fast as decoding the full check is (1 would be
+for nothing), `quick_us` the time of a quick check per file.
 """
 
 from __future__ import annotations

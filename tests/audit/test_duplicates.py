@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 from planted import encoded, photo
 
 from fastffdi.audit.duplicates import Duplicates, alike, near_pairs
-from fastffdi.audit.looks import looks, smaller, thumbnail
+from fastffdi.audit.looks import described, thumbnail
 from fastffdi.render.cpu.decode import decode
 
 WORDS = st.integers(0, 2**64 - 1)
@@ -36,9 +36,8 @@ def test_a_hundred_thousand_hashes_are_compared_without_comparing_all():
     assert len(near_pairs(both)) == 500
 
 
-def described(images):
-    thumbnails = [thumbnail(image) for image in images]
-    return looks(thumbnails), smaller(thumbnails)
+def looking(images):
+    return described([thumbnail(image) for image in images])
 
 
 @pytest.fixture(scope="module")
@@ -46,7 +45,7 @@ def crowd():
     """Ten images; each again at half the size and compressed."""
     originals = [photo(seed, 128, 128) for seed in range(10)]
     again = [decode(encoded(image[::2, ::2], quality=60)) for image in originals]
-    return described([*originals, *again])
+    return looking([*originals, *again])
 
 
 @given(st.permutations(range(20)))
@@ -61,14 +60,14 @@ def test_near_duplicates_are_found_whatever_the_order(crowd, order):
 def test_images_of_one_hash_but_other_brightness_are_not_alike():
     image = photo(1, 64, 64, contrast=0.3)
     darker = (image.astype(int) - 60).clip(0, 255).astype(np.uint8)
-    hashes, small = described([image, darker, image])
+    hashes, small = looking([image, darker, image])
     groups = alike(hashes, small)
     assert hashes[0] == hashes[1]
     assert groups[0] == groups[2] != groups[1]
 
 
 def test_images_without_a_hash_are_alike_with_none():
-    assert len(set(alike(*described([np.zeros((9, 9, 3), np.uint8)] * 3)).tolist())) == 3
+    assert len(set(alike(*looking([np.zeros((9, 9, 3), np.uint8)] * 3)).tolist())) == 3
 
 
 def duplicates(content, look):
