@@ -16,13 +16,13 @@ from fastffdi.audit.irregular import pillow_header
 from fastffdi.audit.jpeg import jpeg_header
 from fastffdi.audit.looks import thumbnail
 from fastffdi.audit.png import SIGNATURE, png_header
+from fastffdi.audit.reduced import decoded
 from fastffdi.data.formats import HEAD_BYTES, format_of, unknown
 from fastffdi.data.headers import reason_of
 from fastffdi.data.limits import LIMITS
 from fastffdi.data.pillow import webp_size
 from fastffdi.data.source import FILES
 from fastffdi.errors import UndecodableImage
-from fastffdi.render.cpu.decode import decode
 
 # Most headers fit the first read; four reads reach 16 MiB, as in data/headers.py.
 _READS = (8 << 10, 64 << 10, 1 << 20, 16 << 20)
@@ -103,7 +103,7 @@ def _read(path: str, size_bytes: int) -> bytes:
 def _decoded(data: bytes, header: Header | None, scan: int) -> Inspected:
     format = header.format if header else FORMATS.index(format_of(data[:HEAD_BYTES]) or "")
     try:
-        image = decode(data)
+        image = decoded(data, header)
     except Exception as error:  # decoders raise whatever they like
         _check_end(format, data, scan)
         raise _Faulty("undecodable", reason_of(error)) from None
