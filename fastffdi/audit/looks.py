@@ -5,8 +5,8 @@ lowest frequencies, each above their median or not. Of the same 32×32 pixels th
 library takes 100 to 200 µs an image, half of the time of decoding a face, and brings PyWavelets for other
 hashes; here scipy's transform is applied to many images at once, in some 10 µs an image.
 
-On 150 faces of the 140k set and 100 photographs, JPEG compression at quality 90 and 20 and scaling by 0.4 to 4
-change 0 to 4 bits; of the 1.8 million pairs of different faces, two are as near as that.
+On 150 faces of the 140k set and 100 photographs, JPEG compression at quality 90 and 20 and scaling by 0.4
+to 4 change 0 to 4 bits; of the 1.8 million pairs of different faces, two are as near as that.
 """
 
 from __future__ import annotations

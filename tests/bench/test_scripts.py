@@ -49,6 +49,18 @@ def test_every_format_is_decoded_by_every_decoder(image_files: Manifest, tmp_pat
     assert all(row["times_pillow"] == 1 for row in rows if row["decoder"] == "Pillow")
 
 
+def test_a_data_check_is_measured_against_decoding(tiny: Path, tmp_path, monkeypatch, capsys):
+    figures = tmp_path / "figures.json"
+    few = "--threads", "1", "--repeats", "2", "--json", str(figures)
+    monkeypatch.setattr(sys, "argv", ["check_speed.py", str(tiny), *few])
+    with pytest.raises(SystemExit, match=r"^0$"):
+        runpy.run_path(str(BENCHMARKS / "check_speed.py"), run_name="__main__")
+    record = json.loads(figures.read_text())
+    assert (record["results"]["images"], len(record["turns"])) == (56, 2)
+    assert record["results"]["full_speed"]["median"] > 0
+    assert "quick check" in capsys.readouterr().out
+
+
 @pytest.mark.slow
 def test_scaling_is_measured(image_files: Manifest, tmp_path: Path):
     few = "--rounds", "1", "--seconds", "0.2", "--rows", "100,1000", "--million", "2000"
