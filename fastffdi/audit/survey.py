@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import os
 import stat
+import threading
 import time
 import warnings
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import CancelledError, ThreadPoolExecutor
 from dataclasses import dataclass
 
 import cv2
@@ -60,9 +61,19 @@ def survey(manifest: Manifest, threads: int, full: bool, progress: Progress = la
     fresh = np.zeros(len(paths), bool)
     chunk = _CHUNKS[full]
 
+    stopped = threading.Event()
+
+    def inspected(path: str, size_bytes: int) -> Inspected:
+        if stopped.is_set():
+            raise CancelledError
+        return inspect(path, size_bytes, full)
+
     def look(at: int) -> int:
         part = slice(at, at + chunk)
-        _look(rows[part], fresh[part], paths[part], memory, full, at, reasons)
+        absent = _identify(rows[part], paths[part])
+        found = _found(rows[part], paths[part], memory.recall(rows[part], full), absent, inspected)
+        fresh[part][list(found)] = True
+        reasons.update({at + k: one.reason for k, one in found.items() if one.reason})
         return len(paths[part])
 
     cv2.setNumThreads(0)  # the threads here are enough
@@ -73,8 +84,12 @@ def survey(manifest: Manifest, threads: int, full: bool, progress: Progress = la
             starts = iter(range(0, len(paths), chunk))
             for done in _alone_while_busy(look, starts) if not full else ():
                 progress(done)
-            for done in pool.map(look, starts):
-                progress(done)
+            try:
+                for done in pool.map(look, starts):
+                    progress(done)
+            except BaseException:  # Ctrl-C above all: a chunk of large images would take seconds more
+                stopped.set()
+                raise
     finally:
         # Also after Ctrl-C: what was looked at once need not be again.
         if fresh.any():
@@ -97,27 +112,23 @@ def _alone_while_busy(look: Callable[[int], int], starts: Iterator[int]) -> Iter
             return
 
 
-def _look(
+def _found(
     rows: np.ndarray,
-    fresh: np.ndarray,
     paths: Sequence[str],
-    memory: Memory,
-    full: bool,
-    at: int,
-    reasons: dict[int, str],
-) -> None:
-    """Fill `rows` from memory, else from the files; `fresh` marks those."""
-    absent = _identify(rows, paths)
-    known = memory.recall(rows, full)
+    known: np.ndarray,
+    absent: dict[int, Inspected],
+    inspected: Callable[[str, int], Inspected],
+) -> dict[int, Inspected]:
+    """Fill those of `rows` that are not known from the files; returns what was found out about them."""
+    sizes = rows["identity"][:, 0].tolist()
     unknown = np.flatnonzero(~known).tolist()
-    found = [absent.get(k) or inspect(paths[k], int(rows["identity"][k, 0]), full) for k in unknown]
-    facts = np.array([one.facts for one in found], FACTS)
-    decoded = [k for k, one in enumerate(found) if one.thumbnail is not None]
-    look, small = described([one.thumbnail for one in found if one.thumbnail is not None])
+    found = {k: absent.get(k) or inspected(paths[k], sizes[k]) for k in unknown}
+    facts = np.array([one.facts for one in found.values()], FACTS)
+    decoded = [k for k, one in enumerate(found.values()) if one.thumbnail is not None]
+    look, small = described([one.thumbnail for one in found.values() if one.thumbnail is not None])
     facts["look"][decoded], facts["small"][decoded] = look, small.view("V64")[:, 0]
     rows["facts"][unknown] = facts
-    fresh[unknown] = True
-    reasons.update({at + k: one.reason for k, one in zip(unknown, found, strict=True) if one.reason})
+    return found
 
 
 def _identify(rows: np.ndarray, paths: Sequence[str]) -> dict[int, Inspected]:

@@ -1,10 +1,13 @@
 import os
+import time
 
 import numpy as np
 import pytest
 from planted import clean
 
+from fastffdi.audit import survey as module
 from fastffdi.audit.facts import PROBLEMS
+from fastffdi.audit.memory import Memory
 from fastffdi.audit.survey import survey
 from fastffdi.data.manifest import Manifest
 
@@ -51,3 +54,22 @@ def test_keys_are_equal_where_bytes_are(planted):
     keys = survey(planted(rows).train, 2, True).keys
     assert keys[3] == keys[-1]
     assert len(set(keys.tolist())) == len(keys) - 1
+
+
+def test_what_was_looked_at_before_ctrl_c_is_kept_and_the_rest_not_looked_at(split, monkeypatch):
+    seen, inspect = [], module.inspect
+
+    def slow(path, size_bytes, full):
+        seen.append(path)
+        time.sleep(0.05)
+        return inspect(path, size_bytes, full)
+
+    def stop(done):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(module, "inspect", slow)
+    monkeypatch.setattr(module, "_CHUNKS", {True: 4})
+    with pytest.raises(KeyboardInterrupt):
+        survey(split, 1, True, stop)
+    assert len(seen) < 8
+    assert len(Memory.of(split.root).table) == 4

@@ -190,9 +190,7 @@ def test_an_image_that_would_fill_the_memory_is_refused(file_image: Image.Image,
     data = saved(file_image, "jpeg")
     claim = data.index(b"\xff\xc0") + 5
     data = data[:claim] + b"\xff\xdc\xff\xdc" + data[claim + 4 :]
-    with pytest.raises(
-        UndecodableImage, match=r"\(65500×65500 are 4,290.2 megapixels, the limit is"
-    ):
+    with pytest.raises(UndecodableImage, match=r"\(65500×65500 are 4,290.2 megapixels, the limit is"):
         decode_path(written(data))
 
 
