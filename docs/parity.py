@@ -26,7 +26,7 @@ from parity_cases import AROUND_ONE, CASES, HUE, Case
 from test_parity import JITTERS
 
 from fastffdi.bench import machine
-from fastffdi.data.layout import EXTENSIONS
+from fastffdi.data.formats import EXTENSIONS
 from fastffdi.demo.dataset import demo_folder
 from fastffdi.recipe.kernels import Resize
 from fastffdi.recipe.steps import ColorJitter

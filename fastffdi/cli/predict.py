@@ -147,5 +147,5 @@ def _manifest(
     if labels is not None:
         return read_labels(labels, images, targets="optional", duplicates=True, say=say)
     if len(inputs) == 1 and Path(inputs[0]).is_dir():
-        return layout.plain_folder(Path(inputs[0]))
-    return layout.image_files(inputs)
+        return layout.plain_folder(Path(inputs[0]), say)
+    return layout.image_files(inputs, say)

@@ -12,25 +12,26 @@ or class folders:
 
 The first folder that has a label file decides; class folders are looked for after that. Names in
 class folders are relative to the data folder (`val/real/x.jpg`), at any depth, sorted by code point. Files
-and folders whose names begin with a dot are left out.
+that are no images are left out, and so are files and folders whose names begin with a dot.
 """
 
 from __future__ import annotations
 
-import contextlib
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections import Counter
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
 import numpy as np
 
+from fastffdi.data.formats import FORMATS
 from fastffdi.data.labels import Say, first_three, read_labels
 from fastffdi.data.manifest import Manifest
+from fastffdi.data.walk import images_below, listing, told
 from fastffdi.errors import DataError
 
-EXTENSIONS = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff")
 _CLASSES = {"real": 0, "0": 0, "fake": 1, "1": 1}
 _Split = Literal["train", "val"]
 _LABEL_FILES: dict[_Split, tuple[str, ...]] = {
@@ -61,7 +62,8 @@ def find_dataset(folder: str | os.PathLike[str], say: Say | None = None) -> Data
     Args:
         folder: in the challenge's layout (label files, images in trainset/ and valset/) or with class
             folders (train/real, train/fake, val/real, val/fake)
-        say: gets a line for a label file that is not as it should be, but was understood
+        say: gets a line for a label file that is not as it should be, but was understood, and for other files
+            than images in class folders
 
     Returns a Dataset, whose `train` and `val` are Manifests: names, and labels (N,) int64, 0 real, 1 fake.
     Raises DataError when the folder or a split is absent or empty, for names given twice in the training
@@ -117,23 +119,29 @@ def find_validation(folder: Path, say: Say = lambda line: None) -> Manifest:
     return _find_split(folder, "val", "optional", say)
 
 
-def plain_folder(folder: Path) -> Manifest:
-    """All images below `folder` (by extension, any case), names relative to it, sorted, without labels.
+def plain_folder(folder: Path, say: Say = lambda line: None) -> Manifest:
+    """All images below `folder`, names relative to it, sorted, without labels.
 
-    Raises DataError when the folder is absent or holds none.
+    Known extensions are believed, in any case; of other files, and those without one, the first bytes decide.
+    `say` gets a line about files that are no images. Raises DataError for a folder that is absent or has
+    none.
     """
     _check_folder(folder)
-    names = sorted(_images(folder, ""))
+    left_out: Counter[str] = Counter()
+    names = sorted(images_below(folder, "", left_out))
     if not names:
-        raise DataError(f"{folder}: no images ({_extensions()}); {_holds(folder)}")
+        raise DataError(f"{folder}: no images ({', '.join(FORMATS)}); {_holds(folder)}")
+    if left_out:
+        say(f"{folder}: {told(left_out)}")
     return Manifest(os.path.abspath(folder), _column(names))
 
 
-def image_files(files: Sequence[str]) -> Manifest:
+def image_files(files: Sequence[str], say: Say = lambda line: None) -> Manifest:
     """The files themselves, names exactly as typed, relative to the current folder, without labels.
 
     A folder stands for all images below it, as `plain_folder` finds them; what was typed is in front of their
-    names. Raises DataError for no files, for names that are no files, and for folders without images.
+    names, and `say` is that of `plain_folder`. Raises DataError for no files, names that are no files, and
+    folders without images.
     """
     if not files:
         raise DataError("no images given; name at least one file or folder")
@@ -141,13 +149,13 @@ def image_files(files: Sequence[str]) -> Manifest:
     if missing:
         what = f"{len(missing)} of {len(files)} files do not exist ({first_three(missing)})"
         raise DataError(f"{what}; check the names, seen from {os.getcwd()}")
-    return Manifest(os.getcwd(), _column([name for file in files for name in _files_of(file)]))
+    return Manifest(os.getcwd(), _column([name for file in files for name in _files_of(file, say)]))
 
 
-def _files_of(file: str) -> Iterable[str]:
+def _files_of(file: str, say: Say) -> Iterable[str]:
     if not os.path.isdir(file):
         return [file]
-    return [os.path.join(file, name) for name in plain_folder(Path(file)).names]
+    return [os.path.join(file, name) for name in plain_folder(Path(file), say).names]
 
 
 def _find_split(
@@ -160,7 +168,7 @@ def _find_split(
     _check_folder(folder)
     place = _label_place(folder)
     if place is None:
-        return _class_folders(folder, split)
+        return _class_folders(folder, split, say)
     for name in _LABEL_FILES[split]:
         if (place / name).is_file():
             repeats = split == "val" or lenient  # twice in training would be twice the weight, unasked
@@ -180,14 +188,19 @@ def _label_place(folder: Path) -> Path | None:
     return None
 
 
-def _class_folders(folder: Path, split: _Split) -> Manifest:
+def _class_folders(folder: Path, split: _Split, say: Say) -> Manifest:
     classes = _classes(folder, split)
     if not classes:
         raise DataError(_not_found(folder, split))
-    found = sorted((name, label) for place, label in classes for name in _images(folder, place))
+    left_out: Counter[str] = Counter()
+    found = sorted(
+        (name, label) for place, label in classes for name in images_below(folder, place, left_out)
+    )
     if not found:
         places = " and ".join(place.rstrip("/") for place, _ in classes)
-        raise DataError(f"{folder}: no images ({_extensions()}) in {places}; add some")
+        raise DataError(f"{folder}: no images ({', '.join(FORMATS)}) in {places}; add some")
+    if left_out:
+        say(f"{folder}: {told(left_out)}")
     labels = np.array([label for _, label in found], np.int64)
     return Manifest(os.path.abspath(folder), _column([name for name, _ in found]), labels)
 
@@ -205,37 +218,8 @@ def _classes(folder: Path, split: _Split) -> list[tuple[str, int]]:
 def _folders(folder: Path) -> list[str]:
     if not folder.is_dir():
         return []
-    with _listing(folder) as entries:
+    with listing(folder) as entries:
         return [entry.name for entry in entries if entry.is_dir()]
-
-
-def _images(root: Path, below: str) -> Iterator[str]:
-    """Names, relative to `root`, of the images in `below` ("" or with a last slash), at any depth."""
-    folders, seen = [below], set()
-    while folders:
-        here = folders.pop()
-        info = os.stat(root / here)
-        if (info.st_dev, info.st_ino) in seen:  # a link back up would never end
-            continue
-        seen.add((info.st_dev, info.st_ino))
-        with _listing(root / here) as entries:
-            for entry in entries:
-                if entry.name.startswith("."):
-                    continue
-                if entry.name.lower().endswith(EXTENSIONS) and not entry.is_dir():
-                    yield here + entry.name
-                elif entry.is_dir():
-                    folders.append(f"{here}{entry.name}/")
-
-
-@contextlib.contextmanager
-def _listing(folder: Path) -> Iterator[Iterator[os.DirEntry[str]]]:
-    try:
-        entries = os.scandir(folder)
-    except OSError as error:
-        raise DataError(f"{folder}: cannot be listed ({error.strerror}); check its permissions") from None
-    with entries:
-        yield entries
 
 
 def _check_folder(folder: Path) -> None:
@@ -255,13 +239,9 @@ def _not_found(folder: Path, split: _Split) -> str:
 
 
 def _holds(folder: Path) -> str:
-    with _listing(folder) as entries:
+    with listing(folder) as entries:
         names = sorted(f"{entry.name}/" if entry.is_dir() else entry.name for entry in entries)
     return f"the folder holds {first_three(names)}" if names else "the folder is empty"
-
-
-def _extensions() -> str:
-    return " ".join(extension[1:] for extension in EXTENSIONS)
 
 
 def _summary(rows: Manifest) -> str:

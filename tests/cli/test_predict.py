@@ -55,7 +55,7 @@ def scores_of(expected, *wanted):
 
 def test_a_folders_images_have_names_relative_to_it(predict, tiny, output, expected):
     code, out, err = predict(tiny)
-    assert (code, err) == (0, "")
+    assert (code, err) == (0, f"{tiny}: 3 files left out that are no images: .txt (2), .yaml\n")
     assert out == f"56 rows in {output}\n"
     assert names(output) == [f"trainset/{k:02d}.jpg" for k in range(40)] + [
         f"valset/{k:02d}.jpg" for k in range(16)
@@ -200,12 +200,12 @@ def refused(ended, output, code=2):
 
 
 def test_a_checkpoint_that_is_not_there(predict, tiny, tmp_path, output):
-    line = refused(predict(tiny, model=tmp_path / "absent.safetensors"), output)
+    line = refused(predict(tiny / "valset", model=tmp_path / "absent.safetensors"), output)
     assert "no such file; give one that `fastffdi train` wrote" in line
 
 
 def test_a_file_that_is_no_checkpoint(predict, tiny, output):
-    line = refused(predict(tiny, model=tiny / "recipe.yaml"), output)
+    line = refused(predict(tiny / "valset", model=tiny / "recipe.yaml"), output)
     assert "recipe.yaml: not a safetensors file, or cut short" in line
 
 
@@ -229,7 +229,7 @@ def test_files_that_do_not_exist(predict, output, monkeypatch, tmp_path):
 
 def test_a_folder_without_images(predict, tmp_path, output):
     (tmp_path / "empty").mkdir()
-    assert f"{tmp_path}/empty: no images (jpg" in refused(predict(tmp_path / "empty"), output)
+    assert f"{tmp_path}/empty: no images (JPEG" in refused(predict(tmp_path / "empty"), output)
 
 
 def test_listed_images_that_do_not_exist(predict, tiny, tmp_path, output):
@@ -335,7 +335,7 @@ def test_every_option_reaches_the_predictor(fastffdi, tiny, tmp_path, monkeypatc
     monkeypatch.setattr("fastffdi.inference.predict.Predictor", predictor)
     monkeypatch.chdir(tmp_path)
     write_settings(Path("own.yaml"), {"prefetch": 5}, [])
-    assert fastffdi("predict", "a.safetensors", tiny, *words).err == "fastffdi: enough\n"
+    assert fastffdi("predict", "a.safetensors", tiny / "valset", *words).err == "fastffdi: enough\n"
     assert seen == [(Path("a.safetensors"), DEFAULTS | changed)]
 
 

@@ -201,7 +201,7 @@ def test_neither_layout_says_what_was_looked_for_and_what_is_there():
 def test_an_empty_split():
     touch("d/train/real/a.jpg", "d/val/real/notes.txt", "d/val/fake/notes.txt")
     assert message(find_dataset, Path("d")) == (
-        "d: no images (jpg jpeg png webp bmp tif tiff) in val/fake and val/real; add some"
+        "d: no images (JPEG, PNG, WebP, BMP, TIFF, GIF, AVIF) in val/fake and val/real; add some"
     )
 
 
@@ -233,10 +233,32 @@ def test_a_link_to_a_folder_is_followed_and_a_loop_ends():
 def test_a_plain_folder_without_images():
     touch("d/notes.txt")
     assert message(plain_folder, Path("d")) == (
-        "d: no images (jpg jpeg png webp bmp tif tiff); the folder holds notes.txt"
+        "d: no images (JPEG, PNG, WebP, BMP, TIFF, GIF, AVIF); the folder holds notes.txt"
     )
     Path("e").mkdir()
     assert message(plain_folder, Path("e")).endswith("; the folder is empty")
+
+
+def test_what_else_a_folder_holds_is_told():
+    touch("d/a.jpg", "d/readme.txt", "d/b/notes.TXT", "d/b/table.csv", "d/.hidden.txt")
+    lines: list[str] = []
+    assert plain_folder(Path("d"), lines.append).names.tolist() == ["a.jpg"]
+    assert image_files(["d"], lines.append).names.tolist() == ["d/a.jpg"]
+    assert lines == ["d: 3 files left out that are no images: .txt (2), .csv"] * 2
+    touch("e/a.jpg")
+    plain_folder(Path("e"), lines.append)
+    assert len(lines) == 2
+
+
+def test_class_folders_take_images_by_content_too():
+    touch("d/train/real/a.jpg", "d/train/fake/a.gif", "d/train/fake/a.json", "d/val/real/a.jfif")
+    Path("d/val/fake").mkdir()
+    Path("d/val/fake/image").write_bytes(b"GIF89a")
+    lines: list[str] = []
+    data = find_dataset(Path("d"), lines.append)
+    assert lines == ["d: 1 file left out that is no image: .json"]
+    assert data.train.names.tolist() == ["train/fake/a.gif", "train/real/a.jpg"]
+    assert data.val.names.tolist() == ["val/fake/image", "val/real/a.jfif"]
 
 
 def test_files_keep_their_names_as_typed(tmp_path):
@@ -262,7 +284,7 @@ def test_a_folder_among_files_stands_for_its_images(tmp_path):
     assert rows.names.tolist() == ["f/c.jpg", "a.jpg", "./d/c.jpg", "./d/e/b.jpg"]
     assert [Path(path).is_file() for path in rows.paths()] == [True] * 4
     (tmp_path / "empty").mkdir()
-    assert message(image_files, ["d", "empty"]).startswith("empty: no images (jpg ")
+    assert message(image_files, ["d", "empty"]).startswith("empty: no images (JPEG")
 
 
 def test_what_was_understood_is_said_by_split():
