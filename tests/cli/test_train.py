@@ -370,7 +370,7 @@ def test_an_empty_split_of_class_folders(train, tmp_path, output, split):
         (tmp_path / "data" / name / ("a.txt" if name.startswith(split) else "a.jpg")).touch()
     line = refused(train(data=tmp_path / "data"), output)
     places = rf"({split}/real and {split}/fake|{split}/fake and {split}/real)"
-    assert re.fullmatch(rf"{tmp_path}/data: no images \(jpg [a-z ]+\) in {places}; add some", line)
+    assert re.fullmatch(rf"{tmp_path}/data: no images \(JPEG, [A-Za-z, ]+\) in {places}; add some", line)
 
 
 def test_validation_of_one_class_is_allowed(train, copy, output):
