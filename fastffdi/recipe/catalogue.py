@@ -14,7 +14,7 @@ from fastffdi.recipe.decode import Decode
 from fastffdi.recipe.mix import Mix
 from fastffdi.recipe.recipe import shipped, shipped_folder
 from fastffdi.recipe.steps import STEPS
-from fastffdi.recipe.steps.base import Range, Step
+from fastffdi.recipe.steps.base import Range, Step, parameters_of
 
 #: In place of a default, for a parameter that has none.
 REQUIRED = "…"
@@ -83,7 +83,7 @@ def _step_entry(name: str, kind: type[Step]) -> Entry:
 def _entry(name: str, kind: type) -> Entry:
     fields = {
         field.name: REQUIRED if field.default is dataclasses.MISSING else written(field.default)
-        for field in dataclasses.fields(kind)
+        for field in parameters_of(kind)
     }
     return Entry(name, (inspect.getdoc(kind) or "").partition("\n")[0], fields)
 

@@ -324,11 +324,13 @@ class Views(Kernel):
 class Python(Kernel):
     """Call `function`, module:function, on the `chosen` (N,) bool images, (M, H, W, 3) uint8 together.
 
-    All images have one size before it. Only the DeviceStage renders it.
+    The module is looked for in `folder` first, the recipe's, where there is one. All images have one size
+    before it. Only the DeviceStage renders it.
     """
 
     function: str
     chosen: np.ndarray
+    folder: str = ""
 
     def neutral(self, size: np.ndarray | None) -> dict[str, np.ndarray]:
         return {"chosen": np.zeros(1, bool)}

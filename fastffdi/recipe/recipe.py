@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib.resources import files
@@ -17,7 +18,7 @@ from fastffdi.recipe.decode import Decode, check_decode, read_decode
 from fastffdi.recipe.mix import Mix, read_mix
 from fastffdi.recipe.read import read_steps
 from fastffdi.recipe.steps.base import SYMBOLS, Step
-from fastffdi.recipe.steps.combine import Combined, functions
+from fastffdi.recipe.steps.combine import Combined, functions, placed
 
 _PARTS = ("train", "eval", "mix", "decode")
 
@@ -116,15 +117,15 @@ def parse(data: Any, source: str, code: bool = False) -> Recipe:
 
 def _check_code(recipe: Recipe, source: str, code: bool) -> None:
     """Only training steps may call a function, and only in a recipe that the user gave by its path."""
-    if called := functions(recipe.eval):
+    for step in functions(recipe.eval):
         raise RecipeError(
-            f"{source}: eval: python: {called[0]}: a checkpoint keeps these steps, and runs no code; "
+            f"{source}: eval: python: {step.function}: a checkpoint keeps these steps, and runs no code; "
             "leave it out"
         )
-    if not code and (called := functions(recipe.train)):
+    for step in () if code else functions(recipe.train):
         raise RecipeError(
-            f"{source}: train: python: {called[0]}: runs code, which only a recipe given by its path may; "
-            "copy the recipe to a file of your own"
+            f"{source}: train: python: {step.function}: runs code, which only a recipe given by its path "
+            "may; copy the recipe to a file of your own"
         )
 
 
@@ -140,7 +141,8 @@ def _from_file(path: Path, shown: str, code: bool) -> Recipe:
     except (yaml.YAMLError, ValueError, RecursionError) as error:  # the last two: odd dates, deep nesting
         reason = " ".join(str(error).split())
         raise RecipeError(f"{shown}: is not YAML: {reason}") from None
-    return parse(data, shown, code)
+    recipe, folder = parse(data, shown, code), os.path.abspath(path.parent)
+    return dataclasses.replace(recipe, train=placed(recipe.train, folder))
 
 
 def shipped_folder() -> Path:

@@ -110,9 +110,10 @@ def prepare(settings: Settings, dataset: Dataset, say: Callable[[str], None]) ->
     model = backbone.build(settings.backbone, settings.pretrained, settings.weights, say)
     for steps in (recipe.train, recipe.eval):
         backbone.check_input(model, output_size(template(steps)))
-    for function in functions(recipe.train):
-        imported(function)
-        say(f"{settings.pipeline} runs code of yours, {function}: what it does does not follow from the seed")
+    for step in functions(recipe.train):
+        imported(step.function, step.folder)
+        does = "what it does does not follow from the seed"
+        say(f"{settings.pipeline} runs code of yours, {step.function}: {does}")
     if not settings.pretrained and settings.weights is None:
         say(f"{settings.backbone} starts from random weights")
     say(f"{settings.backbone} on {device}, loader {kind}, {numbers.reason}")

@@ -35,7 +35,8 @@ Progress = Callable[[int, dict[str, float] | None], None]
 class EpochResult:
     """One epoch's figures. Losses in nats; AUC None where one class is absent; wait_share of the seconds.
 
-    `corrupt` counts images that were skipped, in training and validation.
+    `learning_rate` is the highest of its updates. `corrupt` counts images that were skipped, in training and
+    validation.
     """
 
     epoch: int
@@ -86,8 +87,8 @@ class Trainer:
         training: Progress,
         validating: Progress,
     ) -> EpochResult:
-        rate = self.optimiser.learning_rate
         means, speed, wait_share = self.train_epoch(train, epoch, training)
+        rate = self.optimiser.highest_rate()
         scores = Scorer(self.model, self.precision)(val, len(labels), lambda seen: validating(seen, None))
         skipped = len(train.corrupt) + len(val.corrupt)
         kept = np.setdiff1d(np.arange(len(labels)), list(val.corrupt))

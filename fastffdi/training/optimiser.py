@@ -36,7 +36,7 @@ class Optimiser:
             t_in_epochs=False,
         )
         self._scaler = scaler
-        self._updates = 0
+        self._updates, self._highest = 0, 0.0
         self._schedule.step_update(0)
 
     @property
@@ -44,8 +44,14 @@ class Optimiser:
         """The rate of the next update."""
         return float(self.adamw.param_groups[0]["lr"])
 
+    def highest_rate(self) -> float:
+        """The highest rate of the updates since the last call."""
+        highest, self._highest = self._highest, 0.0
+        return highest
+
     def step(self, loss: torch.Tensor) -> None:
         """Backward, update, next learning rate. `loss` is a scalar with a graph."""
+        self._highest = max(self._highest, self.learning_rate)
         self._scaler.scale(loss).backward()  # type: ignore[no-untyped-call]
         self._scaler.step(self.adamw)
         self._scaler.update()

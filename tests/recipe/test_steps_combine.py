@@ -12,8 +12,9 @@ from fastffdi.recipe.kernels import Flip, Normalize, Python, Resize, Window
 from fastffdi.recipe.lowering import check_sizes, lower, needs_sizes, output_size, sizing_point, template
 from fastffdi.recipe.program import Program
 from fastffdi.recipe.rng import CounterRNG
+from fastffdi.recipe.steps import STEPS
 from fastffdi.recipe.steps.base import Step, TooSmall
-from fastffdi.recipe.steps.combine import functions
+from fastffdi.recipe.steps.combine import functions, placed
 from fastffdi.render.cpu.renderer import render
 
 N, HEIGHT, WIDTH = 40, 33, 47
@@ -238,7 +239,18 @@ def test_a_function_is_named_and_not_called() -> None:
 def test_functions_are_found_at_any_depth() -> None:
     own, other = step("python", function="a:b"), step("python", function="c.d:e")
     nested = step("random_apply", transforms=(step("random_order", transforms=(MIRROR, other)),))
-    assert functions((own, MIRROR, nested)) == ["a:b", "c.d:e"]
+    assert functions((own, MIRROR, nested)) == [own, other]
+
+
+def test_functions_know_the_folder_of_their_recipe_which_is_not_written_down() -> None:
+    own = step("python", function="a:b")
+    steps = placed((step("random_apply", transforms=(own, MIRROR)), DARK, own), "/there")
+    assert [found.folder for found in functions(steps)] == ["/there"] * 2
+    assert lowered(steps[2], numbers(own)).kernels[0].folder == "/there"
+    assert steps[2].to_data() == {"python": {"function": "a:b"}} == own.to_data()
+    assert steps[1] is DARK
+    with pytest.raises(ValueError, match="unknown parameter 'folder'"):
+        STEPS["python"].read({"function": "a:b", "folder": "/there"})
 
 
 @pytest.mark.parametrize("name", ["random_apply", "random_choice", "random_order"])

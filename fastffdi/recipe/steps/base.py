@@ -127,7 +127,7 @@ class Step:
     @classmethod
     def read(cls, parameters: Mapping[str, Any]) -> Step:
         """The step with parameters as a recipe gives them; ValueError says which is wrong and why."""
-        fields = {field.name: field for field in dataclasses.fields(cls)}
+        fields = {field.name: field for field in parameters_of(cls)}
         cls._check_names(parameters, fields)
         values = {}
         for name, field in fields.items():
@@ -154,7 +154,7 @@ class Step:
 
     def to_data(self) -> dict[str, Any]:
         """The step as a recipe file would write it."""
-        return {self.name(): {f.name: _plain(getattr(self, f.name)) for f in dataclasses.fields(self)}}
+        return {self.name(): {f.name: _plain(getattr(self, f.name)) for f in parameters_of(type(self))}}
 
 
 def known(size: np.ndarray | None) -> np.ndarray:
@@ -166,6 +166,11 @@ def known(size: np.ndarray | None) -> np.ndarray:
 def param(convert: Callable[[Any], Any], default: Any = dataclasses.MISSING) -> Any:
     """A dataclass field whose value in a recipe goes through `convert` (ValueError: what is allowed)."""
     return dataclasses.field(default=default, metadata={"convert": convert})
+
+
+def parameters_of(kind: type) -> list[dataclasses.Field]:
+    """The fields of a dataclass that a recipe gives, which are those made by `param`."""
+    return [field for field in dataclasses.fields(kind) if "convert" in field.metadata]
 
 
 @dataclass(frozen=True)

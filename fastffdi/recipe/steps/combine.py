@@ -7,6 +7,7 @@ applied; before that their sizes must be known, since the identity of a crop or 
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
 import re
 from collections.abc import Sequence
@@ -179,10 +180,12 @@ class PythonStep(Step):
 
     It gives back an array of the same shape and type, and is called once a batch, after all images have one
     size, on the host: slow. What it does is outside the promise that the same seed gives the same images.
-    Only a recipe given by its path may have it: it runs code.
+    Only a recipe given by its path may have it: it runs code. The module is looked for beside the recipe
+    first: `folder` is the recipe's, and is neither written in it nor kept in a checkpoint.
     """
 
     function: str = param(reference)
+    folder: str = dataclasses.field(default="", compare=False)
     kernels = (Python,)
 
     @classmethod
@@ -190,18 +193,29 @@ class PythonStep(Step):
         return "python"
 
     def lower(self, u: np.ndarray, size: np.ndarray | None) -> list[Kernel]:
-        return [Python(self.function, np.ones(len(u), bool))]
+        return [Python(self.function, np.ones(len(u), bool), self.folder)]
 
 
-def functions(steps: Sequence[Step]) -> list[str]:
-    """The references, module:function, of all functions that these steps call, at any depth."""
+def functions(steps: Sequence[Step]) -> list[PythonStep]:
+    """All steps that call a function of the user's, at any depth."""
     found = []
     for step in steps:
         if isinstance(step, PythonStep):
-            found.append(step.function)
+            found.append(step)
         elif isinstance(step, Combined):
             found += functions(step.transforms)
     return found
+
+
+def placed(steps: Sequence[Step], folder: str) -> tuple[Step, ...]:
+    """The steps of a recipe that lies in this folder."""
+    return tuple(_placed(step, folder) for step in steps)
+
+
+def _placed(step: Step, folder: str) -> Step:
+    if isinstance(step, Combined):
+        return dataclasses.replace(step, transforms=placed(step.transforms, folder))
+    return dataclasses.replace(step, folder=folder) if isinstance(step, PythonStep) else step
 
 
 class _Chosen:
