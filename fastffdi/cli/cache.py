@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -62,7 +63,10 @@ def cache(
     check_space(plans)
     _fill(plans, settings.threads, screen, skip)
     stored = {plan.folder: plan.stored for plan in plans}
-    click.echo(f"{sum(stored.values()):,} images in {folder}; next: fastffdi train … --cache {folder}")
+    click.echo(
+        f"{sum(stored.values()):,} images in {folder}; "
+        f"next: fastffdi train … --cache {shlex.quote(str(folder))}"
+    )
 
 
 def _plans(

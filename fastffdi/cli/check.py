@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from pathlib import Path
+from shlex import quote
 from typing import TYPE_CHECKING
 
 import click
@@ -144,7 +145,7 @@ def _fix(found: Audit, files: FixFiles) -> None:
     click.echo("")
     click.echo(f"{count:,} left out, listed in {files.quarantine}")
     images = " ".join(
-        f"--{split}-labels {file} --{split}-images {rows.root}"
+        f"--{split}-labels {quote(str(file))} --{split}-images {quote(rows.root)}"
         for split, file, rows in (
             ("train", files.train, found.dataset.train),
             ("val", files.val, found.dataset.val),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -27,8 +28,9 @@ def demo_data(folder: Path, train: int, val: int, seed: int) -> None:
 
     with counted("demo images", console()) as progress:
         write_demo(folder, train, val, seed, progress)
+    quoted = shlex.quote(str(folder))
     click.echo(
-        f"{train} training and {val} validation images in {folder}; next: fastffdi train --data {folder}"
+        f"{train} training and {val} validation images in {folder}; next: fastffdi train --data {quoted}"
     )
 
 

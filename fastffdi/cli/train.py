@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -188,4 +189,4 @@ def _run(experiment: Experiment, screen: Console) -> None:
         screen.print(
             f"images that cannot be decoded: {len(experiment.corrupt)}, listed in {output / QUARANTINE}"
         )
-    screen.print(f"next: fastffdi predict {output / BEST} FOLDER -o submit.csv")
+    screen.print(f"next: fastffdi predict {shlex.quote(str(output / BEST))} FOLDER -o submit.csv")

@@ -13,10 +13,8 @@ from operator import attrgetter
 
 import numpy as np
 
+from fastffdi.data.formats import EXTENSIONS
 from fastffdi.errors import DataError
-
-#: What may be missing from a name: the extensions of image files.
-_ENDINGS = (".jpg", ".jpeg", ".jfif", ".png", ".webp", ".bmp", ".tif", ".tiff", ".gif", ".avif")
 
 
 @dataclass(frozen=True)
@@ -78,7 +76,7 @@ def _found(wanted: set[str], root: str, folders: list[str], prefix: str, bare: b
         place = folder.removeprefix(prefix)
         for entry in _listed(root, place):
             stem, dot, ending = entry.rpartition(".")
-            if bare and dot + ending.lower() not in _ENDINGS:
+            if bare and dot + ending.lower() not in EXTENSIONS:
                 continue
             name = folder + (stem if bare else entry)
             if name in wanted:

@@ -14,6 +14,7 @@ import yaml
 from fastffdi.errors import SettingError, did_you_mean
 from fastffdi.files import atomic
 from fastffdi.recipe.steps.base import shown
+from fastffdi.recipe.syntax import not_yaml
 
 GIB = 2**30
 
@@ -130,7 +131,7 @@ def _parsed(path: Path) -> Any:
     except (OSError, UnicodeDecodeError) as error:
         raise SettingError(f"{path}: cannot be read as text ({error})") from None
     except (yaml.YAMLError, ValueError, RecursionError) as error:  # the last two: odd dates, deep nesting
-        raise SettingError(f"{path}: is not YAML: {' '.join(str(error).split())}") from None
+        raise SettingError(f"{path}: is not YAML: {not_yaml(error)}") from None
     return {} if data is None else data  # None: nothing but comments
 
 

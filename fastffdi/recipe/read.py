@@ -7,6 +7,7 @@ from typing import Any
 
 from fastffdi.errors import RecipeError, did_you_mean
 from fastffdi.recipe.aliases import ALIASES, INSTEAD
+from fastffdi.recipe.mistakes import Mistakes
 from fastffdi.recipe.steps import STEPS
 from fastffdi.recipe.steps.base import Step, shown
 from fastffdi.recipe.steps.combine import Combined, PythonStep, barred
@@ -16,7 +17,10 @@ _WIDEST, _DEEPEST = 16, 3
 
 
 def read_steps(entries: Any, source: str, depth: int = 0) -> tuple[Step, ...]:
-    """The steps of a list; `source` names it in errors. Raises RecipeError: where, what, and the cure."""
+    """The steps of a list; `source` names it in errors.
+
+    Raises RecipeError: where, what, and the cure, in one line for each step that is wrong.
+    """
     if not isinstance(entries, list) or not entries:
         raise RecipeError(
             f"{source}: must be a list of steps, for example [resize: {{size: 256}}, normalize]"
@@ -25,7 +29,12 @@ def read_steps(entries: Any, source: str, depth: int = 0) -> tuple[Step, ...]:
         raise RecipeError(
             f"{source}: at most {_WIDEST} steps may stand inside another, and at most {_DEEPEST} deep"
         )
-    return tuple(_step(entry, f"{source}[{k}]", depth) for k, entry in enumerate(entries))
+    steps, mistakes = [], Mistakes()
+    for k, entry in enumerate(entries):
+        with mistakes.noted():
+            steps.append(_step(entry, f"{source}[{k}]", depth))
+    mistakes.end()
+    return tuple(steps)
 
 
 def _step(entry: Any, source: str, depth: int) -> Step:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
@@ -15,12 +15,21 @@ import yaml
 from fastffdi.errors import RecipeError, did_you_mean
 from fastffdi.recipe.checks import check
 from fastffdi.recipe.decode import Decode, check_decode, read_decode
+from fastffdi.recipe.mistakes import Mistakes
 from fastffdi.recipe.mix import Mix, read_mix
 from fastffdi.recipe.read import read_steps
 from fastffdi.recipe.steps.base import SYMBOLS, Step
 from fastffdi.recipe.steps.combine import Combined, functions, placed
+from fastffdi.recipe.syntax import not_yaml
 
-_PARTS = ("train", "eval", "mix", "decode")
+_STEPS = ("train", "eval")
+_READERS: dict[str, Callable[[Any, str], Any]] = {
+    "train": read_steps,
+    "eval": read_steps,
+    "mix": read_mix,
+    "decode": read_decode,
+}
+_PARTS = tuple(_READERS)
 
 #: Decode whole images.
 DECODE = Decode()
@@ -92,27 +101,38 @@ def parse(data: Any, source: str, code: bool = False) -> Recipe:
     """A recipe from plain lists and dicts; `source` names it in errors.
 
     `code` says that its steps for training may name functions to call; those for evaluation never may, since
-    prediction takes them from a checkpoint. Nothing is called or imported here.
+    prediction takes them from a checkpoint. Nothing is called or imported here. Raises RecipeError with a
+    line for each mistake.
     """
     if not isinstance(data, Mapping):
         raise RecipeError(
             f"{source}: a recipe is a mapping with 'train' and 'eval'; this is {type(data).__name__}"
         )
+    mistakes = Mistakes()
     for key in data:
         if key not in _PARTS:
-            raise RecipeError(f"{source}: unknown part '{key}'{did_you_mean(str(key), _PARTS)}")
-    recipe = Recipe(
-        read_steps(data.get("train"), f"{source}: train"),
-        read_steps(data.get("eval"), f"{source}: eval"),
-        read_mix(data["mix"], f"{source}: mix") if data.get("mix") is not None else None,
-        read_decode(data["decode"], f"{source}: decode") if data.get("decode") is not None else DECODE,
-    )
-    for part in ("train", "eval"):
-        stand_in = tuple(_resolved(step, _IMAGENET) for step in getattr(recipe, part))
-        check(stand_in, f"{source}: {part}")
-        check_decode(recipe.decode, stand_in, f"{source}: {part}")
-    _check_code(recipe, source, code)
+            with mistakes.noted():
+                raise RecipeError(f"{source}: unknown part '{key}'{did_you_mean(str(key), _PARTS)}")
+    # A part that is missing beside an unknown one is most likely the unknown one.
+    wanted = [part for part in _PARTS if data.get(part) is not None or (part in _STEPS and not mistakes)]
+    found: dict[str, Any] = {"decode": DECODE}
+    for part in wanted:
+        with mistakes.noted():
+            found[part] = _READERS[part](data.get(part), f"{source}: {part}")
+    for part in [part for part in _STEPS if part in found]:
+        with mistakes.noted():
+            _check_steps(found[part], found["decode"], f"{source}: {part}")
+    recipe = Recipe(found.get("train", ()), found.get("eval", ()), found.get("mix"), found["decode"])
+    with mistakes.noted():
+        _check_code(recipe, source, code)
+    mistakes.end()
     return recipe
+
+
+def _check_steps(steps: tuple[Step, ...], decode: Decode, source: str) -> None:
+    stand_in = tuple(_resolved(step, _IMAGENET) for step in steps)
+    check(stand_in, source)
+    check_decode(decode, stand_in, source)
 
 
 def _check_code(recipe: Recipe, source: str, code: bool) -> None:
@@ -139,8 +159,7 @@ def _from_file(path: Path, shown: str, code: bool) -> Recipe:
     try:
         data = yaml.safe_load(text)
     except (yaml.YAMLError, ValueError, RecursionError) as error:  # the last two: odd dates, deep nesting
-        reason = " ".join(str(error).split())
-        raise RecipeError(f"{shown}: is not YAML: {reason}") from None
+        raise RecipeError(f"{shown}: is not YAML: {not_yaml(error)}") from None
     recipe, folder = parse(data, shown, code), os.path.abspath(path.parent)
     return dataclasses.replace(recipe, train=placed(recipe.train, folder))
 

@@ -27,10 +27,10 @@ def words(tiny: Path, tmp_path: Path) -> list[object]:
 
 
 def test_it_says_how_much_and_stores_all_images(fastffdi, words, tiny, tmp_path):
-    code, out, err = fastffdi(*words)
+    code, out, err = fastffdi(*words, "--cache", tmp_path / "kept it")
     assert (code, err.splitlines()[1:]) == (0, ["cache: 0.2 MB for 56 images of 32×32, 0 stored"])
-    kept = tmp_path / "kept"
-    assert out == f"56 images in {kept}; next: fastffdi train … --cache {kept}\n"
+    kept = tmp_path / "kept it"
+    assert out == f"56 images in {kept}; next: fastffdi train … --cache '{kept}'\n"
     assert sorted(Store(store).stored for store in stores(kept)) == [16, 40]
 
 

@@ -6,10 +6,12 @@ from fastffdi.data.layout import find_dataset
 
 
 def test_images_are_written_in_the_challenges_layout(fastffdi, tmp_path):
-    folder = tmp_path / "demo"
+    folder = tmp_path / "the demo"
     code, out, err = fastffdi("demo-data", folder, "--train", 4, "--val", 2)
     assert (code, err) == (0, "")
-    assert out == (f"4 training and 2 validation images in {folder}; next: fastffdi train --data {folder}\n")
+    assert out == (
+        f"4 training and 2 validation images in {folder}; next: fastffdi train --data '{folder}'\n"
+    )
     found = find_dataset(folder)
     assert (found.train.class_counts(), found.val.class_counts()) == ({0: 2, 1: 2}, {0: 1, 1: 1})
 

@@ -238,6 +238,7 @@ def test_brackets_and_colons_in_a_name_are_shown_as_they_are(fastffdi, tiny, tmp
     _, out, err = fastffdi("train", *PLAIN, "--data", data, *options, "--output", tmp_path / "[b]run")
     assert f"data: {data}: training" in err
     assert f"checkpoint: {tmp_path}/[b]run/best.safetensors" in out
+    assert f"next: fastffdi predict '{tmp_path}/[b]run/best.safetensors' FOLDER -o submit.csv\n" in err
 
 
 @pytest.fixture
@@ -381,20 +382,33 @@ def test_validation_of_one_class_is_allowed(train, copy, output):
     assert out.startswith("best: epoch 1, validation AUC undefined\n")
 
 
-def recipe_of(folder, step):
-    steps = f"[{step}, resize: {{size: [32, 32]}}, normalize: {{mean: imagenet, std: imagenet}}]"
-    (folder / "mine.yaml").write_text(f"train: {steps}\neval: {steps}\n")
+def recipe_of(folder, step, evaluation=None):
+    end = "resize: {size: [32, 32]}, normalize: {mean: imagenet, std: imagenet}"
+    (folder / "mine.yaml").write_text(f"train: [{step}, {end}]\neval: [{evaluation or step}, {end}]\n")
     return folder / "mine.yaml"
 
 
 def test_an_unknown_step(train, tmp_path, output):
-    recipe = recipe_of(tmp_path, "horizontal_flop")
+    recipe = recipe_of(tmp_path, "horizontal_flop", "vertical_flip")
     line = refused(train(pipeline=recipe), output)
     assert line == f"{recipe}: train[0]: unknown step 'horizontal_flop', did you mean 'horizontal_flip'?"
 
 
+def test_mistakes_of_a_recipe_are_reported_together(train, tmp_path, output):
+    recipe = recipe_of(tmp_path, "horizontal_flop")
+    recipe.write_text(recipe.read_text() + "mix: {mixup: -1}\n")
+    code, out, err = train(pipeline=recipe)
+    assert (code, out, output.exists()) == (2, "", False)
+    hint = "unknown step 'horizontal_flop', did you mean 'horizontal_flip'?"
+    assert err.splitlines() == [
+        f"fastffdi: {recipe}: train[0]: {hint}",
+        f"{recipe}: eval[0]: {hint}",
+        f"{recipe}: mix: mixup: -1 is negative; 0 turns it off",
+    ]
+
+
 def test_an_unknown_parameter(train, tmp_path, output):
-    recipe = recipe_of(tmp_path, "horizontal_flip: {prob: 0.5}")
+    recipe = recipe_of(tmp_path, "horizontal_flip: {prob: 0.5}", "vertical_flip")
     line = refused(train(pipeline=recipe), output)
     assert line.startswith(f"{recipe}: train[0]: horizontal_flip: unknown parameter 'prob'")
 

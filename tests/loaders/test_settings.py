@@ -96,11 +96,17 @@ def test_a_share_is_from_nought_to_one_whole_or_not(file, share):
     assert read(file, f"hw_decoder_load: {share}") == {"hw_decoder_load": float(share)}
 
 
-@pytest.mark.parametrize("text", ["threads: 2023-99-99", "[" * 500 + "]" * 500, "threads: [2"])
+@pytest.mark.parametrize("text", ["threads: 2023-99-99", "[" * 500 + "]" * 500])
 def test_what_yaml_stumbles_over_is_told_in_one_line(file, text):
     with pytest.raises(SettingError, match=f"^{file}: is not YAML: .+$") as caught:
         read(file, text)
     assert "\n" not in str(caught.value)
+
+
+def test_the_place_that_is_no_yaml_is_shown_with_a_caret(file):
+    with pytest.raises(SettingError) as caught:
+        read(file, "threads: [2}")
+    assert str(caught.value).splitlines()[1:] == ["    threads: [2}", " " * 15 + "^"]
 
 
 def test_a_file_that_cannot_be_written_whole_stays_as_it_was(file, monkeypatch):
@@ -116,7 +122,9 @@ def test_a_file_that_cannot_be_written_whole_stays_as_it_was(file, monkeypatch):
 
 
 def test_a_file_is_data_and_runs_nothing(file):
-    with pytest.raises(SettingError, match="is not YAML: could not determine a constructor for the tag"):
+    with pytest.raises(
+        SettingError, match="is not YAML: line 1, column 10: could not determine a constructor for the tag"
+    ):
         read(file, "threads: !!python/object/apply:os.getpid []")
 
 

@@ -219,11 +219,58 @@ def test_a_wrong_file_is_refused_in_one_line(text: str, line: str, tmp_path: Pat
     assert refusal(text, tmp_path) == line
 
 
-@pytest.mark.parametrize(
-    "text", ["train: [", "train: 2024-99-99", "a: !!python/object:os.system {}", "[" * 1500]
-)
+@pytest.mark.parametrize("text", ["train: 2024-99-99", "[" * 1500, "train: \x07"])
 def test_what_is_not_yaml_is_refused_in_one_line(text: str, tmp_path: Path) -> None:
     assert refusal(text, tmp_path).startswith("mine.yaml: is not YAML: ")
+
+
+def test_where_a_text_is_not_yaml_a_caret_stands_under_the_place(tmp_path: Path) -> None:
+    (tmp_path / "mine.yaml").write_text("train:\n  - resize:   {size: 8}}\n  - normalize\n")
+    with pytest.raises(RecipeError) as error:
+        load(str(tmp_path / "mine.yaml"))
+    assert str(error.value).splitlines() == [
+        f"{tmp_path}/mine.yaml: is not YAML: line 2, column 24: expected <block end>, but found '}}'",
+        "      - resize:   {size: 8}}",
+        " " * 27 + "^",
+    ]
+
+
+SEVERAL = """
+train:
+  - horizontal_flop
+  - resize: {size: [8, 8]}
+  - random_apply: {transforms: [{blurr: {}}, {vertical_flip: {p: 2}}]}
+  - normalize
+eval: [{resize: {size: 8}}, normalize]
+mix: {mixup: -1}
+decode: {scaled: 8}
+tain: []
+"""
+
+
+def test_mistakes_are_reported_together_a_line_each(tmp_path: Path) -> None:
+    (tmp_path / "mine.yaml").write_text(SEVERAL)
+    with pytest.raises(RecipeError) as error:
+        load(str(tmp_path / "mine.yaml"))
+    lines = str(error.value).replace(f"{tmp_path}/mine.yaml: ", "").splitlines()
+    assert [line.partition(";")[0] for line in lines] == [
+        "unknown part 'tain', did you mean 'train'?",
+        "train[0]: unknown step 'horizontal_flop', did you mean 'horizontal_flip'?",
+        "train[2].random_apply[0]: unknown step 'blurr'",
+        "train[2].random_apply[1]: vertical_flip: p: 2 is not a probability between 0 and 1",
+        "mix: mixup: -1 is negative",
+        "decode: scaled: 8 is neither true nor false",
+        "eval: no step brings all images to one size",
+    ]
+
+
+def test_what_does_not_fit_together_is_reported_for_both_parts() -> None:
+    with pytest.raises(RecipeError) as error:
+        parse({"train": ["normalize"], "eval": [{"resize": {"size": 8}}]}, "x")
+    assert str(error.value).splitlines() == [
+        "x: train: no step brings all images to one size; add for example center_crop: {size: 224}",
+        "x: eval: must have one normalize, as its last step",
+    ]
 
 
 def test_a_file_that_is_not_text_is_refused(tmp_path: Path) -> None:
@@ -238,7 +285,13 @@ def test_a_file_that_is_not_text_is_refused(tmp_path: Path) -> None:
 def test_aliases_of_aliases_do_not_make_the_error_line_endless(entry: str, tmp_path: Path) -> None:
     aliases = [f"  - &l{k} [{', '.join([f'*l{k - 1}'] * 9)}]" for k in range(1, 12)]
     text = "\n".join(["eval:", "  - &l0 [lol]", *aliases, f"train: [{entry}]"])
-    assert len(refusal(text, tmp_path)) < 1000
+    (tmp_path / "mine.yaml").write_text(text)
+    with pytest.raises(RecipeError) as error:
+        load(str(tmp_path / "mine.yaml"))
+    lines = str(error.value).splitlines()
+    assert len(lines) == 11
+    assert max(map(len, lines)) < 1000
+    assert lines[-1] == "and 3 more mistakes"
 
 
 MIXES_WRONG = [
