@@ -174,7 +174,7 @@ def measure(
 
 def planner_over(manifest: Manifest, steps: tuple[Step, ...], settings: Settings) -> BatchPlanner:
     """The manifest's images, shuffled. Raises as BatchPlanner.over."""
-    decoder = SourceDecoder(scaled=settings.scaled)
+    decoder = SourceDecoder(scaled=settings.scaled, limits=settings.loading.limits)
     return BatchPlanner.over(
         manifest, steps, settings.loading, seed=settings.seed, shuffle=True, decoder=decoder
     )

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from fastffdi.cli.loading import loading, merged, on_corrupt
+from fastffdi.cli.loading import loading, max_megapixels, merged, on_corrupt
 from fastffdi.cli.output import check_no_image, check_output
 from fastffdi.errors import SettingError
 
@@ -44,6 +44,7 @@ ERRORS, SKIPPED = ".errors.csv", 3
 )
 @loading
 @on_corrupt
+@max_megapixels
 @click.option("--fill", default="", help="y_pred of an image that was skipped.  [default: an empty cell]")
 @click.option(
     "--compile",
@@ -69,6 +70,7 @@ def predict(
     device: str,
     amp: str,
     on_corrupt: str,
+    max_megapixels: float | None,
     fill: str,
     compile: bool,
 ) -> None:
@@ -91,7 +93,7 @@ def predict(
     check_no_image(output, manifest.paths())
     from fastffdi.inference.predict import Predictor, write_csv, write_errors
 
-    settings = merged(loader_settings, threads, batch_size, process, memory_cap)
+    settings = merged(loader_settings, threads, batch_size, process, memory_cap, max_megapixels)
     predictor = Predictor(
         checkpoint,
         device=device,

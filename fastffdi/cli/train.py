@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from fastffdi.cli.loading import compiled, loading, on_corrupt
+from fastffdi.cli.loading import compiled, loading, max_megapixels, on_corrupt
 from fastffdi.errors import SettingError
 
 if TYPE_CHECKING:
@@ -70,6 +70,7 @@ _FILE = click.Path(path_type=Path)
     show_default=True,
     help="Share of the images that may be skipped; one always may.",
 )
+@max_megapixels
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True)
 @click.option(
     "-o",
@@ -91,9 +92,10 @@ def train(**options: Any) -> None:
     dataset, demo = _dataset(options, screen, remarks.append)
     settings = _settings(options, None if demo else dataset)
     from fastffdi.audit.audit import quick_findings
+    from fastffdi.data.doubts import doubts
     from fastffdi.training.experiment import prepare
 
-    remarks.append(f"data: {dataset.description}")
+    remarks += [f"data: {dataset.description}", *doubts(dataset)]
     remarks += quick_findings(dataset, settings.loading.threads)
     experiment = prepare(settings, dataset, remarks.append)
     if options["loader_settings"] is not None:
@@ -148,7 +150,14 @@ def _settings(options: dict[str, Any], data: Dataset | None) -> Settings:
         epochs=options["epochs"],
         learning_rate=options["lr"],
         output=options["output"],
-        loading=merged(file, options["threads"], options["batch_size"], process, options["memory_cap"]),
+        loading=merged(
+            file,
+            options["threads"],
+            options["batch_size"],
+            process,
+            options["memory_cap"],
+            options["max_megapixels"],
+        ),
         backend=options["loader"],
         device=options["device"],
         amp=options["amp"],

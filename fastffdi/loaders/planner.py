@@ -115,7 +115,7 @@ class BatchPlanner:
     ) -> BatchPlanner:
         """The batches that a resolved recipe makes of a manifest: shuffled for training. Raises as `over`."""
         steps, train = (recipe.train, True) if split == "train" else (recipe.eval, False)
-        decoder = SourceDecoder(scaled=recipe.decode.scaled)
+        decoder = SourceDecoder(scaled=recipe.decode.scaled, limits=settings.limits)
         return cls.over(
             manifest,
             steps,

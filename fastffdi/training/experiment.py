@@ -9,7 +9,6 @@ from dataclasses import dataclass, field, replace
 import torch
 from torch import nn
 
-from fastffdi.data.doubts import doubts
 from fastffdi.data.layout import Dataset
 from fastffdi.errors import DataError, SettingError
 from fastffdi.loaders import factory, quarantine
@@ -111,8 +110,6 @@ def prepare(settings: Settings, dataset: Dataset, say: Callable[[str], None]) ->
     model = backbone.build(settings.backbone, settings.pretrained, settings.weights, say)
     for steps in (recipe.train, recipe.eval):
         backbone.check_input(model, output_size(template(steps)))
-    for line in doubts(dataset):
-        say(line)
     for step in functions(recipe.train):
         imported(step.function, step.folder)
         does = "what it does does not follow from the seed"

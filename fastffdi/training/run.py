@@ -7,6 +7,7 @@ from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
+from fastffdi.data.doubts import doubts
 from fastffdi.training.experiment import BEST, prepare
 from fastffdi.training.log import line
 from fastffdi.training.loop import EpochResult
@@ -40,7 +41,8 @@ def train(settings: Settings, say: Callable[[str], None] = print) -> Run:
     ('best.safetensors', 1)
     """
     dataset = settings.dataset(say)
-    say(f"data: {dataset.description}")
+    for told in (f"data: {dataset.description}", *doubts(dataset)):
+        say(told)
     results = []
     with closing(prepare(settings, dataset, say)) as experiment:
         for result in experiment.run(lambda images, means: None):

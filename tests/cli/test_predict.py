@@ -317,6 +317,7 @@ OPTIONS = [
     (("--cache", "kept"), {"cache": Path("kept")}),
     (("--loader-settings", "own.yaml"), {"loading": LoaderSettings(prefetch=5)}),
     (("--memory-cap", 1.5), {"loading": LoaderSettings(memory_cap=1.5)}),
+    (("--max-megapixels", 9.5), {"loading": LoaderSettings(max_megapixels=9.5)}),
     (("--device", "cuda:1"), {"device": "cuda:1"}),
     (("--amp", "bf16"), {"amp": "bf16"}),
     (("--compile",), {"compile": True}),
