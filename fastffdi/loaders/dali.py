@@ -52,7 +52,7 @@ class DaliLoader:
         planner.require_files("dali")
         self.planner = planner
         assert isinstance(planner.decoder, SourceDecoder), "require_files has seen to that"
-        self._admission = Admission(planner.decoder, len(planner.manifest))
+        self._admission = Admission(planner.decoder, len(planner.manifest), settings.threads)
         self._template = planner.template[1]
         self._split = split(self._template, can_render, "dali")
         self._settings, self._device = settings, device
@@ -91,6 +91,11 @@ class DaliLoader:
 
     def close(self) -> None:
         """See Backend.close. Images given out stay valid."""
+        self._forget()
+        self._admission.close()
+
+    def _forget(self) -> None:
+        """Drop the pipeline and all that is in it; the next epoch builds another."""
         self._parts = iter(())
         self._again.clear()
         self._in_flight.clear()
@@ -129,7 +134,7 @@ class DaliLoader:
         """Take a run's images out and schedule another."""
         part = self._in_flight.popleft()
         if part.corrupt and not self.planner.skip_corrupt:
-            self.close()  # the next epoch builds another pipeline
+            self._forget()
             raise part.corrupt[0].error
         if part.is_blank:
             return part, self._blank(part)
@@ -153,7 +158,7 @@ class DaliLoader:
         """Go on with another pipeline, and with the part without the images that DALI fails on."""
         better = mended(part, self._admission.decoder)
         if better is None:
-            self.close()
+            self._forget()
             raise failure(part.paths, error) from error
         self._again = deque([better, *self._in_flight, *self._again])
         self._in_flight.clear()
@@ -170,7 +175,7 @@ class DaliLoader:
                     self._pipeline.share_outputs()
                     self._pipeline.release_outputs()
         except RuntimeError:  # a bad image in a batch that nobody asked for
-            self.close()
+            self._forget()
         if self._pipeline is None:
             self._pipeline = self._built()
         else:

@@ -48,3 +48,19 @@ def test_a_file_is_read_again_only_when_it_has_changed(
     Path(paths[0]).write_text("no longer an image")
     corrupt, _ = admission.refused(ROWS[:2], paths[:2])
     assert ([place for place, _ in corrupt], read[2:]) == ([0], paths[:1])
+
+
+def test_what_is_not_whole_is_left_to_pillow(paths: list[str]) -> None:
+    whole = Path(paths[0]).read_bytes()
+    Path(paths[0]).write_bytes(whole[:-2])
+    assert Admission(SourceDecoder(), 4, 3).refused(ROWS[:3], paths[:3]) == ([], [0, 2])
+
+
+def test_threads_share_the_files(tmp_path: Path) -> None:
+    paths = [str(tmp_path / f"{k}.png") for k in range(11)]
+    for k, path in enumerate(paths):
+        Image.new("RGB", (4, 4)).save(path, "PNG" if k % 3 else "GIF")
+    Path(paths[7]).unlink()
+    corrupt, foreign = Admission(SourceDecoder(), 11, 4).refused(np.arange(11), paths)
+    assert foreign == [0, 3, 6, 9]
+    assert [(place, error.path) for place, error in corrupt] == [(7, paths[7])]
