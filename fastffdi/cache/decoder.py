@@ -45,7 +45,7 @@ class CachedDecoder:
     Args:
         store: the images, with the prefix of their programs applied
         decoder: decodes what is not stored yet
-        records: (rows,) int64: the number in the store of each of the manifest's rows; None: the row itself
+        records: (rows,) int64: the number in the store of each of the manifest's rows
         sizes: (rows, 2) height, width that programs take the images to have; None: they do not depend on it
     """
 
@@ -53,16 +53,16 @@ class CachedDecoder:
         self,
         store: Store,
         decoder: SourceDecoder,
-        records: np.ndarray | None = None,
+        records: np.ndarray,
         sizes: np.ndarray | None = None,
     ) -> None:
         self.store, self.decoder = store, decoder
-        self._records, self._sizes = records, sizes
+        self.records, self._sizes = records, sizes
         self._puts, self._filling = 0, True
 
     def __call__(self, row: int, path: str, prefix: Program, program: Program, i: int) -> np.ndarray:
         """See Decoder. Where the disk is full or fails it goes on without storing more, and warns once."""
-        record, identity = self._record(row), self.decoder.source.identity(path)
+        record, identity = int(self.records[row]), self.decoder.source.identity(path)
         try:
             image = self.store.get(record, identity)
         except OSError as error:
@@ -83,7 +83,7 @@ class CachedDecoder:
         False where its file has changed to a size that does not fit. Raises UndecodableImage, and OSError on
         a full disk.
         """
-        record, identity = self._record(row), self.decoder.source.identity(path)
+        record, identity = int(self.records[row]), self.decoder.source.identity(path)
         if self.store.has(record, identity):
             return True
         image, lasting = self._made(row, path, identity, prefix, i)
@@ -91,12 +91,7 @@ class CachedDecoder:
 
     def rows(self) -> np.ndarray:
         """A row of each image, once."""
-        if self._records is None:
-            return np.arange(len(self.store))
-        return np.unique(self._records, return_index=True)[1]
-
-    def _record(self, row: int) -> int:
-        return row if self._records is None else int(self._records[row])
+        return np.unique(self.records, return_index=True)[1]
 
     def _made(
         self, row: int, path: str, identity: Identity, prefix: Program, i: int

@@ -9,15 +9,15 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from fastffdi.cache.store import FORMAT
+from fastffdi.cache.index import FORMAT
 
 #: Left free on the disk, for everything else: bytes, or a share of it where that is less.
 _RESERVE_BYTES, _RESERVE_SHARE = 1 << 30, 0.05
 
 
 def key(description: Mapping[str, Any]) -> str:
-    """The folder name of a store: a hash of the description of what it holds."""
-    data = json.dumps(description, sort_keys=True).encode()
+    """The folder name of a store: a hash of the format and the description of what it holds."""
+    data = json.dumps({"format": FORMAT, **description}, sort_keys=True).encode()
     return hashlib.blake2b(data, digest_size=16).hexdigest()
 
 

@@ -52,7 +52,7 @@ def cache(
     if clear:
         _clear(folder)
         return
-    from fastffdi.cache.plan import check_space, estimate
+    from fastffdi.cache.plan import check_space, estimate, needed
     from fastffdi.cli.loading import merged
     from fastffdi.cli.screen import console
 
@@ -62,11 +62,8 @@ def cache(
     screen.print(estimate(plans))
     check_space(plans)
     _fill(plans, settings.threads, screen, skip)
-    stored = {plan.folder: plan.stored for plan in plans}
-    click.echo(
-        f"{sum(stored.values()):,} images in {folder}; "
-        f"next: fastffdi train … --cache {shlex.quote(str(folder))}"
-    )
+    stored = sum(store.stored for store in needed(plans))
+    click.echo(f"{stored:,} images in {folder}; next: fastffdi train … --cache {shlex.quote(str(folder))}")
 
 
 def _plans(
@@ -103,17 +100,18 @@ def _fill(plans: list[CachePlan], threads: int, screen: Console, skip: bool) -> 
     from fastffdi.cli.screen import bar
 
     skipped: list[UndecodableImage] = []
-    with bar(sum(len(plan.sizes) for plan in plans), "storing", screen) as progress:
-        misfits = sum(
+    decoders = [plan.open() for plan in plans]
+    with bar(sum(len(decoder.rows()) for decoder in decoders), "storing", screen) as progress:
+        changed = sum(
             fill(
-                plan.open(),
+                decoder,
                 plan.manifest,
                 plan.prefix,
                 threads,
                 progress.advance,
                 skipped if skip else None,
             )
-            for plan in plans
+            for plan, decoder in zip(plans, decoders, strict=True)
         )
     if skipped:
         first = min(skipped, key=lambda error: error.path)
@@ -121,10 +119,9 @@ def _fill(plans: list[CachePlan], threads: int, screen: Console, skip: bool) -> 
             f"{len(skipped):,} images cannot be decoded and are not stored, the first is {first.path} "
             f"({first.reason})"
         )
-    if misfits:
+    if changed:
         screen.print(
-            f"{misfits:,} of them do not fit, since their files have grown: every epoch will decode them "
-            "again, unless you --clear the folder and fill it again"
+            f"{changed:,} of them changed meanwhile and are not stored; the same command stores them"
         )
 
 

@@ -197,6 +197,50 @@ def test_a_name_listed_twice_is_stored_once(image_files: Manifest, tmp_path: Pat
     assert (len(kept.decoder.store), kept.decoder.store.stored) == (6, 6)
 
 
+# Whatever list they are on.
+
+
+@pytest.fixture
+def opened(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The names of the files that were opened so far."""
+    read, paths = FileSource.read, []
+    monkeypatch.setattr(FileSource, "read", lambda self, path: paths.append(path) or read(self, path))
+    return paths
+
+
+@pytest.mark.parametrize("steps", [PLAIN, ANY_SIZE, SIZED])
+def test_another_list_decodes_only_what_is_new_in_it(
+    steps: tuple[Step, ...], image_files: Manifest, tmp_path: Path, opened: list[str]
+) -> None:
+    images(through(planner_of(image_files.take(slice(3, 9)), steps), tmp_path))
+    opened.clear()
+    longer = planner_of(image_files.take(np.r_[20, 0:12]), steps)
+    served = images(through(longer, tmp_path))
+    assert sorted(opened) == sorted(image_files.paths(np.r_[0:3, 9:12, 20]))
+    assert served == images(longer)
+    opened.clear()
+    shorter = planner_of(image_files.take(np.r_[11, 4, 20]), steps)
+    served = images(through(shorter, tmp_path))
+    assert opened == []
+    assert served == images(shorter)
+
+
+def test_training_and_validation_share_what_their_recipes_begin_with(
+    image_files: Manifest, tmp_path: Path, opened: list[str]
+) -> None:
+    train, val = (
+        planner_of(image_files, PLAIN),
+        planner_of(image_files.take(slice(5, 9)), (RESIZE, NORMALIZE)),
+    )
+    kept = cached([train, val], tmp_path)
+    assert kept[0].decoder.store.folder == kept[1].decoder.store.folder
+    images(kept[0])
+    opened.clear()
+    served = images(kept[1])
+    assert opened == []
+    assert served == images(val)
+
+
 # Nothing stale.
 
 
@@ -230,18 +274,18 @@ def test_a_file_changed_in_time_only_is_opened_again(copy: Manifest, tmp_path: P
     assert kept.decoder.store.has(4, identity)
 
 
-def test_a_file_that_has_become_too_large_for_its_place_is_served_all_the_same(
-    copy: Manifest, tmp_path: Path
+def test_a_file_that_has_outgrown_its_place_is_stored_in_another(
+    copy: Manifest, tmp_path: Path, unopened: Callable[[], None]
 ) -> None:
     images(through(planner_of(copy, ANY_SIZE), tmp_path / "cache"))
     sizes = copy.sizes.copy()
     sizes[7] = 300, 400
     overwrite(copy, 7, np.full((300, 400, 3), 99, np.uint8))
     planner = planner_of(replace(copy, sizes=sizes), ANY_SIZE)
-    kept = through(planner, tmp_path / "cache")
-    for _ in range(2):
-        assert images(kept) == images(planner)
-    assert filled(planner, tmp_path / "cache", 1) == 1
+    plain = images(planner)
+    assert images(through(planner, tmp_path / "cache")) == plain
+    unopened()
+    assert images(through(planner, tmp_path / "cache")) == plain
 
 
 def test_a_file_that_changes_its_size_while_training_is_not_stored(copy: Manifest, tmp_path: Path) -> None:

@@ -41,7 +41,7 @@ def test_the_disk_of_a_folder_that_is_not_there_yet_is_its_parents(
 
 
 def test_only_stores_are_found(tmp_path: Path) -> None:
-    Store.make(tmp_path / "store", {}, SIZES)
+    Store.make(tmp_path / "store", {})
     for name, text in (("other", '{"format": "other"}'), ("list", "[]"), ("broken", "{")):
         (tmp_path / name).mkdir()
         (tmp_path / name / "meta.json").write_text(text)
@@ -52,7 +52,8 @@ def test_only_stores_are_found(tmp_path: Path) -> None:
 
 def test_clearing_removes_stores_and_nothing_else(tmp_path: Path) -> None:
     for name in ("one", ".two.1234.part"):
-        store = Store.make(tmp_path / name, {}, SIZES)
+        store = Store.make(tmp_path / name, {})
+        store.reserve(np.array([b"0", b"1"], "S16"), SIZES)
         store.put(0, (1, 1), np.full((64, 64, 3), 9, np.uint8))
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "meta.json").write_text(json.dumps({"format": "mine"}))
