@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import platform
+import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -22,7 +23,7 @@ import torch
 
 from fastffdi.cache.contents import Contents, contents
 from fastffdi.cache.decoder import CachedDecoder
-from fastffdi.cache.folder import free_bytes, key, readable_bytes
+from fastffdi.cache.folder import free_bytes, key, readable_bytes, stores
 from fastffdi.cache.store import Store
 from fastffdi.data.manifest import Manifest
 from fastffdi.data.source import path_digest
@@ -94,7 +95,7 @@ class CachePlan:
         description = {
             "decode": {"scaled": decoder.scaled},
             "steps": [step.to_data() for step in prefix],
-            "by": _makers(),
+            "by": makers(),
         }
         sizes = _sizes_after(manifest, prefix, decoder, threads)
         return cls(manifest, decoder, folder / key(description), description, prefix, _paths(manifest), sizes)
@@ -109,6 +110,18 @@ class CachePlan:
 def needed(plans: Sequence[CachePlan]) -> list[Contents]:
     """What the plans need of each store, as it is now."""
     return contents([(plan.folder, plan.paths, plan.sizes) for plan in plans])
+
+
+def makers() -> dict[str, Any]:
+    """What decides, besides file and steps, which pixel values come out."""
+    return {
+        "rendering": _RENDERING,
+        "simplejpeg": simplejpeg.__version__,
+        "pillow": PIL.__version__,
+        "opencv": cv2.__version__,
+        "torch": torch.__version__,
+        "machine": f"{platform.machine()} {torch.backends.cpu.get_cpu_capability()}",
+    }
 
 
 def estimate(plans: Sequence[CachePlan]) -> str:
@@ -127,6 +140,20 @@ def check_space(plans: Sequence[CachePlan]) -> None:
             f"--cache {folder}: needs {readable_bytes(missing)} for {_images(stores)}, "
             f"{readable_bytes(free)} are free; name a folder on another disk, or leave out --cache"
         )
+
+
+def unused(folder: Path) -> str | None:
+    """One line about the stores in a folder in which this version finds nothing on this machine, if any."""
+    ours = makers()
+    found = [store for store in stores(folder) if not store.usable(ours)]
+    if not found:
+        return None
+    named = ", ".join(f"{store.path.name} ({readable_bytes(store.bytes)})" for store in found[:3])
+    return (
+        f"cache: stores of another version or kind of machine in {folder}, not used here: {named}"
+        f"{f' and {len(found) - 3} more' if len(found) > 3 else ''}; fastffdi cache --cache "
+        f"{shlex.quote(str(folder))} --list says what they hold, --clear removes all stores"
+    )
 
 
 def _paths(manifest: Manifest) -> np.ndarray:
@@ -150,18 +177,6 @@ def _sizes_after(
         sizes = kernel.out_size(sizes)
     assert sizes is not None
     return sizes
-
-
-def _makers() -> dict[str, Any]:
-    """What decides, besides file and steps, which pixel values come out."""
-    return {
-        "rendering": _RENDERING,
-        "simplejpeg": simplejpeg.__version__,
-        "pillow": PIL.__version__,
-        "opencv": cv2.__version__,
-        "torch": torch.__version__,
-        "machine": f"{platform.machine()} {torch.backends.cpu.get_cpu_capability()}",
-    }
 
 
 def _images(stores: Sequence[Contents]) -> str:

@@ -12,6 +12,7 @@ from fastffdi.cli import main
 from fastffdi.data.source import FileSource
 from fastffdi.loaders.settings import default_threads
 
+RESIZED = "resize: {size: [32, 32], interpolation: bilinear, max_size: null}"
 Disk = namedtuple("Disk", "total used free")
 
 
@@ -32,7 +33,7 @@ def test_it_says_how_much_and_stores_all_images(fastffdi, words, tiny, tmp_path)
     assert (code, err.splitlines()[1:]) == (0, ["cache: 0.2 MB for 56 images of 32×32, 0 stored"])
     kept = tmp_path / "kept it"
     assert out == f"56 images in {kept}; next: fastffdi train … --cache '{kept}'\n"
-    assert [Store(store).stored for store in stores(kept)] == [56]
+    assert [Store(store.path).stored for store in stores(kept)] == [56]
 
 
 @pytest.mark.parametrize("threads", [1, 3, None])
@@ -85,13 +86,96 @@ def test_images_that_change_meanwhile_are_counted(fastffdi, words, tiny, tmp_pat
     assert (code, out[:10], "meanwhile" in err) == (0, "56 images ", False)
 
 
-def test_clearing_removes_the_stores_and_says_how_much(fastffdi, words, tmp_path):
+def older(folder: Path) -> Path:
+    """A store of the format before this one."""
+    store = folder / ("0" * 32)
+    store.mkdir(parents=True)
+    (store / "meta.json").write_text('{"format": "fastffdi cache 1", "steps": ["grayscale"]}')
+    (store / "shard-00000.raw").write_bytes(bytes(100_000))
+    os.sync()
+    return store
+
+
+def test_stores_of_another_version_are_named_with_their_size(fastffdi, words, tmp_path):
+    kept = tmp_path / "kept"
+    store = older(kept)
+    line = (
+        f"cache: stores of another version or kind of machine in {kept}, not used here: {store.name} "
+        f"(0.1 MB); fastffdi cache --cache {kept} --list says what they hold, --clear removes all stores"
+    )
+    assert fastffdi(*words).err.splitlines()[2:] == [line]
+    for k in range(1, 5):
+        shutil.copytree(store, store.with_name(str(k) * 32))
+    assert f"{'2' * 32} (0.1 MB) and 2 more; " in fastffdi(*words).err
+
+
+def test_listing_says_what_each_store_holds(fastffdi, words, tmp_path):
+    kept = tmp_path / "kept"
+    store = older(kept)
     fastffdi(*words)
-    (tmp_path / "kept" / "mine.txt").touch()
-    code, out, err = fastffdi("cache", "--cache", tmp_path / "kept", "--clear")
+    (ours,) = (found.path for found in stores(kept) if found.path != store)
+    code, out, err = fastffdi("cache", "--cache", kept, "--list")
     assert (code, err) == (0, "")
-    assert out.startswith(f"1 store removed from {tmp_path / 'kept'}, 0.")
-    assert [path.name for path in (tmp_path / "kept").iterdir()] == ["mine.txt"]
+    assert out.splitlines() == [
+        f"{store}: 0.1 MB, images after grayscale, of another version or kind of machine",
+        f"{ours}: 0.2 MB, 56 images after {RESIZED}",
+        f"2 stores in {kept}, 0.3 MB",
+    ]
+    assert len(stores(kept)) == 2
+
+
+def test_clearing_says_how_large_each_store_is_and_removes_stores_only(fastffdi, words, tmp_path):
+    fastffdi(*words)
+    kept = tmp_path / "kept"
+    (store,) = stores(kept)
+    store.path.with_name("mine.txt").touch()
+    code, out, err = fastffdi("cache", "--cache", kept, "--clear")
+    assert (code, err) == (0, "")
+    assert out.splitlines() == [
+        f"{store.path}: 0.2 MB, 56 images after {RESIZED}",
+        f"1 store removed from {kept}, 0.2 MB",
+    ]
+    assert [path.name for path in kept.iterdir()] == ["mine.txt"]
+
+
+def test_other_files_in_a_store_stay(fastffdi, words, tmp_path):
+    fastffdi(*words)
+    (store,) = stores(tmp_path / "kept")
+    (store.path / "mine.txt").touch()
+    out = fastffdi("cache", "--cache", tmp_path / "kept", "--clear").out
+    assert f"{store.path} holds other files, and stays" in out.splitlines()
+    assert [path.name for path in store.path.iterdir()] == ["mine.txt"]
+
+
+def test_listing_and_clearing_exclude_each_other(fastffdi, tmp_path):
+    code, _, err = fastffdi("cache", "--cache", tmp_path, "--clear", "--list")
+    assert (code, err) == (2, "fastffdi: --list and --clear: give one of the two\n")
+
+
+@pytest.mark.parametrize("seed", [0, 7])
+def test_with_a_limit_the_images_of_training_with_that_limit_are_kept(
+    fastffdi, words, tmp_path, monkeypatch, seed
+):
+    limited = ("--limit", 10, "--seed", seed)
+    code, out, err = fastffdi(*words, *limited)
+    assert (code, out[:10]) == (0, "20 images ")
+    assert "40 images (20 real, 20 fake), validation 16 images (8 real, 8 fake); limited to 10 and 10" in err
+    train = ["train", *words[1:], *limited, "--epochs", 1, "--no-pretrained", "--amp", "off"]
+    monkeypatch.setattr("fastffdi.render.cpu.decode.decode_path", None)
+    code, _, err = fastffdi(*train, "-o", tmp_path / "run")
+    assert code == 0, err
+    assert "cache: 0.1 MB for 20 images of 32×32, 20 stored" in err
+
+
+def test_a_larger_limit_decodes_the_rest(fastffdi, words, monkeypatch):
+    fastffdi(*words, "--limit", 10)
+    opened, read = [], FileSource.read
+    monkeypatch.setattr(FileSource, "read", lambda self, path: opened.append(path) or read(self, path))
+    assert "24 images of 32×32, 20 stored" in fastffdi(*words, "--limit", 12).err
+    assert len(opened) == 4
+    fastffdi(*words)
+    assert len(opened) == 36
+    assert len({*opened}) == 36
 
 
 def test_clearing_nothing_is_no_error(fastffdi, tmp_path):

@@ -74,10 +74,13 @@ SURFACE = {
     "cache": {
         "--cache": None,
         "--data": None,
+        "--limit": None,
         "--pipeline": None,
         "--backbone": "efficientnet_b0",
         "--threads": None,
         "--on-corrupt": "skip",
+        "--seed": 0,
+        "--list": False,
         "--clear": False,
     },
     "preview": {
