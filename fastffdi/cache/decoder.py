@@ -11,18 +11,18 @@ import logging
 import os
 import threading
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import CancelledError, ThreadPoolExecutor
 from contextlib import contextmanager
 
 import cv2
 import numpy as np
 import torch
 
-from fastffdi.cache.folder import free_bytes
+from fastffdi.cache.folder import free_bytes, readable_bytes
 from fastffdi.cache.store import Store
 from fastffdi.data.manifest import Manifest
 from fastffdi.data.source import Identity
-from fastffdi.errors import RunError, UndecodableImage
+from fastffdi.errors import UndecodableImage
 from fastffdi.recipe.lowering import lower
 from fastffdi.recipe.program import EMPTY, Program
 from fastffdi.recipe.rng import CounterRNG
@@ -33,7 +33,7 @@ from fastffdi.render.cpu.renderer import render
 #: Images stored between two checks of how full the disk is.
 _CHECK_EVERY = 256
 
-#: Images a thread takes at a time when a store is filled beforehand: few, so that Ctrl-C is obeyed soon.
+#: Images a thread takes at a time when a store is filled beforehand: few, so that progress is seen.
 _CHUNK = 16
 
 _REPORTING = threading.Lock()
@@ -120,9 +120,10 @@ class CachedDecoder:
             if self._filling:
                 self._filling = False
                 logging.getLogger(__name__).warning(
-                    "--cache %s: %s; going on without storing more images",
+                    "--cache %s: %s; going on without storing more images, which need %s",
                     self.store.folder.parent,
                     error.strerror or error,
+                    readable_bytes(self.store.missing_bytes(np.unique(self.records))),
                 )
 
 
@@ -137,11 +138,14 @@ def fill(
     """Store what is missing of a manifest's images after some deterministic steps; how many do not fit.
 
     `progress` gets counts of images that are done, `skipped` the errors of those that cannot be decoded.
-    Raises these without such a list, and RunError on a full disk; what has been stored stays.
+    Raises these without such a list, and OSError on a full disk. However it ends, no thread works on it any
+    more, each stops at its next image; what has been stored stays.
     """
-    rows = decoder.rows()
+    rows, stopped = decoder.rows(), threading.Event()
 
     def stores(row: int, path: str, prefix: Program, i: int) -> bool:
+        if stopped.is_set():
+            raise CancelledError
         try:
             return decoder.fill(row, path, prefix, i)
         except UndecodableImage as error:
@@ -163,17 +167,15 @@ def fill(
 
     misfits = 0
     cv2.setNumThreads(0)
-    try:
-        with _one_torch_thread(), ThreadPoolExecutor(threads) as pool:
+    with _one_torch_thread(), ThreadPoolExecutor(threads) as pool:
+        try:
             # An error of a chunk is raised here, and cancels the chunks not started.
             for count, unfit in pool.map(chunk, range(0, len(rows), _CHUNK)):
                 progress(count)
                 misfits += unfit
-    except OSError as error:
-        raise RunError(
-            f"--cache {decoder.store.folder.parent}: {error.strerror or error}; what was stored stays, make "
-            "room and repeat the command"
-        ) from None
+        except BaseException:  # Ctrl-C above all: a chunk of large images would take seconds more
+            stopped.set()
+            raise
     return misfits
 
 

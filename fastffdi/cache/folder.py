@@ -6,6 +6,7 @@ import hashlib
 import json
 import os
 import re
+import shlex
 import shutil
 import stat
 from collections.abc import Mapping
@@ -117,6 +118,11 @@ def stores(folder: Path) -> list[KeptStore]:
 def readable_bytes(count: int) -> str:
     """A number of bytes for people: 98.3 GB, or 41.2 MB."""
     return f"{count / 1e9:,.1f} GB" if count >= 1e9 else f"{count / 1e6:,.1f} MB"
+
+
+def listing(folder: Path) -> str:
+    """The command that says what each store holds and takes."""
+    return f"fastffdi cache --cache {shlex.quote(str(folder))} --list"
 
 
 def _meta(path: Path) -> dict[str, Any] | None:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import os
 import platform
-import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -23,7 +22,7 @@ import torch
 
 from fastffdi.cache.contents import Contents, contents
 from fastffdi.cache.decoder import CachedDecoder
-from fastffdi.cache.folder import free_bytes, key, readable_bytes, stores
+from fastffdi.cache.folder import free_bytes, key, listing, readable_bytes, stores
 from fastffdi.cache.store import Store
 from fastffdi.data.manifest import Manifest
 from fastffdi.data.source import path_digest
@@ -100,6 +99,11 @@ class CachePlan:
         sizes = _sizes_after(manifest, prefix, decoder, threads)
         return cls(manifest, decoder, folder / key(description), description, prefix, _paths(manifest), sizes)
 
+    @property
+    def images(self) -> int:
+        """How many images there are, each counted once."""
+        return len(np.unique(self.paths))
+
     def open(self) -> CachedDecoder:
         """The decoder that takes its images from the store, in which places are reserved for them."""
         store = Store.make(self.folder, self.description)
@@ -133,12 +137,15 @@ def estimate(plans: Sequence[CachePlan]) -> str:
 
 def check_space(plans: Sequence[CachePlan]) -> None:
     """Raise SettingError where the disk has not the room for what is missing."""
-    stores, folder = needed(plans), plans[0].folder.parent
-    missing, free = sum(store.missing_bytes for store in stores), max(0, free_bytes(folder))
+    needs, folder = needed(plans), plans[0].folder.parent
+    missing, free = sum(store.missing_bytes for store in needs), max(0, free_bytes(folder))
     if missing > free:
+        used = {plan.folder for plan in plans}
+        other = sum(store.bytes for store in stores(folder) if store.path not in used)
+        has = f", {readable_bytes(other)} in other stores ({listing(folder)} names them)" if other else ""
         raise SettingError(
-            f"--cache {folder}: needs {readable_bytes(missing)} for {_images(stores)}, "
-            f"{readable_bytes(free)} are free; name a folder on another disk, or leave out --cache"
+            f"--cache {folder}: needs {readable_bytes(missing)} for {_images(needs)}, "
+            f"{readable_bytes(free)} are free{has}; name a folder on another disk, or leave out --cache"
         )
 
 
@@ -149,10 +156,10 @@ def unused(folder: Path) -> str | None:
     if not found:
         return None
     named = ", ".join(f"{store.path.name} ({readable_bytes(store.bytes)})" for store in found[:3])
+    more = f" and {len(found) - 3} more" if len(found) > 3 else ""
     return (
-        f"cache: stores of another version or kind of machine in {folder}, not used here: {named}"
-        f"{f' and {len(found) - 3} more' if len(found) > 3 else ''}; fastffdi cache --cache "
-        f"{shlex.quote(str(folder))} --list says what they hold, --clear removes all stores"
+        f"cache: stores of another version or kind of machine in {folder}, not used here: {named}{more}; "
+        f"{listing(folder)} says what they hold, --clear removes all stores"
     )
 
 

@@ -17,6 +17,7 @@ verifies an image at its first read, so that what a power cut left half written 
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import mmap
@@ -33,7 +34,7 @@ import numpy as np
 
 from fastffdi.cache.index import ALIGNED, CAPACITY, FORMAT, HEADER, OFFSET, ROW_BYTES, SHAPE, Index, write
 from fastffdi.data.source import Identity
-from fastffdi.errors import SettingError
+from fastffdi.errors import RunError, SettingError
 from fastffdi.files import atomic
 
 _EMPTY = bytes(ROW_BYTES - 8 * SHAPE)
@@ -56,7 +57,8 @@ class Store:
     def make(cls, folder: Path, description: Mapping[str, Any]) -> Store:
         """The store in a folder, created empty if it is not there.
 
-        `description` is plain data. Raises SettingError where the folder cannot be made.
+        `description` is plain data. Raises SettingError where the folder cannot be made, RunError on a full
+        disk.
         """
         if not folder.is_dir():
             with _writing(folder):
@@ -88,7 +90,8 @@ class Store:
         """(N,) int64: the number of each image; places are made for those that have none large enough.
 
         `paths` (N,) S16 are digests of paths, `sizes` (N, 2) height, width. Not to be called while other
-        threads use the store. Raises SettingError where the folder cannot be written to.
+        threads use the store. Raises SettingError where the folder cannot be written to, RunError on a full
+        disk.
         """
         index, capacity = self._index, capacities(sizes)
         if (index.capacity(paths) < capacity).any():
@@ -200,10 +203,14 @@ def _make(folder: Path, meta: Mapping[str, Any]) -> None:
 
 @contextmanager
 def _writing(folder: Path) -> Iterator[None]:
-    """What the system says against writing to a store, as SettingError."""
+    """What the system says against writing to a store, as SettingError; a full disk as RunError."""
     try:
         yield
     except OSError as error:
+        if error.errno == errno.ENOSPC:
+            raise RunError(
+                f"--cache {folder.parent}: {error.strerror}; make room, or name another folder"
+            ) from None
         raise SettingError(
             f"--cache {folder.parent}: cannot be written to ({error.strerror}); name another folder"
         ) from None

@@ -111,23 +111,16 @@ def _dataset(options: dict[str, Any], screen: Console) -> Dataset:
 
 
 def _fill(plans: list[CachePlan], threads: int, screen: Console, skip: bool) -> None:
-    from fastffdi.cache.decoder import fill
+    from fastffdi.cache.filling import fill_all, kept
     from fastffdi.cli.screen import bar
 
     skipped: list[UndecodableImage] = []
-    decoders = [plan.open() for plan in plans]
-    with bar(sum(len(decoder.rows()) for decoder in decoders), "storing", screen) as progress:
-        changed = sum(
-            fill(
-                decoder,
-                plan.manifest,
-                plan.prefix,
-                threads,
-                progress.advance,
-                skipped if skip else None,
-            )
-            for plan, decoder in zip(plans, decoders, strict=True)
-        )
+    try:
+        with bar(sum(plan.images for plan in plans), "storing", screen) as progress:
+            changed = fill_all(plans, threads, progress.advance, skipped if skip else None)
+    except KeyboardInterrupt:
+        screen.print(f"interrupted; kept {kept(plans)}; the same command goes on")
+        raise SystemExit(130) from None
     if skipped:
         first = min(skipped, key=lambda error: error.path)
         screen.print(

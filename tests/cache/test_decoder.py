@@ -4,6 +4,7 @@ import os
 import pickle
 import shutil
 import threading
+import time
 from collections.abc import Callable
 from contextlib import closing
 from dataclasses import replace
@@ -26,7 +27,7 @@ from fastffdi.cache.store import Store
 from fastffdi.data.manifest import Manifest
 from fastffdi.data.sampler import Sampler
 from fastffdi.data.source import FileSource
-from fastffdi.errors import RunError, UndecodableImage
+from fastffdi.errors import UndecodableImage
 from fastffdi.loaders.cpu import CpuLoader
 from fastffdi.loaders.planner import BatchPlanner, cached
 from fastffdi.loaders.process.loader import ProcessLoader
@@ -359,8 +360,9 @@ def test_on_a_full_disk_training_goes_on_and_it_is_said_once(
     for _ in range(2):
         assert images(kept) == images(planner_of(image_files, PLAIN))
     assert kept.decoder.store.stored == 3
-    line = f"--cache {tmp_path}: No space left on device; going on without storing more images"
-    assert caplog.record_tuples == [("fastffdi.cache.decoder", logging.WARNING, line)]
+    line = "No space left on device; going on without storing more images, which need 0.0 MB"
+    said = ("fastffdi.cache.decoder", logging.WARNING, f"--cache {tmp_path}: {line}")
+    assert caplog.record_tuples == [said]
 
 
 @pytest.mark.usefixtures("full")
@@ -368,9 +370,7 @@ def test_filling_beforehand_fails_on_a_full_disk_and_what_is_there_stays(
     image_files: Manifest, tmp_path: Path
 ) -> None:
     planner = planner_of(image_files, PLAIN)
-    with pytest.raises(
-        RunError, match=f"^--cache {tmp_path}: No space left on device; what was stored stays"
-    ):
+    with pytest.raises(OSError, match="No space left on device"):
         filled(planner, tmp_path, 1)
     assert Store(planner.cache_plan(tmp_path).folder).stored == 3
 
@@ -413,7 +413,7 @@ def test_a_disk_that_cannot_be_read_is_done_without(
     plain = images(kept)
     monkeypatch.setattr(Store, "get", fail)
     assert images(kept) == plain
-    line = f"--cache {tmp_path}: Input/output error; going on without storing more images"
+    line = f"--cache {tmp_path}: Input/output error; going on without storing more images, which need 0.0 MB"
     assert [record.message for record in caplog.records] == [line]
 
 
@@ -545,6 +545,25 @@ def test_filling_stops_at_a_spoilt_image_by_its_name(copy: Manifest, tmp_path: P
     Path(copy.paths()[9]).write_bytes(b"no image")
     with pytest.raises(UndecodableImage, match=r"09.jpg: cannot be decoded \(not a JPEG, "):
         filled(planner_of(copy, PLAIN), tmp_path / "cache", 1)
+
+
+def test_an_interrupted_filling_stops_at_the_next_image_and_keeps_what_is_stored(
+    image_files: Manifest, tmp_path: Path, opened: list[str]
+) -> None:
+    def interrupt(images: int) -> None:
+        raise KeyboardInterrupt
+
+    read = FileSource.read
+    planner = planner_of(image_files, PLAIN)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(module, "_CHUNK", 4)
+        patch.setattr(FileSource, "read", lambda self, path: time.sleep(0.05) or read(self, path))
+        with pytest.raises(KeyboardInterrupt):
+            filled(planner, tmp_path, 1, interrupt)
+    assert 4 <= len(opened) < 8
+    assert Store(planner.cache_plan(tmp_path).folder).stored == len(opened)
+    assert filled(planner, tmp_path, 1) == 0
+    assert sorted(opened) == sorted(image_files.paths())
 
 
 def test_filling_leaves_torchs_threads_as_they_were(image_files: Manifest, tmp_path: Path) -> None:

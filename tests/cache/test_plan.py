@@ -1,3 +1,4 @@
+import os
 import shutil
 from collections import namedtuple
 from dataclasses import dataclass, replace
@@ -208,6 +209,17 @@ def test_a_disk_without_room_is_refused(
     with pytest.raises(SettingError, match=line):
         cached([planner_of(image_files, RESIZE, FLIP)], tmp_path)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_disk_without_room_says_what_other_stores_take(
+    image_files: Manifest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    full(planned(image_files, tmp_path, RESIZE))
+    os.sync()
+    free(monkeypatch, 0)
+    line = rf"are free, 4.5 MB in other stores \(fastffdi cache --cache {tmp_path} --list names them\); name"
+    with pytest.raises(SettingError, match=line):
+        check_space([planned(image_files, tmp_path, RESIZE, CROP)])
 
 
 def test_what_is_there_needs_no_room(

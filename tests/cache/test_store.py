@@ -16,7 +16,7 @@ from fastffdi.cache import store as cache
 from fastffdi.cache.index import Index
 from fastffdi.cache.store import Store, capacities
 from fastffdi.data.source import path_digest
-from fastffdi.errors import SettingError
+from fastffdi.errors import RunError, SettingError
 
 SIZES = np.array([[5, 7], [16, 16], [3, 3], [40, 30], [1, 1]], np.int32)
 OFFSETS = (0, 128, 896, 960, 4608)
@@ -116,6 +116,27 @@ def test_places_that_cannot_be_reserved_are_refused(store: Store, monkeypatch: p
     with pytest.raises(SettingError, match=line):
         store.reserve(paths(9), np.array([[9, 9]]))
     assert len(Store(store.folder)) == 5
+
+
+def test_a_disk_without_room_for_places_leaves_the_store_as_it_was(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pwrite = os.pwrite
+    store.put(3, IDENTITY, stored_image(3))
+
+    def full(handle: int, data: bytes, offset: int) -> int:
+        if offset >= 100:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        return pwrite(handle, bytes(data)[:100], 6 * 64)  # a row and a half
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "pwrite", lambda handle, data, offset: full(handle, data, offset - 6 * 64))
+        line = f"^--cache {store.folder.parent}: No space left on device; make room, or name another folder$"
+        with pytest.raises(RunError, match=line):
+            store.reserve(paths(6, 7, 8), np.full((3, 2), 9))
+    again = Store(store.folder)
+    assert np.array_equal(again.get(3, IDENTITY), stored_image(3))
+    assert again.reserve(paths(8, 7, 6), np.full((3, 2), 9)).tolist() == [6, 7, 5]
 
 
 def test_which_images_are_held_is_known_by_their_paths(store: Store) -> None:
@@ -379,7 +400,8 @@ def test_a_store_appears_with_all_it_needs_on_the_disk(
 @pytest.mark.parametrize(
     ("failure", "line"),
     [
-        (OSError(28, "No space left on device"), r"cannot be written to \(No space left on device\)"),
+        (OSError(30, "Read-only file system"), r": cannot be written to \(Read-only file system\); name"),
+        (OSError(28, "No space left on device"), ": No space left on device; make room, or name another"),
         (KeyboardInterrupt("Ctrl-C"), "Ctrl-C"),
     ],
 )
@@ -390,7 +412,7 @@ def test_a_store_that_cannot_be_made_leaves_nothing_behind(
         raise failure
 
     monkeypatch.setattr(Path, "rename", fail)
-    with pytest.raises((SettingError, KeyboardInterrupt), match=line):
+    with pytest.raises((SettingError, RunError, KeyboardInterrupt), match=line):
         Store.make(tmp_path / "store", {})
     assert list(tmp_path.iterdir()) == []
 

@@ -1,11 +1,14 @@
+import errno
 import os
 import shutil
+import signal
+import time
 from collections import namedtuple
 from pathlib import Path
 
 import pytest
 
-from fastffdi.cache import decoder
+from fastffdi.cache import filling
 from fastffdi.cache.folder import stores
 from fastffdi.cache.store import Store
 from fastffdi.cli import main
@@ -38,13 +41,13 @@ def test_it_says_how_much_and_stores_all_images(fastffdi, words, tiny, tmp_path)
 
 @pytest.mark.parametrize("threads", [1, 3, None])
 def test_threads_are_those_asked_for_or_the_default(fastffdi, words, monkeypatch, threads):
-    seen, fill = [], decoder.fill
+    seen, fill = [], filling.fill
 
     def spy(store, manifest, prefix, threads, *others):
         seen.append(threads)
         return fill(store, manifest, prefix, threads, *others)
 
-    monkeypatch.setattr(decoder, "fill", spy)
+    monkeypatch.setattr(filling, "fill", spy)
     given = () if threads is None else ("--threads", threads)
     assert fastffdi(*words[:-2], *given).code == 0
     assert seen == [threads or default_threads()] * 2
@@ -56,6 +59,49 @@ def test_a_second_time_there_is_nothing_to_do(fastffdi, words, monkeypatch):
     code, _, err = fastffdi(*words)
     assert code == 0
     assert "56 stored" in err
+
+
+def test_a_disk_that_gets_full_ends_it_with_one_line(fastffdi, words, tmp_path, monkeypatch):
+    put, puts = Store.put, []
+
+    def refused(self, *record):
+        puts.append(record)
+        if len(puts) > 9:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        return put(self, *record)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Store, "put", refused)
+        code, out, err = fastffdi(*words, "--threads", 1)
+    kept = tmp_path / "kept"
+    assert (code, out) == (1, "")
+    assert err.splitlines()[-1] == (
+        f"fastffdi: --cache {kept}: No space left on device; kept 9 of 56 images, the rest needs 0.1 MB: "
+        f"make room (fastffdi cache --cache {kept} --list names stores) and repeat the command"
+    )
+    assert "56 images of 32×32, 9 stored" in fastffdi(*words).err
+
+
+def test_ctrl_c_ends_it_soon_and_the_next_run_goes_on(fastffdi, words, monkeypatch):
+    read, opened = FileSource.read, []
+
+    def slow(self, path):
+        opened.append(path)
+        if len(opened) == 5:
+            os.kill(os.getpid(), signal.SIGINT)
+        time.sleep(0.1 if len(opened) < 9 else 0)
+        return read(self, path)
+
+    monkeypatch.setattr(FileSource, "read", slow)
+    begin = time.monotonic()
+    code, out, err = fastffdi(*words)
+    assert time.monotonic() - begin < 2
+    assert (code, out) == (130, "")
+    assert err.splitlines()[-1] == f"interrupted; kept {len(opened)} of 56 images; the same command goes on"
+    assert 5 <= len(opened) <= 8
+    code, out, _ = fastffdi(*words)
+    assert (code, out[:10]) == (0, "56 images ")
+    assert len(opened) == len({*opened}) == 56
 
 
 def test_a_disk_without_room_is_refused_after_the_estimate(fastffdi, words, tmp_path, monkeypatch):
