@@ -10,6 +10,7 @@ import click
 
 from fastffdi.cli.loading import on_corrupt, threads
 from fastffdi.errors import SettingError
+from fastffdi.escapes import escaped
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -124,8 +125,8 @@ def _fill(plans: list[CachePlan], threads: int, screen: Console, skip: bool) -> 
     if skipped:
         first = min(skipped, key=lambda error: error.path)
         screen.print(
-            f"{len(skipped):,} images cannot be decoded and are not stored, the first is {first.path} "
-            f"({first.reason})"
+            f"{len(skipped):,} images cannot be decoded and are not stored, the first is "
+            f"{escaped(first.path)} ({escaped(first.reason)})"
         )
     if changed:
         screen.print(

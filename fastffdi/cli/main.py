@@ -5,10 +5,12 @@ from __future__ import annotations
 import importlib
 import sys
 import warnings
+from collections.abc import Iterable
 
 import click
 
 from fastffdi.errors import FastffdiError
+from fastffdi.escapes import escaped
 
 #: Command, where it lives, and its line in --help: kept here so that --help loads no command.
 COMMANDS = {
@@ -73,11 +75,13 @@ def main() -> None:
         reason = " ".join(error.format_message().split()).rstrip(".")
         _end(f"{place}: {reason}; see {place} --help", error.exit_code, debug)
     except FastffdiError as error:
-        _end(f"fastffdi: {error}", error.exit_code, debug)
+        first, *below = map(str, error.args)
+        _end(f"fastffdi: {first}", error.exit_code, debug, below)
 
 
-def _end(message: str, code: int, debug: bool) -> None:
+def _end(message: str, code: int, debug: bool, below: Iterable[str] = ()) -> None:
     if debug:
         raise
-    click.echo(message, err=True)
+    for line in (message, *below):
+        click.echo(escaped(line), err=True)
     sys.exit(code)

@@ -20,6 +20,7 @@ from fastffdi.data.label_table import read_table, refuse
 from fastffdi.data.listing import Listing, find_files
 from fastffdi.data.manifest import Manifest
 from fastffdi.errors import DataError
+from fastffdi.escapes import escaped
 
 _LABELS = {"0": 0, "1": 1, "0.0": 0, "1.0": 1}  # the last two: what pandas writes of a float column
 _WORDS = {"real": 0, "fake": 1}
@@ -79,7 +80,7 @@ def read_labels(
 
 def first_three(names: Iterable[str]) -> str:
     """`a.jpg, b.jpg, c.jpg, …`: enough of a list to know what is meant, on one line whatever is in a name."""
-    shown = [name if name.isprintable() else repr(name) for name in islice(names, 4)]
+    shown = [escaped(name) for name in islice(names, 4)]
     return ", ".join([*shown[:3], "…"] if len(shown) > 3 else shown)
 
 

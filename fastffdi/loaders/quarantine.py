@@ -6,6 +6,7 @@ import csv
 from pathlib import Path
 
 from fastffdi.errors import RunError, SettingError, did_you_mean
+from fastffdi.escapes import escaped
 from fastffdi.loaders.batch import Batch
 from fastffdi.loaders.planner import BatchPlanner
 
@@ -64,7 +65,7 @@ class Quarantine:
             table.writerow((name, reason, self._loader, epoch + 1))
 
     def _refuse(self) -> None:
-        name, reason = next(iter(self.reasons.items()))
+        name, reason = map(escaped, next(iter(self.reasons.items())))
         where = "" if self._table is None else f", all of them in {self._table}"
         raise RunError(
             f"{len(self.reasons)} of {self._rows} images cannot be decoded, more than --max-corrupt "
