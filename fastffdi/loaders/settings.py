@@ -14,8 +14,8 @@ import yaml
 from fastffdi.data.limits import LIMITS, Limits
 from fastffdi.errors import SettingError, did_you_mean
 from fastffdi.files import atomic
+from fastffdi.recipe.document import read_document
 from fastffdi.recipe.steps.base import shown
-from fastffdi.recipe.syntax import not_yaml
 
 GIB = 2**30
 
@@ -133,13 +133,12 @@ def read_settings(path: Path) -> dict[str, Any]:
 
 def _parsed(path: Path) -> Any:
     try:
-        data = yaml.safe_load(path.read_text(encoding="utf-8"))
+        data = read_document(path)
     except FileNotFoundError:
         raise SettingError(f"{path}: no such file; `fastffdi bench-loader --tune FILE` writes one") from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise SettingError(f"{path}: cannot be read as text ({error})") from None
-    except (yaml.YAMLError, ValueError, RecursionError) as error:  # the last two: odd dates, deep nesting
-        raise SettingError(f"{path}: is not YAML: {not_yaml(error)}") from None
+    except ValueError as error:
+        reason, *below = error.args
+        raise SettingError(f"{path}: {reason}", *below) from None
     return {} if data is None else data  # None: nothing but comments
 
 

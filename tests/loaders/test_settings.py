@@ -98,7 +98,25 @@ def test_a_share_is_from_nought_to_one_whole_or_not(file, share):
     assert read(file, f"hw_decoder_load: {share}") == {"hw_decoder_load": float(share)}
 
 
-@pytest.mark.parametrize("text", ["threads: 2023-99-99", "[" * 500 + "]" * 500])
+REFUSED = [
+    (
+        "- &a0 x\n" + "".join(f"- &a{k} [{f'*a{k - 1}, ' * 9}]\n" for k in range(1, 30)),
+        "has more than 10,000 values",
+    ),
+    ("[" * 300_000, "is 0.3 MiB long, at most 256 KiB are read; give a shorter file"),
+    ("[" * 500 + "]" * 500, "nests values more than 50 deep; write it flatter"),
+    ("threads: !!python/object/apply:os.cpu_count []", "is not YAML: line 1, column 10: could not determine"),
+]
+
+
+@pytest.mark.parametrize(("text", "reason"), REFUSED, ids=["aliases", "length", "depth", "code"])
+def test_a_file_that_would_take_long_or_run_code_is_refused(file, text, reason):
+    with pytest.raises(SettingError) as caught:
+        read(file, text)
+    assert caught.value.args[0].startswith(f"{file}: {reason}")
+
+
+@pytest.mark.parametrize("text", ["threads: 2023-99-99", "threads: \x07"])
 def test_what_yaml_stumbles_over_is_told_in_one_line(file, text):
     with pytest.raises(SettingError, match=f"^{file}: is not YAML: .+$") as caught:
         read(file, text)
