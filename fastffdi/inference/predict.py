@@ -5,11 +5,14 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from fastffdi.data.layout import image_files, plain_folder
 from fastffdi.data.manifest import Manifest
+from fastffdi.errors import RecipeError
+from fastffdi.escapes import escaped
 from fastffdi.files import atomic
 from fastffdi.inference.forward import Autocast, compiled_forward
 from fastffdi.inference.scoring import Scorer
@@ -23,7 +26,7 @@ from fastffdi.model.device import choose_device, tune_convolutions
 from fastffdi.model.precision import cast_weights
 from fastffdi.model.precision import choose as choose_precision
 from fastffdi.recipe.lowering import template
-from fastffdi.recipe.recipe import parse
+from fastffdi.recipe.recipe import Recipe, parse
 from fastffdi.render.device.stage import DeviceStage
 
 Images = Manifest | str | os.PathLike[str] | Sequence[str | os.PathLike[str]]
@@ -42,7 +45,8 @@ class Predictor:
         on_corrupt: fail at the first image that cannot be decoded, or skip such images: their score is NaN
         compile: compile the forward pass of whole batches with torch.compile when the first one comes
 
-    Raises SettingError for a file that is no checkpoint and for arguments that do not fit this machine.
+    Raises SettingError for a file that is no checkpoint and for arguments that do not fit this machine,
+    RecipeError for a checkpoint whose recipe is not valid. Nothing is imported because a checkpoint names it.
 
     >>> predictor = fastffdi.Predictor("best.safetensors", device="cpu")
     >>> scores = predictor(["a.jpg", "b.png"])
@@ -72,8 +76,7 @@ class Predictor:
         precision = choose_precision(amp, self._device)
         self._backend = factory.choose_loader(backend, self._device, self._loading.process, cache is not None)
         described, model = restore(path)
-        # Its steps for training may name functions; they are not run here.
-        self.recipe = parse(described.recipe, str(path), code=True)
+        self.recipe = _recipe(described.recipe, path)
         forward = Autocast(cast_weights(model.to(self._device), precision), precision)
         full = self._loading.batch_size * template(self.recipe.eval).views
         fast = compiled_forward(forward, self._device, full) if compile else None
@@ -99,6 +102,16 @@ class Predictor:
         self.reasons = quarantine.reasons
         with DeviceLoader(backend, self._stage, None, quarantine) as loader:
             return self._scorer(loader, len(manifest), progress)
+
+
+def _recipe(data: Any, path: Path) -> Recipe:
+    """A checkpoint's recipe. Its training steps may name functions, which are neither imported nor called."""
+    try:
+        return parse(data, "its recipe", code=True)
+    except RecipeError as error:
+        first, *more = error.args
+        others = f", and {len(more)} more" * bool(more)
+        raise RecipeError(f"checkpoint {path}: {escaped(first)[:1000]}{others}") from error
 
 
 def _manifest(images: Images) -> Manifest:
