@@ -1,6 +1,6 @@
 """Whether a file is built as its format says, all the way to its end.
 
-Decoders agree about such files; about others some stop at the first fault, where others give what came before.
+Decoders agree about such files. Of others some refuse to give what came before the first fault.
 """
 
 from __future__ import annotations

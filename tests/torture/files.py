@@ -82,7 +82,7 @@ def outcome(
             continue
         suspects = range(max(start, at - 1), min(count, at + AHEAD))
         for k in suspects:
-            single, how = _run(name, listing, k, k + 1, gib, found, say)
+            _, how = _run(name, listing, k, k + 1, gib, found, say)
             if how:
                 found.faults[k] = how
         start = suspects.stop
