@@ -184,7 +184,7 @@ INDEXES = st.one_of(
 )
 
 
-@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(damage=INDEXES)
 def test_a_damaged_index_is_refused_or_gives_the_right_images_and_takes_what_is_missing(
     damage: tuple[list[tuple[int, bytes]], int], tmp_path_factory: pytest.TempPathFactory
