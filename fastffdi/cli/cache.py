@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from fastffdi.cli.loading import on_corrupt, threads
+from fastffdi.cli.loading import follow_symlinks, on_corrupt, threads
 from fastffdi.errors import SettingError
 from fastffdi.escapes import escaped
 
@@ -38,6 +38,7 @@ _FILE = click.Path(path_type=Path)
 @click.option(
     "--backbone", default="efficientnet_b0", show_default=True, help="Whose size the recipe may ask for."
 )
+@follow_symlinks
 @threads
 @on_corrupt
 @click.option(
@@ -107,7 +108,7 @@ def _dataset(options: dict[str, Any], screen: Console) -> Dataset:
         from fastffdi.cli.demo_data import builtin_folder
 
         data = builtin_folder(screen)
-    dataset = find_dataset(data, screen.print)
+    dataset = find_dataset(data, screen.print, options["follow_symlinks"])
     return dataset if limit is None else dataset.limit(limit, options["seed"])
 
 

@@ -59,6 +59,12 @@ max_megapixels = click.option(
     help="An image with more million pixels counts as one that cannot be decoded.  [default: 178.96]",
 )
 
+follow_symlinks = click.option(
+    "--follow-symlinks",
+    is_flag=True,
+    help="Also read images by links that lead out of the folder that was named.  [default: off]",
+)
+
 threads = click.option(
     "--threads",
     type=click.IntRange(min=1),

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from fastffdi.cli.loading import loading, max_megapixels, merged, on_corrupt
+from fastffdi.cli.loading import follow_symlinks, loading, max_megapixels, merged, on_corrupt
 from fastffdi.cli.output import check_no_image, check_output
 from fastffdi.errors import SettingError
 
@@ -42,6 +42,7 @@ ERRORS, SKIPPED = ".errors.csv", 3
     is_flag=True,
     help="Replace --output whatever it holds, but never an input.  [default: off, only a table of predict]",
 )
+@follow_symlinks
 @loading
 @on_corrupt
 @max_megapixels
@@ -60,6 +61,7 @@ def predict(
     images: Path | None,
     output: Path,
     overwrite: bool,
+    follow_symlinks: bool,
     batch_size: int | None,
     loader: str,
     threads: int | None,
@@ -89,7 +91,7 @@ def predict(
     ]
     check_output(output, [*files, *(("one of the images", Path(name)) for name in inputs)], overwrite)
     screen = console()
-    manifest = _manifest(inputs, data, labels, images, screen.print)
+    manifest = _manifest(inputs, data, labels, images, screen.print, follow_symlinks)
     check_no_image(output, manifest.paths())
     from fastffdi.inference.predict import Predictor, write_csv, write_errors
 
@@ -134,9 +136,11 @@ def _manifest(
     labels: Path | None,
     images: Path | None,
     say: Callable[[str], None],
+    follow_symlinks: bool,
 ) -> Manifest:
     from fastffdi.data import layout
     from fastffdi.data.labels import read_labels
+    from fastffdi.data.links import Links
 
     if (data is not None) + (labels is not None) + bool(inputs) != 1:
         raise SettingError(
@@ -145,9 +149,10 @@ def _manifest(
     if images is not None and labels is None:
         raise SettingError("--images: belongs to --labels FILE; give both")
     if data is not None:
-        return layout.find_validation(data, say)
+        return layout.find_validation(data, say, follow_symlinks)
     if labels is not None:
-        return read_labels(labels, images, targets="optional", duplicates=True, say=say)
+        links = Links(images or labels.parent, follow_symlinks)
+        return read_labels(labels, images, targets="optional", duplicates=True, say=say, links=links)
     if len(inputs) == 1 and Path(inputs[0]).is_dir():
-        return layout.plain_folder(Path(inputs[0]), say)
-    return layout.image_files(inputs, say)
+        return layout.plain_folder(Path(inputs[0]), say, follow_symlinks)
+    return layout.image_files(inputs, say, follow_symlinks)

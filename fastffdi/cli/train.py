@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from fastffdi.cli.loading import compiled, loading, max_megapixels, on_corrupt
+from fastffdi.cli.loading import compiled, follow_symlinks, loading, max_megapixels, on_corrupt
 from fastffdi.errors import SettingError
 
 if TYPE_CHECKING:
@@ -60,6 +60,7 @@ _FILE = click.Path(path_type=Path)
     is_flag=True,
     help="Repeat images of the smaller class until classes are equal.  [default: off]",
 )
+@follow_symlinks
 @loading
 @compiled
 @on_corrupt
@@ -115,9 +116,9 @@ def _dataset(options: dict[str, Any], screen: Console, say: Say) -> tuple[Datase
     files = {name: options[name] for name in ("train_labels", "train_images", "val_labels", "val_images")}
     demo = data is None and not any(files.values())
     if any(files.values()):
-        dataset = _labelled(data, files, say)
+        dataset = _labelled(data, files, say, options["follow_symlinks"])
     elif data is not None:
-        dataset = find_dataset(data, say)
+        dataset = find_dataset(data, say, options["follow_symlinks"])
     else:
         from fastffdi.cli.demo_data import builtin_folder
 
@@ -125,7 +126,7 @@ def _dataset(options: dict[str, Any], screen: Console, say: Say) -> tuple[Datase
     return (dataset if limit is None else dataset.limit(limit, options["seed"])), demo
 
 
-def _labelled(data: Path | None, files: dict[str, Path | None], say: Say) -> Dataset:
+def _labelled(data: Path | None, files: dict[str, Path | None], say: Say, follow_symlinks: bool) -> Dataset:
     from fastffdi.data.layout import label_files
 
     given = {name: path for name, path in files.items() if path is not None}
@@ -136,7 +137,7 @@ def _labelled(data: Path | None, files: dict[str, Path | None], say: Say) -> Dat
             f"{problem}: give either --data, or all of --train-labels, --train-images, --val-labels and "
             "--val-images"
         )
-    return label_files(**given, say=say)
+    return label_files(**given, say=say, follow_symlinks=follow_symlinks)
 
 
 def _settings(options: dict[str, Any], data: Dataset | None) -> Settings:
@@ -170,6 +171,7 @@ def _settings(options: dict[str, Any], data: Dataset | None) -> Settings:
         compile=options["compile"],
         on_corrupt=options["on_corrupt"],
         max_corrupt=options["max_corrupt"],
+        follow_symlinks=options["follow_symlinks"],
         data=data,
     )
 

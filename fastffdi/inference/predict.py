@@ -44,6 +44,7 @@ class Predictor:
         cache: folder to keep decoded images in, and to read them from
         on_corrupt: fail at the first image that cannot be decoded, or skip such images: their score is NaN
         compile: compile the forward pass of whole batches with torch.compile when the first one comes
+        follow_symlinks: of folders, also take images by links that lead out of them
 
     Raises SettingError for a file that is no checkpoint and for arguments that do not fit this machine,
     RecipeError for a checkpoint whose recipe is not valid. Nothing is imported because a checkpoint names it.
@@ -65,9 +66,11 @@ class Predictor:
         cache: str | os.PathLike[str] | None = None,
         compile: bool = False,
         on_corrupt: str = FAIL,
+        follow_symlinks: bool = False,
     ) -> None:
         self._skip = skips(on_corrupt)
         self.reasons: dict[str, str] = {}
+        self._follow_symlinks = follow_symlinks
         path = Path(checkpoint)
         self._loading = loading or LoaderSettings()
         self._cache = None if cache is None else Path(cache)
@@ -93,7 +96,7 @@ class Predictor:
         Raises DataError for files that do not exist, UndecodableImage for one that cannot be decoded; where
         such are skipped, `reasons` says why, by name, until the next call.
         """
-        manifest = _manifest(images)
+        manifest = _manifest(images, self._follow_symlinks)
         planner = BatchPlanner.of_split(self.recipe, "eval", manifest, self._loading, skip_corrupt=self._skip)
         if self._cache is not None:
             (planner,) = cached([planner], self._cache)
@@ -114,12 +117,13 @@ def _recipe(data: Any, path: Path) -> Recipe:
         raise RecipeError(f"checkpoint {path}: {escaped(first)[:1000]}{others}") from error
 
 
-def _manifest(images: Images) -> Manifest:
+def _manifest(images: Images, follow_symlinks: bool) -> Manifest:
     if isinstance(images, Manifest):
         return images
-    if isinstance(images, str | os.PathLike):
-        return plain_folder(Path(images)) if os.path.isdir(images) else image_files([os.fspath(images)])
-    return image_files([os.fspath(image) for image in images])
+    if isinstance(images, str | os.PathLike) and os.path.isdir(images):
+        return plain_folder(Path(images), follow_symlinks=follow_symlinks)
+    files = [images] if isinstance(images, str | os.PathLike) else images
+    return image_files([os.fspath(image) for image in files], follow_symlinks=follow_symlinks)
 
 
 def write_errors(path: Path, reasons: Mapping[str, str]) -> None:

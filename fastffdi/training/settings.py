@@ -41,6 +41,7 @@ class Settings:
         on_corrupt: skip images that cannot be decoded, or fail at the first one
         max_corrupt: share of the images that may be skipped; one always may
         data: folder in the challenge's layout or with class folders, or a Dataset; the demo images
+        follow_symlinks: also take images by links that lead out of the folder
     """
 
     backbone: str = "efficientnet_b0"
@@ -62,6 +63,7 @@ class Settings:
     data: str | Path | Dataset | None = None
     on_corrupt: str = "skip"
     max_corrupt: float = 0.01
+    follow_symlinks: bool = False
 
     def __post_init__(self) -> None:
         demo, now = self.data is None, f"{datetime.now():%Y%m%d-%H%M%S}"
@@ -80,4 +82,5 @@ class Settings:
         """The images to train on. `say` and DataError are find_dataset's."""
         if isinstance(self.data, Dataset):
             return self.data
-        return find_dataset(demo_folder() if self.data is None else self.data, say)
+        folder = demo_folder() if self.data is None else self.data
+        return find_dataset(folder, say, self.follow_symlinks)

@@ -127,6 +127,7 @@ DEFAULTS = {
     "compile": False,
     "on_corrupt": "skip",
     "max_corrupt": 0.01,
+    "follow_symlinks": False,
 }
 OPTIONS = [
     ((), {}),
@@ -152,6 +153,7 @@ OPTIONS = [
     (("--compile",), {"compile": True}),
     (("--on-corrupt", "fail"), {"on_corrupt": "fail"}),
     (("--max-corrupt", 0.5), {"max_corrupt": 0.5}),
+    (("--follow-symlinks",), {"follow_symlinks": True}),
     (("--seed", 5), {"seed": 5}),
     (("--output", "there"), {"output": Path("there")}),
     (("--overwrite",), {"overwrite": True}),
