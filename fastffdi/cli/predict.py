@@ -46,6 +46,11 @@ ERRORS, SKIPPED = ".errors.csv", 3
 @loading
 @on_corrupt
 @max_megapixels
+@click.option(
+    "--excel-safe",
+    is_flag=True,
+    help="Put an apostrophe before names that a spreadsheet would run as a formula.  [default: off]",
+)
 @click.option("--fill", default="", help="y_pred of an image that was skipped.  [default: an empty cell]")
 @click.option(
     "--compile",
@@ -73,6 +78,7 @@ def predict(
     amp: str,
     on_corrupt: str,
     max_megapixels: float | None,
+    excel_safe: bool,
     fill: str,
     compile: bool,
 ) -> None:
@@ -108,8 +114,8 @@ def predict(
     )
     with bar(len(manifest), "predicting", screen) as progress:
         scores = predictor(manifest, progress.advance)
-    write_csv(output, manifest.names, scores, fill)
-    write_errors(output.with_suffix(ERRORS), predictor.reasons)
+    write_csv(output, manifest.names, scores, fill, excel_safe)
+    write_errors(output.with_suffix(ERRORS), predictor.reasons, excel_safe)
     click.echo(f"{len(manifest)} rows in {output}")
     if manifest.labels is not None:
         _say_auc(manifest.labels, scores)

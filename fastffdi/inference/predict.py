@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ from fastffdi.escapes import escaped
 from fastffdi.files import atomic
 from fastffdi.inference.forward import Autocast, compiled_forward
 from fastffdi.inference.scoring import Scorer
+from fastffdi.inference.spreadsheet import cell
 from fastffdi.loaders import factory
 from fastffdi.loaders.loader import DeviceLoader
 from fastffdi.loaders.planner import BatchPlanner, cached
@@ -126,27 +127,50 @@ def _manifest(images: Images, follow_symlinks: bool) -> Manifest:
     return image_files([os.fspath(image) for image in files], follow_symlinks=follow_symlinks)
 
 
-def write_errors(path: Path, reasons: Mapping[str, str]) -> None:
-    """Write `img_name,reason` of images that were skipped; where there are none, remove the file."""
+def write_errors(path: Path, reasons: Mapping[str, str], excel_safe: bool = False) -> None:
+    """Write `img_name,reason` of images that were skipped; where there are none, remove the file.
+
+    With `excel_safe`, no cell is one that a spreadsheet would run.
+    """
     import pandas as pd
 
     if not reasons:
         path.unlink(missing_ok=True)
+        return
+    if excel_safe:
+        _write_rows(path, "img_name,reason", ((cell(name), cell(why)) for name, why in reasons.items()))
         return
     with atomic(path) as part:
         table = pd.DataFrame({"img_name": list(reasons), "reason": list(reasons.values())})
         table.to_csv(part, index=False, errors="surrogateescape")
 
 
-def write_csv(path: Path, names: np.ndarray, scores: np.ndarray, fill: str = "") -> None:
+def write_csv(
+    path: Path, names: np.ndarray, scores: np.ndarray, fill: str = "", excel_safe: bool = False
+) -> None:
     """Write `img_name,y_pred`, one row per image in order, names as given; the file is whole or absent.
 
-    A score that is NaN is written as `fill`.
+    A score that is NaN is written as `fill`. With `excel_safe`, names that a spreadsheet would run begin with
+    an apostrophe.
     """
     import pandas as pd
 
+    if excel_safe:
+        values = (cell(fill) if score != score else f"{score:.9g}" for score in scores.tolist())
+        _write_rows(path, "img_name,y_pred", zip(map(cell, names), values, strict=True))
+        return
     with atomic(path) as part:
         table = pd.DataFrame({"img_name": names, "y_pred": scores})
         # Nine digits tell any two float32 apart, so the file ranks as the scores do.
         # File names that are not UTF-8 arrive with surrogates, and leave as the bytes they were.
         table.to_csv(part, index=False, float_format="%.9g", na_rep=fill, errors="surrogateescape")
+
+
+def _write_rows(path: Path, header: str, rows: Iterable[tuple[str, str]]) -> None:
+    """Write cells as they are; names of files that are not UTF-8 leave as the bytes they were."""
+    with (
+        atomic(path) as part,
+        part.open("w", encoding="utf-8", errors="surrogateescape", newline="") as file,
+    ):
+        file.write(f"{header}\n")
+        file.writelines(f"{first},{second}\n" for first, second in rows)

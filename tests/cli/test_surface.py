@@ -62,6 +62,7 @@ SURFACE = {
         "--amp": "auto",
         "--on-corrupt": "skip",
         "--max-megapixels": None,
+        "--excel-safe": False,
         "--fill": "",
         "--compile": False,
     },

@@ -237,6 +237,32 @@ def test_a_checkpoints_recipe_that_is_a_bomb_is_refused_in_one_line(best, tmp_pa
     assert len(str(error.value)) < 1500
 
 
+def test_an_excel_safe_csv_has_harmless_names_and_numbers_as_they_are(tmp_path):
+    names, scores = (
+        column("a.jpg", "=1+1.jpg", '-"x",y;=2', "\udcff.jpg"),
+        np.array([0.25, np.nan, 1e-12, 1 / 3]),
+    )
+    write_csv(tmp_path / "out.csv", names, scores, "-1", excel_safe=True)
+    assert (tmp_path / "out.csv").read_bytes() == (
+        b'img_name,y_pred\n"a.jpg",0.25\n"\'=1+1.jpg",-1\n"\'-""x"",y;=2",1e-12\n"\xff.jpg",0.333333333\n'
+    )
+    write_csv(tmp_path / "out.csv", names, scores, "=now()", excel_safe=True)
+    assert b'"\'=1+1.jpg","\'=now()"\n' in (tmp_path / "out.csv").read_bytes()
+
+
+def test_excel_safe_errors_have_harmless_names_and_reasons(tmp_path):
+    reasons = {"@a.jpg": "-broken", "b.jpg": "cut, off"}
+    predict.write_errors(tmp_path / "errors.csv", reasons, excel_safe=True)
+    assert (tmp_path / "errors.csv").read_text() == (
+        'img_name,reason\n"\'@a.jpg","\'-broken"\n"b.jpg","cut, off"\n'
+    )
+
+
+def test_names_are_as_given_unless_excel_safe_is_asked_for(tmp_path):
+    write_csv(tmp_path / "out.csv", column("=1+1.jpg"), np.array([0.5]))
+    assert (tmp_path / "out.csv").read_text() == "img_name,y_pred\n=1+1.jpg,0.5\n"
+
+
 def column(*names):
     return np.array(names, object)
 
