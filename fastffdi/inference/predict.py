@@ -80,7 +80,7 @@ class Predictor:
         precision = choose_precision(amp, self._device)
         self._backend = factory.choose_loader(backend, self._device, self._loading.process, cache is not None)
         described, model = restore(path)
-        self.recipe = _recipe(described.recipe, path)
+        self.recipe = recipe_of(described.recipe, path)
         forward = Autocast(cast_weights(model.to(self._device), precision), precision)
         full = self._loading.batch_size * template(self.recipe.eval).views
         fast = compiled_forward(forward, self._device, full) if compile else None
@@ -108,8 +108,11 @@ class Predictor:
             return self._scorer(loader, len(manifest), progress)
 
 
-def _recipe(data: Any, path: Path) -> Recipe:
-    """A checkpoint's recipe. Its training steps may name functions, which are neither imported nor called."""
+def recipe_of(data: Any, path: Path) -> Recipe:
+    """The recipe of the checkpoint at a path; what its training steps name is not imported.
+
+    Raises RecipeError in one line, whatever is in it.
+    """
     try:
         return parse(data, "its recipe", code=True)
     except RecipeError as error:
