@@ -131,11 +131,13 @@ def _audit(dataset: Dataset, threads: int, full: bool, screen: Console) -> Audit
 
 def _write_json(found: Audit, file: Path) -> None:
     from fastffdi.audit.report import data
-    from fastffdi.files import atomic
+    from fastffdi.files import DiskFull, atomic
 
     try:
         with atomic(file) as part:
             part.write_text(json.dumps(data(found), indent=1) + "\n", encoding="utf-8")
+    except DiskFull:
+        raise
     except OSError as error:
         raise RunError(f"--json {file}: cannot be written ({error.strerror}); name another file") from None
 
