@@ -1,5 +1,6 @@
 """What others wrote, given to the command line: one line, nothing run, nothing read or written elsewhere."""
 
+import ast
 import csv
 import os
 import pickle
@@ -8,6 +9,7 @@ import time
 from pathlib import Path
 
 import pytest
+from test_imports import ROOT
 
 PREDICT = ("--amp", "off", "--threads", 1, "--loader", "cpu")
 TRAIN = ("--backbone", "test_efficientnet", "--epochs", 1, "--batch-size", 8, "--no-pretrained", *PREDICT)
@@ -32,6 +34,30 @@ def refused(ended, reason):
     lines = ended.err.splitlines()
     assert all(line.isprintable() for line in lines)
     return lines
+
+
+#: Calls that may run what they read, and with which argument, or in which one file, they may stand.
+CAREFUL = {
+    "eval": None, "exec": None, "compile": None, "pickle.loads": None, "os.system": None, "os.popen": None,
+    "yaml.load": None, "yaml.full_load": None, "yaml.unsafe_load": None, "yaml.Loader": None,
+    "pickle.load": "loaders/process/child.py",  # what its parent has written
+    "importlib.import_module": "render/device/python.py",  # the user's `python` steps
+    "torch.load": "weights_only=True", "np.load": "allow_pickle=False",
+}  # fmt: skip
+OWN = ("f'fastffdi.", 'f"fastffdi.')  # modules of the package
+
+
+def test_nothing_is_read_by_what_may_run_it():
+    found = []
+    for path in sorted(ROOT.rglob("*.py")):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Call) and (name := ast.unparse(node.func)) in CAREFUL:
+                given, where = [ast.unparse(word) for word in node.keywords], str(path.relative_to(ROOT))
+                own = bool(node.args) and ast.unparse(node.args[0]).startswith(OWN)
+                if CAREFUL[name] not in (*given, where) and not own:
+                    found.append(f"{where}, line {node.lineno}: {name}")
+            assert not (isinstance(node, ast.keyword) and ast.unparse(node) == "shell=True"), path
+    assert found == []
 
 
 class Bomb:
