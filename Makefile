@@ -31,7 +31,7 @@ test-gpu: .venv/installed
 # Each of the TARGETS for FUZZ_SECONDS, with atheris; where it has no wheel for this Python, with hypothesis.
 FUZZ_SECONDS ?= 60
 fuzz: .venv/installed
-	$(BIN)/pip install --quiet --disable-pip-version-check '.[fuzz]' || true
+	$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[fuzz]' || echo "without atheris"
 	PYTHONPATH=tests $(BIN)/python -m fuzz.run $(TARGETS) --seconds $(FUZZ_SECONDS)
 
 # Hours with MUTANTS=all; MUTANTS=50 or PARTS="model data" for less. Goes on where it was stopped.
