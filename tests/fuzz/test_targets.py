@@ -25,3 +25,12 @@ def test_nothing_but_refusals_comes_out(name: str) -> None:
         TARGETS[name](data.draw(inputs(name)))
 
     tried()
+
+
+def test_a_fault_comes_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    def faulty(*given: object) -> None:
+        raise KeyError("a fault")
+
+    monkeypatch.setattr("fuzz.targets.image_size", faulty)
+    with pytest.raises(KeyError, match="a fault"):
+        TARGETS["probe"](b"")
