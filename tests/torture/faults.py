@@ -106,10 +106,10 @@ class Command:
         else:
             random.choice(self.children()).send_signal(number)
 
-    def ending(self) -> Ending:
+    def ending(self, most_seconds: float = HUNG_SECONDS) -> Ending:
         """Wait for the end, from now on. What does not end is killed."""
         began = time.monotonic()
-        hung = not self._ended(HUNG_SECONDS)
+        hung = not self._ended(most_seconds)
         seconds = time.monotonic() - began
         until = time.monotonic() + END_SECONDS
         while (left := self.children()) and time.monotonic() < until:
