@@ -78,6 +78,7 @@ class Command:
                 stdin=subprocess.DEVNULL,
                 env=env,
                 start_new_session=True,
+                preexec_fn=_attentive,
             )
 
     def wait_for(self, condition: Callable[[], bool], seconds: float = HUNG_SECONDS) -> bool:
@@ -134,6 +135,11 @@ class Command:
             self.process.wait(seconds)
             return True
         return False
+
+
+def _attentive() -> None:
+    # Background jobs of a shell ignore Ctrl-C, and so would what they start.
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 def _names(folder: Path) -> set[str]:
