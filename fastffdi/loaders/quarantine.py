@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import csv
+import io
+from collections.abc import Iterable, Mapping
 from pathlib import Path
+from typing import Any
 
 from fastffdi.errors import RunError, SettingError, did_you_mean
+from fastffdi.files import append, atomic
 from fastffdi.loaders.batch import Batch
 from fastffdi.loaders.planner import BatchPlanner
 
@@ -40,28 +44,45 @@ class Quarantine:
         self, rows: int = 0, most: float | None = None, loader: str = "", table: Path | None = None
     ) -> None:
         self._most, self._rows, self._loader, self._table = most, rows, loader, table
+        self._found: list[tuple[str, str, str, int]] = []
         self.reasons: dict[str, str] = {}
 
     def add(self, batch: Batch, planner: BatchPlanner) -> None:
-        """Take note of a batch's corrupt images. Raises RunError when there are too many."""
+        """Take note of a batch's corrupt images. Raises RunError when there are too many, and as `append`."""
         for place, error in batch.corrupt:
             name = str(planner.manifest.names[batch.rows[place]])
             if name not in self.reasons:
-                self.reasons[name] = error.reason
-                self._write(name, error.reason, batch.epoch)
+                self._take((name, error.reason, self._loader, batch.epoch + 1))
+                if self._table is not None:
+                    lines = self._found if not self._table.exists() else self._found[-1:]
+                    append(self._table, _csv(lines, header=lines is self._found))
         if self._most is not None and len(self.reasons) > max(1, self._most * self._rows):
             self._refuse()
 
-    def _write(self, name: str, reason: str, epoch: int) -> None:
+    def state_dict(self) -> dict[str, Any]:
+        """What is known, as plain data."""
+        return {"found": self._found}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Know what `state_dict` gave, and nothing else; the table is as it was until `write_table`."""
+        self._found.clear()
+        self.reasons.clear()
+        for name, reason, loader, epoch in state["found"]:
+            self._take((name, reason, loader, epoch))
+
+    def write_table(self) -> None:
+        """Let the table hold what is known: all of it, once. Raises as `atomic`."""
         if self._table is None:
             return
-        first = not self._table.exists()
-        # File names that are not UTF-8 have surrogates, and leave as the bytes they were.
-        with self._table.open("a", newline="", encoding="utf-8", errors="surrogateescape") as file:
-            table = csv.writer(file)
-            if first:
-                table.writerow(("img_name", "reason", "loader", "epoch"))
-            table.writerow((name, reason, self._loader, epoch + 1))
+        if not self._found:
+            self._table.unlink(missing_ok=True)
+            return
+        with atomic(self._table) as part:
+            part.write_bytes(_csv(self._found, header=True))
+
+    def _take(self, found: tuple[str, str, str, int]) -> None:
+        self._found.append(found)
+        self.reasons[found[0]] = found[1]
 
     def _refuse(self) -> None:
         name, reason = next(iter(self.reasons.items()))
@@ -71,3 +92,13 @@ class Quarantine:
             f"{self._most:g} of them, such as {name} ({reason}){where}; take them off the list, or raise "
             "--max-corrupt"
         )
+
+
+def _csv(lines: Iterable[tuple[str, str, str, int]], header: bool) -> bytes:
+    text = io.StringIO()
+    table = csv.writer(text)
+    if header:
+        table.writerow(("img_name", "reason", "loader", "epoch"))
+    table.writerows(lines)
+    # File names that are not UTF-8 have surrogates, and leave as the bytes they were.
+    return text.getvalue().encode("utf-8", "surrogateescape")

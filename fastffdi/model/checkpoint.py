@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import math
+import os
 import platform
+import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from importlib.metadata import PackageNotFoundError, version
@@ -72,14 +75,30 @@ class Snapshot:
 
 
 def save(checkpoint: Checkpoint, model: nn.Module | Mapping[str, Tensor] | Snapshot, path: Path) -> None:
-    """Write the model's weights and `checkpoint` to `path`; the file is whole or absent."""
-    from safetensors.torch import save_file
+    """Write the model's weights and `checkpoint` to `path`; the file is whole or absent.
 
+    Raises DiskFull where the disk is, and OSError.
+    """
     tensors = (model if isinstance(model, Snapshot) else Snapshot.of(model)).tensors
     metrics = {name: _finite(value) for name, value in checkpoint.metrics.items()}
     document = {"format": FORMAT} | asdict(replace(checkpoint, metrics=metrics))
-    with atomic(path) as part:
-        save_file(tensors, part, metadata={HEADER: json.dumps(document, allow_nan=False)})
+    write_tensors(path, tensors, {HEADER: json.dumps(document, allow_nan=False)})
+
+
+def write_tensors(path: Path, tensors: Mapping[str, Tensor], metadata: Mapping[str, str]) -> None:
+    """Write a safetensors file, whole or not at all. The tensors are a Snapshot's.
+
+    Raises DiskFull where the disk is, and OSError.
+    """
+    from safetensors import SafetensorError
+    from safetensors.torch import save_file
+
+    header_bytes = sum(map(len, metadata.values()))
+    with atomic(path, header_bytes + sum(tensor.nbytes for tensor in tensors.values())) as part:
+        try:
+            save_file(dict(tensors), part, metadata=dict(metadata))
+        except SafetensorError as error:
+            raise _as_os_error(error) from error
 
 
 def read(path: Path) -> Checkpoint:
@@ -136,6 +155,14 @@ def _header(path: Path) -> str:
             "train from them with `fastffdi train --weights FILE`"
         )
     return str(metadata[HEADER])
+
+
+def _as_os_error(error: Exception) -> OSError:
+    """What safetensors says of a write that failed, `…: No space left on device (os error 28)`, as an OSError."""
+    found = re.search(r"\(os error (\d+)\)", str(error))
+    if found is None:
+        return OSError(errno.EIO, str(error))
+    return OSError(int(found[1]), os.strerror(int(found[1])))
 
 
 def _plain_copy(tensor: Tensor) -> Tensor:

@@ -1,6 +1,7 @@
 """What is noted of images that were skipped, and when they are too many."""
 
 import csv
+import json
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -10,6 +11,7 @@ import torch
 
 from fastffdi.data.manifest import Manifest
 from fastffdi.errors import RunError, SettingError, UndecodableImage
+from fastffdi.files import DiskFull
 from fastffdi.loaders.batch import Batch
 from fastffdi.loaders.corrupt import Corrupt
 from fastffdi.loaders.quarantine import Quarantine, skips
@@ -66,3 +68,38 @@ def test_another_word_is_refused() -> None:
     assert [skips("skip"), skips("fail")] == [True, False]
     with pytest.raises(SettingError, match="--on-corrupt skpi: unknown, did you mean 'skip'"):
         skips("skpi")
+
+
+def test_what_is_known_goes_on_in_another_run_and_the_table_with_it(tmp_path: Path) -> None:
+    table = tmp_path / "q.csv"
+    first = Quarantine(table=table, loader="dali")
+    first.add(batch([1]), PLANNER)
+    state = json.loads(json.dumps(first.state_dict()))
+    first.add(batch([3], epoch=1), PLANNER)  # after the state, and lost with the process
+    second = Quarantine(table=table, loader="cpu")
+    second.load_state_dict(state)
+    assert second.reasons == {"1.jpg": "cut short"}
+    second.write_table()
+    second.add(batch([1, 3], epoch=1), PLANNER)
+    assert table.read_text().splitlines()[1:] == ["1.jpg,cut short,dali,1", "3.jpg,cut short,cpu,2"]
+    second.load_state_dict({"found": []})
+    second.write_table()
+    assert not table.exists()
+    second.add(batch([0]), PLANNER)
+    assert table.read_text().splitlines() == ["img_name,reason,loader,epoch", "0.jpg,cut short,cpu,1"]
+
+
+def test_without_room_for_a_line_the_table_stays_as_it_was(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = Quarantine(table=tmp_path / "q.csv")
+    found.add(batch([1]), PLANNER)
+    before = (tmp_path / "q.csv").read_bytes()
+
+    def full(path: Path, data: bytes) -> None:
+        raise DiskFull(path, len(data))
+
+    monkeypatch.setattr("fastffdi.loaders.quarantine.append", full)
+    with pytest.raises(DiskFull, match=r"q\.csv: the disk is full; 1 MiB are needed"):
+        found.add(batch([3]), PLANNER)
+    assert (tmp_path / "q.csv").read_bytes() == before

@@ -1,12 +1,15 @@
+import errno
 import json
 import math
 
 import pytest
 import timm
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import save_file
 
 from fastffdi.errors import SettingError
+from fastffdi.files import DiskFull
 from fastffdi.model import checkpoint
 from fastffdi.model.backbone import build
 from fastffdi.model.checkpoint import Checkpoint, read, restore, save
@@ -124,6 +127,35 @@ def test_a_save_that_is_cut_short_leaves_the_old_file(path, model, monkeypatch):
         save(described(), model, path)
     assert path.read_bytes() == before
     assert [file.name for file in path.parent.iterdir()] == [path.name]
+
+
+def test_a_full_disk_leaves_the_old_file_and_says_how_much_room_is_needed(path, model, monkeypatch):
+    def full(tensors, part, metadata):
+        part.write_bytes(b"half")
+        raise SafetensorError(
+            "Error while serializing: I/O error: No space left on device (os error 28)"
+        )  # as it says it
+
+    before = path.read_bytes()
+    monkeypatch.setattr("safetensors.torch.save_file", full)
+    mib = -(-len(before) // 2**20)
+    with pytest.raises(DiskFull, match=f"^{path}: the disk is full; {mib} MiB are needed; free some room"):
+        save(described(), model, path)
+    assert path.read_bytes() == before
+    assert [file.name for file in path.parent.iterdir()] == [path.name]
+
+
+@pytest.mark.parametrize(
+    ("said", "code"), [("Permission denied (os error 13)", errno.EACCES), ("never seen", errno.EIO)]
+)
+def test_other_errors_of_the_disk_are_those_of_the_system(path, model, monkeypatch, said, code):
+    def failing(tensors, part, metadata):
+        raise SafetensorError(said)
+
+    monkeypatch.setattr("safetensors.torch.save_file", failing)
+    with pytest.raises(OSError) as caught:  # noqa: PT011 - what it is says the number
+        save(described(), model, path)
+    assert caught.value.errno == code
 
 
 def test_what_json_has_no_word_for_is_never_written(tmp_path, model):
