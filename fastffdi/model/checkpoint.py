@@ -158,7 +158,7 @@ def _header(path: Path) -> str:
 
 
 def _as_os_error(error: Exception) -> OSError:
-    """What safetensors says of a write that failed, `…: No space left on device (os error 28)`, as an OSError."""
+    """What safetensors says of a failed write, `…: No space left on device (os error 28)`, as an OSError."""
     found = re.search(r"\(os error (\d+)\)", str(error))
     if found is None:
         return OSError(errno.EIO, str(error))

@@ -68,8 +68,8 @@ class Bar:
         self.told = []
 
     @contextmanager
-    def __call__(self, total, title, on):
-        self.told.append((total, title))
+    def __call__(self, total, title, on, done):
+        self.told.append((total, title, done))
         yield self
 
     def advance(self, images, note):
@@ -84,7 +84,7 @@ def test_the_bar_shows_epochs_and_images(train, monkeypatch):
     monkeypatch.setattr("fastffdi.cli.screen.bar", bar)
     train("--epochs", 2, "--limit", 12)
     epoch = [(8, None), (4, None)]  # of training, and of validation
-    assert bar.told == [(24, "epoch 1/2"), *epoch, *epoch, "epoch 2/2", *epoch, *epoch]
+    assert bar.told == [(24, "epoch 1/2", 0), *epoch, *epoch, "epoch 2/2", *epoch, *epoch]
 
 
 @pytest.mark.parametrize("fails", [False, True])
@@ -127,6 +127,8 @@ DEFAULTS = {
     "compile": False,
     "on_corrupt": "skip",
     "max_corrupt": 0.01,
+    "save_every": "10m",
+    "resume": None,
 }
 OPTIONS = [
     ((), {}),
@@ -154,6 +156,9 @@ OPTIONS = [
     (("--seed", 5), {"seed": 5}),
     (("--output", "there"), {"output": Path("there")}),
     (("--overwrite",), {"overwrite": True}),
+    (("--resume",), {"resume": "must"}),
+    (("--resume", "auto"), {"resume": "auto"}),
+    (("--save-every", 500), {"save_every": "500"}),
 ]
 
 

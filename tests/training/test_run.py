@@ -3,7 +3,8 @@ from types import SimpleNamespace
 import pytest
 
 from fastffdi.errors import RunError
-from fastffdi.training.loop import EpochResult
+from fastffdi.training.history import History
+from fastffdi.training.result import EpochResult
 from fastffdi.training.run import train
 from fastffdi.training.settings import Settings
 
@@ -15,12 +16,13 @@ class Experiment:
     """Three epochs, the second of which is the best; then, or before, it may fail."""
 
     def __init__(self, fails=False):
-        self.best, self.fails, self.closed = None, fails, 0
+        self.best, self.fails, self.closed, self.history = None, fails, 0, History()
 
     def run(self, progress):
         for result in EPOCHS:
             progress(8, {"loss": 0.5})
             self.best = EPOCHS[min(result.epoch, 1)]
+            self.history.add(result)
             yield result
             if self.fails:
                 raise RunError("lower --lr")
