@@ -152,7 +152,7 @@ def _start(job: Job, memory: BinaryIO) -> tuple[subprocess.Popen[bytes], Connect
 
 @contextlib.contextmanager
 def _without_signals() -> Iterator[None]:
-    """Start processes with SIGINT and SIGTERM blocked: all of a group may get them, and the parent decides."""
+    """Start processes with SIGINT and SIGTERM blocked: all of a group may get them; the parent decides."""
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM})
     try:
         yield
