@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN = .venv/bin
 TEST_DATA ?= $(wildcard ../shared/data)
 
-.PHONY: demo test check test-slow test-gpu mutants bench bench-peers parity tables figures clean
+.PHONY: demo test check test-slow test-gpu fuzz mutants bench bench-peers parity tables figures clean
 
 demo: .venv/installed demo/data
 	$(BIN)/fastffdi train --data demo/data --pipeline demo --backbone resnet10t --no-pretrained \
@@ -27,6 +27,12 @@ test-slow: .venv/installed
 
 test-gpu: .venv/installed
 	$(BIN)/pytest -m gpu -rs
+
+# Each of the TARGETS for FUZZ_SECONDS, with atheris; where it has no wheel for this Python, with hypothesis.
+FUZZ_SECONDS ?= 60
+fuzz: .venv/installed
+	$(BIN)/pip install --quiet --disable-pip-version-check '.[fuzz]' || true
+	PYTHONPATH=tests $(BIN)/python -m fuzz.run $(TARGETS) --seconds $(FUZZ_SECONDS)
 
 # Hours with MUTANTS=all; MUTANTS=50 or PARTS="model data" for less. Goes on where it was stopped.
 mutants: .venv/mutants

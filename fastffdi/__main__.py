@@ -1,6 +1,6 @@
 """`python -m fastffdi` is the command `fastffdi`."""
 
-from fastffdi.cli.main import main
+from fastffdi.cli.main import program
 
 if __name__ == "__main__":
-    main()
+    program()

@@ -8,7 +8,8 @@
     └── RunError        exit 1    the request was right, the run failed
         └── UndecodableImage      an image whose bytes cannot be decoded
 
-A message says where, what was given, what is allowed, and what to do, in one line.
+A message says where, what was given, what is allowed, and what to do, in one line. An error whose message
+takes several, such as the mistakes of a recipe, has one argument for each: file names may hold line breaks.
 """
 
 from __future__ import annotations
@@ -16,11 +17,16 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable
 
+from fastffdi.escapes import escaped
+
 
 class FastffdiError(Exception):
-    """Base of all errors raised on purpose."""
+    """Base of all errors raised on purpose; its arguments are the lines of the message."""
 
     exit_code = 1
+
+    def __str__(self) -> str:
+        return "\n".join(map(str, self.args))
 
 
 class UsageError(FastffdiError):
@@ -49,7 +55,8 @@ class UndecodableImage(RunError):
     """An image's bytes cannot be decoded."""
 
     def __init__(self, path: str, reason: str) -> None:
-        super().__init__(f"{path}: cannot be decoded ({reason}); replace the file or take it off the list")
+        what = f"{escaped(path)}: cannot be decoded ({escaped(reason)})"
+        super().__init__(f"{what}; replace the file or take it off the list")
         self.path, self.reason = path, reason
 
     def __reduce__(self) -> tuple[type[UndecodableImage], tuple[str, str]]:

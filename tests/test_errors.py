@@ -1,4 +1,5 @@
 import inspect
+import pickle
 
 import pytest
 
@@ -42,6 +43,17 @@ def test_an_undecodable_image_says_which_why_and_what_to_do() -> None:
     line = "/data/a.jpg: cannot be decoded (truncated); replace the file or take it off the list"
     assert str(error) == line
     assert error.path == "/data/a.jpg"
+
+
+def test_an_undecodable_images_name_and_reason_are_escaped_in_the_message_only() -> None:
+    error = UndecodableImage("/data/a\n\x1b[2J.jpg", "bad\x07")
+    assert str(error).startswith("/data/a\\n\\x1b[2J.jpg: cannot be decoded (bad\\x07); ")
+    assert (error.path, error.reason) == ("/data/a\n\x1b[2J.jpg", "bad\x07")
+
+
+def test_the_arguments_of_an_error_are_its_lines() -> None:
+    assert str(DataError("one")) == "one"
+    assert str(pickle.loads(pickle.dumps(DataError("one", "two")))) == "one\ntwo"
 
 
 def test_a_near_word_is_offered() -> None:

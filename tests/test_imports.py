@@ -20,7 +20,7 @@ LAYERS = [
     {"cache"},
     {"render"},
     {"recipe", "data", "demo"},
-    {"errors", "files"},
+    {"errors", "escapes", "files"},
 ]
 PARTS = sorted(set.union(*LAYERS))
 MODULES = sorted(path for path in ROOT.rglob("*.py") if path != ROOT / "__init__.py")

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from fastffdi.data.limits import LIMITS
 from fastffdi.loaders import torchvision
 from fastffdi.render.cpu.decode import decode_path
 
@@ -66,7 +67,7 @@ def values() -> np.ndarray:
 
 
 def by_torchvision(path: Path) -> np.ndarray:
-    return np.asarray(torchvision._opened(str(path)))
+    return np.asarray(torchvision._opened(str(path), LIMITS))
 
 
 def by_dali(path: Path) -> np.ndarray:

@@ -11,6 +11,7 @@ import numpy as np
 from fastffdi.audit.facts import FORMATS, MODES, PROBLEMS
 from fastffdi.audit.findings import Finding, are, images
 from fastffdi.audit.survey import Survey
+from fastffdi.escapes import escaped
 
 _CURES = {
     "missing": "add them or delete their lines",
@@ -50,7 +51,7 @@ def faults(split: Survey, what: str, start: int) -> Iterator[Finding]:
         )
     wrong = _wrong_extensions(split)
     named = Counter(
-        f"{FORMATS[facts['format'][row]]} named {_ending(split, row) or 'without an extension'}"
+        f"{FORMATS[facts['format'][row]]} named {escaped(_ending(split, row)) or 'without an extension'}"
         for row in wrong
     )
     often = ", ".join(f"{count:,} {words}" for words, count in named.most_common(3))

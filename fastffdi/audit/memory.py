@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import contextlib
-import hashlib
-import os
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from fastffdi.audit.facts import FACTS, FORMATS, MODES, SUBSAMPLINGS
+from fastffdi.data.source import path_digest
 from fastffdi.files import atomic, cache_folder
 
 # Raise it when the meaning of a fact changes: what older versions kept is then read anew.
@@ -63,11 +62,6 @@ def blank(paths: list[str]) -> np.ndarray:
     rows = np.zeros(len(paths), _ROW)
     rows["path"] = [path_digest(path) for path in paths]
     return rows
-
-
-def path_digest(path: str) -> bytes:
-    """16 bytes that stand for a path."""
-    return hashlib.blake2b(os.fsencode(path), digest_size=16).digest()
 
 
 def _load(file: Path) -> np.ndarray:

@@ -7,6 +7,7 @@ from typing import Any
 from fastffdi.audit.audit import SPLITS, Audit
 from fastffdi.audit.facts import PROBLEMS
 from fastffdi.audit.findings import Finding
+from fastffdi.escapes import escaped
 
 _SHOWN = 3  # images of a finding
 
@@ -54,11 +55,6 @@ def data(audit: Audit) -> dict[str, Any]:
     }
 
 
-def shown(name: str) -> str:
-    """A file name for a terminal: control characters, line breaks, bidi marks and the like are escaped."""
-    return name if name.isprintable() else ascii(name)
-
-
 def _verdict(findings: list[Finding]) -> str:
     if not findings:
         return "nothing found"
@@ -73,9 +69,9 @@ def _sentence(advice: str) -> str:
 def _examples(audit: Audit, finding: Finding) -> str:
     found = []
     for place, row in enumerate(finding.rows[:_SHOWN].tolist()):
-        words = shown(audit.named(row)[1])
+        words = escaped(audit.named(row)[1])
         if len(finding.others):
-            words += f" {_sign(finding)} {shown(audit.named(int(finding.others[place]))[1])}"
+            words += f" {_sign(finding)} {escaped(audit.named(int(finding.others[place]))[1])}"
         found.append(words)
     return ", ".join(found + ["…"] * (len(finding.rows) > _SHOWN))
 

@@ -19,7 +19,7 @@ import torch
 from fastffdi.bench.machine import only_cores
 from fastffdi.bench.stopwatch import Pass, Quartiles, median_ratio, speed_data
 from fastffdi.bench.stream import Measured, Runner, Stream, arrivals, endless, take_turns
-from fastffdi.cache.decoder import fill
+from fastffdi.cache.filling import fill_all
 from fastffdi.cache.plan import check_space
 from fastffdi.data.manifest import Manifest
 from fastffdi.errors import SettingError, did_you_mean
@@ -174,7 +174,7 @@ def measure(
 
 def planner_over(manifest: Manifest, steps: tuple[Step, ...], settings: Settings) -> BatchPlanner:
     """The manifest's images, shuffled. Raises as BatchPlanner.over."""
-    decoder = SourceDecoder(scaled=settings.scaled)
+    decoder = SourceDecoder(scaled=settings.scaled, limits=settings.loading.limits)
     return BatchPlanner.over(
         manifest, steps, settings.loading, seed=settings.seed, shuffle=True, decoder=decoder
     )
@@ -213,7 +213,7 @@ def built(name: str, planner: BatchPlanner, settings: Settings) -> Backend:
     assert settings.cache is not None, "refused by `available`"
     plan = planner.cache_plan(settings.cache)
     check_space([plan])
-    fill(plan.open(), plan.manifest, plan.prefix, loading.threads, lambda images: None)
+    fill_all([plan], loading.threads, lambda images: None)
     return factory.build_loader("cpu", planner.cached(plan), loading, device)
 
 

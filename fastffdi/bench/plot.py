@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from fastffdi.bench.stopwatch import Quartiles
 from fastffdi.errors import SettingError
+from fastffdi.escapes import escaped
 from fastffdi.files import atomic
 
 if TYPE_CHECKING:
@@ -57,9 +58,10 @@ def plot(file: Path, title: str, panels: Sequence[Panel], remarks: Sequence[str]
     """Draw the panels below each other, on one scale, with remarks below; the file is whole or absent."""
     import matplotlib
 
+    title = escaped(title)
     with matplotlib.rc_context(_STYLE), atomic(file) as part:
         png = file.suffix.lower() == ".png"
-        drawn = _drawn("png" if png else "svg", title, panels, remarks)
+        drawn = _drawn("png" if png else "svg", title, panels, [*map(escaped, remarks)])
         part.write_bytes(drawn if png else _page(title, drawn))
 
 

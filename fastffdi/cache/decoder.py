@@ -11,18 +11,18 @@ import logging
 import os
 import threading
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import CancelledError, ThreadPoolExecutor
 from contextlib import contextmanager
 
 import cv2
 import numpy as np
 import torch
 
-from fastffdi.cache.folder import free_bytes
+from fastffdi.cache.folder import free_bytes, readable_bytes
 from fastffdi.cache.store import Store
 from fastffdi.data.manifest import Manifest
 from fastffdi.data.source import Identity
-from fastffdi.errors import RunError, UndecodableImage
+from fastffdi.errors import UndecodableImage
 from fastffdi.recipe.lowering import lower
 from fastffdi.recipe.program import EMPTY, Program
 from fastffdi.recipe.rng import CounterRNG
@@ -33,7 +33,7 @@ from fastffdi.render.cpu.renderer import render
 #: Images stored between two checks of how full the disk is.
 _CHECK_EVERY = 256
 
-#: Images a thread takes at a time when a store is filled beforehand: few, so that Ctrl-C is obeyed soon.
+#: Images a thread takes at a time when a store is filled beforehand: few, so that progress is seen.
 _CHUNK = 16
 
 _REPORTING = threading.Lock()
@@ -45,7 +45,7 @@ class CachedDecoder:
     Args:
         store: the images, with the prefix of their programs applied
         decoder: decodes what is not stored yet
-        records: (rows,) int64: the number in the store of each of the manifest's rows; None: the row itself
+        records: (rows,) int64: the number in the store of each of the manifest's rows
         sizes: (rows, 2) height, width that programs take the images to have; None: they do not depend on it
     """
 
@@ -53,16 +53,16 @@ class CachedDecoder:
         self,
         store: Store,
         decoder: SourceDecoder,
-        records: np.ndarray | None = None,
+        records: np.ndarray,
         sizes: np.ndarray | None = None,
     ) -> None:
         self.store, self.decoder = store, decoder
-        self._records, self._sizes = records, sizes
+        self.records, self._sizes = records, sizes
         self._puts, self._filling = 0, True
 
     def __call__(self, row: int, path: str, prefix: Program, program: Program, i: int) -> np.ndarray:
         """See Decoder. Where the disk is full or fails it goes on without storing more, and warns once."""
-        record, identity = self._record(row), self.decoder.source.identity(path)
+        record, identity = int(self.records[row]), self.decoder.source.identity(path)
         try:
             image = self.store.get(record, identity)
         except OSError as error:
@@ -83,7 +83,7 @@ class CachedDecoder:
         False where its file has changed to a size that does not fit. Raises UndecodableImage, and OSError on
         a full disk.
         """
-        record, identity = self._record(row), self.decoder.source.identity(path)
+        record, identity = int(self.records[row]), self.decoder.source.identity(path)
         if self.store.has(record, identity):
             return True
         image, lasting = self._made(row, path, identity, prefix, i)
@@ -91,12 +91,7 @@ class CachedDecoder:
 
     def rows(self) -> np.ndarray:
         """A row of each image, once."""
-        if self._records is None:
-            return np.arange(len(self.store))
-        return np.unique(self._records, return_index=True)[1]
-
-    def _record(self, row: int) -> int:
-        return row if self._records is None else int(self._records[row])
+        return np.unique(self.records, return_index=True)[1]
 
     def _made(
         self, row: int, path: str, identity: Identity, prefix: Program, i: int
@@ -125,9 +120,10 @@ class CachedDecoder:
             if self._filling:
                 self._filling = False
                 logging.getLogger(__name__).warning(
-                    "--cache %s: %s; going on without storing more images",
+                    "--cache %s: %s; going on without storing more images, which need %s",
                     self.store.folder.parent,
                     error.strerror or error,
+                    readable_bytes(self.store.missing_bytes(np.unique(self.records))),
                 )
 
 
@@ -142,11 +138,14 @@ def fill(
     """Store what is missing of a manifest's images after some deterministic steps; how many do not fit.
 
     `progress` gets counts of images that are done, `skipped` the errors of those that cannot be decoded.
-    Raises these without such a list, and RunError on a full disk; what has been stored stays.
+    Raises these without such a list, and OSError on a full disk. However it ends, no thread works on it any
+    more, each stops at its next image; what has been stored stays.
     """
-    rows = decoder.rows()
+    rows, stopped = decoder.rows(), threading.Event()
 
     def stores(row: int, path: str, prefix: Program, i: int) -> bool:
+        if stopped.is_set():
+            raise CancelledError
         try:
             return decoder.fill(row, path, prefix, i)
         except UndecodableImage as error:
@@ -168,17 +167,15 @@ def fill(
 
     misfits = 0
     cv2.setNumThreads(0)
-    try:
-        with _one_torch_thread(), ThreadPoolExecutor(threads) as pool:
+    with _one_torch_thread(), ThreadPoolExecutor(threads) as pool:
+        try:
             # An error of a chunk is raised here, and cancels the chunks not started.
             for count, unfit in pool.map(chunk, range(0, len(rows), _CHUNK)):
                 progress(count)
                 misfits += unfit
-    except OSError as error:
-        raise RunError(
-            f"--cache {decoder.store.folder.parent}: {error.strerror or error}; what was stored stays, make "
-            "room and repeat the command"
-        ) from None
+        except BaseException:  # Ctrl-C above all: a chunk of large images would take seconds more
+            stopped.set()
+            raise
     return misfits
 
 

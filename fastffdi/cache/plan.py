@@ -1,30 +1,31 @@
 """What `--cache DIR` will keep of a manifest's images, where, and whether the disk has room for it.
 
-A store is known by what decides which pixel values are in it: folder and names of the images, the steps that
-have been applied, how they were decoded, and by which programs on which kind of machine.
+A store is known by what decides which pixel values a file becomes: the steps that have been applied, how it
+was decoded, and by which programs on which kind of machine. It holds any images, whatever list they are on:
+training and validation share it where their recipes begin alike.
 """
 
 from __future__ import annotations
 
-import hashlib
 import os
 import platform
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import cv2
 import numpy as np
-import pandas as pd
 import PIL
 import simplejpeg
 import torch
 
+from fastffdi.cache.contents import Contents, contents
 from fastffdi.cache.decoder import CachedDecoder
-from fastffdi.cache.folder import free_bytes, key, readable_bytes
-from fastffdi.cache.store import Store, total_bytes
+from fastffdi.cache.folder import free_bytes, key, listing, readable_bytes, stores
+from fastffdi.cache.store import Store
 from fastffdi.data.manifest import Manifest
+from fastffdi.data.source import path_digest
 from fastffdi.errors import SettingError
 from fastffdi.recipe.kernels import Normalize, Python, Warp, Window
 from fastffdi.recipe.lowering import lower, needs_sizes, same_size, sizes_along
@@ -59,8 +60,8 @@ class CachePlan:
         folder: the store's own, in that of `--cache`
         description: what it holds, as plain data
         prefix: the steps that are applied to the stored images
-        records: as CachedDecoder's
-        sizes: (N, 2) height, width of the N stored images
+        paths: (rows,) S16, digests of the images' paths
+        sizes: (rows, 2) height, width of the images as they are stored
     """
 
     manifest: Manifest
@@ -68,7 +69,7 @@ class CachePlan:
     folder: Path
     description: dict[str, Any]
     prefix: tuple[Step, ...]
-    records: np.ndarray | None
+    paths: np.ndarray
     sizes: np.ndarray
 
     @classmethod
@@ -90,65 +91,82 @@ class CachePlan:
                 f"--cache {folder}: the recipe begins with {steps[0].name()}, and with decode: "
                 "{scaled: true} even decoding depends on its random numbers; leave out one of the two"
             )
-        records, first = _distinct(manifest.names)
-        names = os.fsencode("\0".join(manifest.names[first]))
         description = {
-            "root": manifest.root,
-            "names": hashlib.blake2b(names, digest_size=16).hexdigest(),
             "decode": {"scaled": decoder.scaled},
             "steps": [step.to_data() for step in prefix],
-            "by": _makers(),
+            "by": makers(),
         }
-        sizes = _sizes_after(manifest, prefix, decoder, threads)[first]
-        return cls(manifest, decoder, folder / key(description), description, prefix, records, sizes)
+        sizes = _sizes_after(manifest, prefix, decoder, threads)
+        return cls(manifest, decoder, folder / key(description), description, prefix, _paths(manifest), sizes)
 
     @property
-    def bytes(self) -> int:
-        """What the store takes when it is full."""
-        return total_bytes(self.sizes)
-
-    @property
-    def stored(self) -> int:
-        """How many images are stored."""
-        return Store(self.folder).stored if self.folder.is_dir() else 0
-
-    @property
-    def missing_bytes(self) -> int:
-        """What it will take in addition to what it takes now."""
-        return Store(self.folder).missing_bytes if self.folder.is_dir() else self.bytes
+    def images(self) -> int:
+        """How many images there are, each counted once."""
+        return len(np.unique(self.paths))
 
     def open(self) -> CachedDecoder:
-        """The decoder that takes its images from the store, which is created if it is not there."""
-        store = Store.make(self.folder, self.description, self.sizes)
+        """The decoder that takes its images from the store, in which places are reserved for them."""
+        store = Store.make(self.folder, self.description)
         sizes = self.manifest.sizes if needs_sizes(self.prefix) else None
-        return CachedDecoder(store, self.decoder, self.records, sizes)
+        return CachedDecoder(store, self.decoder, store.reserve(self.paths, self.sizes), sizes)
+
+
+def needed(plans: Sequence[CachePlan]) -> list[Contents]:
+    """What the plans need of each store, as it is now."""
+    return contents([(plan.folder, plan.paths, plan.sizes) for plan in plans])
+
+
+def makers() -> dict[str, Any]:
+    """What decides, besides file and steps, which pixel values come out."""
+    return {
+        "rendering": _RENDERING,
+        "simplejpeg": simplejpeg.__version__,
+        "pillow": PIL.__version__,
+        "opencv": cv2.__version__,
+        "torch": torch.__version__,
+        "machine": f"{platform.machine()} {torch.backends.cpu.get_cpu_capability()}",
+    }
 
 
 def estimate(plans: Sequence[CachePlan]) -> str:
     """One line: how much there will be, and how much of it is stored."""
-    once = _by_folder(plans)
-    size = readable_bytes(sum(plan.bytes for plan in once))
-    return f"cache: {size} for {_images(once)}, {sum(plan.stored for plan in once):,} stored"
+    stores = needed(plans)
+    size = readable_bytes(sum(store.bytes for store in stores))
+    return f"cache: {size} for {_images(stores)}, {sum(store.stored for store in stores):,} stored"
 
 
 def check_space(plans: Sequence[CachePlan]) -> None:
     """Raise SettingError where the disk has not the room for what is missing."""
-    once = _by_folder(plans)
-    folder = once[0].folder.parent
-    missing, free = sum(plan.missing_bytes for plan in once), max(0, free_bytes(folder))
+    needs, folder = needed(plans), plans[0].folder.parent
+    missing, free = sum(store.missing_bytes for store in needs), max(0, free_bytes(folder))
     if missing > free:
+        used = {plan.folder for plan in plans}
+        other = sum(store.bytes for store in stores(folder) if store.path not in used)
+        has = f", {readable_bytes(other)} in other stores ({listing(folder)} names them)" if other else ""
         raise SettingError(
-            f"--cache {folder}: needs {readable_bytes(missing)} for {_images(once)}, {readable_bytes(free)} "
-            "are free; name a folder on another disk, or leave out --cache"
+            f"--cache {folder}: needs {readable_bytes(missing)} for {_images(needs)}, "
+            f"{readable_bytes(free)} are free{has}; name a folder on another disk, or leave out --cache"
         )
 
 
-def _distinct(names: np.ndarray) -> tuple[np.ndarray | None, np.ndarray | slice]:
-    """The number of each row's image, None where no name comes twice; and the first row of each image."""
-    codes, distinct = pd.factorize(names)
-    if len(distinct) == len(names):
-        return None, slice(None)
-    return codes.astype(np.int64), np.unique(codes, return_index=True)[1]
+def unused(folder: Path) -> str | None:
+    """One line about the stores in a folder in which this version finds nothing on this machine, if any."""
+    ours = makers()
+    found = [store for store in stores(folder) if not store.usable(ours)]
+    if not found:
+        return None
+    named = ", ".join(f"{store.path.name} ({readable_bytes(store.bytes)})" for store in found[:3])
+    more = f" and {len(found) - 3} more" if len(found) > 3 else ""
+    return (
+        f"cache: stores of another version or kind of machine in {folder}, not used here: {named}{more}; "
+        f"{listing(folder)} says what they hold, --clear removes all stores"
+    )
+
+
+def _paths(manifest: Manifest) -> np.ndarray:
+    """(rows,) S16: digests of the images' paths; the same whatever link the data were found by."""
+    found = replace(manifest, root=os.path.realpath(manifest.root)).paths()
+    return np.array(list(map(path_digest, found)), "S16")
 
 
 def _sizes_after(
@@ -168,23 +186,7 @@ def _sizes_after(
     return sizes
 
 
-def _makers() -> dict[str, Any]:
-    """What decides, besides file and steps, which pixel values come out."""
-    return {
-        "rendering": _RENDERING,
-        "simplejpeg": simplejpeg.__version__,
-        "pillow": PIL.__version__,
-        "opencv": cv2.__version__,
-        "torch": torch.__version__,
-        "machine": f"{platform.machine()} {torch.backends.cpu.get_cpu_capability()}",
-    }
-
-
-def _by_folder(plans: Sequence[CachePlan]) -> list[CachePlan]:
-    return list({plan.folder: plan for plan in plans}.values())
-
-
-def _images(plans: Sequence[CachePlan]) -> str:
-    sizes = np.concatenate([plan.sizes for plan in plans])
+def _images(stores: Sequence[Contents]) -> str:
+    sizes = np.concatenate([store.sizes for store in stores])
     shape = f"{sizes[0, 0]}×{sizes[0, 1]}" if same_size(sizes) else "various sizes"
     return f"{len(sizes):,} images of {shape}"

@@ -1,47 +1,47 @@
-"""Images kept on disk as raw pixel values, each at an offset that is known before any is written.
+"""Images kept on disk as raw pixel values, each found by the path of its file.
 
 A store is a folder:
 
-    meta.json         what the images are, for people and for finding the store again
-    index             eight int64 for each image, ROW below; a row of 64 bytes never lies across two sectors
-    shard-00000.raw   pixel values (height, width, 3) uint8, image after image; sparse while it is filled
+    meta.json    what the images are, for people and for listing stores
+    index        where each image is, and of which file it was made: see cache/index.py
+    pixels.raw   pixel values (height, width, 3) uint8, at the offsets in the index; sparse while it is filled
 
-Nothing is locked, and nothing has to be closed. Processes that fill a store at once write the same bytes to
-the same offsets. An image's row in the index is written after its pixel values, with their checksum. A
-process verifies an image at its first read, so that what a power cut left half written does not count.
+Places are reserved for all images of a list before any is written: a row is appended to the index for each
+that has none, and `pixels.raw` is extended. Only this is done under a lock. Another list reserves what it has
+in addition. From then on nothing is locked, and nothing has to be closed: processes that fill a store at once
+write the same bytes to the same offsets.
+
+What is stored in a place is written to the index after the pixel values, with a checksum of both. A process
+verifies an image at its first read, so that what a power cut left half written does not count.
 """
 
 from __future__ import annotations
 
+import errno
+import hashlib
 import json
+import mmap
 import os
 import secrets
 import shutil
-from collections.abc import Mapping
-from mmap import ACCESS_COPY, ACCESS_READ, mmap
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from fastffdi.cache.index import ALIGNED, CAPACITY, FORMAT, HEADER, OFFSET, ROW_BYTES, SHAPE, Index, write
 from fastffdi.data.source import Identity
-from fastffdi.errors import SettingError
+from fastffdi.errors import RunError, SettingError
 from fastffdi.files import atomic
 
-#: A row of the index: where the image goes, and from `height` on what is stored there, 0 while nothing is.
-ROW = ("shard", "offset", "capacity", "height", "width", "size_bytes", "mtime_ns", "checksum")
-_SHARD, _OFFSET, _CAPACITY, _HEIGHT = range(4)
-_ROW_BYTES = 8 * len(ROW)
-_EMPTY = bytes(_ROW_BYTES - 8 * _HEIGHT)
+_EMPTY = bytes(ROW_BYTES - 8 * SHAPE)
 
-#: Bytes in a shard; more in a large store, so that no process has more than about so many of them open.
-SHARD_BYTES, SHARDS = 1 << 30, 256
-
-#: Bytes to which the capacity for an image is rounded up: a cache line.
-_ALIGNED = 64
-
-#: In meta.json, by which a folder is known to be a store.
-FORMAT = "fastffdi cache 1"
+#: Private pages are counted against the system's memory as soon as they are mapped, without this flag: no
+#: store larger than that could be mapped. Python names it from 3.13 on.
+_NO_RESERVE: int = getattr(mmap, "MAP_NORESERVE", 0x4000 if sys.platform == "linux" else 0)
 
 
 class Store:
@@ -49,154 +49,141 @@ class Store:
 
     def __init__(self, folder: Path) -> None:
         """Open a store that `make` made. Raises SettingError where it is damaged."""
-        self.folder = folder
-        try:
-            with open(folder / "index", "rb") as file:
-                mapped = mmap(file.fileno(), 0, access=ACCESS_READ)
-            self._index = np.frombuffer(mapped, np.int64).reshape(-1, len(ROW))
-        except (OSError, ValueError) as error:
-            raise SettingError(
-                f"--cache {folder.parent}: the index of {folder.name} cannot be read ({error}); remove that "
-                "folder, or name another one"
-            ) from None
-        last = np.append(np.flatnonzero(np.diff(self._index[:, _SHARD])), -1)
-        self._ends = (
-            self._index[last, _OFFSET] + self._index[last, _CAPACITY]
-        ).tolist()  # bytes in each shard
-        self._shards: dict[int, mmap] = {}
+        self.folder, self._index = folder, Index(folder / "index")
+        self._pixels: mmap.mmap | bytes = b""
         self._seen = bytearray(len(self))  # which images this process has verified
 
     @classmethod
-    def make(cls, folder: Path, description: Mapping[str, Any], sizes: np.ndarray) -> Store:
-        """The store in a folder, created empty if it is not there, for images of sizes (N, 2).
+    def make(cls, folder: Path, description: Mapping[str, Any]) -> Store:
+        """The store in a folder, created empty if it is not there.
 
-        `description` is plain data. Raises SettingError where the folder cannot be made.
+        `description` is plain data. Raises SettingError where the folder cannot be made, RunError on a full
+        disk.
         """
         if not folder.is_dir():
-            index = empty_index(sizes)
-            meta = {
-                "format": FORMAT,
-                **description,
-                "images": len(index),
-                "bytes": int(index[:, _CAPACITY].sum()),
-            }
-            try:
-                _make(folder, meta, index)
-            except OSError as error:
-                raise SettingError(
-                    f"--cache {folder.parent}: cannot be written to ({error.strerror}); name another folder"
-                ) from None
+            with _writing(folder):
+                _make(folder, {"format": FORMAT, **description})
         return cls(folder)
 
     def __len__(self) -> int:
-        return len(self._index)
+        return len(self._index.rows)
 
     def __reduce__(self) -> tuple[type[Store], tuple[Path]]:
         return type(self), (self.folder,)
 
+    @property
+    def stored(self) -> int:
+        """How many images are there, also of files that have changed since."""
+        return int(np.count_nonzero(self._index.rows[:, SHAPE]))
+
+    def holds(self, paths: np.ndarray) -> np.ndarray:
+        """(N,) bool: which images of these digests of paths (N,) S16 are there, also of changed files."""
+        found = self._index.find(paths)
+        return (found >= 0) & (self._index.rows[found, SHAPE] != 0) if len(self) else found >= 0
+
+    def missing_bytes(self, records: np.ndarray) -> int:
+        """What the images of these numbers will take that are not there; they are (N,) int64, none twice."""
+        rows = self._index.rows[records]
+        return int(rows[rows[:, SHAPE] == 0, CAPACITY].sum())
+
+    def reserve(self, paths: np.ndarray, sizes: np.ndarray) -> np.ndarray:
+        """(N,) int64: the number of each image; places are made for those that have none large enough.
+
+        `paths` (N,) S16 are digests of paths, `sizes` (N, 2) height, width. Not to be called while other
+        threads use the store. Raises SettingError where the folder cannot be written to, RunError on a full
+        disk.
+        """
+        index, capacity = self._index, capacities(sizes)
+        if (index.capacity(paths) < capacity).any():
+            first = np.unique(paths, return_index=True)[1]
+            with _writing(self.folder), index.locked() as handle:
+                index.load()
+                lacking = np.sort(first[index.capacity(paths[first]) < capacity[first]])
+                self._extend(index.end + int(capacity[lacking].sum()))
+                index.append(handle, paths[lacking], capacity[lacking])
+            index.load()
+            self._seen = bytearray(len(self))
+        return index.find(paths)
+
     def has(self, k: int, identity: Identity) -> bool:
         """Whether image k was made of a file with this identity."""
-        row = self._index[k]
-        return bool(row[_HEIGHT]) and (int(row[5]), int(row[6])) == identity
+        shape, size_bytes, mtime_ns, _ = self._index.rows[k, SHAPE:].tolist()
+        return bool(shape) and (size_bytes, mtime_ns) == identity
 
     def get(self, k: int, identity: Identity) -> np.ndarray | None:
         """Image k, (H, W, 3) uint8, a view of the store; None where it is not there, or of another identity.
 
         What is written to it does not reach the disk. Raises OSError.
         """
-        shard, offset, _, height, width, size_bytes, mtime_ns, checksum = self._index[k].tolist()
-        if not height or (size_bytes, mtime_ns) != identity:
+        row = self._index.rows[k].tolist()
+        _, _, offset, capacity, shape, size_bytes, mtime_ns, checksum = row
+        if not shape or (size_bytes, mtime_ns) != identity:
             return None
-        mapped = self._shards.get(shard) or self._mapped(shard)
-        if mapped is None:
+        height, width = shape >> 32, shape & 0xFFFFFFFF
+        size = 3 * height * width
+        if not 0 < size <= capacity or offset < 0:
             return None
-        image: np.ndarray = np.ndarray((height, width, 3), np.uint8, mapped, offset)
+        pixels = self._pixels
+        if len(pixels) < offset + size:
+            pixels = self._pixels = self._mapped()
+            if len(pixels) < offset + size:  # reading beyond the end would be SIGBUS
+                return None
+        image: np.ndarray = np.ndarray((height, width, 3), np.uint8, pixels, offset)
         if not self._seen[k]:
-            if _checksum(image) != checksum:
+            if _checksum(image, row[:-1]) != checksum:
                 return None
             self._seen[k] = 1
         return image
 
     def put(self, k: int, identity: Identity, image: np.ndarray) -> bool:
-        """Keep (H, W, 3) uint8 as image k, made of a file with this identity; False where it is too large.
+        """Keep (H, W, 3) uint8 as image k, made of a file with this identity; False where it does not fit.
 
-        Raises OSError, on a full disk for one.
+        That is where it is too large, or its file was changed after the year 2262. Raises OSError, on a full
+        disk for one.
         """
-        shard, offset, capacity, *held = self._index[k].tolist()
-        if image.nbytes > capacity:
+        row = self._index.rows[k].tolist()
+        if image.nbytes > row[CAPACITY] or max(identity) >= 1 << 63:
             return False
         image = np.ascontiguousarray(image)
-        if held[0]:
-            self._write_row(k, _EMPTY)
+        if row[SHAPE]:
+            self._index.fill(k, _EMPTY)
         self._seen[k] = 0
-        handle = os.open(self._path(shard), os.O_RDWR | os.O_CREAT, 0o666)
+        handle = os.open(self.folder / "pixels.raw", os.O_WRONLY | os.O_CREAT, 0o666)
         try:
-            if os.fstat(handle).st_size < self._ends[shard]:
-                os.truncate(handle, self._ends[shard])
-            _write(handle, image.reshape(-1), offset)
+            write(handle, image.reshape(-1).data, row[OFFSET])
         finally:
             os.close(handle)
-        self._write_row(k, np.array([*image.shape[:2], *identity, _checksum(image)], np.int64).tobytes())
+        row[SHAPE:] = image.shape[0] << 32 | image.shape[1], *identity
+        self._index.fill(k, np.array([*row[SHAPE:], _checksum(image, row)], np.int64).tobytes())
         return True
 
-    @property
-    def stored(self) -> int:
-        """How many images are there, also of files that have changed since."""
-        return int(np.count_nonzero(self._index[:, _HEIGHT]))
-
-    @property
-    def missing_bytes(self) -> int:
-        """Bytes on the disk that it will take in addition to what it takes now."""
-        taken = sum(512 * path.stat().st_blocks for path in self.folder.glob("shard-*.raw"))
-        return max(0, int(self._index[:, _CAPACITY].sum()) - taken)
-
-    def _write_row(self, k: int, filled: bytes) -> None:
-        handle = os.open(self.folder / "index", os.O_WRONLY)
+    def _extend(self, end: int) -> None:
+        """Make the file of pixel values as long as that, if it is shorter, without writing any."""
+        handle = os.open(self.folder / "pixels.raw", os.O_WRONLY | os.O_CREAT, 0o666)
         try:
-            os.pwrite(handle, filled, k * _ROW_BYTES + 8 * _HEIGHT)
+            if os.fstat(handle).st_size < end:
+                os.truncate(handle, end)
         finally:
             os.close(handle)
 
-    def _path(self, shard: int) -> Path:
-        return self.folder / f"shard-{shard:05d}.raw"
-
-    def _mapped(self, shard: int) -> mmap | None:
-        """The shard in memory; None where it is too short, and reading beyond its end would be SIGBUS."""
+    def _mapped(self) -> mmap.mmap | bytes:
+        """The pixel values in memory, as many as there are; copy-on-write, as torch wants it writable."""
         try:
-            with open(self._path(shard), "rb") as file:
-                if os.fstat(file.fileno()).st_size < self._ends[shard]:
-                    return None
-                # Copy-on-write: torch wants writable arrays.
-                mapped = self._shards[shard] = mmap(file.fileno(), 0, access=ACCESS_COPY)
+            with open(self.folder / "pixels.raw", "rb") as file:
+                if not os.fstat(file.fileno()).st_size:
+                    return b""
+                access = mmap.PROT_READ | mmap.PROT_WRITE
+                return mmap.mmap(file.fileno(), 0, mmap.MAP_PRIVATE | _NO_RESERVE, access)
         except FileNotFoundError:
-            return None
-        return mapped
+            return b""
 
 
-def empty_index(sizes: np.ndarray) -> np.ndarray:
-    """(N, 8) int64: the index of an empty store for images of sizes (N, 2) height, width."""
-    index = np.zeros((len(sizes), len(ROW)), np.int64)
-    capacity = -(-sizes.astype(np.int64).prod(axis=1) * 3 // _ALIGNED) * _ALIGNED
-    ends = capacity.cumsum()
-    index[:, _CAPACITY] = capacity
-    most = max(SHARD_BYTES, int(capacity.sum()) // SHARDS)
-    first = shard = 0
-    while first < len(index):
-        begin = ends[first] - capacity[first]
-        last = max(first + 1, int(np.searchsorted(ends, begin + most, side="right")))
-        index[first:last, _SHARD] = shard
-        index[first:last, _OFFSET] = (ends - capacity)[first:last] - begin
-        first, shard = last, shard + 1
-    return index
+def capacities(sizes: np.ndarray) -> np.ndarray:
+    """(N,) int64: the bytes that are reserved for images of sizes (N, 2) height, width."""
+    return np.asarray(-(-sizes.astype(np.int64).prod(axis=1) * 3 // ALIGNED) * ALIGNED)
 
 
-def total_bytes(sizes: np.ndarray) -> int:
-    """What a store for images of sizes (N, 2) takes when it is full."""
-    index = empty_index(sizes)
-    return int(index[:, _CAPACITY].sum()) + index.nbytes
-
-
-def _make(folder: Path, meta: Mapping[str, Any], index: np.ndarray) -> None:
+def _make(folder: Path, meta: Mapping[str, Any]) -> None:
     """Create the folder under another name and rename it; the folder of a faster process is as good."""
     folder.parent.mkdir(parents=True, exist_ok=True)
     part = folder.with_name(f".{folder.name}.{secrets.token_hex(4)}.part")
@@ -205,7 +192,7 @@ def _make(folder: Path, meta: Mapping[str, Any], index: np.ndarray) -> None:
         with atomic(part / "meta.json") as path:
             path.write_text(json.dumps(meta, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
         with atomic(part / "index") as path:
-            index.tofile(path)
+            path.write_bytes(HEADER)
         part.rename(folder)
     except OSError:
         if not folder.is_dir():
@@ -214,15 +201,28 @@ def _make(folder: Path, meta: Mapping[str, Any], index: np.ndarray) -> None:
         shutil.rmtree(part, ignore_errors=True)
 
 
-def _checksum(image: np.ndarray) -> int:
-    """The sum of the pixel values, eight at a time, modulo 2⁶⁴: about 10 µs for 256 × 256."""
+@contextmanager
+def _writing(folder: Path) -> Iterator[None]:
+    """What the system says against writing to a store, as SettingError; a full disk as RunError."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno == errno.ENOSPC:
+            raise RunError(
+                f"--cache {folder.parent}: {error.strerror}; make room, or name another folder"
+            ) from None
+        raise SettingError(
+            f"--cache {folder.parent}: cannot be written to ({error.strerror}); name another folder"
+        ) from None
+
+
+def _checksum(image: np.ndarray, row: list[int]) -> int:
+    """The sum of the pixel values, eight at a time, modulo 2⁶⁴, with the row of the index up to the checksum.
+
+    About 10 µs for 256 × 256.
+    """
     flat = image.reshape(-1)
     words = flat[: flat.size // 8 * 8].view(np.int64)
-    return int(words.sum()) ^ int(flat[words.nbytes :].sum())
-
-
-def _write(handle: int, data: np.ndarray, offset: int) -> None:
-    rest = memoryview(data.data)
-    while rest:  # a nearly full disk writes a part, and only then raises
-        written = os.pwrite(handle, rest, offset)
-        rest, offset = rest[written:], offset + written
+    digest = hashlib.blake2b(np.array(row, np.int64).tobytes(), digest_size=8).digest()
+    pixels = int(words.sum()) ^ int(flat[words.nbytes :].sum())
+    return pixels ^ int.from_bytes(digest, "little", signed=True)

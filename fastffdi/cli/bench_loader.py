@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from fastffdi.cli.loading import loader_settings, memory_cap
+from fastffdi.cli.loading import follow_symlinks, loader_settings, memory_cap
 from fastffdi.errors import SettingError
 
 if TYPE_CHECKING:
@@ -38,6 +38,7 @@ class _Counts(click.ParamType):
 @click.option(
     "--data", type=_FOLDER, help="Folder as for train, or any folder with images.  [default: demo images]"
 )
+@follow_symlinks
 @click.option(
     "--pipeline",
     default="jitter",
@@ -112,6 +113,7 @@ class _Counts(click.ParamType):
 @click.option("--explain", is_flag=True, help="Also print how it is measured.  [default: off]")
 def bench_loader(
     data: Path | None,
+    follow_symlinks: bool,
     pipeline: str,
     loaders: str,
     cache: Path | None,
@@ -140,7 +142,7 @@ def bench_loader(
     recipe = load_recipe(pipeline)
     settings = _settings(options, scaled=recipe.decode.scaled, cache=cache)
     names, screen, facts = available(loaders, cache), console(), machine.facts()
-    manifest, described = training_images(data, screen)
+    manifest, described = training_images(data, screen, follow_symlinks)
     screen.print(f"data: {described}")
     subject = Subject(pipeline, recipe.train, manifest, names, settings)
     if tune is None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 
 from rich.box import SIMPLE_HEAD
-from rich.console import Console
 from rich.table import Table
 
 from fastffdi.bench.footprint import Footprint
@@ -14,6 +13,7 @@ from fastffdi.bench.loader import tables as recipes
 from fastffdi.bench.plot import Panel
 from fastffdi.bench.report import Report
 from fastffdi.bench.stopwatch import Quartiles
+from fastffdi.cli.terminal import Terminal
 
 _TO = {
     "normalised": "images/s to the normalised {dtype} batch on {device}",
@@ -37,7 +37,7 @@ def table(title: str, headings: Sequence[str], rows: Iterable[Sequence[str]]) ->
 
 def show(*parts: Table | str) -> None:
     """Print tables and sentences."""
-    screen = Console(highlight=False, soft_wrap=True)
+    screen = Terminal()
     for part in parts:
         screen.print(part)
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from fastffdi.cli.loading import compiled, loader_settings, memory_cap, threads
+from fastffdi.cli.loading import compiled, follow_symlinks, loader_settings, memory_cap, threads
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -47,6 +47,7 @@ _EVENTS = (
     type=click.Path(path_type=Path),
     help="Folder as for train, or any folder with images.  [default: demo images]",
 )
+@follow_symlinks
 @click.option("--pipeline", default="standard", show_default=True, help="A shipped recipe's name, or a file.")
 @click.option("--backbone", default="efficientnet_b0", show_default=True, help="Any timm model.")
 @click.option("--batch-size", type=click.IntRange(min=1), help="Images per update.  [default: 64]")
@@ -76,7 +77,13 @@ _EVENTS = (
     help="Also write the figures to this file.",
 )
 def bench_train(
-    data: Path | None, seconds: float, repeats: int, baseline: bool, file: Path | None, **options: Any
+    data: Path | None,
+    follow_symlinks: bool,
+    seconds: float,
+    repeats: int,
+    baseline: bool,
+    file: Path | None,
+    **options: Any,
 ) -> None:
     """Measure training in images/s: real images against one batch kept on the device.
 
@@ -93,7 +100,7 @@ def bench_train(
     how = train_step.Rounds(seconds, repeats, baseline)
     settings, screen, facts = _settings(options), console(), machine.facts()
     remarks: list[str] = []
-    manifest, described = training_images(data, screen)
+    manifest, described = training_images(data, screen, follow_symlinks)
     ready = train_step.prepare(settings, manifest, remarks.append)
     if options["loader_settings"] is not None:
         remarks.append(f"loader settings: {settings.loading.described()}")

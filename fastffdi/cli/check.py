@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from fastffdi.cli.loading import threads
+from fastffdi.cli.loading import follow_symlinks, threads
 from fastffdi.errors import RunError, SettingError
 
 if TYPE_CHECKING:
@@ -37,6 +37,7 @@ _FILE = click.Path(path_type=Path)
 @click.option(
     "--quick", is_flag=True, help="Read headers and ends only; copies are not looked for.  [default: off]"
 )
+@follow_symlinks
 @threads
 @click.option("--overwrite", is_flag=True, help="Write over files that exist.  [default: off]")
 def check(
@@ -44,6 +45,7 @@ def check(
     json_file: Path | None,
     fix: Path | None,
     quick: bool,
+    follow_symlinks: bool,
     threads: int | None,
     overwrite: bool,
 ) -> None:
@@ -62,7 +64,7 @@ def check(
     from fastffdi.cli.screen import console
 
     screen = console()
-    dataset = _dataset(data, screen)
+    dataset = _dataset(data, screen, follow_symlinks)
     screen.print(f"data: {dataset.description}")
     files = None if fix is None else FixFiles.beside(fix)
     _check_outputs(dataset, data, json_file, files, overwrite)
@@ -76,14 +78,14 @@ def check(
         sys.exit(1)
 
 
-def _dataset(data: Path | None, screen: Console) -> Dataset:
+def _dataset(data: Path | None, screen: Console, follow_symlinks: bool) -> Dataset:
     from fastffdi.data.layout import listed_dataset
 
     if data is None:
         from fastffdi.cli.demo_data import builtin_folder
 
         data = builtin_folder(screen)
-    return listed_dataset(data, screen.print)
+    return listed_dataset(data, screen.print, follow_symlinks)
 
 
 def _check_outputs(
@@ -129,11 +131,13 @@ def _audit(dataset: Dataset, threads: int, full: bool, screen: Console) -> Audit
 
 def _write_json(found: Audit, file: Path) -> None:
     from fastffdi.audit.report import data
-    from fastffdi.files import atomic
+    from fastffdi.files import DiskFull, atomic
 
     try:
         with atomic(file) as part:
             part.write_text(json.dumps(data(found), indent=1) + "\n", encoding="utf-8")
+    except DiskFull:
+        raise
     except OSError as error:
         raise RunError(f"--json {file}: cannot be written ({error.strerror}); name another file") from None
 

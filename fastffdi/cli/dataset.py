@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from fastffdi.data.manifest import Manifest
 
 
-def training_images(data: Path | None, screen: Console) -> tuple[Manifest, str]:
+def training_images(data: Path | None, screen: Console, follow_symlinks: bool) -> tuple[Manifest, str]:
     """The training images of a data set, or all of any folder, and one line about them.
 
     Without `data` they are the built-in demo images, which is printed to `screen`.
@@ -24,7 +24,7 @@ def training_images(data: Path | None, screen: Console) -> tuple[Manifest, str]:
         manifest = find_dataset(builtin_folder(screen)).train
         return manifest, f"{len(manifest)} training images of the demo set"
     if has_splits(data):
-        manifest = find_dataset(data, screen.print).train
+        manifest = find_dataset(data, screen.print, follow_symlinks).train
         return manifest, f"{len(manifest)} training images of {data.name}"
-    manifest = plain_folder(data)
+    manifest = plain_folder(data, follow_symlinks=follow_symlinks)
     return manifest, f"{len(manifest)} images of {data.name}, without labels"

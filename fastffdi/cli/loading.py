@@ -53,6 +53,18 @@ on_corrupt = click.option(
     help="What to do with an image that cannot be decoded.",
 )
 
+max_megapixels = click.option(
+    "--max-megapixels",
+    type=click.FloatRange(min=0, min_open=True),
+    help="An image with more million pixels counts as one that cannot be decoded.  [default: 178.96]",
+)
+
+follow_symlinks = click.option(
+    "--follow-symlinks",
+    is_flag=True,
+    help="Also read images by links that lead out of the folder that was named.  [default: off]",
+)
+
 threads = click.option(
     "--threads",
     type=click.IntRange(min=1),
@@ -90,10 +102,16 @@ def merged(
     batch_size: int | None = None,
     process: bool | None = None,
     memory_cap: float | None = None,
+    max_megapixels: float | None = None,
 ) -> LoaderSettings:
     """The settings of these options: what is given, else what the file says, else the defaults."""
     from fastffdi.loaders.settings import LoaderSettings
 
     return LoaderSettings.merged(
-        file, threads=threads, batch_size=batch_size, process=process, memory_cap=memory_cap
+        file,
+        threads=threads,
+        batch_size=batch_size,
+        process=process,
+        memory_cap=memory_cap,
+        max_megapixels=max_megapixels,
     )

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import importlib
+import os
+import signal
 import sys
 import warnings
+from collections.abc import Iterable
 
 import click
 
 from fastffdi.errors import FastffdiError
+from fastffdi.escapes import escaped
 
 #: Command, where it lives, and its line in --help: kept here so that --help loads no command.
 COMMANDS = {
@@ -23,6 +27,10 @@ COMMANDS = {
     "demo-data": ("demo_data", "Write the demo images, in the challenge's layout."),
     "doctor": ("doctor", "Say what works on this machine, and why the rest does not."),
 }
+
+
+#: Exit codes after SIGINT and SIGTERM.
+INTERRUPTED = (130, 143)
 
 
 class _Commands(click.Group):
@@ -51,8 +59,26 @@ def cli(debug: bool) -> None:
     """Train and run real/fake image classifiers, and measure what limits them."""
 
 
+def program() -> None:
+    """The `fastffdi` command as a process, which an interrupt ends at once.
+
+    All that is open is closed then; unloading torch takes most of a second.
+    """
+    try:
+        main()
+    except SystemExit as end:
+        if end.code in INTERRUPTED:
+            sys.stdout.flush()
+            sys.stderr.flush()
+            os._exit(int(end.code))
+        raise
+    finally:
+        # What is left to do is Python's own: an interrupt meanwhile is worth no traceback.
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 def main() -> None:
-    """Entry point of the `fastffdi` command.
+    """Find the command, run it, and end with its exit code.
 
     Exit code: 0 done, 1 failed, 2 wrong use, 3 done but for images that cannot be decoded, 130 interrupted.
     """
@@ -73,11 +99,13 @@ def main() -> None:
         reason = " ".join(error.format_message().split()).rstrip(".")
         _end(f"{place}: {reason}; see {place} --help", error.exit_code, debug)
     except FastffdiError as error:
-        _end(f"fastffdi: {error}", error.exit_code, debug)
+        first, *below = map(str, error.args)
+        _end(f"fastffdi: {first}", error.exit_code, debug, below)
 
 
-def _end(message: str, code: int, debug: bool) -> None:
+def _end(message: str, code: int, debug: bool, below: Iterable[str] = ()) -> None:
     if debug:
         raise
-    click.echo(message, err=True)
+    for line in (message, *below):
+        click.echo(escaped(line), err=True)
     sys.exit(code)

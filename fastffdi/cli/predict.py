@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from fastffdi.cli.loading import loading, merged, on_corrupt
+from fastffdi.cli.loading import follow_symlinks, loading, max_megapixels, merged, on_corrupt
 from fastffdi.cli.output import check_no_image, check_output
 from fastffdi.errors import SettingError
 
@@ -42,8 +42,15 @@ ERRORS, SKIPPED = ".errors.csv", 3
     is_flag=True,
     help="Replace --output whatever it holds, but never an input.  [default: off, only a table of predict]",
 )
+@follow_symlinks
 @loading
 @on_corrupt
+@max_megapixels
+@click.option(
+    "--excel-safe",
+    is_flag=True,
+    help="Put an apostrophe before names that a spreadsheet would run as a formula.  [default: off]",
+)
 @click.option("--fill", default="", help="y_pred of an image that was skipped.  [default: an empty cell]")
 @click.option(
     "--compile",
@@ -59,6 +66,7 @@ def predict(
     images: Path | None,
     output: Path,
     overwrite: bool,
+    follow_symlinks: bool,
     batch_size: int | None,
     loader: str,
     threads: int | None,
@@ -69,6 +77,8 @@ def predict(
     device: str,
     amp: str,
     on_corrupt: str,
+    max_megapixels: float | None,
+    excel_safe: bool,
     fill: str,
     compile: bool,
 ) -> None:
@@ -87,11 +97,11 @@ def predict(
     ]
     check_output(output, [*files, *(("one of the images", Path(name)) for name in inputs)], overwrite)
     screen = console()
-    manifest = _manifest(inputs, data, labels, images, screen.print)
+    manifest = _manifest(inputs, data, labels, images, screen.print, follow_symlinks)
     check_no_image(output, manifest.paths())
     from fastffdi.inference.predict import Predictor, write_csv, write_errors
 
-    settings = merged(loader_settings, threads, batch_size, process, memory_cap)
+    settings = merged(loader_settings, threads, batch_size, process, memory_cap, max_megapixels)
     predictor = Predictor(
         checkpoint,
         device=device,
@@ -104,8 +114,8 @@ def predict(
     )
     with bar(len(manifest), "predicting", screen) as progress:
         scores = predictor(manifest, progress.advance)
-    write_csv(output, manifest.names, scores, fill)
-    write_errors(output.with_suffix(ERRORS), predictor.reasons)
+    write_csv(output, manifest.names, scores, fill, excel_safe)
+    write_errors(output.with_suffix(ERRORS), predictor.reasons, excel_safe)
     click.echo(f"{len(manifest)} rows in {output}")
     if manifest.labels is not None:
         _say_auc(manifest.labels, scores)
@@ -132,9 +142,11 @@ def _manifest(
     labels: Path | None,
     images: Path | None,
     say: Callable[[str], None],
+    follow_symlinks: bool,
 ) -> Manifest:
     from fastffdi.data import layout
     from fastffdi.data.labels import read_labels
+    from fastffdi.data.links import Links
 
     if (data is not None) + (labels is not None) + bool(inputs) != 1:
         raise SettingError(
@@ -143,9 +155,10 @@ def _manifest(
     if images is not None and labels is None:
         raise SettingError("--images: belongs to --labels FILE; give both")
     if data is not None:
-        return layout.find_validation(data, say)
+        return layout.find_validation(data, say, follow_symlinks)
     if labels is not None:
-        return read_labels(labels, images, targets="optional", duplicates=True, say=say)
+        links = Links(images or labels.parent, follow_symlinks)
+        return read_labels(labels, images, targets="optional", duplicates=True, say=say, links=links)
     if len(inputs) == 1 and Path(inputs[0]).is_dir():
-        return layout.plain_folder(Path(inputs[0]), say)
-    return layout.image_files(inputs, say)
+        return layout.plain_folder(Path(inputs[0]), say, follow_symlinks)
+    return layout.image_files(inputs, say, follow_symlinks)

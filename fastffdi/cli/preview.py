@@ -7,6 +7,7 @@ from pathlib import Path
 
 import click
 
+from fastffdi.cli.loading import follow_symlinks
 from fastffdi.errors import SettingError
 
 _FILE = click.Path(path_type=Path)
@@ -17,6 +18,7 @@ _FORMATS = {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG"}
 @click.option(
     "--data", type=_FILE, help="Folder as for train, or any folder with images.  [default: demo images]"
 )
+@follow_symlinks
 @click.option(
     "--pipeline", help="A shipped recipe's name, or a file.  [default: standard; demo for the demo images]"
 )
@@ -50,6 +52,7 @@ _FORMATS = {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG"}
 )
 def preview(
     data: Path | None,
+    follow_symlinks: bool,
     pipeline: str | None,
     backbone: str,
     output: Path,
@@ -81,7 +84,7 @@ def preview(
 
     name = pipeline or default_recipe(demo=data is None)
     recipe = load_recipe(name, backbone)
-    manifest, described = training_images(data, console())
+    manifest, described = training_images(data, console(), follow_symlinks)
     if balance and manifest.labels is None:
         raise SettingError("--balance: needs labels, and these images have none; leave it out")
     # The part for evaluation is shown on training images too, in the order of training.

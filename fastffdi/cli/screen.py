@@ -14,10 +14,9 @@ if TYPE_CHECKING:
 
 def console() -> Console:
     """Where progress and remarks go: standard error, so that standard output holds results only."""
-    from rich.console import Console
+    from fastffdi.cli.terminal import Terminal
 
-    # No markup: brackets and colons in file names mean themselves.
-    return Console(stderr=True, highlight=False, markup=False, emoji=False, soft_wrap=True)
+    return Terminal(stderr=True)
 
 
 class Bar:
@@ -53,12 +52,12 @@ def bar(total: int, title: str, on: Console, done: int = 0) -> Iterator[Bar]:
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
     columns = (
-        TextColumn("{task.description}"),
+        TextColumn("{task.description}", markup=False),
         BarColumn(24),
         MofNCompleteColumn(),
-        TextColumn("{task.fields[speed]}"),
+        TextColumn("{task.fields[speed]}", markup=False),
         TimeRemainingColumn(),
-        TextColumn("{task.fields[note]}"),
+        TextColumn("{task.fields[note]}", markup=False),
     )
     with Progress(*columns, console=on, transient=True, disable=not on.is_terminal) as progress:
         yield Bar(progress, total, title, done)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from fastffdi.cli.loading import compiled, loading, on_corrupt
+from fastffdi.cli.loading import compiled, follow_symlinks, loading, max_megapixels, on_corrupt
 from fastffdi.errors import SettingError
 
 if TYPE_CHECKING:
@@ -62,6 +62,7 @@ _FILE = click.Path(path_type=Path)
     is_flag=True,
     help="Repeat images of the smaller class until classes are equal.  [default: off]",
 )
+@follow_symlinks
 @loading
 @compiled
 @on_corrupt
@@ -72,6 +73,7 @@ _FILE = click.Path(path_type=Path)
     show_default=True,
     help="Share of the images that may be skipped; one always may.",
 )
+@max_megapixels
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True)
 @click.option(
     "-o",
@@ -107,9 +109,10 @@ def train(**options: Any) -> None:
     dataset, demo = _dataset(options, screen, remarks.append)
     settings = _settings(options, None if demo else dataset)
     from fastffdi.audit.audit import quick_findings
+    from fastffdi.data.doubts import doubts
     from fastffdi.training.experiment import prepare
 
-    remarks.append(f"data: {dataset.description}")
+    remarks += [f"data: {dataset.description}", *doubts(dataset)]
     remarks += quick_findings(dataset, settings.loading.threads)
     experiment = prepare(settings, dataset, remarks.append)
     if options["loader_settings"] is not None:
@@ -147,9 +150,9 @@ def _dataset(options: dict[str, Any], screen: Console, say: Say) -> tuple[Datase
     files = {name: options[name] for name in ("train_labels", "train_images", "val_labels", "val_images")}
     demo = data is None and not any(files.values())
     if any(files.values()):
-        dataset = _labelled(data, files, say)
+        dataset = _labelled(data, files, say, options["follow_symlinks"])
     elif data is not None:
-        dataset = find_dataset(data, say)
+        dataset = find_dataset(data, say, options["follow_symlinks"])
     else:
         from fastffdi.cli.demo_data import builtin_folder
 
@@ -157,7 +160,7 @@ def _dataset(options: dict[str, Any], screen: Console, say: Say) -> tuple[Datase
     return (dataset if limit is None else dataset.limit(limit, options["seed"])), demo
 
 
-def _labelled(data: Path | None, files: dict[str, Path | None], say: Say) -> Dataset:
+def _labelled(data: Path | None, files: dict[str, Path | None], say: Say, follow_symlinks: bool) -> Dataset:
     from fastffdi.data.layout import label_files
 
     given = {name: path for name, path in files.items() if path is not None}
@@ -168,7 +171,7 @@ def _labelled(data: Path | None, files: dict[str, Path | None], say: Say) -> Dat
             f"{problem}: give either --data, or all of --train-labels, --train-images, --val-labels and "
             "--val-images"
         )
-    return label_files(**given, say=say)
+    return label_files(**given, say=say, follow_symlinks=follow_symlinks)
 
 
 def _settings(options: dict[str, Any], data: Dataset | None) -> Settings:
@@ -182,7 +185,14 @@ def _settings(options: dict[str, Any], data: Dataset | None) -> Settings:
         epochs=options["epochs"],
         learning_rate=options["lr"],
         output=options["output"],
-        loading=merged(file, options["threads"], options["batch_size"], process, options["memory_cap"]),
+        loading=merged(
+            file,
+            options["threads"],
+            options["batch_size"],
+            process,
+            options["memory_cap"],
+            options["max_megapixels"],
+        ),
         backend=options["loader"],
         device=options["device"],
         amp=options["amp"],
@@ -197,6 +207,7 @@ def _settings(options: dict[str, Any], data: Dataset | None) -> Settings:
         max_corrupt=options["max_corrupt"],
         save_every=options["save_every"],
         resume=options["resume"],
+        follow_symlinks=options["follow_symlinks"],
         data=data,
     )
 

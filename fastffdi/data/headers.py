@@ -36,8 +36,8 @@ class Header(NamedTuple):
 
     @property
     def only_pillow(self) -> bool:
-        """Whether Pillow has to decode it: DALI cannot, or takes another image of an animated PNG."""
-        return self.animated or self.format in ("GIF", "AVIF")
+        """Whether Pillow has to decode it: DALI cannot, or not surely the same image."""
+        return self.animated or self.format not in ("JPEG", "PNG", "WebP")
 
 
 def orientation(data: bytes) -> int:
@@ -49,6 +49,15 @@ def orientation(data: bytes) -> int:
         return 1
     start, end = _scan(data)[1]
     return _orientation_tag(data[start:end])
+
+
+def plain_orientation(data: bytes) -> int | None:
+    """The orientation of JPEG bytes as other programs understand them, too; None where they may not.
+
+    Their header has one frame, of 8 bits.
+    """
+    size, (start, end), _ = _scan(data)
+    return None if size is None else _orientation_tag(data[start:end])
 
 
 def image_size(path: str, source: ImageSource = FILES) -> tuple[int, int]:
@@ -102,7 +111,7 @@ def _jpeg_size(file: BinaryIO, oriented: bool = True) -> tuple[int, int] | None:
         size, (start, end), complete = _scan(data)
         if complete and not oriented:
             if not size:  # Pillow would take the last of two frames, others perhaps the first
-                raise ValueError("its JPEG header is broken: not one frame with pixels")
+                raise ValueError("its JPEG header is broken: not one frame of 8 bits with pixels")
             return size
         if complete:
             return _turned(size, _orientation_tag(data[start:end])) if size else None
@@ -166,8 +175,8 @@ def _scan(data: bytes) -> tuple[tuple[int, int] | None, tuple[int, int], bool]:
     """Walk a JPEG's segments to its first scan.
 
     Returns (height, width) as coded or None; where the TIFF part of its EXIF starts and ends, or (0, 0);
-    and whether the scan was reached. A size that needs a closer look is None: of two frames, or of no
-    pixels.
+    and whether the scan was reached. A size that needs a closer look is None: of two frames, of no pixels,
+    or of other than 8 bits.
     """
     size: tuple[int, int] | None = None
     exif = (0, 0)
@@ -188,7 +197,7 @@ def _scan(data: bytes) -> tuple[tuple[int, int] | None, tuple[int, int], bool]:
             break
         length = data[at + 2] << 8 | data[at + 3]
         if marker in _FRAMES and at + 9 <= len(data):
-            frames += 1
+            frames += 1 if data[at + 4] == 8 else 2
             height, width = data[at + 5] << 8 | data[at + 6], data[at + 7] << 8 | data[at + 8]
             size = (height, width) if height * width else None
         elif marker == 0xE1 and not exif[1] and data[at + 4 : at + 10] == b"Exif\0\0":

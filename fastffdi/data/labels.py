@@ -17,9 +17,11 @@ import numpy as np
 import pandas as pd
 
 from fastffdi.data.label_table import read_table, refuse
+from fastffdi.data.links import Links
 from fastffdi.data.listing import Listing, find_files
 from fastffdi.data.manifest import Manifest
 from fastffdi.errors import DataError
+from fastffdi.escapes import escaped
 
 _LABELS = {"0": 0, "1": 1, "0.0": 0, "1.0": 1}  # the last two: what pandas writes of a float column
 _WORDS = {"real": 0, "fake": 1}
@@ -35,6 +37,7 @@ def read_labels(
     duplicates: bool,
     absent: bool = False,
     say: Say = lambda line: None,
+    links: Links | None = None,
 ) -> Manifest:
     """Read the CSV `file` (columns `img_name`, `target`; 0 = real, 1 = fake) of images below `images`.
 
@@ -46,10 +49,14 @@ def read_labels(
     semicolons or tabs, columns in other letter case or the other way round, the targets real and fake, and
     names as `find_files` describes.
 
+    No image is taken from outside of `links` (default: the folder of the images), whatever symbolic links are
+    in it.
+
     Raises DataError, one line that says where, what and what to do: for a file or folder that is not
     there, a missing column, a file that lists nothing, the first line with an empty name, with a target
     other than 0 and 1, or with a name that leaves `images`, for names on several lines unless
-    `duplicates`, for images that do not exist: with `absent` only where none does.
+    `duplicates`, for images that do not exist: with `absent` only where none does. And for images that lie
+    behind links that lead out.
     """
     if not file.is_file():
         raise DataError(f"{file}: no such label file; give a CSV file with the header img_name,target")
@@ -67,7 +74,11 @@ def read_labels(
         repeated = pd.unique(names[pd.Series(names, dtype=object).duplicated()])
         what = f"{len(repeated)} names stand on more than one line ({first_three(repeated)})"
         raise DataError(f"{file}: {what}; keep one line for each")
-    root, found = _found(names, wanted, roots, folders)
+    links = links or Links(roots[0])
+    root, found = _found(names, wanted, roots, folders, links)
+    files = names if found.files is None else found.files
+    places = folders if found.files is None else {name[: name.rfind("/") + 1] for name in files}
+    links.check_rows(file, root or roots[0], files, places)
     if not absent or root is None:
         _check_present(file, names, found.missing, roots if root is None else [root])
     readings += [found.reading] * bool(found.reading)
@@ -79,7 +90,7 @@ def read_labels(
 
 def first_three(names: Iterable[str]) -> str:
     """`a.jpg, b.jpg, c.jpg, …`: enough of a list to know what is meant, on one line whatever is in a name."""
-    shown = [name if name.isprintable() else repr(name) for name in islice(names, 4)]
+    shown = [escaped(name) for name in islice(names, 4)]
     return ", ".join([*shown[:3], "…"] if len(shown) > 3 else shown)
 
 
@@ -102,12 +113,12 @@ def _places(file: Path) -> list[Path]:
 
 
 def _found(
-    names: np.ndarray, wanted: set[str], roots: list[str], folders: list[str]
+    names: np.ndarray, wanted: set[str], roots: list[str], folders: list[str], links: Links
 ) -> tuple[str | None, Listing]:
     """The first root with any of the images, and their files; None where there are none."""
     count = len(wanted)
     for root in roots:
-        found = find_files(names, wanted, root, folders)
+        found = find_files(names, wanted, root, folders, links)
         if len(found.missing) < count:
             return root, found
     return None, found

@@ -28,6 +28,7 @@ import numpy as np
 
 from fastffdi.data.formats import FORMATS
 from fastffdi.data.labels import Say, first_three, read_labels
+from fastffdi.data.links import Links
 from fastffdi.data.manifest import Manifest
 from fastffdi.data.walk import images_below, listing, told
 from fastffdi.errors import DataError
@@ -56,7 +57,9 @@ class Dataset:
         return Dataset(train, val, what)
 
 
-def find_dataset(folder: str | os.PathLike[str], say: Say | None = None) -> Dataset:
+def find_dataset(
+    folder: str | os.PathLike[str], say: Say | None = None, follow_symlinks: bool = False
+) -> Dataset:
     """The training and validation images of a folder, both labelled.
 
     Args:
@@ -64,38 +67,50 @@ def find_dataset(folder: str | os.PathLike[str], say: Say | None = None) -> Data
             folders (train/real, train/fake, val/real, val/fake)
         say: gets a line for a label file that is not as it should be, but was understood, and for other files
             than images in class folders
+        follow_symlinks: also take images by symbolic links that lead out of the folder
 
     Returns a Dataset, whose `train` and `val` are Manifests: names, and labels (N,) int64, 0 real, 1 fake.
     Raises DataError when the folder or a split is absent or empty, for names given twice in the training
-    split, for labels other than 0 and 1, and for images that are listed but absent.
+    split, for labels other than 0 and 1, for images that are listed but absent, and for links that lead out
+    of the folder.
 
     >>> data = fastffdi.find_dataset("DIR")
     >>> len(data.train), data.val.class_counts()
     (40, {0: 8, 1: 8})
     """
     folder, tell = Path(folder), say or (lambda line: None)
-    train, val = (_find_split(folder, split, "required", tell) for split in _LABEL_FILES)
+    train, val = (_find_split(folder, split, "required", tell, follow_symlinks) for split in _LABEL_FILES)
     return Dataset(train, val, f"{folder}: training {_summary(train)}, validation {_summary(val)}")
 
 
-def listed_dataset(folder: Path, say: Say = lambda line: None) -> Dataset:
+def listed_dataset(folder: Path, say: Say = lambda line: None, follow_symlinks: bool = False) -> Dataset:
     """As `find_dataset`, for a check: images that are absent, and names given twice, stay in.
 
     Raises DataError where it does, for all else, and for a split of whose images none is there.
     """
-    train, val = (_find_split(folder, split, "required", say, lenient=True) for split in _LABEL_FILES)
+    train, val = (
+        _find_split(folder, split, "required", say, follow_symlinks, lenient=True) for split in _LABEL_FILES
+    )
     return Dataset(train, val, f"{folder}: training {_summary(train)}, validation {_summary(val)}")
 
 
 def label_files(
-    train_labels: Path, train_images: Path, val_labels: Path, val_images: Path, say: Say = lambda line: None
+    train_labels: Path,
+    train_images: Path,
+    val_labels: Path,
+    val_images: Path,
+    say: Say = lambda line: None,
+    follow_symlinks: bool = False,
 ) -> Dataset:
     """The splits of two label files, each with the folder of its images.
 
     `say` and the errors are those of `find_dataset`.
     """
-    train = read_labels(train_labels, train_images, targets="required", duplicates=False, say=say)
-    val = read_labels(val_labels, val_images, targets="required", duplicates=True, say=say)
+    links = [Links(images, follow_symlinks) for images in (train_images, val_images)]
+    train = read_labels(
+        train_labels, train_images, targets="required", duplicates=False, say=say, links=links[0]
+    )
+    val = read_labels(val_labels, val_images, targets="required", duplicates=True, say=say, links=links[1])
     return Dataset(train, val, f"training {_summary(train)}, validation {_summary(val)}")
 
 
@@ -111,24 +126,26 @@ def label_files_of(folder: Path) -> list[Path]:
     return [] if place is None else [place / name for name in names if (place / name).is_file()]
 
 
-def find_validation(folder: Path, say: Say = lambda line: None) -> Manifest:
+def find_validation(folder: Path, say: Say = lambda line: None, follow_symlinks: bool = False) -> Manifest:
     """The validation split of `folder` alone, to predict on: labels are None if its file has none.
 
     Names may be given twice. `say` and the errors are those of `find_dataset`, for this split only.
     """
-    return _find_split(folder, "val", "optional", say)
+    return _find_split(folder, "val", "optional", say, follow_symlinks)
 
 
-def plain_folder(folder: Path, say: Say = lambda line: None) -> Manifest:
+def plain_folder(folder: Path, say: Say = lambda line: None, follow_symlinks: bool = False) -> Manifest:
     """All images below `folder`, names relative to it, sorted, without labels.
 
     Known extensions are believed, in any case; of other files, and those without one, the first bytes decide.
     `say` gets a line about files that are no images. Raises DataError for a folder that is absent or has
-    none.
+    none, and for links that lead out of it.
     """
     _check_folder(folder)
     left_out: Counter[str] = Counter()
-    names = sorted(images_below(folder, "", left_out))
+    links = Links(folder, follow_symlinks)
+    names = sorted(images_below(folder, "", left_out, links))
+    links.refuse()
     if not names:
         raise DataError(f"{folder}: no images ({', '.join(FORMATS)}); {_holds(folder)}")
     if left_out:
@@ -136,12 +153,14 @@ def plain_folder(folder: Path, say: Say = lambda line: None) -> Manifest:
     return Manifest(os.path.abspath(folder), _column(names))
 
 
-def image_files(files: Sequence[str], say: Say = lambda line: None) -> Manifest:
+def image_files(
+    files: Sequence[str], say: Say = lambda line: None, follow_symlinks: bool = False
+) -> Manifest:
     """The files themselves, names exactly as typed, relative to the current folder, without labels.
 
     A folder stands for all images below it, as `plain_folder` finds them; what was typed is in front of their
-    names, and `say` is that of `plain_folder`. Raises DataError for no files, names that are no files, and
-    folders without images.
+    names, and `say` and `follow_symlinks` are those of `plain_folder`; a file that was typed is read wherever
+    it leads. Raises DataError for no files, names that are no files, and folders as `plain_folder` does.
     """
     if not files:
         raise DataError("no images given; name at least one file or folder")
@@ -149,13 +168,14 @@ def image_files(files: Sequence[str], say: Say = lambda line: None) -> Manifest:
     if missing:
         what = f"{len(missing)} of {len(files)} files do not exist ({first_three(missing)})"
         raise DataError(f"{what}; check the names, seen from {os.getcwd()}")
-    return Manifest(os.getcwd(), _column([name for file in files for name in _files_of(file, say)]))
+    names = [name for file in files for name in _files_of(file, say, follow_symlinks)]
+    return Manifest(os.getcwd(), _column(names))
 
 
-def _files_of(file: str, say: Say) -> Iterable[str]:
+def _files_of(file: str, say: Say, follow_symlinks: bool) -> Iterable[str]:
     if not os.path.isdir(file):
         return [file]
-    return [os.path.join(file, name) for name in plain_folder(Path(file), say).names]
+    return [os.path.join(file, name) for name in plain_folder(Path(file), say, follow_symlinks).names]
 
 
 def _find_split(
@@ -163,18 +183,26 @@ def _find_split(
     split: _Split,
     targets: Literal["required", "optional"],
     say: Say,
+    follow_symlinks: bool,
     lenient: bool = False,
 ) -> Manifest:
     _check_folder(folder)
-    place = _label_place(folder)
+    place, links = _label_place(folder), Links(folder, follow_symlinks)
     if place is None:
-        return _class_folders(folder, split, say)
+        return _class_folders(folder, split, say, links)
     for name in _LABEL_FILES[split]:
         if (place / name).is_file():
             repeats = split == "val" or lenient  # twice in training would be twice the weight, unasked
             images = place / f"{split}set"
+            links.check_file(place / name)
             return read_labels(
-                place / name, images, targets=targets, duplicates=repeats, absent=lenient, say=say
+                place / name,
+                images,
+                targets=targets,
+                duplicates=repeats,
+                absent=lenient,
+                say=say,
+                links=links,
             )
     raise DataError(f"{place}: no {' or '.join(_LABEL_FILES[split])}; {_holds(place)}; add the file")
 
@@ -188,14 +216,15 @@ def _label_place(folder: Path) -> Path | None:
     return None
 
 
-def _class_folders(folder: Path, split: _Split, say: Say) -> Manifest:
+def _class_folders(folder: Path, split: _Split, say: Say, links: Links) -> Manifest:
     classes = _classes(folder, split)
     if not classes:
         raise DataError(_not_found(folder, split))
     left_out: Counter[str] = Counter()
     found = sorted(
-        (name, label) for place, label in classes for name in images_below(folder, place, left_out)
+        (name, label) for place, label in classes for name in images_below(folder, place, left_out, links)
     )
+    links.refuse()
     if not found:
         places = " and ".join(place.rstrip("/") for place, _ in classes)
         raise DataError(f"{folder}: no images ({', '.join(FORMATS)}) in {places}; add some")

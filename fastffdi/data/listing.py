@@ -9,11 +9,11 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass
-from operator import attrgetter
 
 import numpy as np
 
 from fastffdi.data.formats import EXTENSIONS
+from fastffdi.data.links import Links
 from fastffdi.errors import DataError
 
 
@@ -32,20 +32,21 @@ class Listing:
     reading: str = ""
 
 
-def find_files(names: np.ndarray, wanted: set[str], root: str, folders: list[str]) -> Listing:
+def find_files(names: np.ndarray, wanted: set[str], root: str, folders: list[str], links: Links) -> Listing:
     """The files of `names` (N,) below `root`.
 
     `wanted` is the set of the names, from which those found are taken; `folders` are theirs, each once, with
-    its last slash, or "". Raises DataError for a folder that may not be listed.
+    its last slash, or "". Folders that lead out of `links` are not listed, and what is a link is told to it.
+    Raises DataError for a folder that may not be listed.
     """
     count = len(wanted)
     for folder in folders:
-        wanted.difference_update(map(folder.__add__, _listed(root, folder)))
+        wanted.difference_update(map(folder.__add__, _listed(root, folder, links)))
     if len(wanted) < count:
         return Listing(wanted)
     for prefix in ("", *_prefixes(root, folders)):
         for bare in (False, True):
-            found = _found(wanted, root, folders, prefix, bare) if prefix or bare else {}
+            found = _found(wanted, root, folders, prefix, bare, links) if prefix or bare else {}
             if found:
                 files = np.empty(len(names), object)
                 files[:] = [found.get(name, name) for name in names]
@@ -68,13 +69,15 @@ def _prefixes(root: str, folders: list[str]) -> Iterator[str]:
             yield prefix
 
 
-def _found(wanted: set[str], root: str, folders: list[str], prefix: str, bare: bool) -> dict[str, str]:
+def _found(
+    wanted: set[str], root: str, folders: list[str], prefix: str, bare: bool, links: Links
+) -> dict[str, str]:
     """The files of those that are there; without extensions, of those that one image alone can be."""
     found: dict[str, str] = {}
     doubtful = set()
     for folder in folders:
         place = folder.removeprefix(prefix)
-        for entry in _listed(root, place):
+        for entry in _listed(root, place, links):
             stem, dot, ending = entry.rpartition(".")
             if bare and dot + ending.lower() not in EXTENSIONS:
                 continue
@@ -85,12 +88,17 @@ def _found(wanted: set[str], root: str, folders: list[str], prefix: str, bare: b
     return {name: file for name, file in found.items() if name not in doubtful}
 
 
-def _listed(root: str, folder: str) -> Iterator[str]:
-    """The names in a folder, none where it is not there; never all at once in memory."""
+def _listed(root: str, folder: str, links: Links) -> Iterator[str]:
+    """The names in a folder, none where it is not there or leads out; never all at once in memory."""
     place = os.path.join(root, folder)
+    if links.leaves(place):
+        return
     try:
         with os.scandir(place) as entries:
-            yield from map(attrgetter("name"), entries)
+            for entry in entries:
+                if entry.is_symlink():
+                    links.linked.add(folder + entry.name)
+                yield entry.name
     except (FileNotFoundError, NotADirectoryError, ValueError):  # ValueError: a NUL in the name
         pass
     except OSError as error:

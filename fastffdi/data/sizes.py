@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import os
 import warnings
 from collections.abc import Callable, Sequence
@@ -13,7 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from fastffdi.data.headers import image_size
-from fastffdi.data.source import FILES, ImageSource
+from fastffdi.data.source import FILES, ImageSource, path_digest
 from fastffdi.errors import UndecodableImage
 from fastffdi.files import atomic, cache_folder
 
@@ -40,7 +39,7 @@ def image_sizes(
     if root is None:
         paths = [os.path.abspath(path) for path in paths]
         root = os.path.commonpath([os.path.dirname(path) for path in paths])
-    cache = cache_folder() / "sizes" / f"{_digest(root).hex()}.npz"
+    cache = cache_folder() / "sizes" / f"{path_digest(root).hex()}.npz"
     known = _load(cache)
     rows, fresh = np.zeros(len(paths), _ROW), np.zeros(len(paths), bool)
 
@@ -91,7 +90,7 @@ def _fill(
             failed[row] = error
             return 0, 0
 
-    rows["path"] = [_digest(path) for path in paths]
+    rows["path"] = [path_digest(path) for path in paths]
     rows["identity"] = [tried(_identity, row) for row in range(len(paths))]
     if len(known):
         near = known[np.searchsorted(known["path"], rows["path"]).clip(max=len(known) - 1)]
@@ -106,10 +105,6 @@ def _fill(
 
 def _identity(path: str, source: ImageSource) -> tuple[int, int]:
     return source.identity(path)
-
-
-def _digest(path: str) -> bytes:
-    return hashlib.blake2b(os.fsencode(path), digest_size=16).digest()
 
 
 def _load(cache: Path) -> np.ndarray:

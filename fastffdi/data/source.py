@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import stat
 from dataclasses import dataclass
@@ -64,6 +65,11 @@ class FileSource:
 
 
 FILES = FileSource()
+
+
+def path_digest(path: str) -> bytes:
+    """16 bytes that stand for a path where things are kept about images."""
+    return hashlib.blake2b(os.fsencode(path), digest_size=16).digest()
 
 
 def _reason(error: OSError) -> str:

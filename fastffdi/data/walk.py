@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from fastffdi.data.formats import EXTENSIONS, HEAD_BYTES, format_of
+from fastffdi.data.links import Links
 from fastffdi.errors import DataError
 
 #: What often lies beside images, one for each of a million: not worth a look inside.
@@ -18,13 +19,17 @@ _BESIDE = (".txt", ".csv", ".json", ".npy", ".xml", ".md", ".py", ".yaml")
 _MOST_KINDS = 5
 
 
-def images_below(root: Path, below: str, left_out: Counter[str]) -> Iterator[str]:
+def images_below(root: Path, below: str, left_out: Counter[str], links: Links) -> Iterator[str]:
     """Names, relative to `root`, of the images in `below` ("" or with a last slash), at any depth.
 
     Files and folders whose names begin with a dot are passed over. Other files that are no images are counted
-    in `left_out` by their kind: the extension in lower case. Raises DataError for a folder it cannot list.
+    in `left_out` by their kind: the extension in lower case. Links that lead out, to images, folders or
+    whatever has no known extension, are noted in `links` and neither read nor followed. Raises DataError for
+    a folder it cannot list.
     """
-    folders, seen = [below], set()
+    folders, seen = [], set()
+    if not below or not links.note(root / below, below):
+        folders.append(below)
     while folders:
         here = folders.pop()
         info = os.stat(root / here)
@@ -34,6 +39,8 @@ def images_below(root: Path, below: str, left_out: Counter[str]) -> Iterator[str
         with listing(root / here) as entries:
             for entry in entries:
                 if entry.name.startswith("."):
+                    continue
+                if entry.is_symlink() and _leaves(entry, here, links):
                     continue
                 if entry.name.lower().endswith(EXTENSIONS) and not entry.is_dir():
                     yield here + entry.name
@@ -67,6 +74,11 @@ def listing(folder: Path) -> Iterator[Iterator[os.DirEntry[str]]]:
         raise DataError(f"{folder}: cannot be listed ({error.strerror}); check its permissions") from None
     with entries:
         yield entries
+
+
+def _leaves(entry: os.DirEntry[str], here: str, links: Links) -> bool:
+    """Whether a link leads out, to something that would be looked into."""
+    return not entry.name.lower().endswith(_BESIDE) and links.note(entry.path, here + entry.name)
 
 
 def _is_image(entry: os.DirEntry[str]) -> bool:

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from fastffdi.data.layout import image_files, plain_folder
 from fastffdi.data.manifest import Manifest
+from fastffdi.errors import RecipeError
+from fastffdi.escapes import escaped
 from fastffdi.files import atomic
 from fastffdi.inference.forward import Autocast, compiled_forward
 from fastffdi.inference.scoring import Scorer
+from fastffdi.inference.spreadsheet import cell
 from fastffdi.loaders import factory
 from fastffdi.loaders.loader import DeviceLoader
 from fastffdi.loaders.planner import BatchPlanner, cached
@@ -23,7 +27,7 @@ from fastffdi.model.device import choose_device, tune_convolutions
 from fastffdi.model.precision import cast_weights
 from fastffdi.model.precision import choose as choose_precision
 from fastffdi.recipe.lowering import template
-from fastffdi.recipe.recipe import parse
+from fastffdi.recipe.recipe import Recipe, parse
 from fastffdi.render.device.stage import DeviceStage
 
 Images = Manifest | str | os.PathLike[str] | Sequence[str | os.PathLike[str]]
@@ -41,8 +45,10 @@ class Predictor:
         cache: folder to keep decoded images in, and to read them from
         on_corrupt: fail at the first image that cannot be decoded, or skip such images: their score is NaN
         compile: compile the forward pass of whole batches with torch.compile when the first one comes
+        follow_symlinks: of folders, also take images by links that lead out of them
 
-    Raises SettingError for a file that is no checkpoint and for arguments that do not fit this machine.
+    Raises SettingError for a file that is no checkpoint and for arguments that do not fit this machine,
+    RecipeError for a checkpoint whose recipe is not valid. Nothing is imported because a checkpoint names it.
 
     >>> predictor = fastffdi.Predictor("best.safetensors", device="cpu")
     >>> scores = predictor(["a.jpg", "b.png"])
@@ -61,9 +67,11 @@ class Predictor:
         cache: str | os.PathLike[str] | None = None,
         compile: bool = False,
         on_corrupt: str = FAIL,
+        follow_symlinks: bool = False,
     ) -> None:
         self._skip = skips(on_corrupt)
         self.reasons: dict[str, str] = {}
+        self._follow_symlinks = follow_symlinks
         path = Path(checkpoint)
         self._loading = loading or LoaderSettings()
         self._cache = None if cache is None else Path(cache)
@@ -72,8 +80,7 @@ class Predictor:
         precision = choose_precision(amp, self._device)
         self._backend = factory.choose_loader(backend, self._device, self._loading.process, cache is not None)
         described, model = restore(path)
-        # Its steps for training may name functions; they are not run here.
-        self.recipe = parse(described.recipe, str(path), code=True)
+        self.recipe = recipe_of(described.recipe, path)
         forward = Autocast(cast_weights(model.to(self._device), precision), precision)
         full = self._loading.batch_size * template(self.recipe.eval).views
         fast = compiled_forward(forward, self._device, full) if compile else None
@@ -90,7 +97,7 @@ class Predictor:
         Raises DataError for files that do not exist, UndecodableImage for one that cannot be decoded; where
         such are skipped, `reasons` says why, by name, until the next call.
         """
-        manifest = _manifest(images)
+        manifest = _manifest(images, self._follow_symlinks)
         planner = BatchPlanner.of_split(self.recipe, "eval", manifest, self._loading, skip_corrupt=self._skip)
         if self._cache is not None:
             (planner,) = cached([planner], self._cache)
@@ -101,35 +108,72 @@ class Predictor:
             return self._scorer(loader, len(manifest), progress)
 
 
-def _manifest(images: Images) -> Manifest:
+def recipe_of(data: Any, path: Path) -> Recipe:
+    """The recipe of the checkpoint at a path; what its training steps name is not imported.
+
+    Raises RecipeError in one line, whatever is in it.
+    """
+    try:
+        return parse(data, "its recipe", code=True)
+    except RecipeError as error:
+        first, *more = error.args
+        others = f", and {len(more)} more" * bool(more)
+        raise RecipeError(f"checkpoint {path}: {escaped(first)[:1000]}{others}") from error
+
+
+def _manifest(images: Images, follow_symlinks: bool) -> Manifest:
     if isinstance(images, Manifest):
         return images
-    if isinstance(images, str | os.PathLike):
-        return plain_folder(Path(images)) if os.path.isdir(images) else image_files([os.fspath(images)])
-    return image_files([os.fspath(image) for image in images])
+    if isinstance(images, str | os.PathLike) and os.path.isdir(images):
+        return plain_folder(Path(images), follow_symlinks=follow_symlinks)
+    files = [images] if isinstance(images, str | os.PathLike) else images
+    return image_files([os.fspath(image) for image in files], follow_symlinks=follow_symlinks)
 
 
-def write_errors(path: Path, reasons: Mapping[str, str]) -> None:
-    """Write `img_name,reason` of images that were skipped; where there are none, remove the file."""
+def write_errors(path: Path, reasons: Mapping[str, str], excel_safe: bool = False) -> None:
+    """Write `img_name,reason` of images that were skipped; where there are none, remove the file.
+
+    With `excel_safe`, no cell is one that a spreadsheet would run.
+    """
     import pandas as pd
 
     if not reasons:
         path.unlink(missing_ok=True)
+        return
+    if excel_safe:
+        _write_rows(path, "img_name,reason", ((cell(name), cell(why)) for name, why in reasons.items()))
         return
     with atomic(path) as part:
         table = pd.DataFrame({"img_name": list(reasons), "reason": list(reasons.values())})
         table.to_csv(part, index=False, errors="surrogateescape")
 
 
-def write_csv(path: Path, names: np.ndarray, scores: np.ndarray, fill: str = "") -> None:
+def write_csv(
+    path: Path, names: np.ndarray, scores: np.ndarray, fill: str = "", excel_safe: bool = False
+) -> None:
     """Write `img_name,y_pred`, one row per image in order, names as given; the file is whole or absent.
 
-    A score that is NaN is written as `fill`.
+    A score that is NaN is written as `fill`. With `excel_safe`, names that a spreadsheet would run begin with
+    an apostrophe.
     """
     import pandas as pd
 
+    if excel_safe:
+        values = (cell(fill) if score != score else f"{score:.9g}" for score in scores.tolist())
+        _write_rows(path, "img_name,y_pred", zip(map(cell, names), values, strict=True))
+        return
     with atomic(path) as part:
         table = pd.DataFrame({"img_name": names, "y_pred": scores})
         # Nine digits tell any two float32 apart, so the file ranks as the scores do.
         # File names that are not UTF-8 arrive with surrogates, and leave as the bytes they were.
         table.to_csv(part, index=False, float_format="%.9g", na_rep=fill, errors="surrogateescape")
+
+
+def _write_rows(path: Path, header: str, rows: Iterable[tuple[str, str]]) -> None:
+    """Write cells as they are; names of files that are not UTF-8 leave as the bytes they were."""
+    with (
+        atomic(path) as part,
+        part.open("w", encoding="utf-8", errors="surrogateescape", newline="") as file,
+    ):
+        file.write(f"{header}\n")
+        file.writelines(f"{first},{second}\n" for first, second in rows)

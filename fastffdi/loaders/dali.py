@@ -12,6 +12,7 @@ from nvidia.dali import Pipeline
 from nvidia.dali.plugin.pytorch import feed_ndarray
 from torch.utils.dlpack import from_dlpack
 
+from fastffdi.loaders.admission import Admission
 from fastffdi.loaders.ahead import one_ahead, planned
 from fastffdi.loaders.batch import Batch
 from fastffdi.loaders.corrupt import Corrupt
@@ -20,6 +21,7 @@ from fastffdi.loaders.placeholder import GREY
 from fastffdi.loaders.planner import BatchPlanner
 from fastffdi.loaders.settings import LoaderSettings
 from fastffdi.recipe.lowering import output_size
+from fastffdi.render.cpu.decode import SourceDecoder
 from fastffdi.render.dali import Arrays, Decoding, can_render, graph
 from fastffdi.render.memory import Pool
 from fastffdi.render.split import split
@@ -49,6 +51,8 @@ class DaliLoader:
     ) -> None:
         planner.require_files("dali")
         self.planner = planner
+        assert isinstance(planner.decoder, SourceDecoder), "require_files has seen to that"
+        self._admission = Admission(planner.decoder, len(planner.manifest), settings.threads)
         self._template = planner.template[1]
         self._split = split(self._template, can_render, "dali")
         self._settings, self._device = settings, device
@@ -67,7 +71,9 @@ class DaliLoader:
         """See Backend.epoch. Starting an epoch ends the one before."""
         self._rewind()
         plans = planned(self.planner, self._split, epoch, start)
-        self._parts = one_ahead(divided(plans, self.planner, self._template, self._place, self._at_once))
+        self._parts = one_ahead(
+            divided(plans, self.planner, self._admission, self._template, self._place, self._at_once)
+        )
         self._pipeline.schedule_run()
         return self._batches(self._parts)
 
@@ -85,6 +91,11 @@ class DaliLoader:
 
     def close(self) -> None:
         """See Backend.close. Images given out stay valid."""
+        self._forget()
+        self._admission.close()
+
+    def _forget(self) -> None:
+        """Drop the pipeline and all that is in it; the next epoch builds another."""
         self._parts = iter(())
         self._again.clear()
         self._in_flight.clear()
@@ -113,41 +124,46 @@ class DaliLoader:
 
     def _source(self) -> Arrays:
         """The next run's arrays, for DALI; it calls this on the thread that schedules a run."""
-        part = self._again.popleft() if self._again else next(self._parts)
-        self._in_flight.append(part)
-        return part.arrays
+        while True:
+            part = self._again.popleft() if self._again else next(self._parts)
+            self._in_flight.append(part)
+            if not part.is_blank:
+                return part.arrays
 
     def _next(self) -> tuple[Part, torch.Tensor]:
         """Take a run's images out and schedule another."""
         part = self._in_flight.popleft()
+        if part.corrupt and not self.planner.skip_corrupt:
+            self._forget()
+            raise part.corrupt[0].error
+        if part.is_blank:
+            return part, self._blank(part)
         try:
             images = taken_out(self._pipeline, self._device)
             self._pipeline.schedule_run()
         except RuntimeError as error:
             # Without its traceback, in which the pipeline would live on; see _weak.
-            return self._recovered(part, error.with_traceback(None))
+            self._recover(part, error.with_traceback(None))
+            return self._next()
         part.patch(images)
         return part, images
 
-    def _recovered(self, part: Part, error: RuntimeError) -> tuple[Part, torch.Tensor]:
-        """The part without the images that DALI fails on, from another pipeline, where they are skipped."""
-        better = mended(part) if self.planner.skip_corrupt else None
-        if better is None:
-            self.close()  # the next epoch builds another pipeline
-            raise failure(part.paths, error) from error
-        waiting = [*self._in_flight, *self._again]
-        self._in_flight.clear()
-        self._pipeline = self._built()
-        if better.paths != part.paths:
-            self._again = deque([better, *waiting])
-            self._pipeline.schedule_run()
-            return self._next()
-        self._again = deque(waiting)  # there is no valid image in the part
-        self._pipeline.schedule_run()
+    def _blank(self, part: Part) -> torch.Tensor:
         shape = len(part.paths), *output_size(self._split.loader(self._template)), 3
         images = torch.full(shape, GREY, dtype=torch.uint8, device=self._device)
-        better.patch(images)
-        return better, images
+        part.patch(images)
+        return images
+
+    def _recover(self, part: Part, error: RuntimeError) -> None:
+        """Go on with another pipeline, and with the part without the images that DALI fails on."""
+        better = mended(part, self._admission.decoder)
+        if better is None:
+            self._forget()
+            raise failure(part.paths, error) from error
+        self._again = deque([better, *self._in_flight, *self._again])
+        self._in_flight.clear()
+        self._pipeline = self._built()
+        self._pipeline.schedule_run()
 
     def _rewind(self) -> None:
         """Reset the pipeline, whatever the epoch before has left in flight."""
@@ -155,11 +171,11 @@ class DaliLoader:
         self._again.clear()
         try:
             while self._in_flight:
-                self._in_flight.popleft()
-                self._pipeline.share_outputs()
-                self._pipeline.release_outputs()
+                if not self._in_flight.popleft().is_blank:
+                    self._pipeline.share_outputs()
+                    self._pipeline.release_outputs()
         except RuntimeError:  # a bad image in a batch that nobody asked for
-            self.close()
+            self._forget()
         if self._pipeline is None:
             self._pipeline = self._built()
         else:

@@ -9,13 +9,14 @@ import numpy as np
 import torch
 from nvidia.dali import Pipeline
 
-from fastffdi.errors import FastffdiError, RunError, UndecodableImage
+from fastffdi.errors import RunError, UndecodableImage
+from fastffdi.loaders.admission import Admission
 from fastffdi.loaders.ahead import Planned
 from fastffdi.loaders.corrupt import Corrupt
 from fastffdi.loaders.placeholder import donor
 from fastffdi.loaders.planner import BatchPlan, BatchPlanner
 from fastffdi.recipe.program import EMPTY, Program
-from fastffdi.render.cpu.decode import decode_path
+from fastffdi.render.cpu.decode import SourceDecoder, decode_path
 from fastffdi.render.cpu.renderer import render
 from fastffdi.render.dali import Arrays, arguments, graph, path_matrix
 
@@ -30,6 +31,7 @@ class Part:
         arrays: what it is given for that, each with a row per image
         corrupt: those that cannot be decoded, by place in the part; the pipeline is given another image there
         patches: by place in the part, images that the CPU has rendered, since DALI does not know their format
+        tried: DALI has failed on it, although no image is bad
     """
 
     plan: BatchPlan
@@ -40,11 +42,22 @@ class Part:
     arrays: Arrays
     corrupt: tuple[Corrupt, ...] = ()
     patches: tuple[tuple[int, torch.Tensor], ...] = ()
+    tried: bool = False
 
     @property
     def is_last(self) -> bool:
         """Whether it is the batch's last one."""
         return self.first + len(self.paths) >= len(self.plan.rows)
+
+    @property
+    def replaced(self) -> set[int]:
+        """The places of images that the pipeline does not have."""
+        return {place for place, _ in self.corrupt} | {place for place, _ in self.patches}
+
+    @property
+    def is_blank(self) -> bool:
+        """Whether there is nothing in it for the pipeline."""
+        return len(self.replaced) == len(self.paths)
 
     @property
     def in_batch(self) -> list[Corrupt]:
@@ -58,9 +71,17 @@ class Part:
 
 
 def divided(
-    plans: Iterator[Planned], planner: BatchPlanner, template: Program, place: str, at_once: int
+    plans: Iterator[Planned],
+    planner: BatchPlanner,
+    admission: Admission,
+    template: Program,
+    place: str,
+    at_once: int,
 ) -> Iterator[Part]:
-    """The parts of the batches, of `at_once` images or less, for a pipeline whose images are at `place`."""
+    """The parts of the batches, of `at_once` images or less, for a pipeline whose images are at `place`.
+
+    Images that are not admitted are not in what it is given.
+    """
     for plan, rendered, remaining in plans:
         whole = len(plan.rows) <= at_once
         for first in range(0, len(plan.rows), at_once):
@@ -68,36 +89,23 @@ def divided(
             own = rendered if whole else rendered.take(span)
             paths = planner.manifest.paths(plan.rows[span])
             arrays = path_matrix(paths), *arguments(own, template, place)
-            yield Part(plan, first, own, remaining, tuple(paths), arrays)
+            part = Part(plan, first, own, remaining, tuple(paths), arrays)
+            yield without(part, *admission.refused(plan.rows[span], paths), admission.decoder)
 
 
-def mended(part: Part) -> Part | None:
-    """The part with the images that stop DALI replaced by its first other one; None where none does.
-
-    Those that the CPU decodes are patches, the others corrupt.
-    """
-    corrupt = [Corrupt(i, error) for i, path in enumerate(part.paths) if (error := _undecodable(path))]
-    unknown = [] if corrupt else [i for i, path in enumerate(part.paths) if not _decodes(path)]
-    places = [*unknown, *(place for place, _ in corrupt)]
-    if not places:
-        return None
-    patches = tuple((i, torch.from_numpy(_rendered(part, i))) for i in unknown)
-    other = donor(len(part.paths), places)
-    patched, broken = (*part.patches, *patches), (*part.corrupt, *corrupt)
-    changed = replace(part, corrupt=tuple(sorted(broken, key=lambda one: one.place)), patches=patched)
-    return changed if other is None else _without(changed, places, other)
+def mended(part: Part, decoder: SourceDecoder) -> Part | None:
+    """The part without the images that stop DALI; where none does, as it is for another try, then None."""
+    own = [place for place in range(len(part.paths)) if place not in part.replaced]
+    corrupt = [Corrupt(i, error) for i in own if (error := _undecodable(part.paths[i], decoder))]
+    unknown = [] if corrupt else [i for i in own if not _decodes(part.paths[i])]
+    if corrupt or unknown:
+        return without(part, corrupt, unknown, decoder)
+    # A read error, perhaps, that has passed.
+    return None if part.tried else replace(part, tried=True)
 
 
-def failure(paths: Sequence[str], error: RuntimeError) -> FastffdiError:
-    """The error for the user when DALI has failed on a batch of these images: the first bad one, if any."""
-    for path in paths:
-        bad = _undecodable(path)
-        if bad is not None:
-            return bad
-    for path in paths:
-        if not _decodes(path):
-            reason = "the dali loader does not know this kind of file, --loader cpu may"
-            return UndecodableImage(path, reason)
+def failure(paths: Sequence[str], error: RuntimeError) -> RunError:
+    """The error for the user when DALI has failed on a batch of these images, of which none is bad."""
     reason = str(error).partition("encountered:")[2] or str(error)
     return RunError(
         f"DALI failed on the {len(paths)} images from {paths[0]} to {paths[-1]} "
@@ -105,21 +113,44 @@ def failure(paths: Sequence[str], error: RuntimeError) -> FastffdiError:
     )
 
 
-def _without(part: Part, places: Sequence[int], other: int) -> Part:
-    """The part with all that the pipeline is given in these places as in the place `other`."""
+def without(part: Part, corrupt: Sequence[Corrupt], foreign: Sequence[int], decoder: SourceDecoder) -> Part:
+    """The part with its first other image in the places of those that are corrupt or `foreign`.
+
+    Those that are foreign to DALI are rendered by the CPU, and corrupt where it cannot either.
+    """
+    if not corrupt and not foreign:
+        return part
+    patches, broken = [*part.patches], [*part.corrupt, *corrupt]
+    for place in foreign:
+        try:
+            patches.append((place, torch.from_numpy(_rendered(part, place, decoder))))
+        except UndecodableImage as error:
+            broken.append(Corrupt(place, error))
+    broken.sort(key=lambda one: one.place)
+    changed = replace(part, corrupt=tuple(broken), patches=tuple(patches))
+    other = donor(len(part.paths), sorted(changed.replaced))
+    return changed if other is None else _given_again(changed, other)
+
+
+def _given_again(part: Part, other: int) -> Part:
+    """The part with all that the pipeline is given in the places replaced as in the place `other`."""
     order = np.arange(len(part.paths))
-    order[list(places)] = other
+    order[sorted(part.replaced)] = other
     paths = tuple(part.paths[i] for i in order)
     return replace(part, paths=paths, arrays=tuple(array[order] for array in part.arrays))
 
 
-def _rendered(part: Part, i: int) -> np.ndarray:
-    return render(decode_path(part.paths[i]), part.rendered, i)
+def _rendered(part: Part, i: int, decoder: SourceDecoder) -> np.ndarray:
+    return render(_decoded(part.paths[i], decoder), part.rendered, i)
 
 
-def _undecodable(path: str) -> UndecodableImage | None:
+def _decoded(path: str, decoder: SourceDecoder) -> np.ndarray:
+    return decode_path(path, source=decoder.source, limits=decoder.limits)
+
+
+def _undecodable(path: str, decoder: SourceDecoder) -> UndecodableImage | None:
     try:
-        decode_path(path)
+        _decoded(path, decoder)
     except UndecodableImage as error:
         return error
     return None

@@ -218,6 +218,8 @@ class Loader(DeviceLoader):
         on_corrupt: what happens to an image that cannot be decoded: with fail its error ends the iteration,
             with skip another image of the batch is in its place, see labels; `loader.quarantine.reasons` has
             the names and reasons
+        max_megapixels: images with more pixels, in millions, are not decoded; 178.96 where it is None, which
+            is Pillow's limit
 
     Raises SettingError for what this machine or the images do not allow, RecipeError for steps that the
     backend cannot render, DataError for images that are too small, and UndecodableImage where image sizes
@@ -249,12 +251,15 @@ class Loader(DeviceLoader):
         threads: int | None = None,
         cache: str | os.PathLike[str] | None = None,
         on_corrupt: str = FAIL,
+        max_megapixels: float | None = None,
     ) -> None:
         place = choose_device(str(device))
-        settings = LoaderSettings.merged(batch_size=batch_size, threads=threads)
+        settings = LoaderSettings.merged(
+            batch_size=batch_size, threads=threads, max_megapixels=max_megapixels
+        )
         mixer = _mixer(mix, seed, epochs)
         name = factory.choose_loader(backend, place, cache=cache is not None)
-        decoder = SourceDecoder(scaled=decode.scaled)
+        decoder = SourceDecoder(scaled=decode.scaled, limits=settings.limits)
         planner = BatchPlanner.over(
             manifest,
             steps,

@@ -11,7 +11,7 @@ from typing import Literal, Protocol
 import numpy as np
 import torch
 
-from fastffdi.cache.plan import CachePlan, check_space, estimate
+from fastffdi.cache.plan import CachePlan, check_space, estimate, unused
 from fastffdi.data.manifest import Manifest
 from fastffdi.data.sampler import Sampler
 from fastffdi.data.source import FileSource
@@ -115,7 +115,7 @@ class BatchPlanner:
     ) -> BatchPlanner:
         """The batches that a resolved recipe makes of a manifest: shuffled for training. Raises as `over`."""
         steps, train = (recipe.train, True) if split == "train" else (recipe.eval, False)
-        decoder = SourceDecoder(scaled=recipe.decode.scaled)
+        decoder = SourceDecoder(scaled=recipe.decode.scaled, limits=settings.limits)
         return cls.over(
             manifest,
             steps,
@@ -205,12 +205,15 @@ class BatchPlanner:
 def cached(
     planners: Sequence[BatchPlanner], folder: Path, say: Callable[[str], None] = lambda line: None
 ) -> list[BatchPlanner]:
-    """The planners with their images from stores in `folder`; `say` gets the estimate of their size.
+    """The planners with their images from stores in `folder`.
+
+    `say` gets a line with the estimate of their size, and one about stores in the folder that are of no use.
 
     Raises SettingError where the disk has no room for all of it, or the folder cannot be written to.
     """
     plans = [planner.cache_plan(folder) for planner in planners]
-    say(estimate(plans))
+    for line in filter(None, (estimate(plans), unused(folder))):
+        say(line)
     check_space(plans)
     return [planner.cached(plan) for planner, plan in zip(planners, plans, strict=True)]
 

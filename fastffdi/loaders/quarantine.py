@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from fastffdi.errors import RunError, SettingError, did_you_mean
+from fastffdi.escapes import escaped
 from fastffdi.files import DiskFull, append, atomic
 from fastffdi.loaders.batch import Batch
 from fastffdi.loaders.planner import BatchPlanner
@@ -93,7 +94,7 @@ class Quarantine:
         self.reasons[found[0]] = found[1]
 
     def _refuse(self) -> None:
-        name, reason = next(iter(self.reasons.items()))
+        name, reason = map(escaped, next(iter(self.reasons.items())))
         where = "" if self._table is None else f", all of them in {self._table}"
         raise RunError(
             f"{len(self.reasons)} of {self._rows} images cannot be decoded, more than --max-corrupt "

@@ -11,10 +11,11 @@ from typing import Any
 
 import yaml
 
+from fastffdi.data.limits import LIMITS, Limits
 from fastffdi.errors import SettingError, did_you_mean
 from fastffdi.files import atomic
+from fastffdi.recipe.document import read_document
 from fastffdi.recipe.steps.base import shown
-from fastffdi.recipe.syntax import not_yaml
 
 GIB = 2**30
 
@@ -55,6 +56,7 @@ class LoaderSettings:
         preallocate_width_hint: dali on a GPU: pixels, memory that the hardware decoder allocates at the start
             for each image of a batch; with the height. None: the largest of the images, where that is known
         preallocate_height_hint: the same
+        max_megapixels: images with more pixels, in millions, are not decoded; the default is Pillow's limit
 
     Raises SettingError for a value out of range, and for one of the two hints alone.
     """
@@ -69,6 +71,7 @@ class LoaderSettings:
     jpeg_fancy_upsampling: bool = True
     preallocate_width_hint: int | None = None
     preallocate_height_hint: int | None = None
+    max_megapixels: float = LIMITS.pixels / 1e6
 
     def __post_init__(self) -> None:
         for name, value in self.to_data().items():
@@ -90,6 +93,11 @@ class LoaderSettings:
         """
         given = {name: value for name, value in options.items() if value is not None}
         return cls(**{**({} if file is None else read_settings(file)), **given})
+
+    @property
+    def limits(self) -> Limits:
+        """How large an image may be."""
+        return Limits(round(self.max_megapixels * 1e6))
 
     def described(self) -> str:
         """The settings in words, `threads 2, batch size 64, prefetch 2`, and what is not the default."""
@@ -125,13 +133,12 @@ def read_settings(path: Path) -> dict[str, Any]:
 
 def _parsed(path: Path) -> Any:
     try:
-        data = yaml.safe_load(path.read_text(encoding="utf-8"))
+        data = read_document(path)
     except FileNotFoundError:
         raise SettingError(f"{path}: no such file; `fastffdi bench-loader --tune FILE` writes one") from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise SettingError(f"{path}: cannot be read as text ({error})") from None
-    except (yaml.YAMLError, ValueError, RecursionError) as error:  # the last two: odd dates, deep nesting
-        raise SettingError(f"{path}: is not YAML: {not_yaml(error)}") from None
+    except ValueError as error:
+        reason, *below = error.args
+        raise SettingError(f"{path}: {reason}", *below) from None
     return {} if data is None else data  # None: nothing but comments
 
 
@@ -166,4 +173,5 @@ _ALLOWED: dict[str, tuple[Callable[[Any], bool], str]] = {
     "preallocate_width_hint": _whole(1),
     "preallocate_height_hint": _whole(1),
     "memory_cap": (_positive, "a number of GiB above 0"),
+    "max_megapixels": (_positive, "a number of megapixels above 0"),
 }

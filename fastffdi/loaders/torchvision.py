@@ -18,7 +18,7 @@ from PIL import Image
 from torch.utils.data import DataLoader, Dataset, default_collate
 
 from fastffdi.data.headers import reason_of
-from fastffdi.data.limits import LIMITS
+from fastffdi.data.limits import Limits
 from fastffdi.data.manifest import Manifest
 from fastffdi.data.pillow import rgb_image
 from fastffdi.data.source import FILES
@@ -30,6 +30,7 @@ from fastffdi.loaders.settings import LoaderSettings
 from fastffdi.loaders.torchvision_transforms import composed
 from fastffdi.recipe.lowering import output_size
 from fastffdi.recipe.program import EMPTY
+from fastffdi.render.cpu.decode import SourceDecoder
 
 
 class TorchvisionLoader:
@@ -51,7 +52,7 @@ class TorchvisionLoader:
         self._batches = _Batches(planner)
         with _without_advice():
             self._loader = DataLoader(
-                _Images(planner.manifest, composed(planner.steps)),
+                _Images(planner.manifest, composed(planner.steps), _limits(planner)),
                 batch_sampler=self._batches,
                 num_workers=settings.threads,
                 collate_fn=_collated,
@@ -90,13 +91,15 @@ class TorchvisionLoader:
 class _Images(Dataset[Any]):
     """Rows of a manifest, opened with Pillow and transformed."""
 
-    def __init__(self, manifest: Manifest, transform: Callable[[Image.Image], torch.Tensor]) -> None:
-        self.manifest, self.transform = manifest, transform
+    def __init__(
+        self, manifest: Manifest, transform: Callable[[Image.Image], torch.Tensor], limits: Limits
+    ) -> None:
+        self.manifest, self.transform, self.limits = manifest, transform, limits
 
     def __getitem__(self, row: int) -> torch.Tensor | UndecodableImage:
         (path,) = self.manifest.paths(slice(row, row + 1))
         try:
-            image = _opened(path)
+            image = _opened(path, self.limits)
         except UndecodableImage as error:
             return error  # raised here, the DataLoader would wrap it in its worker's traceback
         return self.transform(image)
@@ -116,11 +119,16 @@ class _Batches:
         return (rows.tolist() for rows, _ in self.planner.order(self._epoch, self._start))
 
 
-def _opened(path: str) -> Image.Image:
+def _limits(planner: BatchPlanner) -> Limits:
+    assert isinstance(planner.decoder, SourceDecoder), "require_files has seen to that"
+    return planner.decoder.limits
+
+
+def _opened(path: str, limits: Limits) -> Image.Image:
     try:
-        LIMITS.check_bytes(FILES.identity(path).size_bytes)
+        limits.check_bytes(FILES.identity(path).size_bytes)
         with FILES.open(path) as file:
-            return rgb_image(file)
+            return rgb_image(file, limits)
     except UndecodableImage:
         raise
     except Exception as error:  # Pillow's plugins raise whatever they like

@@ -136,14 +136,14 @@ def _published(name: str) -> dict[str, Any]:
     architecture, _, tag = name.partition(".")
     known = timm.list_models()
     if architecture not in known:
-        raise SettingError(f"unknown backbone '{name}'{_instead(architecture, known)}")
+        raise SettingError(f"unknown backbone {name!r}{_instead(architecture, known)}")
     try:
         return dict(get_pretrained_cfg(name, allow_unregistered=False).to_dict())
     except RuntimeError as error:
         tagged = timm.list_models(f"{architecture}.*", pretrained=True)
         instead = did_you_mean(name, tagged) if tagged else f" nor any others; {WAYS_OUT}"
         raise SettingError(
-            f"backbone '{architecture}' has no pretrained weights named '{tag}'{instead}"
+            f"backbone '{architecture}' has no pretrained weights named {tag!r}{instead}"
         ) from error
 
 

@@ -18,7 +18,9 @@ import torch
 from torch import Tensor, nn
 
 from fastffdi.errors import SettingError
+from fastffdi.escapes import escaped
 from fastffdi.files import atomic
+from fastffdi.model.description import read_description
 
 HEADER = "fastffdi.checkpoint"  # the metadata key of the document
 FORMAT = 1
@@ -105,14 +107,13 @@ def read(path: Path) -> Checkpoint:
     """The checkpoint's description; its weights are not read. Raises SettingError if it is none."""
     header = _header(path)
     try:
-        document = json.loads(header)
+        document = read_description(header)
         if document.pop("format") != FORMAT:
             raise SettingError(f"checkpoint {path}: written by another version of fastffdi; use that one")
-        for name in ("size", "mean", "std", "labels"):
-            document[name] = tuple(document[name])
         return Checkpoint(**document)
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise SettingError(f"checkpoint {path}: its header is damaged ({error}); write it anew") from error
+    except (ValueError, KeyError, TypeError) as error:
+        reason = escaped(str(error))
+        raise SettingError(f"checkpoint {path}: its header is damaged ({reason}); write it anew") from error
 
 
 def restore(path: Path) -> tuple[Checkpoint, nn.Module]:
@@ -120,20 +121,46 @@ def restore(path: Path) -> tuple[Checkpoint, nn.Module]:
 
     Raises SettingError if the file is no checkpoint, or the installed timm builds another model.
     """
+    from safetensors import SafetensorError
     from safetensors.torch import load_file
 
     from fastffdi.model.backbone import build
 
     checkpoint = read(path)
+    if not _fits(path, checkpoint.backbone):
+        raise _misfit(path, checkpoint)
     model = build(checkpoint.backbone, pretrained=False)
     try:
         model.load_state_dict(load_file(path))
-    except RuntimeError as error:
-        raise SettingError(
-            f"checkpoint {path}: its weights do not fit '{checkpoint.backbone}' as timm {version('timm')} "
-            f"builds it; install timm {checkpoint.versions.get('timm', 'of the time')}"
-        ) from error
+    except (RuntimeError, SafetensorError, OSError) as error:
+        raise _misfit(path, checkpoint) from error
     return checkpoint, model.eval()
+
+
+def _fits(path: Path, backbone: str) -> bool:
+    """Whether names and shapes of the weights are the backbone's, told without memory for either.
+
+    A small file may name the largest of backbones.
+    """
+    from safetensors import safe_open
+
+    from fastffdi.model.backbone import build
+
+    with safe_open(path, framework="pt") as file:
+        given = {name: tuple(file.get_slice(name).get_shape()) for name in file.keys()}  # noqa: SIM118
+    try:
+        with torch.device("meta"):
+            own = build(backbone, pretrained=False).state_dict()
+    except (RuntimeError, NotImplementedError):  # a few models read what they have just made
+        return True
+    return given == {name: tuple(tensor.shape) for name, tensor in own.items()}
+
+
+def _misfit(path: Path, checkpoint: Checkpoint) -> SettingError:
+    return SettingError(
+        f"checkpoint {path}: its weights do not fit '{checkpoint.backbone}' as timm {version('timm')} "
+        f"builds it; install timm {checkpoint.versions.get('timm', 'of the time')}"
+    )
 
 
 def _header(path: Path) -> str:
@@ -144,9 +171,9 @@ def _header(path: Path) -> str:
     try:
         with safe_open(path, framework="numpy") as file:
             metadata = file.metadata() or {}
-    except SafetensorError as error:
+    except (SafetensorError, OSError, RuntimeError) as error:  # the last: no room to map it
         raise SettingError(
-            f"checkpoint {path}: not a safetensors file, or cut short ({error}); "
+            f"checkpoint {path}: not a safetensors file, or cut short ({escaped(str(error)[:200])}); "
             "give one that `fastffdi train` wrote"
         ) from error
     if HEADER not in metadata:
@@ -158,7 +185,7 @@ def _header(path: Path) -> str:
 
 
 def _as_os_error(error: Exception) -> OSError:
-    """What safetensors says of a failed write, `…: No space left on device (os error 28)`, as an OSError."""
+    """What safetensors says of a write that failed, `…: No space left (os error 28)`, as an OSError."""
     found = re.search(r"\(os error (\d+)\)", str(error))
     if found is None:
         return OSError(errno.EIO, str(error))

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import pickle
 import re
+import struct
 import warnings
+import zipfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,9 +20,11 @@ import torch
 from torch import Tensor, nn
 
 from fastffdi.errors import SettingError
+from fastffdi.escapes import escaped
 
 NESTS = ("state_dict", "model_state_dict", "model", "net")
 PREFIXES = ("module.", "_orig_mod.", "model.")
+_DEEPEST = 10
 
 
 @dataclass(frozen=True)
@@ -71,11 +75,12 @@ def _read_safetensors(path: Path) -> dict[str, Tensor]:
 
     try:
         return dict(load_file(path))
-    except SafetensorError as error:
-        raise SettingError(f"weights {path}: not a whole safetensors file ({error})") from error
+    except (SafetensorError, OSError, RuntimeError) as error:  # the last: no room to map it
+        raise SettingError(f"weights {path}: not a whole safetensors file ({_first_line(error)})") from error
 
 
 def _read_torch(path: Path) -> object:
+    _refuse_zip_bomb(path)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # about pickle protocols, which the user cannot change
@@ -91,19 +96,35 @@ def _read_torch(path: Path) -> object:
         ) from error
 
 
+def _refuse_zip_bomb(path: Path) -> None:
+    """Raise SettingError for a zip archive that unpacks to more than it holds: torch never compresses."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            members = archive.infolist()
+    except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError, EOFError, struct.error):
+        return  # torch says what is wrong with it
+    if sum(member.file_size for member in members) > path.stat().st_size:
+        raise SettingError(
+            f"weights {path}: a compressed archive, which torch.save does not write; save it as safetensors, "
+            "or as torch.save(model.state_dict(), FILE)"
+        )
+
+
 def _why_refused(error: Exception) -> str:
     named = re.search(r"GLOBAL (\S+) was not an allowed global", str(error))
     if named:
-        return f"refused, since reading it would run code ({named[1]})"
+        return f"refused, since reading it would run code ({escaped(named[1][:100])})"
     return "neither safetensors nor a torch state dict that can be read without running code"
 
 
 def _first_line(error: Exception) -> str:
-    return (str(error).strip() or type(error).__name__).splitlines()[0]
+    return escaped((str(error).strip() or type(error).__name__).splitlines()[0][:200])
 
 
 def _unwrap(content: object) -> dict[str, Tensor]:
-    while isinstance(content, Mapping):
+    for _ in range(_DEEPEST):  # a mapping may hold itself
+        if not isinstance(content, Mapping):
+            break
         inner = next((content[key] for key in NESTS if isinstance(content.get(key), Mapping)), None)
         if inner is None:
             return {str(name): value for name, value in content.items() if isinstance(value, Tensor)}
@@ -174,7 +195,8 @@ def _first_difference(
         # A name that both know must mean itself, or equal shapes could hide an exchange.
         displaced = source in own and source != target
         if not suffixes_agree or not shapes_agree or displaced:
-            return f"{source} {tuple(given[source].shape)} against {target} {tuple(own[target].shape)}"
+            shapes = tuple(given[source].shape), tuple(own[target].shape)
+            return f"{escaped(source[:100])} {shapes[0]} against {target} {shapes[1]}"
     return None
 
 
@@ -209,5 +231,5 @@ def _misfit(path: Path, own: Mapping[str, Tensor], given: Mapping[str, Tensor], 
 
 
 def _listed(what: str, names: Sequence[str]) -> str:
-    shown = ", ".join(names[:3]) + (", …" if len(names) > 3 else "")
+    shown = escaped(", ".join(name[:100] for name in names[:3])) + (", …" if len(names) > 3 else "")
     return f"{len(names)} {what} ({shown})" if names else ""

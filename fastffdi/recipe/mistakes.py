@@ -47,7 +47,7 @@ class Several(RecipeError):
 
     def __init__(self, lines: list[str]) -> None:
         rest = len(lines) - _MOST
-        super().__init__("\n".join([*lines[:_MOST], *([f"and {rest} more mistakes"] if rest > 0 else [])]))
+        super().__init__(*lines[:_MOST], *([f"and {rest} more mistakes"] if rest > 0 else []))
         self.lines = lines
 
     def __reduce__(self) -> tuple[type[Several], tuple[list[str]]]:

@@ -12,8 +12,9 @@ from fastffdi.recipe.steps import STEPS
 from fastffdi.recipe.steps.base import Step, shown
 from fastffdi.recipe.steps.combine import Combined, PythonStep, barred
 
-#: How many steps one step may contain, and how deep they may nest: YAML's aliases can make both endless.
-_WIDEST, _DEEPEST = 16, 3
+#: How many steps a part may have, and one step may contain, and how deep they may nest: whoever wrote a
+#: checkpoint may have meant to make all three endless.
+_LONGEST, _WIDEST, _DEEPEST = 100, 16, 3
 
 
 def read_steps(entries: Any, source: str, depth: int = 0) -> tuple[Step, ...]:
@@ -25,6 +26,8 @@ def read_steps(entries: Any, source: str, depth: int = 0) -> tuple[Step, ...]:
         raise RecipeError(
             f"{source}: must be a list of steps, for example [resize: {{size: 256}}, normalize]"
         )
+    if not depth and len(entries) > _LONGEST:
+        raise RecipeError(f"{source}: {len(entries):,} steps are too many; give at most {_LONGEST}")
     if depth > _DEEPEST or (depth and len(entries) > _WIDEST):
         raise RecipeError(
             f"{source}: at most {_WIDEST} steps may stand inside another, and at most {_DEEPEST} deep"

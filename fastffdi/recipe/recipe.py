@@ -10,17 +10,15 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from fastffdi.errors import RecipeError, did_you_mean
 from fastffdi.recipe.checks import check
 from fastffdi.recipe.decode import Decode, check_decode, read_decode
+from fastffdi.recipe.document import read_document
 from fastffdi.recipe.mistakes import Mistakes
 from fastffdi.recipe.mix import Mix, read_mix
 from fastffdi.recipe.read import read_steps
 from fastffdi.recipe.steps.base import SYMBOLS, Step
 from fastffdi.recipe.steps.combine import Combined, functions, placed
-from fastffdi.recipe.syntax import not_yaml
 
 _STEPS = ("train", "eval")
 _READERS: dict[str, Callable[[Any, str], Any]] = {
@@ -151,15 +149,12 @@ def _check_code(recipe: Recipe, source: str, code: bool) -> None:
 
 def _from_file(path: Path, shown: str, code: bool) -> Recipe:
     try:
-        text = path.read_text(encoding="utf-8")
+        data = read_document(path)
     except FileNotFoundError:
         raise RecipeError(f"{shown}: no such file; shipped recipes are {', '.join(shipped())}") from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise RecipeError(f"{shown}: cannot be read as text ({error})") from None
-    try:
-        data = yaml.safe_load(text)
-    except (yaml.YAMLError, ValueError, RecursionError) as error:  # the last two: odd dates, deep nesting
-        raise RecipeError(f"{shown}: is not YAML: {not_yaml(error)}") from None
+    except ValueError as error:
+        reason, *below = error.args
+        raise RecipeError(f"{shown}: {reason}", *below) from None
     recipe, folder = parse(data, shown, code), os.path.abspath(path.parent)
     return dataclasses.replace(recipe, train=placed(recipe.train, folder))
 

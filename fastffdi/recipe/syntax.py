@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import yaml
 
-#: Characters of the line that are shown around the place.
-_SHOWN = 75
+#: Characters of the line that are shown around the place, and of the reason, which may quote the text.
+_SHOWN, _LONGEST = 75, 300
 
 
 def not_yaml(error: Exception) -> str:
@@ -14,14 +14,19 @@ def not_yaml(error: Exception) -> str:
     `error` is what yaml raised: a YAMLError, or another error for odd values or deep nesting.
     """
     if not isinstance(error, yaml.MarkedYAMLError) or error.problem_mark is None:
-        return " ".join(str(error).split())
+        return _one_line(str(error))
     mark = error.problem_mark
-    reason = " ".join(f"{_place(mark)}: {error.problem or error.context}".split())
+    reason = _one_line(f"{_place(mark)}: {error.problem or error.context}")
     if not _line(mark).strip() and error.context and error.context_mark is not None:
         # The end of the text shows nothing; where that begins which lacks an end does.
         mark = error.context_mark
         reason = f"{reason}, {error.context} from {_place(mark)}"
     return f"{reason}\n{_line(mark)}" if _line(mark).strip() else reason
+
+
+def _one_line(text: str) -> str:
+    line = " ".join(text.split())
+    return line if len(line) <= _LONGEST else f"{line[:_LONGEST]}…"
 
 
 def _place(mark: yaml.Mark) -> str:

@@ -9,7 +9,6 @@ from typing import Any
 import torch
 from torch import nn
 
-from fastffdi.data.doubts import doubts
 from fastffdi.data.layout import Dataset
 from fastffdi.loaders import factory, quarantine
 from fastffdi.loaders.loader import DeviceLoader
@@ -195,8 +194,6 @@ def prepare(settings: Settings, dataset: Dataset, say: Callable[[str], None]) ->
         model = backbone.build(settings.backbone, pretrained=False)
     for steps in (recipe.train, recipe.eval):
         backbone.check_input(model, output_size(template(steps)))
-    for line in doubts(dataset):
-        say(line)
     for step in functions(recipe.train):
         imported(step.function, step.folder)
         does = "what it does does not follow from the seed"

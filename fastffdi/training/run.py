@@ -8,6 +8,7 @@ from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
+from fastffdi.data.doubts import doubts
 from fastffdi.training.experiment import prepare
 from fastffdi.training.folder import BEST
 from fastffdi.training.keeper import Stopped
@@ -45,7 +46,8 @@ def train(settings: Settings, say: Callable[[str], None] = print) -> Run:
     ('best.safetensors', 1)
     """
     dataset = settings.dataset(say)
-    say(f"data: {dataset.description}")
+    for told in (f"data: {dataset.description}", *doubts(dataset)):
+        say(told)
     with closing(prepare(settings, dataset, say)) as experiment:
         try:
             for result in experiment.run(lambda images, means: None):

@@ -49,6 +49,7 @@ class Settings:
         resume: must: go on with the run in `output`, of the same settings; auto: do so where there is one,
             else begin. None: begin
         data: folder in the challenge's layout or with class folders, or a Dataset; the demo images
+        follow_symlinks: also take images by links that lead out of the folder
     """
 
     backbone: str = "efficientnet_b0"
@@ -72,6 +73,7 @@ class Settings:
     max_corrupt: float = 0.01
     save_every: str = "10m"
     resume: str | None = None
+    follow_symlinks: bool = False
 
     def __post_init__(self) -> None:
         self._check_resume()
@@ -109,4 +111,5 @@ class Settings:
         """The images to train on. `say` and DataError are find_dataset's."""
         if isinstance(self.data, Dataset):
             return self.data
-        return find_dataset(demo_folder() if self.data is None else self.data, say)
+        folder = demo_folder() if self.data is None else self.data
+        return find_dataset(folder, say, self.follow_symlinks)

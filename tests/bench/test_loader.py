@@ -8,6 +8,7 @@ from recipes import normalised
 
 from fastffdi.bench import ceilings
 from fastffdi.bench import loader as bench
+from fastffdi.cache.plan import needed
 from fastffdi.data.manifest import Manifest
 from fastffdi.errors import SettingError
 from fastffdi.loaders.settings import LoaderSettings
@@ -108,7 +109,8 @@ def test_loaders_are_chosen_by_name():
 def test_a_cache_is_full_before_it_is_measured(image_files: Manifest, tmp_path: Path):
     (result,) = bench.measure("tiny", TINY, image_files, ["cached"], replace(SETTINGS, cache=tmp_path))
     plan = bench.planner_over(image_files, TINY, SETTINGS).cache_plan(tmp_path)
-    assert (plan.stored, len(plan.prefix)) == (len(image_files), 1)
+    (store,) = needed([plan])
+    assert (store.stored, len(plan.prefix)) == (len(image_files), 1)
     assert len(result.rates) == 2
 
 

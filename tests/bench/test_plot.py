@@ -97,3 +97,12 @@ def test_without_matplotlib_the_error_names_the_command(tmp_path: Path, monkeypa
     monkeypatch.setitem(sys.modules, "matplotlib", None)
     with pytest.raises(SettingError, match=r"matplotlib is not installed; pip install 'fastffdi\[plot\]'"):
         check(tmp_path / "a.png")
+
+
+def test_names_in_a_page_are_text(tmp_path: Path):
+    name = "<script>alert(1)</script>&\x1b\u202e\udcff"
+    file = tmp_path / "chart.html"
+    plot(file, name, [PANEL], [f"data: {name}"])
+    page = file.read_text(encoding="utf-8")
+    assert "<script" not in page
+    assert page.count("&lt;script&gt;alert(1)&lt;/script&gt;&amp;\\x1b\\u202e\\xff") == 3

@@ -4,6 +4,7 @@ import os
 import pickle
 import shutil
 import threading
+import time
 from collections.abc import Callable
 from contextlib import closing
 from dataclasses import replace
@@ -26,7 +27,7 @@ from fastffdi.cache.store import Store
 from fastffdi.data.manifest import Manifest
 from fastffdi.data.sampler import Sampler
 from fastffdi.data.source import FileSource
-from fastffdi.errors import RunError, UndecodableImage
+from fastffdi.errors import UndecodableImage
 from fastffdi.loaders.cpu import CpuLoader
 from fastffdi.loaders.planner import BatchPlanner, cached
 from fastffdi.loaders.process.loader import ProcessLoader
@@ -197,6 +198,50 @@ def test_a_name_listed_twice_is_stored_once(image_files: Manifest, tmp_path: Pat
     assert (len(kept.decoder.store), kept.decoder.store.stored) == (6, 6)
 
 
+# Whatever list they are on.
+
+
+@pytest.fixture
+def opened(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The names of the files that were opened so far."""
+    read, paths = FileSource.read, []
+    monkeypatch.setattr(FileSource, "read", lambda self, path: paths.append(path) or read(self, path))
+    return paths
+
+
+@pytest.mark.parametrize("steps", [PLAIN, ANY_SIZE, SIZED])
+def test_another_list_decodes_only_what_is_new_in_it(
+    steps: tuple[Step, ...], image_files: Manifest, tmp_path: Path, opened: list[str]
+) -> None:
+    images(through(planner_of(image_files.take(slice(3, 9)), steps), tmp_path))
+    opened.clear()
+    longer = planner_of(image_files.take(np.r_[20, 0:12]), steps)
+    served = images(through(longer, tmp_path))
+    assert sorted(opened) == sorted(image_files.paths(np.r_[0:3, 9:12, 20]))
+    assert served == images(longer)
+    opened.clear()
+    shorter = planner_of(image_files.take(np.r_[11, 4, 20]), steps)
+    served = images(through(shorter, tmp_path))
+    assert opened == []
+    assert served == images(shorter)
+
+
+def test_training_and_validation_share_what_their_recipes_begin_with(
+    image_files: Manifest, tmp_path: Path, opened: list[str]
+) -> None:
+    train, val = (
+        planner_of(image_files, PLAIN),
+        planner_of(image_files.take(slice(5, 9)), (RESIZE, NORMALIZE)),
+    )
+    kept = cached([train, val], tmp_path)
+    assert kept[0].decoder.store.folder == kept[1].decoder.store.folder
+    images(kept[0])
+    opened.clear()
+    served = images(kept[1])
+    assert opened == []
+    assert served == images(val)
+
+
 # Nothing stale.
 
 
@@ -230,18 +275,18 @@ def test_a_file_changed_in_time_only_is_opened_again(copy: Manifest, tmp_path: P
     assert kept.decoder.store.has(4, identity)
 
 
-def test_a_file_that_has_become_too_large_for_its_place_is_served_all_the_same(
-    copy: Manifest, tmp_path: Path
+def test_a_file_that_has_outgrown_its_place_is_stored_in_another(
+    copy: Manifest, tmp_path: Path, unopened: Callable[[], None]
 ) -> None:
     images(through(planner_of(copy, ANY_SIZE), tmp_path / "cache"))
     sizes = copy.sizes.copy()
     sizes[7] = 300, 400
     overwrite(copy, 7, np.full((300, 400, 3), 99, np.uint8))
     planner = planner_of(replace(copy, sizes=sizes), ANY_SIZE)
-    kept = through(planner, tmp_path / "cache")
-    for _ in range(2):
-        assert images(kept) == images(planner)
-    assert filled(planner, tmp_path / "cache", 1) == 1
+    plain = images(planner)
+    assert images(through(planner, tmp_path / "cache")) == plain
+    unopened()
+    assert images(through(planner, tmp_path / "cache")) == plain
 
 
 def test_a_file_that_changes_its_size_while_training_is_not_stored(copy: Manifest, tmp_path: Path) -> None:
@@ -315,8 +360,9 @@ def test_on_a_full_disk_training_goes_on_and_it_is_said_once(
     for _ in range(2):
         assert images(kept) == images(planner_of(image_files, PLAIN))
     assert kept.decoder.store.stored == 3
-    line = f"--cache {tmp_path}: No space left on device; going on without storing more images"
-    assert caplog.record_tuples == [("fastffdi.cache.decoder", logging.WARNING, line)]
+    line = "No space left on device; going on without storing more images, which need 0.0 MB"
+    said = ("fastffdi.cache.decoder", logging.WARNING, f"--cache {tmp_path}: {line}")
+    assert caplog.record_tuples == [said]
 
 
 @pytest.mark.usefixtures("full")
@@ -324,9 +370,7 @@ def test_filling_beforehand_fails_on_a_full_disk_and_what_is_there_stays(
     image_files: Manifest, tmp_path: Path
 ) -> None:
     planner = planner_of(image_files, PLAIN)
-    with pytest.raises(
-        RunError, match=f"^--cache {tmp_path}: No space left on device; what was stored stays"
-    ):
+    with pytest.raises(OSError, match="No space left on device"):
         filled(planner, tmp_path, 1)
     assert Store(planner.cache_plan(tmp_path).folder).stored == 3
 
@@ -369,7 +413,7 @@ def test_a_disk_that_cannot_be_read_is_done_without(
     plain = images(kept)
     monkeypatch.setattr(Store, "get", fail)
     assert images(kept) == plain
-    line = f"--cache {tmp_path}: Input/output error; going on without storing more images"
+    line = f"--cache {tmp_path}: Input/output error; going on without storing more images, which need 0.0 MB"
     assert [record.message for record in caplog.records] == [line]
 
 
@@ -501,6 +545,25 @@ def test_filling_stops_at_a_spoilt_image_by_its_name(copy: Manifest, tmp_path: P
     Path(copy.paths()[9]).write_bytes(b"no image")
     with pytest.raises(UndecodableImage, match=r"09.jpg: cannot be decoded \(not a JPEG, "):
         filled(planner_of(copy, PLAIN), tmp_path / "cache", 1)
+
+
+def test_an_interrupted_filling_stops_at_the_next_image_and_keeps_what_is_stored(
+    image_files: Manifest, tmp_path: Path, opened: list[str]
+) -> None:
+    def interrupt(images: int) -> None:
+        raise KeyboardInterrupt
+
+    read = FileSource.read
+    planner = planner_of(image_files, PLAIN)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(module, "_CHUNK", 4)
+        patch.setattr(FileSource, "read", lambda self, path: time.sleep(0.05) or read(self, path))
+        with pytest.raises(KeyboardInterrupt):
+            filled(planner, tmp_path, 1, interrupt)
+    assert 4 <= len(opened) < 8
+    assert Store(planner.cache_plan(tmp_path).folder).stored == len(opened)
+    assert filled(planner, tmp_path, 1) == 0
+    assert sorted(opened) == sorted(image_files.paths())
 
 
 def test_filling_leaves_torchs_threads_as_they_were(image_files: Manifest, tmp_path: Path) -> None:

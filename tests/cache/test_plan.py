@@ -1,3 +1,4 @@
+import os
 import shutil
 from collections import namedtuple
 from dataclasses import dataclass, replace
@@ -11,7 +12,7 @@ from recipes import NORMALIZE
 
 from fastffdi.cache import folder as cache_folder
 from fastffdi.cache import plan as cache_plan
-from fastffdi.cache.plan import CachePlan, check_space, estimate, prefix_of
+from fastffdi.cache.plan import CachePlan, check_space, estimate, needed, prefix_of
 from fastffdi.data.manifest import Manifest
 from fastffdi.data.sampler import Sampler
 from fastffdi.errors import SettingError
@@ -46,8 +47,7 @@ def planner_of(image_files: Manifest, *steps: Step) -> BatchPlanner:
 
 def test_a_store_is_described_for_people(image_files: Manifest, tmp_path: Path) -> None:
     description = planned(image_files, tmp_path, RESIZE, FLIP).description
-    assert list(description) == ["root", "names", "decode", "steps", "by"]
-    assert description["root"] == image_files.root
+    assert list(description) == ["decode", "steps", "by"]
     assert description["decode"] == {"scaled": False}
     assert description["steps"] == [RESIZE.to_data()]
 
@@ -104,47 +104,43 @@ def test_the_decoder_that_is_opened_has_what_was_planned(image_files: Manifest, 
         plan = planned(some, tmp_path, *steps, scaled=True)
         decoder = plan.open()
         assert (decoder.decoder, decoder.store.folder) == (SourceDecoder(scaled=True), plan.folder)
-        assert decoder._records.tolist() == [0, 1, 0]
+        assert decoder.records.tolist() == [0, 1, 0]
         assert decoder._sizes is (some.sizes if sized else None)
 
 
 def test_sizes_that_do_not_matter_are_not_probed(tmp_path: Path) -> None:
     absent = Manifest("/nowhere", np.array([f"{k}.jpg" for k in range(500_000)], object))
     plan = planned(absent, tmp_path, RESIZE, FLIP)
-    assert plan.bytes == 500_000 * (256 * 256 * 3 + 64)
+    (store,) = needed([plan])
+    assert store.bytes == store.missing_bytes == 500_000 * (256 * 256 * 3 + 64)
     assert estimate([plan]) == "cache: 98.3 GB for 500,000 images of 256×256, 0 stored"
 
 
 def test_a_name_listed_twice_counts_once(image_files: Manifest, tmp_path: Path) -> None:
     plan = planned(image_files.take(np.array([3, 1, 3, 0, 1])), tmp_path, RRC)
-    assert plan.records.tolist() == [0, 1, 0, 2, 1]
-    assert np.array_equal(plan.sizes, image_files.sizes[[3, 1, 0]])
-    assert planned(image_files, tmp_path, RRC).records is None
+    assert plan.open().records.tolist() == [0, 1, 0, 2, 1]
+    (store,) = needed([plan])
+    assert sorted(store.sizes.tolist()) == sorted(image_files.sizes[[3, 1, 0]].tolist())
 
 
-def test_the_folder_is_the_same_for_the_same(image_files: Manifest, tmp_path: Path) -> None:
+def test_the_store_is_the_same_whatever_images_are_listed(image_files: Manifest, tmp_path: Path) -> None:
     folder = planned(image_files, tmp_path, RESIZE, FLIP).folder
     assert folder.parent == tmp_path
     assert planned(image_files, tmp_path, RESIZE, RRC).folder == folder
     assert planned(replace(image_files, labels=None, sizes=None), tmp_path, RESIZE).folder == folder
-    assert planned(image_files.take(np.r_[0:23, 5]), tmp_path, RESIZE).folder == folder
+    for other in (image_files.take(slice(1, None)), replace(image_files, root="/elsewhere")):
+        assert planned(other, tmp_path, RESIZE).folder == folder
 
 
-def test_the_folder_is_another_for_anything_else(
+def test_the_store_is_another_for_anything_that_decides_pixel_values(
     image_files: Manifest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def folder(manifest: Manifest = image_files, *steps: Step, scaled: bool = False) -> Path:
-        return planned(manifest, tmp_path, *(steps or (RESIZE,)), scaled=scaled).folder
+    def folder(*steps: Step, scaled: bool = False) -> Path:
+        return planned(image_files, tmp_path, *(steps or (RESIZE,)), scaled=scaled).folder
 
-    found = [
-        folder(),
-        folder(image_files, SHORT),
-        folder(image_files, RESIZE, CROP),
-        folder(image_files.take(slice(1, None))),
-        folder(image_files.take(slice(None, None, -1))),
-        folder(replace(image_files, root="/elsewhere")),
-        folder(scaled=True),
-    ]
+    found = [folder(), folder(SHORT), folder(RESIZE, CROP), folder(scaled=True)]
+    monkeypatch.setattr(cache_folder, "FORMAT", "99")
+    found.append(folder())
     monkeypatch.setattr(cache_plan, "_RENDERING", 99)
     found.append(folder())
     for module in (cv2, torch, cache_plan.simplejpeg, cache_plan.PIL):
@@ -157,13 +153,41 @@ def test_the_folder_is_another_for_anything_else(
     assert len({*found}) == len(found)
 
 
+def test_images_are_known_by_their_paths(image_files: Manifest, tmp_path: Path) -> None:
+    """Those of another folder are others, those of a link to the folder are the same."""
+    paths = planned(image_files, tmp_path, RESIZE).paths
+    assert len({*paths.tolist()}) == 23
+    assert np.array_equal(planned(image_files.take(slice(4, 9)), tmp_path, RESIZE).paths, paths[4:9])
+    (tmp_path / "link").symlink_to(image_files.root)
+    linked = replace(image_files, root=str(tmp_path / "link"))
+    assert np.array_equal(planned(linked, tmp_path, RESIZE).paths, paths)
+    renamed = replace(image_files, names=image_files.names + "?", files=image_files.names)
+    assert np.array_equal(planned(renamed, tmp_path, RESIZE).paths, paths)
+    elsewhere = replace(image_files, root="/elsewhere")
+    assert not {*planned(elsewhere, tmp_path, RESIZE).paths.tolist()} & {*paths.tolist()}
+
+
+def full(plan: CachePlan) -> None:
+    """Store all of a plan's images."""
+    decoder = plan.open()
+    for k in decoder.records.tolist():
+        decoder.store.put(k, (1, 1), np.ones((256, 256, 3), np.uint8))
+
+
 def test_the_estimate_says_what_is_there(image_files: Manifest, tmp_path: Path) -> None:
+    first = planned(image_files.take(slice(0, 3)), tmp_path, RESIZE)
     plans = [planned(image_files, tmp_path, *steps) for steps in ((RESIZE,), (RRC,), (RESIZE, FLIP))]
-    store = plans[0].open().store
-    for k in range(3):
-        store.put(k, (1, 1), np.ones((256, 256, 3), np.uint8))
+    full(first)
     assert estimate(plans[:1]) == "cache: 4.5 MB for 23 images of 256×256, 3 stored"
     assert estimate(plans) == "cache: 5.2 MB for 46 images of various sizes, 3 stored"
+
+
+def test_splits_with_images_in_common_need_them_once(image_files: Manifest, tmp_path: Path) -> None:
+    parts = [planned(image_files.take(part), tmp_path, RESIZE) for part in (slice(0, 15), slice(10, 20))]
+    full(planned(image_files.take(slice(0, 12)), tmp_path, RESIZE))
+    (store,) = needed(parts)
+    assert (len(store.sizes), store.stored) == (20, 12)
+    assert store.missing_bytes == 8 * (256 * 256 * 3 + 64)
 
 
 def free(monkeypatch: pytest.MonkeyPatch, count: int) -> None:
@@ -174,9 +198,10 @@ def test_a_disk_without_room_is_refused(
     image_files: Manifest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     plan = planned(image_files, tmp_path, RESIZE, FLIP)
-    free(monkeypatch, plan.bytes)
+    room = 23 * (256 * 256 * 3 + 64)
+    free(monkeypatch, room)
     check_space([plan, plan])
-    free(monkeypatch, plan.bytes - 1)
+    free(monkeypatch, room - 1)
     line = (
         f"^--cache {tmp_path}: needs 4.5 MB for 23 images of 256×256, 4.5 MB are free; name a folder on "
         "another disk, or leave out --cache$"
@@ -186,13 +211,22 @@ def test_a_disk_without_room_is_refused(
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_disk_without_room_says_what_other_stores_take(
+    image_files: Manifest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    full(planned(image_files, tmp_path, RESIZE))
+    os.sync()
+    free(monkeypatch, 0)
+    line = rf"are free, 4.5 MB in other stores \(fastffdi cache --cache {tmp_path} --list names them\); name"
+    with pytest.raises(SettingError, match=line):
+        check_space([planned(image_files, tmp_path, RESIZE, CROP)])
+
+
 def test_what_is_there_needs_no_room(
     image_files: Manifest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     plan = planned(image_files, tmp_path, RESIZE, FLIP)
-    store = plan.open().store
-    for k in range(23):
-        store.put(k, (1, 1), np.ones((256, 256, 3), np.uint8))
+    full(plan)
     free(monkeypatch, 0)
     check_space([plan])
 
@@ -201,7 +235,7 @@ def test_the_reserve_is_not_for_images(
     image_files: Manifest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     plan = planned(image_files, tmp_path, RESIZE, FLIP)
-    monkeypatch.setattr(shutil, "disk_usage", lambda path: Disk(100 * plan.bytes, 0, 2 * plan.bytes))
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: Disk(450_000_000, 0, 9_000_000))
     with pytest.raises(SettingError, match=r"needs 4.5 MB .* 0.0 MB are free"):
         check_space([plan])
     assert cache_folder.free_bytes(tmp_path) < 0

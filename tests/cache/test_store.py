@@ -1,3 +1,4 @@
+import errno
 import json
 import os
 import pickle
@@ -12,11 +13,26 @@ import numpy as np
 import pytest
 
 from fastffdi.cache import store as cache
-from fastffdi.cache.store import Store, empty_index, total_bytes
-from fastffdi.errors import SettingError
+from fastffdi.cache.index import Index
+from fastffdi.cache.store import Store, capacities
+from fastffdi.data.source import path_digest
+from fastffdi.errors import RunError, SettingError
 
 SIZES = np.array([[5, 7], [16, 16], [3, 3], [40, 30], [1, 1]], np.int32)
+OFFSETS = (0, 128, 896, 960, 4608)
 IDENTITY = (1234, 987654321)
+
+
+def paths(*numbers: int) -> np.ndarray:
+    """(N,) S16: digests of the paths of some images."""
+    return np.array([path_digest(f"/images/{k}.jpg") for k in numbers], "S16")
+
+
+def made(folder: Path, sizes: np.ndarray) -> Store:
+    """A store with places for images 0, 1, … of sizes (N, 2)."""
+    store = Store.make(folder, {"what": "test"})
+    assert store.reserve(paths(*range(len(sizes))), sizes).tolist() == list(range(len(sizes)))
+    return store
 
 
 def stored_image(k: int, seed: int = 0) -> np.ndarray:
@@ -26,37 +42,116 @@ def stored_image(k: int, seed: int = 0) -> np.ndarray:
 @pytest.fixture
 def store(tmp_path: Path) -> Store:
     """An empty store for five small images."""
-    return Store.make(tmp_path / "store", {"what": "test"}, SIZES)
+    return made(tmp_path / "store", SIZES)
 
 
-def test_places_follow_each_other_on_cache_lines_and_overlap_nowhere() -> None:
-    index = empty_index(SIZES)
-    assert index[:, 0].tolist() == [0] * 5
-    assert index[:, 1].tolist() == [0, 128, 896, 960, 4608]
-    assert index[:, 2].tolist() == [128, 768, 64, 3648, 64]
-    assert not index[:, 3:].any()
+def test_the_capacity_is_a_whole_number_of_cache_lines() -> None:
+    assert capacities(SIZES).tolist() == [128, 768, 64, 3648, 64]
+    assert capacities(np.array([[50_000, 50_000]], np.int32)).tolist() == [7_500_000_000]
 
 
-@pytest.mark.parametrize("most", [900, 896])  # 896 is what the first two take
-def test_no_image_lies_in_two_shards(most: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(cache, "SHARD_BYTES", most)
-    index = empty_index(SIZES)
-    assert index[:, 0].tolist() == [0, 0, 1, 2, 3]
-    assert index[:, 1].tolist() == [0, 128, 0, 0, 0]
-
-
-def test_a_large_store_has_larger_shards_and_hardly_more(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(cache, "SHARD_BYTES", 64)
-    index = empty_index(np.full((10_000, 2), 4))
-    assert np.bincount(index[:, 0]).max() == 39
-    assert index[-1, 0] == cache.SHARDS
-
-
-def test_the_total_is_what_a_full_store_takes(store: Store) -> None:
+def test_a_full_store_takes_its_capacity_and_a_row_of_64_bytes_an_image(store: Store) -> None:
     for k in range(5):
         store.put(k, IDENTITY, stored_image(k))
-    apparent = sum(path.stat().st_size for path in store.folder.iterdir() if path.suffix != ".json")
-    assert total_bytes(SIZES) == apparent == 4672 + 5 * 64
+    sizes = {path.name: path.stat().st_size for path in store.folder.iterdir() if path.suffix != ".json"}
+    assert sizes == {"pixels.raw": 4672, "index": 64 + 5 * 64}
+
+
+# Places for more images.
+
+
+def test_another_list_finds_what_is_there_and_gets_places_for_the_rest(store: Store) -> None:
+    for k in range(5):
+        store.put(k, IDENTITY, stored_image(k))
+    other = Store.make(store.folder, {})
+    records = other.reserve(paths(7, 3, 6, 0), np.array([[9, 9], SIZES[3], [2, 2], SIZES[0]]))
+    assert records.tolist() == [5, 3, 6, 0]
+    assert np.array_equal(other.get(3, IDENTITY), stored_image(3))
+    image = np.full((9, 9, 3), 77, np.uint8)
+    assert other.put(5, IDENTITY, image)
+    for reader in (other, Store(store.folder)):
+        assert np.array_equal(reader.get(5, IDENTITY), image)
+        assert all(np.array_equal(reader.get(k, IDENTITY), stored_image(k)) for k in range(5))
+    assert (len(store), len(other)) == (5, 7)
+
+
+def test_what_has_been_reserved_is_neither_locked_nor_written_again(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also where the folder must not be written to."""
+    monkeypatch.setattr(Index, "locked", None)
+    assert Store(store.folder).reserve(paths(4, 1), SIZES[[4, 1]]).tolist() == [4, 1]
+    assert Store(store.folder).reserve(paths(4), np.array([[2, 3]])).tolist() == [4]
+
+
+def test_an_image_listed_twice_gets_one_place(tmp_path: Path) -> None:
+    store = Store.make(tmp_path / "store", {})
+    assert store.reserve(paths(5, 2, 5, 5, 2), np.full((5, 2), 8)).tolist() == [0, 1, 0, 0, 1]
+    assert len(store) == 2
+
+
+def test_an_image_that_has_outgrown_its_place_gets_another(store: Store) -> None:
+    store.put(2, IDENTITY, stored_image(2))
+    other = Store.make(store.folder, {})
+    assert other.reserve(paths(2, 3), np.array([[30, 30], SIZES[3]])).tolist() == [5, 3]
+    large = np.full((30, 30, 3), 5, np.uint8)
+    assert other.put(5, (7, 8), large)
+    assert np.array_equal(store.get(2, IDENTITY), stored_image(2))
+    assert Store(store.folder).reserve(paths(2), SIZES[2:3]).tolist() == [5]
+
+
+def test_another_process_may_reserve_meanwhile(store: Store) -> None:
+    """What was appended since this store was opened is found under the lock."""
+    Store(store.folder).reserve(paths(8, 9), np.full((2, 2), 8))
+    assert store.reserve(paths(9, 10), np.full((2, 2), 8)).tolist() == [6, 7]
+    assert len(Store(store.folder)) == 8
+
+
+def test_places_that_cannot_be_reserved_are_refused(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(handle: int, length: int) -> None:
+        raise OSError(errno.EFBIG, os.strerror(errno.EFBIG))
+
+    monkeypatch.setattr(os, "truncate", full)
+    line = rf"^--cache {store.folder.parent}: cannot be written to \(File too large\); name another folder$"
+    with pytest.raises(SettingError, match=line):
+        store.reserve(paths(9), np.array([[9, 9]]))
+    assert len(Store(store.folder)) == 5
+
+
+def test_a_disk_without_room_for_places_leaves_the_store_as_it_was(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pwrite = os.pwrite
+    store.put(3, IDENTITY, stored_image(3))
+
+    def full(handle: int, data: bytes, offset: int) -> int:
+        if offset >= 100:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        return pwrite(handle, bytes(data)[:100], 6 * 64)  # a row and a half
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "pwrite", lambda handle, data, offset: full(handle, data, offset - 6 * 64))
+        line = f"^--cache {store.folder.parent}: No space left on device; make room, or name another folder$"
+        with pytest.raises(RunError, match=line):
+            store.reserve(paths(6, 7, 8), np.full((3, 2), 9))
+    again = Store(store.folder)
+    assert np.array_equal(again.get(3, IDENTITY), stored_image(3))
+    assert again.reserve(paths(8, 7, 6), np.full((3, 2), 9)).tolist() == [6, 7, 5]
+
+
+def test_which_images_are_held_is_known_by_their_paths(store: Store) -> None:
+    store.put(3, IDENTITY, stored_image(3))
+    assert store.holds(paths(2, 3, 9)).tolist() == [False, True, False]
+    assert Store.make(store.folder.with_name("empty"), {}).holds(paths(2, 3)).tolist() == [False, False]
+
+
+def test_what_is_missing_shrinks_as_the_store_fills(store: Store) -> None:
+    assert store.missing_bytes(np.array([0, 3, 4])) == 128 + 3648 + 64
+    store.put(3, IDENTITY, stored_image(3))
+    assert store.missing_bytes(np.array([0, 3, 4])) == 128 + 64
+
+
+# One image.
 
 
 def test_what_is_put_is_got(store: Store) -> None:
@@ -122,23 +217,25 @@ def test_another_store_on_the_folder_sees_images_at_once(store: Store) -> None:
     assert np.array_equal(other.get(0, IDENTITY), stored_image(0))
 
 
-def test_making_a_store_that_is_there_opens_it_whatever_the_sizes(store: Store) -> None:
-    store.put(1, IDENTITY, stored_image(1))
-    again = Store.make(store.folder, {"what": "test"}, SIZES + 9)
-    assert np.array_equal(again.get(1, IDENTITY), stored_image(1))
-
-
 def test_a_store_is_made_once_in_folders_that_may_be_missing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     folder = tmp_path / "to" / "be" / "made"
-    assert len(Store.make(folder, {}, SIZES)) == 5
+    assert len(Store.make(folder, {})) == 0
     monkeypatch.setattr(cache, "_make", None)
-    assert len(Store.make(folder, {}, SIZES)) == 5
+    assert len(Store.make(folder, {"other": 1})) == 0
 
 
-def test_an_image_may_have_more_than_two_thousand_million_pixels() -> None:
-    assert empty_index(np.array([[50_000, 50_000]], np.int32))[0, 2] == 7_500_000_000
+def test_a_store_may_be_larger_than_memory(tmp_path: Path) -> None:
+    """Private pages of a mapping count as used memory, unless the system is told otherwise."""
+    memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    store = Store.make(tmp_path / "store", {})
+    side = int((4 * memory // 3) ** 0.5)
+    store.reserve(paths(0, 1), np.array([[side, side], [8, 8]]))
+    image = np.full((8, 8, 3), 9, np.uint8)
+    assert store.put(1, IDENTITY, image)
+    assert np.array_equal(store.get(1, IDENTITY), image)
+    assert (store.folder / "pixels.raw").stat().st_size > 2 * memory
 
 
 def test_who_loses_the_race_to_make_a_store_takes_the_winners(
@@ -152,49 +249,30 @@ def test_who_loses_the_race_to_make_a_store_takes_the_winners(
         return rename(self, target)
 
     monkeypatch.setattr(Path, "rename", beaten)
-    Store.make(tmp_path / "store", {}, SIZES)
+    Store.make(tmp_path / "store", {})
     assert [path.name for path in tmp_path.iterdir()] == ["store"]
     assert (tmp_path / "store" / "winner").exists()
 
 
 def test_the_description_is_there_for_people(store: Store) -> None:
     meta = json.loads((store.folder / "meta.json").read_text())
-    assert meta == {"format": "fastffdi cache 1", "what": "test", "images": 5, "bytes": 4672}
+    assert meta == {"format": "fastffdi cache 2", "what": "test"}
 
 
-def test_shards_may_be_used_by_whom_the_system_lets(store: Store) -> None:
+def test_files_may_be_used_by_whom_the_system_lets(tmp_path: Path) -> None:
     before = os.umask(0o002)
     try:
-        store.put(0, IDENTITY, np.zeros((*SIZES[0], 3), np.uint8))
+        store = made(tmp_path / "store", SIZES)
     finally:
         os.umask(before)
-    assert (store.folder / "shard-00000.raw").stat().st_mode & 0o777 == 0o664
-
-
-def test_what_is_missing_shrinks_as_the_store_fills(tmp_path: Path) -> None:
-    store = Store.make(tmp_path / "store", {}, np.full((4, 2), 128))
-    before = store.missing_bytes
-    store.put(0, IDENTITY, np.full((128, 128, 3), 7, np.uint8))
-    assert before == 4 * 128 * 128 * 3
-    with open(store.folder / "shard-00000.raw") as file:
-        os.fsync(file.fileno())
-    assert store.missing_bytes == 3 * 128 * 128 * 3
-
-
-def test_of_a_full_store_nothing_is_missing_though_the_disk_counts_in_blocks(store: Store) -> None:
-    for k in range(5):
-        store.put(k, IDENTITY, stored_image(k))
-    with open(store.folder / "shard-00000.raw") as file:
-        os.fsync(file.fileno())
-    assert store.missing_bytes == 0
+    assert {path.stat().st_mode & 0o777 for path in store.folder.iterdir()} == {0o664}
 
 
 def half_written(store: Store, k: int) -> None:
     """As after a power cut: the index knows the image, whose last levels have not reached the disk."""
     store.put(k, IDENTITY, stored_image(k))
-    start = int(empty_index(SIZES)[k, 1])
-    with open(store.folder / "shard-00000.raw", "r+b") as file:
-        file.seek(start + stored_image(k).nbytes - 100)
+    with open(store.folder / "pixels.raw", "r+b") as file:
+        file.seek(OFFSETS[k] + stored_image(k).nbytes - 100)
         file.write(bytes(100))
 
 
@@ -213,14 +291,14 @@ def test_a_half_written_image_can_be_put_again(store: Store) -> None:
 
 def at_the_writing_of_pixels(monkeypatch: pytest.MonkeyPatch, look: Callable[[], None]) -> None:
     """Call `look` when half of an image's pixel values are written, in whatever way it is written."""
-    write = cache._write
+    write = cache.write
 
-    def halfway(handle: int, data: np.ndarray, offset: int) -> None:
+    def halfway(handle: int, data: memoryview, offset: int) -> None:
         write(handle, data[: len(data) // 2], offset)
         look()
         write(handle, data, offset)
 
-    monkeypatch.setattr(cache, "_write", halfway)
+    monkeypatch.setattr(cache, "write", halfway)
 
 
 def test_while_an_image_is_written_it_is_not_there_for_anyone(
@@ -274,7 +352,9 @@ def test_an_image_is_verified_at_its_first_read_only(store: Store, monkeypatch: 
     store.put(1, IDENTITY, stored_image(1))
     store.put(3, IDENTITY, stored_image(3))
     checksum, verified = cache._checksum, []
-    monkeypatch.setattr(cache, "_checksum", lambda image: verified.append(image.shape) or checksum(image))
+    monkeypatch.setattr(
+        cache, "_checksum", lambda image, row: verified.append(image.shape) or checksum(image, row)
+    )
     for k in (3, 3, 1, 3, 1):
         assert np.array_equal(store.get(k, IDENTITY), stored_image(k))
     assert verified == [(40, 30, 3), (16, 16, 3)]
@@ -283,7 +363,7 @@ def test_an_image_is_verified_at_its_first_read_only(store: Store, monkeypatch: 
 @pytest.mark.parametrize("byte", [0, 1000, 3599])
 def test_a_single_wrong_pixel_value_is_noticed(store: Store, byte: int) -> None:
     store.put(3, IDENTITY, stored_image(3))
-    with open(store.folder / "shard-00000.raw", "r+b") as file:
+    with open(store.folder / "pixels.raw", "r+b") as file:
         file.seek(960 + byte)
         value = file.read(1)[0]
         file.seek(960 + byte)
@@ -294,7 +374,7 @@ def test_a_single_wrong_pixel_value_is_noticed(store: Store, byte: int) -> None:
 def test_the_last_bytes_of_an_image_count_in_its_checksum(store: Store) -> None:
     """An image of 27 bytes: three words of eight, and three bytes."""
     store.put(2, IDENTITY, stored_image(2))
-    with open(store.folder / "shard-00000.raw", "r+b") as file:
+    with open(store.folder / "pixels.raw", "r+b") as file:
         file.seek(896 + 26)
         file.write(bytes([stored_image(2).reshape(-1)[26] ^ 255]))
     assert Store(store.folder).get(2, IDENTITY) is None
@@ -313,14 +393,15 @@ def test_a_store_appears_with_all_it_needs_on_the_disk(
         return rename(part, folder)
 
     monkeypatch.setattr(Path, "rename", renamed)
-    Store.make(tmp_path / "store", {}, SIZES)
+    Store.make(tmp_path / "store", {})
     assert there == [("index", True), ("meta.json", True)]
 
 
 @pytest.mark.parametrize(
     ("failure", "line"),
     [
-        (OSError(28, "No space left on device"), r"cannot be written to \(No space left on device\)"),
+        (OSError(30, "Read-only file system"), r": cannot be written to \(Read-only file system\); name"),
+        (OSError(28, "No space left on device"), ": No space left on device; make room, or name another"),
         (KeyboardInterrupt("Ctrl-C"), "Ctrl-C"),
     ],
 )
@@ -331,8 +412,8 @@ def test_a_store_that_cannot_be_made_leaves_nothing_behind(
         raise failure
 
     monkeypatch.setattr(Path, "rename", fail)
-    with pytest.raises((SettingError, KeyboardInterrupt), match=line):
-        Store.make(tmp_path / "store", {}, SIZES)
+    with pytest.raises((SettingError, RunError, KeyboardInterrupt), match=line):
+        Store.make(tmp_path / "store", {})
     assert list(tmp_path.iterdir()) == []
 
 
@@ -349,7 +430,7 @@ def test_a_row_of_the_index_is_written_in_one_piece(store: Store, monkeypatch: p
     monkeypatch.setattr(os, "pwrite", watched)
     store.put(3, IDENTITY, stored_image(3))
     store.put(3, (7, 8), stored_image(3, 1))
-    assert written == [(40, 3 * 64 + 24)] * 3  # stored; emptied and stored again
+    assert written == [(32, 4 * 64 + 32)] * 3  # stored; emptied and stored again
 
 
 def test_reading_opens_no_file_twice_and_writing_leaves_none_open(store: Store) -> None:
@@ -361,32 +442,22 @@ def test_reading_opens_no_file_twice_and_writing_leaves_none_open(store: Store) 
         store.get(k, IDENTITY)
         store.put(k, IDENTITY, stored_image(k))
     assert os.listdir("/proc/self/fd") == before
-    assert len(store._shards) == 1
 
 
-def test_images_of_several_shards_are_told_apart(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(cache, "SHARD_BYTES", 900)
-    store = Store.make(tmp_path / "store", {}, SIZES)
-    for k in range(5):
-        store.put(k, IDENTITY, stored_image(k))
-    sizes = {path.name: path.stat().st_size for path in store.folder.glob("*.raw")}
-    assert sizes == {f"shard-0000{k}.raw": size for k, size in enumerate((896, 64, 3648, 64))}
-    for reader in (store, Store(store.folder)):
-        assert all(np.array_equal(reader.get(k, IDENTITY), stored_image(k)) for k in range(5))
-        assert reader.missing_bytes <= 4672
-
-
-def test_levels_without_their_row_in_the_index_are_not_there(store: Store) -> None:
+def test_pixel_values_without_their_row_in_the_index_are_not_there(store: Store) -> None:
     store.put(3, IDENTITY, stored_image(3))
     with open(store.folder / "index", "r+b") as file:
-        file.write(empty_index(SIZES).tobytes())
+        file.seek(4 * 64 + 32)
+        file.write(bytes(32))
     assert Store(store.folder).get(3, IDENTITY) is None
 
 
 @pytest.mark.parametrize("spoil", [Path.unlink, lambda path: os.truncate(path, 100)])
-def test_a_shard_that_is_gone_or_short_has_no_images_and_is_made_again(store: Store, spoil: Callable) -> None:
+def test_pixel_values_that_are_gone_or_cut_off_are_not_there_and_can_be_put_again(
+    store: Store, spoil: Callable
+) -> None:
     store.put(3, IDENTITY, stored_image(3))
-    spoil(store.folder / "shard-00000.raw")
+    spoil(store.folder / "pixels.raw")
     after = Store(store.folder)
     assert after.get(3, IDENTITY) is None
     after.put(3, IDENTITY, stored_image(3))
@@ -394,19 +465,33 @@ def test_a_shard_that_is_gone_or_short_has_no_images_and_is_made_again(store: St
 
 
 @pytest.mark.parametrize(
-    "spoil", [Path.unlink, lambda path: os.truncate(path, 100), lambda path: os.truncate(path, 0)]
-)
-def test_a_damaged_index_is_refused(store: Store, spoil: Callable) -> None:
-    spoil(store.folder / "index")
-    line = f"^--cache {store.folder.parent}: the index of store cannot be read"
-    with pytest.raises(SettingError, match=line):
-        Store(store.folder)
+    ("column", "value"),
+    [
+        (2, -64), (2, 1 << 59), (3, 64),  # where it is
+        (4, 30 << 32 | 40), (4, 1), (4, -1), (4, 1 << 32), (4, (1 << 62) + (1 << 31)),  # height, width
+        (7, 0),
+    ],
+)  # fmt: skip
+def test_a_row_that_is_changed_while_it_is_used_reaches_nothing(
+    store: Store, column: int, value: int
+) -> None:
+    store.put(3, IDENTITY, stored_image(3))
+    with open(store.folder / "index", "r+b") as file:
+        file.seek(4 * 64 + 8 * column)
+        file.write(np.int64(value).tobytes())
+    assert store.get(3, IDENTITY) is None
+
+
+def test_a_file_of_a_time_that_does_not_fit_is_not_stored(store: Store) -> None:
+    """The year 2400 in ns since 1970 takes more than 63 bits."""
+    assert not store.put(3, (1, 13_569_465_600 * 10**9), stored_image(3))
+    assert store.stored == 0
 
 
 def test_a_folder_that_cannot_be_made_is_refused(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(SettingError, match=r"cannot be written to \(.*\); name another folder$"):
-        Store.make(tmp_path / "file" / "store", {}, SIZES)
+        Store.make(tmp_path / "file" / "store", {})
 
 
 def test_a_disk_that_is_nearly_full_takes_a_image_in_parts(
@@ -419,7 +504,7 @@ def test_a_disk_that_is_nearly_full_takes_a_image_in_parts(
 
 
 def test_many_threads_may_put_and_get(tmp_path: Path) -> None:
-    store = Store.make(tmp_path / "store", {}, np.full((50, 2), 24))
+    store = made(tmp_path / "store", np.full((50, 2), 24))
     images = [np.random.default_rng(k).integers(0, 256, (24, 24, 3), dtype=np.uint8) for k in range(50)]
 
     def visit(turn: int) -> bool:
@@ -438,31 +523,37 @@ import sys
 from pathlib import Path
 import numpy as np
 from fastffdi.cache.store import Store
-store = Store.make(Path(sys.argv[1]), {}, np.full((200, 2), 16))
 print("ready", flush=True)
 sys.stdin.readline()
-for k in np.random.default_rng(int(sys.argv[2])).permutation(200).tolist():
-    store.put(k, (k, k), np.full((16, 16, 3), k, np.uint8))
+first, last, seed = map(int, sys.argv[2:])
+order = np.random.default_rng(seed).permutation(np.arange(first, last))
+store = Store.make(Path(sys.argv[1]), {})
+paths = np.array([b"image %d" % k for k in order], "S16")
+records = store.reserve(paths, np.full((len(order), 2), 16))
+for k, record in zip(order.tolist(), records.tolist()):
+    store.put(record, (k, k), np.full((16, 16, 3), k, np.uint8))
     print(k, flush=True)
 sys.stdin.readline()
 """
 
 
-def filling(folder: Path, seed: int) -> subprocess.Popen:
-    """A process that fills a store once it is sent a line."""
-    words = [sys.executable, "-c", FILL, str(folder), str(seed)]
+def filling(folder: Path, first: int, last: int, seed: int) -> subprocess.Popen:
+    """A process that puts some of 200 images into a store, in an order of its own, once it is sent a line."""
+    words = [sys.executable, "-c", FILL, str(folder), *map(str, (first, last, seed))]
     return subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
 
 
-def whole(store: Store) -> list[int]:
+def whole(folder: Path) -> list[int]:
     """Which of the images are there, each checked."""
-    found = [(k, store.get(k, (k, k))) for k in range(200)]
+    store = Store(folder)
+    records = store.reserve(np.array([b"image %d" % k for k in range(200)], "S16"), np.full((200, 2), 16))
+    found = [(k, store.get(record, (k, k))) for k, record in enumerate(records.tolist())]
     assert all((image == k).all() for k, image in found if image is not None)
     return [k for k, image in found if image is not None]
 
 
-def test_two_processes_may_fill_a_store_at_once(tmp_path: Path) -> None:
-    both = [filling(tmp_path / "store", seed) for seed in (1, 2)]
+def test_two_processes_may_fill_a_store_at_once_from_lists_that_overlap(tmp_path: Path) -> None:
+    both = [filling(tmp_path / "store", *part) for part in ((0, 150, 1), (100, 200, 2))]
     for process in both:
         assert process.stdout.readline() == "ready\n"
     for process in both:
@@ -471,18 +562,19 @@ def test_two_processes_may_fill_a_store_at_once(tmp_path: Path) -> None:
     for process in both:
         process.communicate("\n")
         assert process.returncode == 0
-    assert whole(Store(tmp_path / "store")) == list(range(200))
+    assert whole(tmp_path / "store") == list(range(200))
+    assert len(Store(tmp_path / "store")) == 200
     assert [path.name for path in tmp_path.iterdir()] == ["store"]
 
 
 def test_a_killed_process_loses_at_most_the_image_it_was_at(tmp_path: Path) -> None:
-    with filling(tmp_path / "store", 3) as process:
+    with filling(tmp_path / "store", 0, 200, 3) as process:
         process.stdin.write("\n")
         process.stdin.flush()
         _, *numbers = [process.stdout.readline() for _ in range(60)]
         process.kill()
-    there = whole(Store(tmp_path / "store"))
+    there = whole(tmp_path / "store")
     assert {int(line) for line in numbers} <= set(there)
-    with filling(tmp_path / "store", 4) as process:
+    with filling(tmp_path / "store", 0, 200, 4) as process:
         process.communicate("\n\n")
-    assert whole(Store(tmp_path / "store")) == list(range(200))
+    assert whole(tmp_path / "store") == list(range(200))

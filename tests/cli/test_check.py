@@ -144,7 +144,7 @@ def test_an_unwritable_folder_is_one_line(fastffdi, folder, tmp_path, monkeypatc
     def full(**options):
         raise OSError(28, os.strerror(28))
 
-    monkeypatch.setattr("fastffdi.files.tempfile.mkstemp", full)
+    monkeypatch.setattr("fastffdi.files.tempfile.mkdtemp", full)
     code, _, err = fastffdi("check", "--data", folder, "--json", tmp_path / "x.json")
     assert code == 1
-    assert "cannot be written (No space left on device)" in err.splitlines()[-1]
+    assert f"{tmp_path / 'x.json'}: the disk is full" in err.splitlines()[-1]

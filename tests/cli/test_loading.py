@@ -101,6 +101,6 @@ def test_an_option_wins_over_the_file_and_that_over_the_default(
     if in_file is not None:
         write_settings(tmp_path / "own.yaml", in_file, [])
         words = (*words, "--loader-settings", tmp_path / "own.yaml")
-    needed = ("--data", tiny) if command == "train" else ("any.safetensors", tiny)
+    needed = ("--data", tiny) if command == "train" else ("any.safetensors", tiny / "valset")
     assert fastffdi(command, *needed, *words).err == "fastffdi: enough\n"
     assert given == [expected]

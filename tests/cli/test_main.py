@@ -46,6 +46,23 @@ def test_an_error_is_one_line_and_its_exit_code(fastffdi, failing, error, code):
     assert fastffdi("doctor") == (code, "", "fastffdi: odd\n")
 
 
+def test_a_name_cannot_act_on_the_terminal_nor_begin_a_line(fastffdi, failing):
+    failing(DataError("a\n\x1b[2J\u202eb.jpg: odd"))
+    assert fastffdi("doctor") == (2, "", "fastffdi: a\\n\\x1b[2J\\u202eb.jpg: odd\n")
+
+
+def test_lines_of_an_error_are_its_arguments(fastffdi, failing):
+    failing(DataError("two mistakes", "a\nb", "c"))
+    assert fastffdi("doctor") == (2, "", "fastffdi: two mistakes\na\\nb\nc\n")
+
+
+def test_what_click_refuses_is_escaped_too(fastffdi):
+    code, out, err = fastffdi("\x1b[2Jtrain\u202e")
+    assert (code, out) == (2, "")
+    assert "x1b[2Jtrain" in err
+    assert "\x1b" not in err
+
+
 def test_with_debug_an_error_comes_with_its_traceback(fastffdi, failing):
     failing(DataError("odd"))
     with pytest.raises(DataError, match="odd") as caught:

@@ -317,6 +317,7 @@ OPTIONS = [
     (("--cache", "kept"), {"cache": Path("kept")}),
     (("--loader-settings", "own.yaml"), {"loading": LoaderSettings(prefetch=5)}),
     (("--memory-cap", 1.5), {"loading": LoaderSettings(memory_cap=1.5)}),
+    (("--max-megapixels", 9.5), {"loading": LoaderSettings(max_megapixels=9.5)}),
     (("--device", "cuda:1"), {"device": "cuda:1"}),
     (("--amp", "bf16"), {"amp": "bf16"}),
     (("--compile",), {"compile": True}),
@@ -341,5 +342,6 @@ def test_every_option_reaches_the_predictor(fastffdi, tiny, tmp_path, monkeypatc
 
 def test_no_option_is_left_out():
     others = {"--data", "--labels", "--images", "--output", "--overwrite", "--fill"}  # what to read and write
+    others |= {"--follow-symlinks", "--excel-safe"}
     options = {option.opts[-1] for option in predict_command.params if isinstance(option, click.Option)}
     assert options - others == {words[0] for words, _ in OPTIONS if words}

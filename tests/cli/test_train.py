@@ -129,6 +129,7 @@ DEFAULTS = {
     "max_corrupt": 0.01,
     "save_every": "10m",
     "resume": None,
+    "follow_symlinks": False,
 }
 OPTIONS = [
     ((), {}),
@@ -148,11 +149,13 @@ OPTIONS = [
     (("--cache", "kept"), {"cache": Path("kept")}),
     (("--loader-settings", "own.yaml"), {"loading": LoaderSettings(prefetch=5)}),
     (("--memory-cap", 1.5), {"loading": LoaderSettings(memory_cap=1.5)}),
+    (("--max-megapixels", 9.5), {"loading": LoaderSettings(max_megapixels=9.5)}),
     (("--device", "cuda:1"), {"device": "cuda:1"}),
     (("--amp", "fp16"), {"amp": "fp16"}),
     (("--compile",), {"compile": True}),
     (("--on-corrupt", "fail"), {"on_corrupt": "fail"}),
     (("--max-corrupt", 0.5), {"max_corrupt": 0.5}),
+    (("--follow-symlinks",), {"follow_symlinks": True}),
     (("--seed", 5), {"seed": 5}),
     (("--output", "there"), {"output": Path("there")}),
     (("--overwrite",), {"overwrite": True}),
@@ -537,3 +540,15 @@ def test_the_two_gravest_findings_about_the_data_are_said_first(train, tiny, tmp
         "error: 2 training images are empty, of zero bytes; copy them again, or delete their lines",
     ]
     assert "not an image" not in "\n".join(lines[:5])
+
+
+def test_one_class_and_files_of_both_splits_are_said_before_the_first_step(train, tiny, tmp_path):
+    labels = tmp_path / "fakes.txt"
+    labels.write_text("img_name,target\n" + "".join(f"{k:02d}.jpg,1\n" for k in range(1, 40, 2)))
+    places = ("--train-labels", labels, "--train-images", tiny / "trainset")
+    _, _, err = train(*places, "--val-labels", labels, "--val-images", tiny / "trainset", data=None)
+    assert [line.partition(";")[0] for line in err.splitlines() if line.startswith("warning: ")][:3] == [
+        "warning: no training image is real, so that nothing can be learnt",
+        "warning: no validation image is real, so that the AUC is undefined",
+        "warning: 20 of 20 validation images are training images too",
+    ]

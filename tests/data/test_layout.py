@@ -227,7 +227,7 @@ def test_a_link_to_a_folder_is_followed_and_a_loop_ends():
     os.symlink("../else", "d/linked")
     os.symlink("..", "else/loop")
     os.symlink(".", "d/self")
-    assert plain_folder(Path("d")).names.tolist() == ["a.jpg", "linked/b.jpg"]
+    assert plain_folder(Path("d"), follow_symlinks=True).names.tolist() == ["a.jpg", "linked/b.jpg"]
 
 
 def test_a_plain_folder_without_images():

@@ -153,7 +153,7 @@ def test_a_jpeg_of_two_frames_is_refused() -> None:
     frame = other[at : at + 19]
     start = one.index(b"\xff\xc0")
     for data in (one[:start] + frame + one[start:], one[: start + 19] + frame + one[start + 19 :]):
-        assert of_bytes(data) == "its JPEG header is broken: not one frame with pixels"
+        assert of_bytes(data) == "its JPEG header is broken: not one frame of 8 bits with pixels"
 
 
 def test_what_is_no_file_is_refused(tmp_path: Path) -> None:
@@ -192,10 +192,10 @@ def test_the_header_is_told(form: str) -> None:
 @pytest.mark.parametrize("form", FORMS)
 def test_dali_is_not_given_what_only_pillow_reads(form: str) -> None:
     header = checked_header("a", source=InMemory(saved(form)))
-    assert header.only_pillow == (form in ("GIF", "AVIF"))
+    assert header.only_pillow == (form in ("GIF", "AVIF", "BMP", "TIFF"))
     if form in ("JPEG", "BMP"):  # which have one frame
         return
     frames = [Image.new("RGB", (50, 40), colour) for colour in ("red", "blue")]
     several = saved(form, save_all=True, append_images=frames, icc_profile=bytes(9000))
     header = checked_header("a", source=InMemory(several))
-    assert header.only_pillow == (form in ("GIF", "AVIF", "PNG"))
+    assert header.only_pillow == (form in ("GIF", "AVIF", "BMP", "TIFF", "PNG"))

@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from fastffdi.data.source import FILES, Identity
+from fastffdi.data.source import FILES, Identity, path_digest
 from fastffdi.errors import UndecodableImage
 
 
@@ -37,3 +37,10 @@ def test_what_is_not_a_regular_file_has_no_identity(tmp_path: Path) -> None:
     for path in (tmp_path, tmp_path / "pipe.jpg"):
         with pytest.raises(UndecodableImage, match=r"cannot be decoded \(not a file\)"):
             FILES.identity(str(path))
+
+
+def test_the_digest_of_a_path_has_16_bytes_whatever_bytes_the_path_has() -> None:
+    digests = [path_digest(path) for path in ("/a/b.jpg", "/a/c.jpg", "/ä/b.jpg", os.fsdecode(b"/\xff.jpg"))]
+    assert {len(digest) for digest in digests} == {16}
+    assert len({*digests}) == 4
+    assert digests[0].hex() == "76c1b94b31759a3b25a1376ab5e4a5a8"

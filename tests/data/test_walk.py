@@ -10,12 +10,13 @@ import pytest
 from PIL import Image
 
 from fastffdi.data import walk
+from fastffdi.data.links import Links
 from fastffdi.data.walk import images_below, told
 
 
 def walked(folder: Path) -> tuple[list[str], dict[str, int]]:
     left_out: Counter[str] = Counter()
-    return sorted(images_below(folder, "", left_out)), dict(left_out)
+    return sorted(images_below(folder, "", left_out, Links(folder))), dict(left_out)
 
 
 def image(form: str) -> bytes:

@@ -173,8 +173,94 @@ def test_a_checkpoint_whose_recipe_is_not_understood_is_named(best, tmp_path):
     described, model = checkpoint.restore(best)
     described.recipe["eval"].insert(0, {"blur_faces": {}})
     checkpoint.save(described, model, tmp_path / "newer.safetensors")
-    with pytest.raises(RecipeError, match=r"newer\.safetensors: eval\[0\]: unknown step 'blur_faces'"):
+    with pytest.raises(RecipeError, match=r"newer\.safetensors: its recipe: eval\[0\]: unknown step"):
         predictor_of(tmp_path / "newer.safetensors")
+
+
+MODULE = "ran_by_the_checkpoint"
+
+
+def with_recipe(best, tmp_path, part, *entries):
+    """The checkpoint with more steps, after the first, in a part of its recipe."""
+    described, model = checkpoint.restore(best)
+    described.recipe[part][1:1] = entries
+    checkpoint.save(described, model, tmp_path / "other.safetensors")
+    return tmp_path / "other.safetensors"
+
+
+@pytest.fixture
+def trap(tmp_path, monkeypatch):
+    """A file that is there once the module MODULE has been imported."""
+    (tmp_path / f"{MODULE}.py").write_text(f"open({str(tmp_path / 'ran')!r}, 'w')\ndef f(x): return x\n")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    monkeypatch.chdir(tmp_path)
+    return tmp_path / "ran"
+
+
+def test_functions_of_a_checkpoints_training_steps_are_never_imported(best, val, tmp_path, trap, expected):
+    path = with_recipe(best, tmp_path, "train", {"python": f"{MODULE}:f"})
+    assert scored(path, val) == pytest.approx(expected, abs=1e-6)
+    assert not trap.exists()
+
+
+@pytest.mark.parametrize("inner", [False, True])
+def test_a_function_in_a_checkpoints_evaluation_steps_is_refused_unrun(best, tmp_path, trap, inner):
+    step = {"python": f"{MODULE}:f"}
+    entry = {"random_apply": {"transforms": [step]}} if inner else step
+    path = with_recipe(best, tmp_path, "eval", entry)
+    line = (
+        rf"other\.safetensors: its recipe: eval: python: {MODULE}:f: a checkpoint keeps these steps, and runs"
+    )
+    with pytest.raises(RecipeError, match=line):
+        predictor_of(path)
+    assert not trap.exists()
+
+
+DEEP: object = "vertical_flip"
+for _ in range(50):
+    DEEP = {"random_apply": {"transforms": [DEEP]}}
+BOMBS = {
+    "wide": ["vertical_flip"] * 5000,
+    "deep": [DEEP],
+    "many mistakes": [{"x\n\x1b[2J" * 500: {}}] * 50,
+    "huge": [{"resize": {"size": [10**9, 10**9]}}],
+    "no step": [None, 3, [], "x"],
+    "orders": [{"random_order": {"transforms": ["vertical_flip"] * 16}}],
+}
+
+
+@pytest.mark.parametrize("kind", BOMBS)
+def test_a_checkpoints_recipe_that_is_a_bomb_is_refused_in_one_line(best, tmp_path, kind):
+    with pytest.raises(RecipeError, match=r"other\.safetensors: its recipe: eval") as error:
+        predictor_of(with_recipe(best, tmp_path, "eval", *BOMBS[kind]))
+    assert str(error.value).isprintable()
+    assert len(str(error.value)) < 1500
+
+
+def test_an_excel_safe_csv_has_harmless_names_and_numbers_as_they_are(tmp_path):
+    names, scores = (
+        column("a.jpg", "=1+1.jpg", '-"x",y;=2', "\udcff.jpg"),
+        np.array([0.25, np.nan, 1e-12, 1 / 3]),
+    )
+    write_csv(tmp_path / "out.csv", names, scores, "-1", excel_safe=True)
+    assert (tmp_path / "out.csv").read_bytes() == (
+        b'img_name,y_pred\n"a.jpg",0.25\n"\'=1+1.jpg",-1\n"\'-""x"",y;=2",1e-12\n"\xff.jpg",0.333333333\n'
+    )
+    write_csv(tmp_path / "out.csv", names, scores, "=now()", excel_safe=True)
+    assert b'"\'=1+1.jpg","\'=now()"\n' in (tmp_path / "out.csv").read_bytes()
+
+
+def test_excel_safe_errors_have_harmless_names_and_reasons(tmp_path):
+    reasons = {"@a.jpg": "-broken", "b.jpg": "cut, off"}
+    predict.write_errors(tmp_path / "errors.csv", reasons, excel_safe=True)
+    assert (tmp_path / "errors.csv").read_text() == (
+        'img_name,reason\n"\'@a.jpg","\'-broken"\n"b.jpg","cut, off"\n'
+    )
+
+
+def test_names_are_as_given_unless_excel_safe_is_asked_for(tmp_path):
+    write_csv(tmp_path / "out.csv", column("=1+1.jpg"), np.array([0.5]))
+    assert (tmp_path / "out.csv").read_text() == "img_name,y_pred\n=1+1.jpg,0.5\n"
 
 
 def column(*names):

@@ -347,7 +347,7 @@ def test_when_an_epoch_fails_no_thread_works_on_it(image_files: Manifest) -> Non
 def test_closing_ends_the_threads(spoilt: CpuLoader) -> None:
     next(spoilt.epoch(0))
     threads = spoilt._pool._threads
-    assert len(threads) == 2
+    assert threads  # of two; the second is started only while the first is at work
     spoilt.close()
     assert not any(thread.is_alive() for thread in threads)
 

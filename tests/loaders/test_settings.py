@@ -35,12 +35,12 @@ def test_what_was_written_is_read_back(file):
 
 
 def test_every_setting_can_be_written_and_read(file):
-    settings = LoaderSettings(3, 8, 1, True, 0.5, 1.5, True, False, 4000, 3000)
+    settings = LoaderSettings(3, 8, 1, True, 0.5, 1.5, True, False, 4000, 3000, 20.5)
     write_settings(file, settings.to_data(), [])
     assert yaml.safe_load(file.read_text()) == {
         "threads": 3, "batch_size": 8, "prefetch": 1, "process": True, "hw_decoder_load": 0.5,
         "memory_cap": 1.5, "decoder_affinity": True, "jpeg_fancy_upsampling": False,
-        "preallocate_width_hint": 4000, "preallocate_height_hint": 3000,
+        "preallocate_width_hint": 4000, "preallocate_height_hint": 3000, "max_megapixels": 20.5,
     }  # fmt: skip
     assert LoaderSettings.merged(file) == settings
 
@@ -71,12 +71,14 @@ def test_nothing_else_stays_beside_the_file(file):
         ("hw_decoder_load: true", "hw_decoder_load: True is not a number from 0 to 1"),
         ("hw_decoder_load: half", "hw_decoder_load: 'half' is not a number from 0 to 1"),
         ("memory_cap: 0", "memory_cap: 0 is not a number of GiB above 0"),
+        ("max_megapixels: 0", "max_megapixels: 0 is not a number of megapixels above 0"),
         ("memory_cap: .inf", "memory_cap: inf is not a number of GiB above 0"),
         ("memory_cap: true", "memory_cap: True is not a number of GiB above 0"),
         (
             "7: 2",
             "unknown key '7'; allowed: batch_size, decoder_affinity, hw_decoder_load, jpeg_fancy_upsampling, "
-            "memory_cap, preallocate_height_hint, preallocate_width_hint, prefetch, process, threads",
+            "max_megapixels, memory_cap, preallocate_height_hint, preallocate_width_hint, prefetch, process, "
+            "threads",
         ),
         ("hw_decoder_load: .nan", "hw_decoder_load: nan is not a number from 0 to 1"),
         ("decoder_affinity: 1", "decoder_affinity: 1 is not true or false"),
@@ -96,7 +98,25 @@ def test_a_share_is_from_nought_to_one_whole_or_not(file, share):
     assert read(file, f"hw_decoder_load: {share}") == {"hw_decoder_load": float(share)}
 
 
-@pytest.mark.parametrize("text", ["threads: 2023-99-99", "[" * 500 + "]" * 500])
+REFUSED = [
+    (
+        "- &a0 x\n" + "".join(f"- &a{k} [{f'*a{k - 1}, ' * 9}]\n" for k in range(1, 30)),
+        "has more than 10,000 values",
+    ),
+    ("[" * 300_000, "is 0.3 MiB long, at most 256 KiB are read; give a shorter file"),
+    ("[" * 500 + "]" * 500, "nests values more than 50 deep; write it flatter"),
+    ("threads: !!python/object/apply:os.cpu_count []", "is not YAML: line 1, column 10: could not determine"),
+]
+
+
+@pytest.mark.parametrize(("text", "reason"), REFUSED, ids=["aliases", "length", "depth", "code"])
+def test_a_file_that_would_take_long_or_run_code_is_refused(file, text, reason):
+    with pytest.raises(SettingError) as caught:
+        read(file, text)
+    assert caught.value.args[0].startswith(f"{file}: {reason}")
+
+
+@pytest.mark.parametrize("text", ["threads: 2023-99-99", "threads: \x07"])
 def test_what_yaml_stumbles_over_is_told_in_one_line(file, text):
     with pytest.raises(SettingError, match=f"^{file}: is not YAML: .+$") as caught:
         read(file, text)

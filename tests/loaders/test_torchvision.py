@@ -14,6 +14,7 @@ import pytest
 import torch
 from PIL import Image
 
+from fastffdi.data.limits import LIMITS, Limits
 from fastffdi.data.manifest import Manifest
 from fastffdi.data.sampler import Sampler
 from fastffdi.errors import RunError, SettingError, UndecodableImage
@@ -148,7 +149,7 @@ def test_an_undecodable_image_is_named_wherever_it_is_in_its_batch_and_the_first
 def test_images_of_any_kind_are_rgb(mode: str, tmp_path: Path):
     path = tmp_path / ("image.jpg" if mode == "CMYK" else "image.png")
     Image.new("RGB", (6, 4), (255, 255, 255)).convert(mode).save(path)
-    image = module._opened(str(path))
+    image = module._opened(str(path), LIMITS)
     assert (image.mode, image.size, image.getpixel((3, 2))) == ("RGB", (6, 4), (255, 255, 255))
 
 
@@ -159,13 +160,13 @@ def test_images_of_any_kind_are_rgb(mode: str, tmp_path: Path):
 def test_whatever_pillow_raises_names_the_image(
     error: Exception, reason: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ):
-    def fail(file: BinaryIO) -> None:
+    def fail(file: BinaryIO, limits: Limits) -> None:
         raise error
 
     (tmp_path / "b.jpg").write_bytes(b"any")
     monkeypatch.setattr(module, "rgb_image", fail)
     with pytest.raises(UndecodableImage, match=rf"/b.jpg: cannot be decoded \({reason}\)"):
-        module._opened(str(tmp_path / "b.jpg"))
+        module._opened(str(tmp_path / "b.jpg"), LIMITS)
 
 
 def test_a_file_too_long_is_refused_unread(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
@@ -175,7 +176,7 @@ def test_a_file_too_long_is_refused_unread(monkeypatch: pytest.MonkeyPatch, tmp_
     with pytest.raises(
         UndecodableImage, match=r"/b.jpg: cannot be decoded \(1,024 MiB, at most 512 MiB are read"
     ):
-        module._opened(str(tmp_path / "b.jpg"))
+        module._opened(str(tmp_path / "b.jpg"), LIMITS)
 
 
 def test_a_worker_that_is_lost_is_reported():

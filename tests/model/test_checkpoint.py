@@ -1,6 +1,8 @@
 import errno
 import json
 import math
+import struct
+from dataclasses import fields
 
 import pytest
 import timm
@@ -13,7 +15,7 @@ from fastffdi.files import DiskFull
 from fastffdi.model import checkpoint
 from fastffdi.model.backbone import build
 from fastffdi.model.checkpoint import Checkpoint, read, restore, save
-from fastffdi.model.weights import load_weights
+from fastffdi.model.weights import load_weights, read_tensors
 
 RECIPE = {
     "train": [{"resize": {"size": [64, 64]}}, {"horizontal_flip": {"p": 0.5}}],
@@ -231,3 +233,97 @@ def test_weights_with_a_tensor_too_few_or_too_many_are_refused(tmp_path, model, 
     message = refused(tmp_path / "other.safetensors")
     expected = f"its weights do not fit 'test_efficientnet' as timm {timm.__version__} builds it"
     assert message.endswith(f"{expected}; install timm 0.1.2")
+
+
+def test_a_small_file_that_names_a_large_backbone_is_refused_before_that_is_built(tmp_path, monkeypatch):
+    made = []
+    monkeypatch.setattr(
+        "timm.create_model", lambda *given, **more: made.append(given) or torch.nn.Linear(1, 1)
+    )
+    monkeypatch.setattr("fastffdi.model.backbone._with_quiet_head", lambda model: model)
+    save(
+        described(backbone="vit_huge_patch14_224"), {"weight": torch.zeros(2)}, tmp_path / "small.safetensors"
+    )
+    assert "its weights do not fit 'vit_huge_patch14_224' as timm" in refused(tmp_path / "small.safetensors")
+    assert len(made) == 1  # on the meta device
+
+
+def test_a_backbone_that_cannot_be_built_without_memory_is_built_with(path, model, monkeypatch):
+    def built(name, pretrained):
+        if torch.zeros(1).is_meta:
+            raise NotImplementedError("no meta kernel")
+        return build(name, pretrained)
+
+    monkeypatch.setattr("fastffdi.model.backbone.build", built)
+    assert torch.equal(restore(path)[1].conv_stem.weight, model.conv_stem.weight)
+
+
+def forged(header, body=b"", length=None):
+    text = header if isinstance(header, bytes) else json.dumps(header).encode()
+    return struct.pack("<Q", len(text) if length is None else length) + text + body
+
+
+F32 = {"dtype": "F32", "shape": [2], "data_offsets": [0, 8]}
+FORGED = {
+    "length of 2^64 - 1": forged({"a": F32}, b"\0" * 8, 2**64 - 1),
+    "length of a gigabyte": forged({"a": F32}, b"\0" * 8, 10**9),
+    "length beyond the file": forged({"a": F32}, b"\0" * 8, 500),
+    "no length": b"\0\0\0",
+    "offsets outside": forged({"a": F32 | {"data_offsets": [0, 10**12]}}, b"\0" * 8),
+    "a shape outside": forged({"a": F32 | {"shape": [10**11], "data_offsets": [0, 4 * 10**11]}}, b"\0" * 8),
+    "negative offsets": forged({"a": F32 | {"data_offsets": [-8, 0]}}, b"\0" * 8),
+    "offsets the other way round": forged({"a": F32 | {"data_offsets": [8, 0]}}, b"\0" * 8),
+    "the same bytes twice": forged({"a": F32, "b": F32}, b"\0" * 8),
+    "overlapping": forged({"a": F32, "b": F32 | {"data_offsets": [4, 12]}}, b"\0" * 12),
+    "a hole": forged({"a": F32, "b": F32 | {"data_offsets": [16, 24]}}, b"\0" * 24),
+    "a shape that overflows": forged({"a": F32 | {"shape": [2**40, 2**40]}}, b"\0" * 8),
+    "an unknown dtype": forged({"a": F32 | {"dtype": "X\x1b[2J\n9"}}, b"\0" * 8),
+    "no JSON": forged(b"{not json}", b"\0" * 8),
+    "deep": forged(b'{"a":' + b"[" * 100_000, b"\0" * 8),
+    "metadata that is no text": forged({"__metadata__": {checkpoint.HEADER: 1}, "a": F32}, b"\0" * 8),
+    "metadata that is a list": forged({"__metadata__": [1], "a": F32}, b"\0" * 8),
+    "no UTF-8": forged(b'{"\xff\xfe":1}'),
+    "bytes behind the last tensor": forged({"a": F32}, b"\0" * 80),
+}
+
+
+@pytest.mark.parametrize("kind", FORGED)
+def test_a_forged_header_is_refused_in_one_line_by_checkpoints_and_weights(tmp_path, kind):
+    (tmp_path / "forged.safetensors").write_bytes(FORGED[kind])
+    message = refused(tmp_path / "forged.safetensors")
+    assert "forged.safetensors: not a safetensors file, or cut short" in message
+    with pytest.raises(SettingError, match=r"weights .*forged\.safetensors: (not a whole|neither)") as caught:
+        read_tensors(tmp_path / "forged.safetensors")
+    assert "\n" not in str(caught.value)
+    assert (message + str(caught.value)).isprintable()
+
+
+def test_a_file_that_there_is_no_room_for_is_refused(path, monkeypatch):
+    def unable(path):
+        raise RuntimeError("unable to mmap 1099511627868 bytes from file: Cannot allocate memory (12)")
+
+    monkeypatch.setattr("safetensors.torch.load_file", unable)
+    refused(path)
+    with pytest.raises(
+        SettingError, match=r"best\.safetensors: not a whole safetensors file \(unable to mmap"
+    ):
+        read_tensors(path)
+
+
+ABSURD = [
+    {"size": [10**9, 10**9]},
+    {"size": [-8, 8]},
+    {"mean": "grey"},
+    {"labels": ["cat", "dog"]},
+    {"backbone": "hf-hub:someone/model"},
+    {"backbone": "../../model\n\x1b[2J"},
+    {"surprise\n": 1},
+]
+
+
+@pytest.mark.parametrize("change", ABSURD, ids=str)
+def test_absurd_values_are_refused_in_one_line(tmp_path, change):
+    values = {f.name: getattr(described(), f.name) for f in fields(Checkpoint)}
+    header = {checkpoint.HEADER: json.dumps({"format": 1} | values | change)}
+    save_file({"weight": torch.zeros(2)}, tmp_path / "odd.safetensors", metadata=header)
+    refused(tmp_path / "odd.safetensors")

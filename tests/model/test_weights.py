@@ -1,4 +1,5 @@
 import pickle
+import zipfile
 from collections import OrderedDict
 
 import pytest
@@ -214,3 +215,32 @@ def test_a_missing_file_and_a_folder_are_refused(tmp_path):
 def test_a_file_without_tensors_is_refused(tmp_path):
     with pytest.raises(SettingError, match="no tensors in it"):
         load_weights(backbone(), saved(tmp_path, {"epoch": 3}))
+
+
+def test_mappings_that_hold_themselves_come_to_an_end(tmp_path):
+    endless = {}
+    endless["state_dict"] = endless
+    with pytest.raises(SettingError, match="no tensors in it"):
+        load_weights(backbone(), saved(tmp_path, endless))
+
+
+def test_a_compressed_archive_is_refused_before_it_is_unpacked(tmp_path, source, monkeypatch):
+    plain, bomb = saved(tmp_path, source), tmp_path / "bomb.pth"
+    with zipfile.ZipFile(plain) as given, zipfile.ZipFile(bomb, "w", zipfile.ZIP_DEFLATED) as packed:
+        for member in given.namelist():
+            packed.writestr(member, given.read(member))
+        packed.writestr("archive/data/0", bytes(50 << 20))
+    monkeypatch.setattr(torch, "load", None)
+    with pytest.raises(
+        SettingError, match=r"bomb\.pth: a compressed archive, which torch.save does not write"
+    ):
+        load_weights(backbone(), bomb)
+
+
+def test_names_of_tensors_are_shown_escaped_and_cut(tmp_path):
+    name = "a\n\x1b[2J" + "x" * 9999
+    with pytest.raises(SettingError) as caught:
+        load_weights(backbone(), saved(tmp_path, {name: torch.zeros(2)}))
+    assert str(caught.value).isprintable()
+    assert "a\\n\\x1b[2Jxxx" in str(caught.value)
+    assert len(str(caught.value)) < 1000

@@ -154,3 +154,9 @@ def test_steps_inside_steps_survive_being_stored() -> None:
 def test_words_inside_steps_are_resolved() -> None:
     resolved = parse({"train": [NESTED, *GOOD], "eval": GOOD}, "").resolve((3, 2), (0.5,) * 3, (0.25,) * 3)
     assert resolved.train[0].transforms[0].transforms[0].size == (3, 2)
+
+
+def test_a_part_has_at_most_a_hundred_steps() -> None:
+    assert len(read_steps(["vertical_flip"] * 100, "train")) == 100
+    with pytest.raises(RecipeError, match=r"^train: 1,000,000 steps are too many; give at most 100$"):
+        read_steps(["vertical_flip"] * 1_000_000, "train")

@@ -310,14 +310,3 @@ def test_a_function_that_is_not_there_ends_the_run_before_it_begins(settings, da
     settings = with_recipe(settings, "{python: 'no_such_module:dark'},")
     with pytest.raises(RecipeError, match=r"^python: no_such_module:dark: cannot be imported"):
         prepare(settings, dataset, lambda line: None)
-
-
-def test_one_class_and_files_of_both_splits_are_said_before_the_first_step(settings, dataset):
-    fakes, said = dataset.train.take(np.flatnonzero(dataset.train.labels)), []
-    with prepared(settings, replace(dataset, train=fakes, val=fakes), said.append):
-        pass
-    assert [line.partition(";")[0] for line in said if line.startswith("warning: ")] == [
-        "warning: no training image is real, so that nothing can be learnt",
-        "warning: no validation image is real, so that the AUC is undefined",
-        "warning: 20 of 20 validation images are training images too",
-    ]

@@ -45,6 +45,7 @@ def run(monkeypatch, tmp_path):
             return experiment
 
         monkeypatch.setattr("fastffdi.training.run.prepare", prepare)
+        monkeypatch.setattr("fastffdi.training.run.doubts", lambda dataset: ["warning: doubtful"])
         settings = Settings(epochs=3, output=tmp_path)
         return train(settings, said.append), said
 
@@ -60,8 +61,8 @@ def test_a_run_has_its_epochs_the_best_and_its_checkpoint(run, tmp_path):
 
 def test_data_remarks_and_epochs_are_said(run):
     _, said = run(Experiment())
-    assert said[:3] == ["how it was read", "data: two images", "a remark"]
-    assert [line.split("  ")[0] for line in said[3:]] == ["epoch 1/3", "epoch 2/3", "epoch 3/3"]
+    assert said[:4] == ["how it was read", "data: two images", "warning: doubtful", "a remark"]
+    assert [line.split("  ")[0] for line in said[4:]] == ["epoch 1/3", "epoch 2/3", "epoch 3/3"]
 
 
 @pytest.mark.parametrize("fails", [False, True])

@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 import simplejpeg
 
-from fastffdi.data.headers import orientation, reason_of
+from fastffdi.data.headers import plain_orientation, reason_of
 from fastffdi.data.limits import LIMITS, Limits
 from fastffdi.data.pillow import rgb_image
 from fastffdi.data.source import FILES, ImageSource
@@ -109,9 +109,8 @@ def decode(
     data: bytes, region: Region | None = None, wanted: Wanted = _all_of_it, limits: Limits = LIMITS
 ) -> np.ndarray:
     """As `decode_path`, from the bytes. Raises ValueError for what is refused, and what decoders raise."""
-    if data[:3] == b"\xff\xd8\xff":
+    if data[:3] == b"\xff\xd8\xff" and (turned := plain_orientation(data)) is not None:
         try:
-            turned = orientation(data)
             part = wanted if turned <= 1 else _all_of_it
             return upright(_decode_jpeg(data, region, part, turned >= 5, limits), turned)
         except ValueError:

@@ -1,0 +1,64 @@
+"""Which images DALI may be given: those about which it and Pillow agree.
+
+Those that have been seen are not read again while their files stay as they are.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+
+from fastffdi.data.refusal import checked_header
+from fastffdi.data.soundness import is_sound
+from fastffdi.errors import UndecodableImage
+from fastffdi.loaders.corrupt import Corrupt
+from fastffdi.render.cpu.decode import SourceDecoder
+
+
+class Admission:
+    """Looks at images before DALI does.
+
+    Args:
+        decoder: whose limits hold, and whose source has the images
+        rows: how many images there are
+        threads: that look; on a network mount most of the time is waiting
+    """
+
+    def __init__(self, decoder: SourceDecoder, rows: int, threads: int = 1) -> None:
+        self.decoder, self._threads = decoder, threads
+        self._seen = np.zeros((rows, 2), np.int64)  # the identities of those admitted; no file is of 0 bytes
+        self._pool = ThreadPoolExecutor(threads, "fastffdi-admission")
+
+    def refused(self, rows: np.ndarray, paths: Sequence[str]) -> tuple[list[Corrupt], list[int]]:
+        """Of these rows the places of those that are corrupt, and of those that Pillow has to decode."""
+        span = max(1, -(-len(paths) // self._threads))
+        spans = [slice(first, first + span) for first in range(0, len(paths), span)]
+        looked = self._pool.map(lambda span: self._look(rows[span].tolist(), paths[span]), spans)
+        found = list(enumerate(one for part in looked for one in part))
+        corrupt = [Corrupt(place, error) for place, error in found if isinstance(error, UndecodableImage)]
+        return corrupt, [place for place, admitted in found if admitted is False]
+
+    def close(self) -> None:
+        """End the threads."""
+        self._pool.shutdown(wait=False, cancel_futures=True)
+
+    def _look(self, rows: list[int], paths: Sequence[str]) -> list[bool | UndecodableImage]:
+        found: list[bool | UndecodableImage] = []
+        for row, path in zip(rows, paths, strict=True):
+            try:
+                found.append(self._admits(row, path))
+            except UndecodableImage as error:
+                found.append(error)
+        return found
+
+    def _admits(self, row: int, path: str) -> bool:
+        identity = self.decoder.source.identity(path)
+        if (self._seen[row] == identity).all():
+            return True
+        header = checked_header(path, self.decoder.limits, self.decoder.source)
+        if header.only_pillow or not is_sound(self.decoder.source.read(path), header.format):
+            return False
+        self._seen[row] = identity
+        return True
