@@ -1,6 +1,7 @@
 """A run that is stopped anywhere and gone on with is the run that was not: to the bit, figures included."""
 
 import os
+import random
 import signal
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -9,6 +10,7 @@ from itertools import count
 from pathlib import Path
 from typing import NamedTuple
 
+import killed
 import pytest
 import torch
 from conftest import one_torch_thread
@@ -16,6 +18,7 @@ from experiments import figures, prepared, refused, settings_of, with_mixing
 from hypothesis import given
 from hypothesis import settings as trying
 from hypothesis import strategies as st
+from killed import Kill, Runs
 from safetensors.torch import load_file
 from tensorboard.backend.event_processing.event_file_loader import EventFileLoader
 
@@ -143,10 +146,10 @@ def test_stopped_after_any_batch_it_ends_as_it_would_have(tiny, dataset, tmp_pat
     whole("cpu").check(resumed(settings, dataset, *stops))
 
 
-def test_threads_process_and_cache_may_change_meanwhile(tiny, dataset, tmp_path, whole):
+def test_threads_and_cache_may_change_meanwhile(tiny, dataset, tmp_path, whole):
     settings = variants(tiny, tmp_path)["cpu"]
     run(settings, dataset, 3)
-    more = LoaderSettings(threads=2, batch_size=8, prefetch=4, process=True)
+    more = LoaderSettings(threads=2, batch_size=8, prefetch=4, memory_cap=1.0)
     run(replace(settings, resume="must", loading=more), dataset, 8)
     whole("cpu").check(resumed(replace(settings, resume="must", cache=tmp_path / "cache"), dataset))
 
@@ -297,6 +300,87 @@ def test_where_no_state_is_whole_there_is_no_going_on(settings, dataset):
             f"--resume: {settings.output}/state-5.safetensors: is cut short or damaged ("
         )
         assert message.endswith(", and there is no other; begin again with --overwrite")
+
+
+class Gone(BaseException):
+    """The process has ended, as far as a run in it can tell."""
+
+
+@pytest.mark.parametrize("batches", [4, 6, STEPS + 3])
+def test_ended_without_a_word_it_goes_on_from_the_last_state(tiny, dataset, tmp_path, whole, batches):
+    settings, number = replace(variants(tiny, tmp_path)["cpu"], save_every="3"), count(1)
+
+    def told(images: int, means: object) -> None:
+        if next(number) == batches:
+            raise Gone
+
+    with dropping(settings, dataset) as experiment, pytest.raises(Gone):
+        list(experiment.run(told))
+    whole("cpu").check(resumed(replace(settings, resume="must"), dataset))
+
+
+def test_ended_in_the_middle_of_saving_it_goes_on_from_the_state_before(
+    tiny, dataset, tmp_path, whole, monkeypatch
+):
+    settings, number = replace(variants(tiny, tmp_path)["cpu"], save_every="2"), count(1)
+    write = state.write_tensors
+
+    def writes(path: Path, *given: object) -> None:
+        if next(number) == 3:
+            raise Gone
+        write(path, *given)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(state, "write_tensors", writes)
+        with dropping(settings, dataset) as experiment, pytest.raises(Gone):
+            list(experiment.run(lambda images, means: None))
+    assert [path.stem for path in state.files(settings.output)] == ["state-2", "state-4"]
+    whole("cpu").check(resumed(replace(settings, resume="must"), dataset))
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Runs]:
+    errors = tmp_path_factory.mktemp("runs") / "errors"
+    with killed.runs(errors) as runs:
+        yield runs
+    assert errors.read_text() == ""
+
+
+def survived(runs: Runs, settings: Settings, dataset: Dataset, kills: list[Kill]) -> Outcome:
+    """Of a run that is killed, and gone on with, again and again; the kills must have come to pass."""
+    for kill in kills:
+        assert runs(settings, dataset, kill) == -signal.SIGKILL, kill
+        settings = replace(settings, resume="auto")
+    assert runs(settings, dataset) == 0
+    return Outcome.of(settings.output)
+
+
+@pytest.mark.slow
+def test_killed_in_training_in_validation_and_in_saving_it_ends_as_it_would_have(
+    tiny, dataset, tmp_path, whole, runs
+):
+    settings = replace(variants(tiny, tmp_path)["cpu"], save_every="2")
+    kills = [Kill(batches=4), Kill(batches=1), Kill(saving=2), Kill(batches=6)]
+    whole("cpu").check(survived(runs, settings, dataset, kills))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["cpu", "process", "dali", "cache"])
+def test_killed_ten_times_it_ends_as_it_would_have(tiny, dataset, tmp_path, whole, runs, name):
+    settings = replace(variants(tiny, tmp_path)[name], save_every="2", epochs=8)
+    reference = replace(settings, output=tmp_path / "whole")
+    assert runs(reference, dataset) == 0
+    rng = random.Random(f"kills of {name}")
+    kills = [
+        Kill(batches=3),  # twice within the first epoch
+        Kill(batches=2),
+        Kill(saving=1),
+        Kill(saving=2),
+        *(Kill(batches=rng.randint(1, STEPS)) for _ in range(4)),
+        *(Kill(seconds=rng.uniform(0.05, 0.4)) for _ in range(2)),
+    ]
+    rng.shuffle(kills)
+    Outcome.of(reference.output).check(survived(runs, settings, dataset, kills))
 
 
 # What is refused.
