@@ -81,7 +81,7 @@ class State:
                 continue
             try:
                 part.load_state_dict(rebuild(self.parts[name], self.tensors))
-            except (RuntimeError, ValueError, KeyError, TypeError) as error:
+            except Exception as error:  # of whatever kind: the file may be anybody's
                 reason = " ".join(str(error).split())[:200]
                 raise SettingError(
                     f"--resume: the state's {name} does not fit this version ({reason}); the run was begun "
@@ -133,10 +133,13 @@ class State:
             raise Damaged(f"is cut short or damaged ({' '.join(str(error).split())[:200]})") from None
         if _checksum(document, tensors) != checksum:
             raise Damaged("is damaged: its checksum is not that of its contents")
-        data = json.loads(document)
-        if data.pop("format") != FORMAT:
-            raise Damaged("was written by another version of fastffdi")
-        return cls(tensors=tensors, **data)
+        try:
+            data = json.loads(document)
+            if data.pop("format") != FORMAT:
+                raise Damaged("was written by another version of fastffdi")
+            return cls(tensors=tensors, **data)
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+            raise Damaged(f"is no state ({' '.join(str(error).split())[:200]})") from None
 
 
 def files(folder: Path) -> list[Path]:
