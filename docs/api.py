@@ -12,7 +12,7 @@ from typing import Any
 import fastffdi
 from fastffdi.data.layout import Dataset
 from fastffdi.data.manifest import Manifest
-from fastffdi.training.loop import EpochResult
+from fastffdi.training.result import EpochResult
 from fastffdi.training.run import Run
 
 PAGE = Path(__file__).with_name("api.md")

@@ -14,7 +14,7 @@ from fastffdi.loaders.settings import LoaderSettings
 from fastffdi.model import checkpoint
 from fastffdi.recipe.recipe import load
 from fastffdi.training.experiment import prepare
-from fastffdi.training.log import TABLE
+from fastffdi.training.folder import TABLE
 from fastffdi.training.settings import Settings
 
 CLOCKED = ("images_per_second", "wait_share")

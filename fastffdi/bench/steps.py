@@ -17,6 +17,7 @@ from fastffdi.recipe.program import EMPTY
 from fastffdi.render.device.stage import DeviceStage
 from fastffdi.training.loop import Trainer
 from fastffdi.training.objective import Objective
+from fastffdi.training.place import Place
 
 #: Trains so many steps, marks the ends of their phases, and returns images/s.
 Train = Callable[[int, PhaseTimer], float]
@@ -30,9 +31,10 @@ def train(
     The batches take the place of those of the loader's backend.
     """
     some = DeviceLoader(_Some(batches, steps, timer, loader.backend.planner), loader.stage, loader.mixer)
+    place = Place(trainer.device)
     with watched(trainer, timer) as seen:
-        _, rate, _ = seen.train_epoch(some, 0, lambda images, means: None)
-    return rate
+        seen.train_epoch(some, place, lambda images, means: None)
+    return place.images_per_second
 
 
 @contextmanager

@@ -22,9 +22,9 @@ def console() -> Console:
 class Bar:
     """One line of progress over a known number of images."""
 
-    def __init__(self, progress: Progress, total: int, title: str) -> None:
+    def __init__(self, progress: Progress, total: int, title: str, done: int = 0) -> None:
         self._progress, self._total = progress, total
-        self._task = progress.add_task(title, total=total, speed="", note="")
+        self._task = progress.add_task(title, total=total, completed=done, speed="", note="")
         self._began = time.perf_counter()
         self._done = 0
 
@@ -47,8 +47,8 @@ class Bar:
 
 
 @contextmanager
-def bar(total: int, title: str, on: Console) -> Iterator[Bar]:
-    """A bar on `on` while the block runs; nothing where that is not a terminal."""
+def bar(total: int, title: str, on: Console, done: int = 0) -> Iterator[Bar]:
+    """A bar on `on` while the block runs; nothing where that is not a terminal. `done` were done before."""
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
     columns = (
@@ -60,7 +60,7 @@ def bar(total: int, title: str, on: Console) -> Iterator[Bar]:
         TextColumn("{task.fields[note]}", markup=False),
     )
     with Progress(*columns, console=on, transient=True, disable=not on.is_terminal) as progress:
-        yield Bar(progress, total, title)
+        yield Bar(progress, total, title, done)
 
 
 @contextmanager

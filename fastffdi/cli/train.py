@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from fastffdi.data.labels import Say
     from fastffdi.data.layout import Dataset
     from fastffdi.training.experiment import Experiment
+    from fastffdi.training.keeper import Stopped
     from fastffdi.training.settings import Settings
 
 _FILE = click.Path(path_type=Path)
@@ -80,6 +82,20 @@ _FILE = click.Path(path_type=Path)
     help="Folder for checkpoints and figures.  [default: runs/BACKBONE-DATE-TIME]",
 )
 @click.option("--overwrite", is_flag=True, help="Replace the run that the folder holds.  [default: off]")
+@click.option(
+    "--resume",
+    is_flag=False,
+    flag_value="must",
+    metavar="[auto]",
+    help="Go on with the run that the folder holds; auto: or begin one, where it holds none.  [default: off]",
+)
+@click.option(
+    "--save-every",
+    default="10m",
+    show_default=True,
+    metavar="TIME|UPDATES",
+    help="How often to save what --resume goes on from: 30s, 10m, 2h, or a number of updates.",
+)
 def train(**options: Any) -> None:
     """Train a real/fake classifier and keep the best epoch by validation AUC.
 
@@ -102,10 +118,28 @@ def train(**options: Any) -> None:
     if options["loader_settings"] is not None:
         remarks.append(f"loader settings: {settings.loading.described()}")
     screen.print("\n".join(remarks))  # only now, so that an error stands alone
+    from fastffdi.training.keeper import Stopped
+
     try:
         _run(experiment, screen)
+    except Stopped as stopped:
+        raise _with_command(stopped, settings.output, options) from None
     finally:
         experiment.close()
+
+
+def _with_command(stopped: Stopped, output: Path, options: dict[str, Any]) -> Stopped:
+    """The error with the command that goes on: the one that was given, where it says so already."""
+    from fastffdi.training.keeper import Stopped
+
+    words = [word for word in sys.argv[1:] if word != "--overwrite"]
+    if options["output"] is None:
+        words += ["--output", str(output)]
+    if stopped.resumable and options["resume"] is None:
+        words.append("--resume")
+    how = "go on" if stopped.resumable else "begin again"
+    message = f"{stopped}; {how} with: {shlex.join(['fastffdi', *words])}"
+    return Stopped(message, stopped.number, stopped.resumable)
 
 
 def _dataset(options: dict[str, Any], screen: Console, say: Say) -> tuple[Dataset, bool]:
@@ -171,6 +205,8 @@ def _settings(options: dict[str, Any], data: Dataset | None) -> Settings:
         compile=options["compile"],
         on_corrupt=options["on_corrupt"],
         max_corrupt=options["max_corrupt"],
+        save_every=options["save_every"],
+        resume=options["resume"],
         follow_symlinks=options["follow_symlinks"],
         data=data,
     )
@@ -179,11 +215,12 @@ def _settings(options: dict[str, Any], data: Dataset | None) -> Settings:
 def _run(experiment: Experiment, screen: Console) -> None:
     from fastffdi.cli.screen import bar
     from fastffdi.loaders.quarantine import TABLE as QUARANTINE
-    from fastffdi.training.experiment import BEST
+    from fastffdi.training.folder import BEST
     from fastffdi.training.log import line, shown
 
     epochs, output = experiment.settings.epochs, experiment.settings.output
-    with bar(experiment.images, f"epoch 1/{epochs}", screen) as progress:
+    first = min(experiment.place.epoch + 1, epochs)
+    with bar(experiment.images, f"epoch {first}/{epochs}", screen, experiment.place.images) as progress:
 
         def advance(done: int, means: dict[str, float] | None) -> None:
             progress.advance(done, None if means is None else f"loss {means['loss']:.3f}")

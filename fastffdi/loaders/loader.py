@@ -88,8 +88,7 @@ class DeviceLoader:
         if self._iteration is not None:
             self._begin(self._epoch + 1)
         iteration = self._iteration = object()
-        start = -(-self._consumed // self.backend.planner.batch_size)
-        for batch in self.backend.epoch(self._epoch, start):
+        for batch in self.backend.epoch(self._epoch, self.batches_in(self._consumed)):
             self._consumed += len(batch)
             # Without a name here, which would keep its memory from being used again.
             yield _ignoring_invalid(self.prepared(batch)) if batch.corrupt else self.prepared(batch)[:2]
@@ -131,11 +130,20 @@ class DeviceLoader:
         with torch.inference_mode(False):
             self._begun = epoch, self.backend.epoch(epoch)
 
-    def batches(self, epoch: int) -> Iterator[Batch]:
-        """The backend's batches of an epoch, for `prepared`: of the one that has begun, or from now on."""
+    def batches(self, epoch: int, images: int = 0) -> Iterator[Batch]:
+        """The backend's batches of an epoch, for `prepared`, without those of its first `images` images.
+
+        They are those of the epoch that has begun, or are rendered from now on.
+        """
         self.corrupt.clear()
         begun, self._begun = self._begun, None
+        if images:
+            return self.backend.epoch(epoch, self.batches_in(images))
         return begun[1] if begun is not None and begun[0] == epoch else self.backend.epoch(epoch)
+
+    def batches_in(self, images: int) -> int:
+        """How many batches the first `images` images of an epoch make."""
+        return -(-images // self.backend.planner.batch_size) if images else 0
 
     def prepared(self, batch: Batch) -> Prepared:
         """A batch of the backend's, on the device and ready for the model.

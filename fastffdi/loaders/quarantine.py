@@ -10,7 +10,7 @@ from typing import Any
 
 from fastffdi.errors import RunError, SettingError, did_you_mean
 from fastffdi.escapes import escaped
-from fastffdi.files import append, atomic
+from fastffdi.files import DiskFull, append, atomic
 from fastffdi.loaders.batch import Batch
 from fastffdi.loaders.planner import BatchPlanner
 
@@ -49,14 +49,13 @@ class Quarantine:
         self.reasons: dict[str, str] = {}
 
     def add(self, batch: Batch, planner: BatchPlanner) -> None:
-        """Take note of a batch's corrupt images. Raises RunError when there are too many, and as `append`."""
+        """Take note of a batch's corrupt images. Raises RunError when there are too many, or no room."""
         for place, error in batch.corrupt:
             name = str(planner.manifest.names[batch.rows[place]])
             if name not in self.reasons:
                 self._take((name, error.reason, self._loader, batch.epoch + 1))
                 if self._table is not None:
-                    lines = self._found if not self._table.exists() else self._found[-1:]
-                    append(self._table, _csv(lines, header=lines is self._found))
+                    self._write_last(self._table)
         if self._most is not None and len(self.reasons) > max(1, self._most * self._rows):
             self._refuse()
 
@@ -80,6 +79,15 @@ class Quarantine:
             return
         with atomic(self._table) as part:
             part.write_bytes(_csv(self._found, header=True))
+
+    def _write_last(self, table: Path) -> None:
+        lines = self._found[-1:] if table.exists() else self._found
+        try:
+            append(table, _csv(lines, header=lines is self._found))
+        except DiskFull:
+            raise
+        except OSError as error:
+            raise RunError(f"{table}: cannot be written ({error.strerror}); make it writable") from error
 
     def _take(self, found: tuple[str, str, str, int]) -> None:
         self._found.append(found)

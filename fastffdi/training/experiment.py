@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
+from typing import Any
 
 import torch
 from torch import nn
 
 from fastffdi.data.layout import Dataset
-from fastffdi.errors import DataError, SettingError
 from fastffdi.loaders import factory, quarantine
 from fastffdi.loaders.loader import DeviceLoader
 from fastffdi.loaders.mix import Mixer
@@ -23,19 +22,38 @@ from fastffdi.recipe.recipe import Recipe
 from fastffdi.recipe.steps.combine import functions
 from fastffdi.render.device.python import imported
 from fastffdi.render.device.stage import DeviceStage
-from fastffdi.training.log import TABLE, RunLog
-from fastffdi.training.loop import EpochResult, Progress, Trainer
+from fastffdi.training import folder, resumption, state
+from fastffdi.training.folder import writing
+from fastffdi.training.generators import Generators
+from fastffdi.training.history import History
+from fastffdi.training.identity import identity
+from fastffdi.training.interruption import Interruption, Stopping
+from fastffdi.training.keeper import Keeper, place_in_words
+from fastffdi.training.log import RunLog
+from fastffdi.training.loop import Progress, Trainer
 from fastffdi.training.objective import CrossEntropy
 from fastffdi.training.optimiser import Optimiser
+from fastffdi.training.place import Place
+from fastffdi.training.result import EpochResult
 from fastffdi.training.saving import Saver
 from fastffdi.training.settings import Settings
+from fastffdi.training.state import Part, State
 
-BEST, LAST = "best.safetensors", "last.safetensors"
+#: The loader whose images do not follow from the seed.
+BASELINE = "torchvision"
 
 
 @dataclass
 class Experiment:
-    """A run that is ready to start. Close it, or use it as a context."""
+    """A run that is ready to start, or to go on. Close it, or use it as a context.
+
+    Attributes:
+        images: of an epoch, training and validation together
+        place: where it is
+        history: its epochs so far
+        identity: what a run must have in common with it to go on from its states
+        resumed: whether it goes on with what its folder holds
+    """
 
     settings: Settings
     dataset: Dataset
@@ -43,28 +61,60 @@ class Experiment:
     trainer: Trainer
     train: DeviceLoader
     val: DeviceLoader
-    images: int  # of an epoch, training and validation together
-    best: EpochResult | None = field(default=None, init=False)
+    images: int
+    place: Place
+    history: History
+    identity: dict[str, Any]
+    resumed: bool = False
 
     def run(self, progress: Progress) -> Iterator[EpochResult]:
         """Train, yielding after each epoch, when its line in the log is on disk.
 
-        Its checkpoints are being written meanwhile; they are on disk when the next epoch is yielded, and at
-        the end.
+        Its checkpoints and its state are being written meanwhile; they are on disk when the next epoch is
+        yielded, and at the end. Raises Stopped where a signal ends it, when all that can be kept is on disk;
+        a second signal ends the process at once. Of a finished run, nothing is left to do.
         """
-        _make_output(self.settings)
-        labels = self.dataset.val.labels
+        settings, labels = self.settings, self.dataset.val.labels
         assert labels is not None, "find_dataset gives labels"
-        with RunLog(self.settings.output) as log, Saver() as saver:
-            for result in self.trainer.fit(self.train, self.val, labels, self.settings.epochs, progress):
-                log.write(result)
-                names = [LAST]
-                if self.best is None or _rank(result) > _rank(self.best):
-                    self.best = result
-                    names.append(BEST)
-                paths = [self.settings.output / name for name in names]
-                saver.save(self._described(result), self.trainer.model, paths)
-                yield result
+        if self.finished:
+            return
+        log = self._log()
+        with Saver(settings.output) as saver, self.trainer.stop as stop:
+            keeper = self._keeper(saver, stop)
+            told = keeper.watching(progress)
+            fitted = self.trainer.fit(self.train, self.val, labels, settings.epochs, told, self.place)
+            try:
+                for result in fitted:
+                    with writing(settings.output):
+                        best = log.write(result)
+                    keeper.save_epoch(self._described(result), best)
+                    yield result
+            except Stopping:
+                raise keeper.stopped() from None
+
+    @property
+    def best(self) -> EpochResult | None:
+        """The epoch whose model is in best.safetensors."""
+        return self.history.best
+
+    @property
+    def finished(self) -> bool:
+        """Whether nothing is left to do."""
+        return self.place.epoch >= self.settings.epochs
+
+    @property
+    def parts(self) -> dict[str, Part]:
+        """All that changes in the run, by name."""
+        trainer, quarantine = self.trainer, self.train.quarantine
+        assert quarantine is not None, "prepare gives the loaders one"
+        return {
+            "model": trainer.model,
+            "optimiser": trainer.optimiser,
+            "generators": Generators(trainer.device),
+            "place": self.place,
+            "history": self.history,
+            "quarantine": quarantine,
+        }
 
     @property
     def corrupt(self) -> dict[str, str]:
@@ -75,6 +125,36 @@ class Experiment:
         """Free the loaders."""
         self.train.close()
         self.val.close()
+
+    def _log(self) -> RunLog:
+        """The record of the run in its folder, where nothing is left of what does not belong to it."""
+        output, quarantine = self.settings.output, self.train.quarantine
+        if not self.resumed:
+            folder.make(output)
+        with writing(output):
+            if self.resumed:
+                folder.clear(output)
+                state.discard_after(output, self.trainer.optimiser.updates)
+                assert quarantine is not None, "prepare gives the loaders one"
+                quarantine.write_table()
+            return RunLog(output, self.history)
+
+    def _keeper(self, saver: Saver, stop: Interruption) -> Keeper:
+        place = self.place
+        return Keeper(
+            folder=self.settings.output,
+            parts=self.parts,
+            identity=self.identity,
+            optimiser=self.trainer.optimiser,
+            place=place,
+            images=self.train.backend.planner.images,
+            epochs=self.settings.epochs,
+            interval=self.settings.interval,
+            whole_epochs=self.identity["--loader"] == BASELINE,
+            saver=saver,
+            stop=stop,
+            kept=(place.epoch, place.images) if self.resumed else None,
+        )
 
     def _described(self, result: EpochResult) -> checkpoint.Checkpoint:
         program = template(self.recipe.eval)
@@ -95,7 +175,7 @@ def prepare(settings: Settings, dataset: Dataset, say: Callable[[str], None]) ->
     """Check everything and build everything; nothing is written but an empty cache.
 
     `say` gets lines worth telling the user. Raises UsageError where the settings, the recipe and the data do
-    not go together.
+    not go together, or with what the folder holds.
     """
     loading = settings.loading
     recipe = backbone.load_recipe(settings.pipeline, settings.backbone)
@@ -105,18 +185,24 @@ def prepare(settings: Settings, dataset: Dataset, say: Callable[[str], None]) ->
     kind = factory.choose_loader(settings.backend, device, loading.process, settings.cache is not None)
     if settings.compile:
         compilation.check(device)
-    _refuse_old_run(settings)
+    own = identity(settings, dataset, recipe, kind, numbers.name, device.type)
+    found = resumption.find(settings, own, say)
     torch.manual_seed(settings.seed)
-    model = backbone.build(settings.backbone, settings.pretrained, settings.weights, say)
+    if found is None:
+        model = backbone.build(settings.backbone, settings.pretrained, settings.weights, say)
+    else:  # whose weights are in the state
+        model = backbone.build(settings.backbone, pretrained=False)
     for steps in (recipe.train, recipe.eval):
         backbone.check_input(model, output_size(template(steps)))
     for step in functions(recipe.train):
         imported(step.function, step.folder)
         does = "what it does does not follow from the seed"
         say(f"{settings.pipeline} runs code of yours, {step.function}: {does}")
-    if not settings.pretrained and settings.weights is None:
+    if found is None and not settings.pretrained and settings.weights is None:
         say(f"{settings.backbone} starts from random weights")
     say(f"{settings.backbone} on {device}, loader {kind}, {numbers.reason}")
+    if kind == BASELINE:
+        say("loader torchvision: a run that is stopped goes on at the beginning of an epoch")
     planners = _planners(settings, dataset, recipe)
     if settings.compile:
         planners[0] = replace(planners[0], drop_last=True)  # since a short batch would be compiled anew
@@ -132,7 +218,23 @@ def prepare(settings: Settings, dataset: Dataset, say: Callable[[str], None]) ->
     val = DeviceLoader(backends[1], stage, None, corrupt)
     trainer = _trainer(settings, model, numbers, device, len(train))
     images = sum(planner.images for planner in planners)
-    return Experiment(settings, dataset, recipe, trainer, train, val, images)
+    experiment = Experiment(
+        settings, dataset, recipe, trainer, train, val, images, Place(device), History(), own
+    )
+    if found is not None:
+        _go_on(experiment, found, say)
+    return experiment
+
+
+def _go_on(experiment: Experiment, found: State, say: Callable[[str], None]) -> None:
+    found.restore(experiment.parts)
+    experiment.resumed = True
+    output, place, epochs = experiment.settings.output, experiment.place, experiment.settings.epochs
+    if experiment.finished:
+        say(f"{output}: this run is finished, after {epochs} epochs; nothing is left to do")
+    else:
+        of = experiment.train.backend.planner.images
+        say(f"{output}: going on at {place_in_words(place.epoch, place.images, of)}, of {epochs} epochs")
 
 
 def _planners(settings: Settings, dataset: Dataset, recipe: Recipe) -> list[BatchPlanner]:
@@ -163,28 +265,3 @@ def _compiling(planner: BatchPlanner, device: torch.device) -> str:
     fewer = f"; {left_out} training images, which fill no batch, are left out of each epoch" * (left_out > 0)
     unproven = "; unproven on a GPU" * (device.type == "cuda")
     return f"the training step is compiled first, which takes minutes{fewer}{unproven}"
-
-
-def _refuse_old_run(settings: Settings) -> None:
-    output = settings.output
-    if output.exists() and not output.is_dir():
-        raise SettingError(f"--output {output}: is a file; name a folder")
-    if not settings.overwrite and any((output / name).exists() for name in (TABLE, BEST, LAST)):
-        raise SettingError(f"--output {output}: already holds a run; name another folder, or add --overwrite")
-
-
-def _make_output(settings: Settings) -> None:
-    try:
-        settings.output.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise DataError(f"--output {settings.output}: cannot be made ({error.strerror})") from None
-    for old in (TABLE, quarantine.TABLE, BEST, LAST, "events.out.tfevents.*"):
-        for path in settings.output.glob(old):
-            with contextlib.suppress(FileNotFoundError):
-                path.unlink()
-
-
-def _rank(result: EpochResult) -> float:
-    """Higher is better: AUC, or less loss where one class is absent and AUC is undefined."""
-    auc, loss = result.validation["auc"], result.validation["log_loss"]
-    return auc if auc is not None else -(loss or 0.0)

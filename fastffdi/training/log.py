@@ -3,46 +3,89 @@
 from __future__ import annotations
 
 import csv
+import io
+import socket
+import time
 from pathlib import Path
-from types import TracebackType
 from typing import Any
 
-from fastffdi.training.loop import EpochResult
-
-TABLE = "metrics.csv"
+from fastffdi.files import append, atomic
+from fastffdi.training.folder import EVENTS, TABLE
+from fastffdi.training.history import History
+from fastffdi.training.result import EpochResult
 
 
 class RunLog:
-    """Writes every epoch to `folder` as soon as it is over; a context manager."""
+    """Writes every epoch to `folder` as soon as it is over, and those that `history` has at the beginning.
+
+    Of an older record that is there nothing stays: each epoch has one row and one event, whatever happened
+    before. Where the disk is full, the table stays as it was.
+    """
+
+    def __init__(self, folder: Path, history: History | None = None) -> None:
+        self._history, self._table = history or History(), folder / TABLE
+        self._events = _Events(folder)
+        if self._history.results:
+            self._write_table()
+            self._events.begin()
+            for result, at in zip(self._history.results, self._history.times, strict=True):
+                self._events.add(result, at)
+
+    def write(self, result: EpochResult) -> bool:
+        """Add one epoch; whether it is the best so far. An undefined figure is an empty cell and no event."""
+        best = self._history.add(result)
+        self._write_table()
+        if len(self._history.results) == 1:
+            self._events.begin()
+        self._events.add(result, self._history.times[-1])
+        return best
+
+    def _write_table(self) -> None:
+        rows = [flat(result) for result in self._history.results]
+        text = io.StringIO()
+        table = csv.DictWriter(text, rows[-1], restval="")
+        table.writeheader()
+        for row in rows:
+            table.writerow({name: "" if value is None else f"{value:.6g}" for name, value in row.items()})
+        with atomic(self._table) as part:
+            part.write_text(text.getvalue(), encoding="utf-8", newline="")
+
+
+class _Events:
+    """A file of TensorBoard's; written here and not in SummaryWriter's thread, whose errors come too late."""
 
     def __init__(self, folder: Path) -> None:
-        from torch.utils.tensorboard.writer import SummaryWriter
+        self._folder = folder
 
-        self._events: Any = SummaryWriter(str(folder))
-        self._table = folder / TABLE
+    def begin(self) -> None:
+        """Begin a file, in place of those that are there."""
+        from tensorboard.compat.proto.event_pb2 import Event
 
-    def __enter__(self) -> RunLog:
-        return self
+        for old in self._folder.glob(EVENTS):
+            old.unlink()
+        now = time.time()
+        self._file = self._folder / EVENTS.replace("*", f"{now:.0f}.{socket.gethostname()}")
+        append(self._file, _record(Event(wall_time=now, file_version="brain.Event:2")))
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._events.close()
+    def add(self, result: EpochResult, at: float) -> None:
+        """Add the figures of an epoch that was over at a time, in seconds since 1970."""
+        from tensorboard.compat.proto.event_pb2 import Event
+        from torch.utils.tensorboard.summary import scalar
 
-    def write(self, result: EpochResult) -> None:
-        """Add one epoch; an undefined figure is an empty cell and no event."""
-        row = flat(result)
-        # Made with the first epoch: a run that failed before is none, and its folder can be used again.
-        first = not self._table.exists()
-        with self._table.open("a", newline="", encoding="utf-8") as file:
-            table = csv.DictWriter(file, row)
-            if first:
-                table.writeheader()
-            table.writerow({name: "" if value is None else f"{value:.6g}" for name, value in row.items()})
-        for name, value in row.items():
-            if value is not None and name != "epoch":
-                self._events.add_scalar(name, value, int(row["epoch"] or 0))
-        self._events.flush()
+        events = [
+            Event(wall_time=at, step=result.epoch + 1, summary=scalar(name, value))  # type: ignore[no-untyped-call]
+            for name, value in flat(result).items()
+            if value is not None and name != "epoch"
+        ]
+        append(self._file, b"".join(map(_record, events)))
+
+
+def _record(event: Any) -> bytes:
+    from tensorboard.summary.writer.record_writer import RecordWriter
+
+    data = io.BytesIO()
+    RecordWriter(data).write(event.SerializeToString())
+    return data.getvalue()
 
 
 def flat(result: EpochResult) -> dict[str, float | None]:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from contextlib import nullcontext
+from dataclasses import dataclass, field
 from functools import partial
 
 import numpy as np
@@ -17,9 +18,11 @@ from fastffdi.inference.scoring import Scorer
 from fastffdi.loaders.loader import DeviceLoader, Prepared
 from fastffdi.model.compilation import explained
 from fastffdi.model.precision import Precision
-from fastffdi.training.measures import RunningMeans, WaitClock
+from fastffdi.training.interruption import Interruption
 from fastffdi.training.objective import CrossEntropy, Objective
 from fastffdi.training.optimiser import Optimiser
+from fastffdi.training.place import Place
+from fastffdi.training.result import EpochResult
 
 #: Batches between two readings of the running means.
 PEEK_EVERY = 10
@@ -32,32 +35,20 @@ Progress = Callable[[int, dict[str, float] | None], None]
 
 
 @dataclass(frozen=True)
-class EpochResult:
-    """One epoch's figures. Losses in nats; AUC None where one class is absent; wait_share of the seconds.
-
-    `learning_rate` is the highest of its updates. `corrupt` counts images that were skipped, in training and
-    validation.
-    """
-
-    epoch: int
-    train_loss: float
-    train_accuracy: float
-    images_per_second: float
-    wait_share: float
-    learning_rate: float
-    validation: dict[str, float | None]
-    corrupt: int = 0
-
-
-@dataclass(frozen=True)
 class Trainer:
-    """What an epoch needs besides its data; `objective` is the compiled one where there is one."""
+    """What an epoch needs besides its data.
+
+    Attributes:
+        objective: the compiled one, where there is one
+        stop: a request to end, which is heeded at once where nothing is lost by it
+    """
 
     model: nn.Module
     precision: Precision
     optimiser: Optimiser
     device: torch.device
     objective: Objective | None = None
+    stop: Interruption = field(default_factory=Interruption)
 
     def fit(
         self,
@@ -66,61 +57,77 @@ class Trainer:
         labels: np.ndarray,
         epochs: int,
         progress: Progress,
+        place: Place | None = None,
     ) -> Iterator[EpochResult]:
-        """Train for `epochs`, yielding after each; `labels` (n,) are those of the validation rows.
+        """Train until `epochs` are over, yielding after each; `labels` (n,) are those of the validation rows.
 
-        Neither loader stands still where the other one's turn comes: it has begun a few batches before.
+        `place` says where it begins, and where it is whenever `progress` is called and an epoch is yielded:
+        then it is at the beginning of the next one. Neither loader stands still where the other one's turn
+        comes: it has begun a few batches before. Raises Stopping where `stop` is requested.
         """
-        for epoch in range(epochs):
-            training = _begins(progress, len(train), partial(val.begin, 0))
+        place = Place(self.device) if place is None else place
+        while place.epoch < epochs:
+            left = len(train) - train.batches_in(place.images)
+            training = _begins(progress, left, partial(val.begin, 0))
             validating = progress
-            if epoch + 1 < epochs:
-                validating = _begins(progress, len(val), partial(train.begin, epoch + 1))
-            yield self._epoch(train, val, labels, epoch, training, validating)
+            if place.epoch + 1 < epochs:
+                validating = _begins(progress, len(val), partial(train.begin, place.epoch + 1))
+            yield self._epoch(train, val, labels, place, training, validating)
 
     def _epoch(
         self,
         train: DeviceLoader,
         val: DeviceLoader,
         labels: np.ndarray,
-        epoch: int,
+        place: Place,
         training: Progress,
         validating: Progress,
     ) -> EpochResult:
-        means, speed, wait_share = self.train_epoch(train, epoch, training)
-        rate = self.optimiser.highest_rate()
-        scores = Scorer(self.model, self.precision)(val, len(labels), lambda seen: validating(seen, None))
-        skipped = len(train.corrupt) + len(val.corrupt)
+        epoch, means = place.epoch, self.train_epoch(train, place, training)
+        with self.stop.at_once():
+            scores = Scorer(self.model, self.precision)(val, len(labels), lambda seen: validating(seen, None))
+        skipped = len(place.corrupt) + len(val.corrupt)
         kept = np.setdiff1d(np.arange(len(labels)), list(val.corrupt))
         if not len(kept):
             raise RunError(f"epoch {epoch + 1}: no validation image can be decoded")
         scores, labels = scores[kept], labels[kept]
         if not np.isfinite(scores).all():
             raise RunError(f"epoch {epoch + 1}: the model's scores are not finite; lower --lr")
+        speed, wait_share, rate = place.images_per_second, place.wait_share, place.highest_rate
+        place.begin(epoch + 1)
         figures = metrics.summary(labels, scores)
         return EpochResult(epoch, means["loss"], means["accuracy"], speed, wait_share, rate, figures, skipped)
 
-    def train_epoch(
-        self, loader: DeviceLoader, epoch: int, progress: Progress
-    ) -> tuple[dict[str, float], float, float]:
-        """One pass over the training images: mean loss and accuracy, images/s, share of time waiting.
+    def train_epoch(self, loader: DeviceLoader, place: Place, progress: Progress) -> dict[str, float]:
+        """The rest of a pass over the training images, from `place` on: mean loss and accuracy of all of it.
 
-        Raises RunError where the mean loss is no finite number.
+        Raises RunError where the mean loss is no finite number, and Stopping.
         """
-        self.model.train()
-        means, clock = RunningMeans(("loss", "accuracy"), self.device), WaitClock(self.device)
-        seen, batches = 0, loader.batches(epoch)
-        for step in range(len(loader)):
-            with clock.waiting():
-                batch = next(batches)
-            means.add(*self._step(loader.prepared(batch)))
-            seen += len(batch)
-            progress(len(batch), means.peek() if step % PEEK_EVERY == 0 else None)
-        seconds, wait_share = clock.stop()
-        figures = means.means()
+        first = loader.batches_in(place.images)
+        if first < len(loader):
+            self._train(loader, place, range(first, len(loader)), progress)
+        figures = place.means.means()
         if not np.isfinite(figures["loss"]):
-            raise RunError(f"epoch {epoch + 1}: the loss is {figures['loss']}; lower --lr or set --amp off")
-        return figures, seen / seconds, wait_share
+            raise RunError(
+                f"epoch {place.epoch + 1}: the loss is {figures['loss']}; lower --lr or set --amp off"
+            )
+        return figures
+
+    def _train(self, loader: DeviceLoader, place: Place, steps: range, progress: Progress) -> None:
+        self.model.train()
+        clock, batches = place.start_clock(), loader.batches(place.epoch, place.images)
+        loader.corrupt.update(place.corrupt)
+        place.corrupt = loader.corrupt
+        for step in steps:
+            with clock.waiting(), self.stop.at_once():
+                batch = next(batches)
+            rate, prepared = self.optimiser.learning_rate, loader.prepared(batch)
+            # The first compiled step takes minutes, and there is nothing yet that it could spoil.
+            with self.stop.at_once() if place.fresh and self.objective else nullcontext():
+                sums = self._step(prepared)
+            place.add(len(batch), sums, rate)
+            progress(len(batch), place.means.peek() if step % PEEK_EVERY == 0 else None)
+        place.stop_clock()
 
     def _step(self, batch: Prepared) -> tuple[torch.Tensor, ...]:
         """One update: summed loss, summed accuracy, and how many images they are over."""

@@ -41,19 +41,31 @@ class RunningMeans:
         """The means so far; waits for the device."""
         return self._means(self._sums.cpu())
 
+    def sums(self) -> list[float]:
+        """The sums so far, each a float32 that a float holds exactly; waits for the device."""
+        sums: list[float] = self._sums.tolist()
+        return sums
+
+    def load_sums(self, sums: list[float]) -> None:
+        """Go on from what `sums` gave."""
+        self._sums.copy_(torch.tensor(sums))
+
     def _means(self, sums: torch.Tensor) -> dict[str, float]:
         *totals, count = sums.tolist()
         return {name: total / max(count, 1) for name, total in zip(self._names, totals, strict=True)}
 
 
 class WaitClock:
-    """Time spent waiting for data: on the CPU by the clock, on CUDA by events on the model's stream."""
+    """Time spent waiting for data: on the CPU by the clock, on CUDA by events on the model's stream.
 
-    def __init__(self, device: torch.device) -> None:
+    It begins with so many `seconds`, of which so many were `waited`.
+    """
+
+    def __init__(self, device: torch.device, seconds: float = 0.0, waited: float = 0.0) -> None:
         self._device, self._cuda = device, device.type == "cuda"
-        self._seconds = 0.0
+        self._waited = waited
         self._events: list[tuple[torch.cuda.Event, torch.cuda.Event]] = []
-        self._began = time.perf_counter()
+        self._began = time.perf_counter() - seconds
 
     @contextmanager
     def waiting(self) -> Iterator[None]:
@@ -65,12 +77,11 @@ class WaitClock:
         else:
             began = time.perf_counter()
             yield
-            self._seconds += time.perf_counter() - began
+            self._waited += time.perf_counter() - began
 
-    def stop(self) -> tuple[float, float]:
-        """Seconds since the clock was made, and the share of them spent waiting; waits for the device."""
+    def read(self) -> tuple[float, float]:
+        """Seconds, and how many of them were spent waiting; waits for the device."""
         if self._cuda:
             torch.cuda.synchronize(self._device)
         seconds = time.perf_counter() - self._began
-        waited = self._seconds + sum(a.elapsed_time(b) for a, b in self._events) / 1000
-        return seconds, waited / seconds
+        return seconds, self._waited + sum(a.elapsed_time(b) for a, b in self._events) / 1000

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import torch
@@ -15,7 +16,11 @@ WARM_UP = 0.15
 
 
 class Optimiser:
-    """AdamW under one cosine with a warm-up, stepped once per batch; parameters first, then the schedule."""
+    """AdamW under one cosine with a warm-up, stepped once per batch; parameters first, then the schedule.
+
+    Attributes:
+        updates: that were made so far, those before a resumption included
+    """
 
     def __init__(self, model: nn.Module, learning_rate: float, updates: int, scaler: torch.amp.GradScaler):
         from timm.optim import create_optimizer_v2
@@ -36,7 +41,7 @@ class Optimiser:
             t_in_epochs=False,
         )
         self._scaler = scaler
-        self._updates, self._highest = 0, 0.0
+        self.updates = 0
         self._schedule.step_update(0)
 
     @property
@@ -44,20 +49,35 @@ class Optimiser:
         """The rate of the next update."""
         return float(self.adamw.param_groups[0]["lr"])
 
-    def highest_rate(self) -> float:
-        """The highest rate of the updates since the last call."""
-        highest, self._highest = self._highest, 0.0
-        return highest
-
     def step(self, loss: torch.Tensor) -> None:
         """Backward, update, next learning rate. `loss` is a scalar with a graph."""
-        self._highest = max(self._highest, self.learning_rate)
         self._scaler.scale(loss).backward()  # type: ignore[no-untyped-call]
         self._scaler.step(self.adamw)
         self._scaler.update()
         self.adamw.zero_grad(set_to_none=True)
-        self._updates += 1
-        self._schedule.step_update(self._updates)
+        self.updates += 1
+        self._schedule.step_update(self.updates)
+
+    def state_dict(self) -> dict[str, Any]:
+        """What the next update depends on besides weights and gradients: moments, schedule and scale."""
+        return {
+            "adamw": self.adamw.state_dict(),
+            "updates": self.updates,
+            "scaler": self._scaler.state_dict(),
+        }
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Go on where `state_dict` was called. Raises ValueError for the state of another model."""
+        self.adamw.load_state_dict(dict(state["adamw"]))
+        for weight, moments in self.adamw.state.items():
+            for name, moment in moments.items():
+                if moment.shape == weight.shape:
+                    # As the optimiser had made it, channels-last where the weight is: along other strides
+                    # torch may round otherwise.
+                    moments[name] = torch.empty_like(weight, dtype=moment.dtype).copy_(moment)
+        self._scaler.load_state_dict(state["scaler"])
+        self.updates = state["updates"]
+        self._schedule.step_update(self.updates)
 
 
 def _on_cuda(model: nn.Module) -> bool:

@@ -1,24 +1,23 @@
-"""Writing checkpoints in a background thread, while training goes on."""
+"""Writing checkpoints and states in a background thread, while training goes on."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from types import TracebackType
 
-from torch import nn
-
-from fastffdi.model.checkpoint import Checkpoint, Snapshot, save
+from fastffdi.training.folder import writing
 
 
 class Saver:
-    """Writes one checkpoint at a time; a context manager, at whose end all are on disk.
+    """Writes to a run's folder, one thing after the other; a context manager, at whose end all is on disk.
 
-    An error in writing is raised by the next `save` or by `wait`.
+    An error in writing is raised by the next call of a method: DiskFull, or a RunError that names the folder.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
         self._thread = ThreadPoolExecutor(1, "fastffdi-save")
         self._writing: Future[None] | None = None
 
@@ -32,10 +31,15 @@ class Saver:
             if error is None:
                 self.wait()
 
-    def save(self, checkpoint: Checkpoint, model: nn.Module, paths: Sequence[Path]) -> None:
-        """Take a snapshot of the model's weights, and let it be written to each of the paths in turn."""
+    def save(self, *writes: Callable[[], None]) -> None:
+        """Let these be called in turn, when what was begun before is written."""
         self.wait()
-        self._writing = self._thread.submit(_write, checkpoint, Snapshot.of(model), paths)
+        self._writing = self._thread.submit(self._write, writes)
+
+    def check(self) -> None:
+        """Raise the error of what was written since, if there was one."""
+        if self._writing is not None and self._writing.done():
+            self.wait()
 
     def wait(self) -> None:
         """Return when everything is written."""
@@ -43,7 +47,7 @@ class Saver:
         if writing is not None:
             writing.result()
 
-
-def _write(checkpoint: Checkpoint, snapshot: Snapshot, paths: Sequence[Path]) -> None:
-    for path in paths:
-        save(checkpoint, snapshot, path)
+    def _write(self, writes: tuple[Callable[[], None], ...]) -> None:
+        with writing(self._folder):
+            for write in writes:
+                write()

@@ -10,8 +10,12 @@ from typing import Any
 
 from fastffdi.data.layout import Dataset, find_dataset
 from fastffdi.demo.dataset import demo_folder
+from fastffdi.errors import SettingError, did_you_mean
 from fastffdi.loaders.settings import LoaderSettings
 from fastffdi.recipe.recipe import default_recipe
+from fastffdi.training.interval import Interval
+
+MUST, AUTO = "must", "auto"
 
 #: In place of a default that depends on the others.
 _LATER: Any = None
@@ -40,6 +44,10 @@ class Settings:
         compile: compile the training step with torch.compile
         on_corrupt: skip images that cannot be decoded, or fail at the first one
         max_corrupt: share of the images that may be skipped; one always may
+        save_every: how often the state is saved that a run can go on from: a time such as 10m, or a number of
+            updates such as 500. It is saved at the end of each epoch too, and when a signal stops the run
+        resume: must: go on with the run in `output`, of the same settings; auto: do so where there is one,
+            else begin. None: begin
         data: folder in the challenge's layout or with class folders, or a Dataset; the demo images
         follow_symlinks: also take images by links that lead out of the folder
     """
@@ -63,9 +71,12 @@ class Settings:
     data: str | Path | Dataset | None = None
     on_corrupt: str = "skip"
     max_corrupt: float = 0.01
+    save_every: str = "10m"
+    resume: str | None = None
     follow_symlinks: bool = False
 
     def __post_init__(self) -> None:
+        self._check_resume()
         demo, now = self.data is None, f"{datetime.now():%Y%m%d-%H%M%S}"
         for name, value in (
             ("pipeline", default_recipe(demo)),
@@ -77,6 +88,24 @@ class Settings:
         for name in ("output", "weights", "cache"):
             if isinstance(getattr(self, name), str):
                 object.__setattr__(self, name, Path(getattr(self, name)))
+
+    @property
+    def interval(self) -> Interval:
+        """What `save_every` says."""
+        return Interval.parse(self.save_every, "--save-every")
+
+    def _check_resume(self) -> None:
+        _ = self.interval
+        if self.resume is None:
+            return
+        if self.resume not in (MUST, AUTO):
+            raise SettingError(f"--resume {self.resume}: unknown{did_you_mean(self.resume, (MUST, AUTO))}")
+        if self.output is None:
+            raise SettingError("--resume: name the folder of the run with --output")
+        if self.overwrite:
+            raise SettingError(
+                "--resume: goes on with a run, which --overwrite deletes; leave out one of the two"
+            )
 
     def dataset(self, say: Callable[[str], None] | None = None) -> Dataset:
         """The images to train on. `say` and DataError are find_dataset's."""

@@ -72,7 +72,7 @@ def test_being_watched_changes_nothing(settings, tiny):
             if watch:
                 train(ready.trainer, ready.train, batches(ready.train.backend), len(ready.train), Recorder())
             else:
-                ready.trainer.train_epoch(ready.train, 0, lambda images, means: None)
+                ready.trainer.train_epoch(ready.train, ready.place, lambda images, means: None)
             return weights(ready)
 
     assert torch.equal(trained(True), trained(False))
@@ -82,7 +82,7 @@ def test_hooks_are_gone_afterwards_even_after_an_error(experiment):
     trainer, timer = experiment.trainer, Recorder()
     with pytest.raises(RuntimeError), watched(trainer, timer):
         raise RuntimeError
-    trainer.train_epoch(experiment.train, 0, lambda images, means: None)
+    trainer.train_epoch(experiment.train, experiment.place, lambda images, means: None)
     assert timer.marks == []
 
 

@@ -41,6 +41,8 @@ SURFACE = {
         "--seed": 0,
         "-o --output": None,
         "--overwrite": False,
+        "--resume": None,
+        "--save-every": "10m",
     },
     "predict": {
         "CHECKPOINT": None,

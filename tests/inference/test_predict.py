@@ -23,7 +23,7 @@ from fastffdi.loaders.torchvision import TorchvisionLoader
 from fastffdi.model import checkpoint, compilation
 from fastffdi.recipe.recipe import load
 from fastffdi.render.cpu.decode import decode_path
-from fastffdi.training.experiment import BEST
+from fastffdi.training.folder import BEST
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 

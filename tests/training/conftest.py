@@ -4,7 +4,8 @@ import pytest
 from experiments import settings_of
 
 from fastffdi.data.layout import find_dataset
-from fastffdi.training.loop import EpochResult, Trainer
+from fastffdi.training.loop import Trainer
+from fastffdi.training.result import EpochResult
 
 
 @pytest.fixture
@@ -22,10 +23,11 @@ def fit(monkeypatch):
     """fit((auc, log_loss), ...): runs train nothing, and give these epochs."""
 
     def given(*epochs):
-        def told(self, train, val, labels, number, progress):
+        def told(self, train, val, labels, number, progress, place):
             for epoch, (auc, log_loss) in enumerate(epochs):
                 self.model.classifier.bias.data.fill_(epoch)
                 validation = {"auc": auc, "log_loss": log_loss, "accuracy": 0.5}
+                place.begin(epoch + 1)
                 yield EpochResult(epoch, 0.7, 0.5, 100.0, 0.5, 1e-3, validation)
 
         monkeypatch.setattr(Trainer, "fit", told)

@@ -26,12 +26,12 @@ from safetensors.torch import load_file
 from fastffdi.data.layout import find_dataset
 from fastffdi.errors import RunError, UndecodableImage
 from fastffdi.evaluation import metrics
+from fastffdi.files import DiskFull, atomic
 from fastffdi.loaders.settings import LoaderSettings
 from fastffdi.model import checkpoint, compilation
 from fastffdi.recipe.recipe import load, parse
-from fastffdi.training import saving
-from fastffdi.training.experiment import BEST, LAST
-from fastffdi.training.log import TABLE
+from fastffdi.training import state
+from fastffdi.training.folder import BEST, LAST, TABLE
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -50,7 +50,7 @@ def run(tiny, dataset, tmp_path_factory):
 def test_a_run_leaves_two_checkpoints_a_table_and_events(run):
     experiment, _ = run
     found = sorted(re.sub(r"(?<=tfevents).*", "", path.name) for path in experiment.settings.output.iterdir())
-    assert found == [BEST, "events.out.tfevents", LAST, TABLE]
+    assert found == [BEST, "events.out.tfevents", LAST, TABLE, "state-15.safetensors"]
 
 
 def test_what_differs_in_brightness_is_learnt(run):
@@ -139,17 +139,57 @@ def test_an_epoch_is_on_disk_before_the_next_is_yielded(settings, dataset, fit):
         assert (kept(settings.output, LAST), kept(settings.output, BEST)) == ((2, 2), (1, 1))
 
 
-def test_a_checkpoint_that_cannot_be_written_ends_the_run(settings, dataset, fit, monkeypatch):
-    def full(*given):
-        raise OSError(errno.ENOSPC, "No space left on device")
-
-    monkeypatch.setattr(saving, "save", full)
+@pytest.mark.parametrize("writer", ["checkpoint", "state"])
+def test_a_disk_that_is_full_ends_the_run_and_what_was_written_before_stays(
+    settings, dataset, fit, monkeypatch, writer
+):
     fit((0.5, 0.9), (0.9, 0.8), (0.7, 0.1))
     with prepared(settings, dataset) as experiment:
         epochs = experiment.run(lambda images, means: None)
         next(epochs)
-        with pytest.raises(OSError, match="No space left"):
+        next(epochs)
+        before = kept(settings.output, LAST)[0]
+        monkeypatch.setattr(f"fastffdi.{OWNERS[writer]}.write_tensors", full)
+        message = r"(best|last|state-\d+)\.safetensors: the disk is full; 1 MiB are needed; free some room or"
+        with pytest.raises(DiskFull, match=message):
+            list(epochs)
+    assert kept(settings.output, LAST)[0] >= before
+    assert len(state.files(settings.output)) >= 1
+    assert state.newest(settings.output, pytest.fail) is not None
+    assert not list(settings.output.glob(".*"))
+
+
+OWNERS = {"checkpoint": "model.checkpoint", "state": "training.state"}
+
+
+def full(path, tensors, metadata):
+    with atomic(path):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+
+def test_a_table_without_room_ends_the_run_and_stays_as_it_was(settings, dataset, fit, monkeypatch):
+    fit((0.5, 0.9), (0.9, 0.8))
+    with prepared(settings, dataset) as experiment:
+        epochs = experiment.run(lambda images, means: None)
+        next(epochs)
+        before = (settings.output / TABLE).read_bytes()
+        monkeypatch.setattr("fastffdi.training.log.atomic", lambda path: full(path, {}, {}))
+        with pytest.raises(DiskFull, match=r"metrics\.csv: the disk is full; 1 MiB are needed"):
             next(epochs)
+    assert (settings.output / TABLE).read_bytes() == before
+
+
+def test_a_folder_that_can_no_longer_be_written_to_ends_the_run(settings, dataset, fit, monkeypatch):
+    def withdrawn(path):
+        raise PermissionError(errno.EACCES, "Permission denied")
+
+    fit((0.5, 0.9))
+    monkeypatch.setattr("fastffdi.training.log.atomic", withdrawn)
+    message = (
+        f"^--output {settings.output}: cannot be written to .Permission denied.; make it writable, and go on"
+    )
+    with pytest.raises(RunError, match=message):
+        finished(settings, dataset)
 
 
 def test_a_checkpoint_names_the_size_and_normalisation_of_evaluation(settings, dataset, fit, tmp_path):
@@ -182,16 +222,15 @@ def test_overwrite_replaces_a_run_and_nothing_else(settings, dataset, fit):
     fit((0.9, 0.5), (0.5, 0.9))
     finished(settings, dataset)
     (settings.output / "notes.txt").write_text("mine")
-    old = next(settings.output.glob("events.*"))
     with prepared(replace(settings, overwrite=True), dataset) as failing:
         fit()
         list(failing.run(lambda images, means: None))
-    assert [path.name for path in settings.output.glob("*.safetensors")] == []
+    assert [path.name for path in settings.output.iterdir()] == ["notes.txt"]
     fit((0.1, 0.5))
     finished(replace(settings, overwrite=True), dataset)
     assert [row["val_auc"] for row in figures(settings.output)] == ["0.1"]
     assert kept(settings.output, BEST) == kept(settings.output, LAST) == (0, 0)
-    assert not old.exists()
+    assert len(list(settings.output.glob("events.*"))) == 1
     assert (settings.output / "notes.txt").read_text() == "mine"
 
 

@@ -16,8 +16,8 @@ from fastffdi.loaders.settings import LoaderSettings
 from fastffdi.loaders.torchvision import TorchvisionLoader
 from fastffdi.model import backbone
 from fastffdi.recipe.recipe import parse
-from fastffdi.training.experiment import BEST, LAST, prepare
-from fastffdi.training.log import TABLE
+from fastffdi.training.experiment import prepare
+from fastffdi.training.folder import BEST, LAST, TABLE
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 

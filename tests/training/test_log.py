@@ -2,8 +2,9 @@ import pytest
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from fastffdi.evaluation import metrics
-from fastffdi.training.log import TABLE, RunLog, flat, line, shown
-from fastffdi.training.loop import EpochResult
+from fastffdi.training.folder import TABLE
+from fastffdi.training.log import RunLog, flat, line, shown
+from fastffdi.training.result import EpochResult
 
 VALIDATION = {
     "auc": 0.875,
@@ -28,8 +29,7 @@ ROWS = [
 
 @pytest.fixture
 def log(tmp_path):
-    with RunLog(tmp_path) as open_log:
-        yield open_log
+    return RunLog(tmp_path)
 
 
 def table(folder):

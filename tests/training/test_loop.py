@@ -22,6 +22,7 @@ from fastffdi.render.device.stage import DeviceStage
 from fastffdi.training import measures
 from fastffdi.training.loop import Trainer
 from fastffdi.training.optimiser import Optimiser
+from fastffdi.training.place import Place
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -258,7 +259,7 @@ def losses_of(images, name="off", mixer=None):
     model, numbers = network(bias=0.75), precision.Precision(name, "")
     seen = Losses(model[2].bias)
     loader = DeviceLoader(images, DeviceStage(CPU, numbers.dtype), mixer)
-    Trainer(model, numbers, seen, CPU).train_epoch(loader, 0, lambda images, means: None)
+    Trainer(model, numbers, seen, CPU).train_epoch(loader, Place(CPU), lambda images, means: None)
     return seen
 
 
@@ -287,7 +288,12 @@ def test_batches_come_from_the_epoch_that_is_trained():
     asked = []
     train, val = Images(8), Images(4)
     for images, name in ((train, "train"), (val, "val")):
-        images.epoch = lambda epoch, name=name, of=images: (asked.append((name, epoch)), of.of(epoch))[1]
+
+        def begun(epoch, start=0, name=name, of=images):
+            asked.append((name, epoch))
+            return of.of(epoch)
+
+        images.epoch = begun
     fitted(trainer_of(network()), train, val, epochs=3)
     assert asked == [("train", 0), ("val", 0), ("train", 1), ("val", 0), ("train", 2), ("val", 0)]
 

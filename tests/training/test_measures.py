@@ -1,3 +1,4 @@
+import json
 import time
 
 import pytest
@@ -84,7 +85,25 @@ def test_the_clock_adds_up_what_lies_inside(monkeypatch):
     for _ in range(2):
         with clock.waiting():
             pass
-    assert clock.stop() == (10, 0.3)
+    assert clock.read() == (10, 3)
+
+
+def test_a_clock_goes_on_where_another_one_stood(monkeypatch):
+    times = iter([100, 101, 103, 110])
+    monkeypatch.setattr(time, "perf_counter", lambda: next(times))
+    clock = WaitClock(CPU, seconds=50, waited=7)
+    with clock.waiting():
+        pass
+    assert clock.read() == (60, 9)
+
+
+def test_sums_go_on_where_others_stood_to_the_bit():
+    first, second = tally(), tally()
+    first.add(*numbers(0.1, 1 / 3, 3))
+    second.load_sums(json.loads(json.dumps(first.sums())))
+    for sums in (first, second):
+        sums.add(*numbers(0.7, 0.2, 2))
+    assert torch.equal(first._sums, second._sums)
 
 
 def test_a_slow_loader_is_waited_for():
@@ -93,9 +112,9 @@ def test_a_slow_loader_is_waited_for():
         with clock.waiting():
             time.sleep(0.02)
         time.sleep(0.001)
-    seconds, share = clock.stop()
+    seconds, waited = clock.read()
     assert seconds >= 0.063
-    assert 0.06 / seconds <= share < 1
+    assert 0.06 <= waited < seconds
 
 
 def test_a_loader_that_is_ahead_is_not():
@@ -103,4 +122,5 @@ def test_a_loader_that_is_ahead_is_not():
     with clock.waiting():
         pass
     time.sleep(0.02)
-    assert 0 <= clock.stop()[1] < 0.5
+    seconds, waited = clock.read()
+    assert 0 <= waited < 0.5 * seconds

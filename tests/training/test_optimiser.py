@@ -52,17 +52,6 @@ def test_the_rate_rises_evenly_and_never_falls_back():
     assert all(step < 0 for step in steps[top:])
 
 
-def test_the_highest_rate_is_that_of_the_updates_since_the_last_call():
-    model, expected = network(), rates(10)  # two warm up
-    optimiser, highest = optimiser_of(model, 10), []
-    for updates in (1, 4, 5):
-        for _ in range(updates):
-            optimiser.step(loss_of(model))
-        highest.append(optimiser.highest_rate())
-    assert highest == [expected[0], expected[2], expected[5]]
-    assert optimiser.highest_rate() == 0
-
-
 def test_the_warm_up_is_rounded():
     reported = rates(10)  # of 1.5 updates, 2
     assert reported.index(max(reported)) == 2

@@ -1,9 +1,12 @@
+import signal
 from types import SimpleNamespace
 
 import pytest
 
 from fastffdi.errors import RunError
-from fastffdi.training.loop import EpochResult
+from fastffdi.training.history import History
+from fastffdi.training.keeper import Stopped
+from fastffdi.training.result import EpochResult
 from fastffdi.training.run import train
 from fastffdi.training.settings import Settings
 
@@ -15,12 +18,13 @@ class Experiment:
     """Three epochs, the second of which is the best; then, or before, it may fail."""
 
     def __init__(self, fails=False):
-        self.best, self.fails, self.closed = None, fails, 0
+        self.best, self.fails, self.closed, self.history = None, fails, 0, History()
 
     def run(self, progress):
         for result in EPOCHS:
             progress(8, {"loss": 0.5})
             self.best = EPOCHS[min(result.epoch, 1)]
+            self.history.add(result)
             yield result
             if self.fails:
                 raise RunError("lower --lr")
@@ -45,6 +49,7 @@ def run(monkeypatch, tmp_path):
         monkeypatch.setattr("fastffdi.training.run.prepare", prepare)
         monkeypatch.setattr("fastffdi.training.run.doubts", lambda dataset: ["warning: doubtful"])
         settings = Settings(epochs=3, output=tmp_path)
+        run.said = said
         return train(settings, said.append), said
 
     return run
@@ -72,3 +77,22 @@ def test_an_experiment_is_closed_whatever_happens(run, fails):
     else:
         run(experiment)
     assert experiment.closed == 1
+
+
+ERRORS = [(signal.SIGINT, KeyboardInterrupt), (signal.SIGTERM, SystemExit)]
+
+
+@pytest.mark.parametrize(("number", "error"), ERRORS)
+def test_a_signal_is_raised_as_python_does_when_what_is_kept_has_been_said(run, number, error):
+    class Ended(Experiment):
+        def run(self, progress):
+            yield EPOCHS[0]
+            raise Stopped("stopped in epoch 2 of 3", number, resumable=True)
+
+    experiment = Ended()
+    with pytest.raises(error) as caught:
+        run(experiment)
+    if error is SystemExit:
+        assert caught.value.code == 143
+    assert experiment.closed == 1
+    assert run.said[-1] == "stopped in epoch 2 of 3; go on with resume='auto'"

@@ -1,89 +1,101 @@
-"""Checkpoints written in a thread: what is in them, when they are on disk, and where errors surface."""
+"""What a thread writes: in which order, when it is on disk, and where errors surface."""
 
+import errno
+import os
 import threading
+from functools import partial
 from pathlib import Path
 
 import pytest
-import torch
-from torch import nn
 
-from fastffdi.model.checkpoint import Checkpoint, Snapshot
-from fastffdi.training import saving
+from fastffdi.errors import RunError
+from fastffdi.files import DiskFull
 from fastffdi.training.saving import Saver
 
-DESCRIBED = Checkpoint("resnet10t", {}, (8, 8), (0.5,) * 3, (0.5,) * 3, epoch=0, seed=0)
+FOLDER = Path("runs/mine")
 
 
 class Disk:
-    """Stands in for `save`: keeps what is written; waits where it is `full`, for `room`."""
+    """Keeps what is written; waits where it is full, for `room`."""
 
     def __init__(self) -> None:
-        self.written: list[tuple[str, float]] = []
+        self.written: list[str] = []
         self.room, self.error = threading.Event(), None
         self.room.set()
 
-    def save(self, checkpoint: Checkpoint, snapshot: Snapshot, path: Path) -> None:
+    def write(self, name: str) -> None:
         assert self.room.wait(30)
         if self.error is not None:
             raise self.error
-        self.written.append((path.name, float(snapshot.tensors["bias"][0])))
+        self.written.append(name)
+
+    def of(self, *names: str) -> list[partial]:
+        return [partial(self.write, name) for name in names]
 
 
 @pytest.fixture
-def disk(monkeypatch: pytest.MonkeyPatch) -> Disk:
-    disk = Disk()
-    monkeypatch.setattr(saving, "save", disk.save)
-    return disk
+def disk() -> Disk:
+    return Disk()
 
 
-def model(bias: float) -> nn.Module:
-    layer = nn.Linear(1, 1)
-    nn.init.constant_(layer.bias, bias)
-    return layer
-
-
-def test_weights_are_those_of_the_moment_and_go_to_every_path(disk: Disk) -> None:
-    trained = model(1.0)
-    with Saver() as saver:
+def test_things_are_written_in_turn_while_the_caller_goes_on(disk: Disk) -> None:
+    with Saver(FOLDER) as saver:
         disk.room.clear()
-        saver.save(DESCRIBED, trained, [Path("last"), Path("best")])
-        with torch.no_grad():
-            trained.bias.fill_(7)
+        saver.save(*disk.of("last", "best", "state"))
+        saver.check()  # waits for nothing
         assert disk.written == []
         disk.room.set()
-    assert disk.written == [("last", 1.0), ("best", 1.0)]
+    assert disk.written == ["last", "best", "state"]
 
 
-def test_one_is_written_before_the_next_is_taken(disk: Disk) -> None:
-    with Saver() as saver:
-        saver.save(DESCRIBED, model(1.0), [Path("a")])
-        saver.save(DESCRIBED, model(2.0), [Path("b")])
-        assert disk.written[0] == ("a", 1.0)
+def test_all_is_written_before_the_next_is_begun(disk: Disk) -> None:
+    with Saver(FOLDER) as saver:
+        saver.save(*disk.of("a", "b"))
+        saver.save(*disk.of("c"))
+        assert disk.written[:2] == ["a", "b"]
         saver.wait()
-        assert disk.written == [("a", 1.0), ("b", 2.0)]
+        assert disk.written == ["a", "b", "c"]
 
 
-def test_an_error_is_raised_by_the_next_call_and_once(disk: Disk) -> None:
-    disk.error = OSError("disk full")
-    with Saver() as saver:
-        saver.save(DESCRIBED, model(1.0), [Path("a")])
-        with pytest.raises(OSError, match="disk full"):
-            saver.save(DESCRIBED, model(2.0), [Path("b")])
+def test_what_comes_after_an_error_is_not_written(disk: Disk) -> None:
+    def fail() -> None:
+        raise DiskFull(FOLDER / "best", 1)
+
+    with Saver(FOLDER) as saver:
+        saver.save(*disk.of("last"), fail, *disk.of("state"))
+        with pytest.raises(DiskFull):
+            saver.wait()
+    assert disk.written == ["last"]
+
+
+@pytest.mark.parametrize("call", ["save", "check", "wait"])
+def test_an_error_is_raised_by_the_next_call_and_once(disk: Disk, call: str) -> None:
+    disk.error = DiskFull(FOLDER / "best", 1)
+    with Saver(FOLDER) as saver:
+        saver.save(*disk.of("a"))
+        assert saver._writing is not None
+        saver._writing.exception()  # it is over
+        with pytest.raises(DiskFull):
+            getattr(saver, call)()
         saver.wait()
 
 
-def test_an_error_is_raised_at_the_end(disk: Disk) -> None:
-    disk.error = OSError("disk full")
-    with pytest.raises(OSError, match="disk full"), Saver() as saver:
-        saver.save(DESCRIBED, model(1.0), [Path("a")])
+def test_an_error_of_the_system_names_the_folder_and_what_to_do(disk: Disk) -> None:
+    disk.error = OSError(errno.EACCES, os.strerror(errno.EACCES))
+    with pytest.raises(RunError) as caught, Saver(FOLDER) as saver:
+        saver.save(*disk.of("a"))
+    assert str(caught.value) == (
+        "--output runs/mine: cannot be written to (Permission denied); make it writable, and go on with "
+        "--resume"
+    )
 
 
 def test_another_error_is_not_replaced_and_what_was_begun_is_written(disk: Disk) -> None:
     def failing() -> None:
-        with Saver() as saver:
-            saver.save(DESCRIBED, model(1.0), [Path("a")])
+        with Saver(FOLDER) as saver:
+            saver.save(*disk.of("a"))
             raise KeyError
 
     with pytest.raises(KeyError):
         failing()
-    assert disk.written == [("a", 1.0)]
+    assert disk.written == ["a"]

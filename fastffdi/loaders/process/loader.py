@@ -136,7 +136,7 @@ def _start(job: Job, memory: BinaryIO) -> tuple[subprocess.Popen[bytes], Connect
         inherited = theirs.fileno(), memory.fileno(), file.fileno()
         numbers = [str(number) for number in (*inherited, job.shape[0])]
         try:
-            with _without_interrupts():
+            with _without_signals():
                 child = subprocess.Popen(
                     [sys.executable, "-c", _CODE, *numbers, *sys.path],
                     pass_fds=inherited,
@@ -151,9 +151,9 @@ def _start(job: Job, memory: BinaryIO) -> tuple[subprocess.Popen[bytes], Connect
 
 
 @contextlib.contextmanager
-def _without_interrupts() -> Iterator[None]:
-    """Start processes with SIGINT blocked: Ctrl-C reaches all of them, and the parent decides."""
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+def _without_signals() -> Iterator[None]:
+    """Start processes with SIGINT and SIGTERM blocked: all of a group may get them; the parent decides."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM})
     try:
         yield
     finally:
@@ -167,13 +167,13 @@ def _stop(
     ring: Ring,
     owner: int,
 ) -> None:
-    """Close the pipe, then send SIGTERM, then SIGKILL, until the child has ended."""
+    """Close the pipe, and send SIGKILL where the child has not ended by it."""
     if os.getpid() != owner:  # in a fork of the owner, which still needs the child
         pipe.close()
         return
     with pipe, socket.socket(fileno=os.dup(pipe.fileno())) as whole, contextlib.suppress(OSError):
         whole.shutdown(socket.SHUT_RDWR)  # closing is not enough where forks have it open as well
-    for number in (0, signal.SIGTERM, signal.SIGKILL):  # 0 does nothing
+    for number in (0, signal.SIGKILL):  # 0 does nothing
         child.send_signal(number)
         with contextlib.suppress(subprocess.TimeoutExpired):
             child.wait(GRACE_SECONDS + 1)

@@ -395,7 +395,7 @@ def test_closing_does_not_depend_on_who_else_has_the_pipe_open(starting: Process
 
 def test_a_child_that_does_not_end_is_ended(starting: ProcessLoader, monkeypatch) -> None:
     monkeypatch.setattr(process, "GRACE_SECONDS", -0.9)
-    starting._child.send_signal(signal.SIGSTOP)  # SIGTERM has no effect on it now
+    starting._child.send_signal(signal.SIGSTOP)
     starting.close()
     assert starting._child.returncode == -signal.SIGKILL
 
@@ -417,8 +417,8 @@ def test_a_fork_of_the_parent_leaves_the_child_alone() -> None:
 def test_the_child_is_not_interrupted(starting: ProcessLoader) -> None:
     status = Path(f"/proc/{starting._child.pid}/status").read_text()
     blocked = int(status.partition("SigBlk:\t")[2].split()[0], 16)
-    assert blocked >> (signal.SIGINT - 1) & 1
-    assert signal.SIGINT not in signal.pthread_sigmask(signal.SIG_BLOCK, ())
+    assert all(blocked >> (number - 1) & 1 for number in (signal.SIGINT, signal.SIGTERM))
+    assert not {signal.SIGINT, signal.SIGTERM} & signal.pthread_sigmask(signal.SIG_BLOCK, ())
 
 
 def test_a_child_that_never_begins_is_reported(planner: BatchPlanner, monkeypatch) -> None:

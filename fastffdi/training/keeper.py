@@ -1,0 +1,138 @@
+"""When the state of a run is saved, and what is kept of it when it is stopped."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from fastffdi.errors import FastffdiError
+from fastffdi.model import checkpoint
+from fastffdi.training.folder import BEST, LAST
+from fastffdi.training.interruption import Interruption, Stopping
+from fastffdi.training.interval import Alarm, Interval
+from fastffdi.training.loop import Progress
+from fastffdi.training.optimiser import Optimiser
+from fastffdi.training.place import Place
+from fastffdi.training.saving import Saver
+from fastffdi.training.state import Part, State
+
+
+class Stopped(FastffdiError):
+    """A run was asked to end by a signal, and has.
+
+    Attributes:
+        number: of the signal
+        resumable: whether there is something to go on from
+    """
+
+    def __init__(self, message: str, number: int, resumable: bool) -> None:
+        super().__init__(message)
+        self.number, self.resumable, self.exit_code = number, resumable, 128 + number
+
+
+@dataclass
+class Keeper:
+    """Saves the parts of a run to its folder, in a thread.
+
+    Attributes:
+        parts: all of them, by name; `model` is one
+        identity: of the run
+        optimiser, place: two of the parts
+        images, epochs: that the run trains on in an epoch, and how many of these it has
+        whole_epochs: there is no going on in the middle of an epoch's training
+        kept: epoch and images of the last state that was saved, or was gone on from; None where there is none
+    """
+
+    folder: Path
+    parts: Mapping[str, Part]
+    identity: dict[str, Any]
+    optimiser: Optimiser
+    place: Place
+    images: int
+    epochs: int
+    interval: Interval
+    whole_epochs: bool
+    saver: Saver
+    stop: Interruption
+    kept: tuple[int, int] | None
+
+    def __post_init__(self) -> None:
+        self._alarm = Alarm(self.interval, self.optimiser.updates)
+
+    def watching(self, progress: Progress) -> Progress:
+        """`progress`, and after each batch a look at whether to save, or to stop: then it raises Stopping."""
+
+        def told(images: int, means: dict[str, float] | None) -> None:
+            progress(images, means)
+            self.saver.check()
+            if self.stop.number is not None:
+                raise Stopping
+            # In validation nothing changes that a state would hold.
+            due = not self.stop.raising and self._alarm.is_due(self.optimiser.updates)
+            if due and self._can_save():
+                self.save()
+
+        return told
+
+    def save(self) -> None:
+        """Save the state as it is now."""
+        state = State.of(self.parts, self.optimiser.updates, self.identity)
+        self.saver.save(partial(state.save, self.folder))
+        self._noted()
+
+    def save_epoch(self, described: checkpoint.Checkpoint, best: bool) -> None:
+        """Save the last checkpoint, the best one too where it is that, and then the state.
+
+        At the end of the run, the state is no more than the fact that it is finished.
+        """
+        finished = self.place.epoch == self.epochs
+        state = State.of(self.parts, self.optimiser.updates, self.identity)
+        weights = state.weights("model")
+        writes: list[Callable[[], None]] = [
+            partial(checkpoint.save, described, weights, self.folder / name)
+            for name in ([LAST, BEST] if best else [LAST])
+        ]
+        kept = state.as_finished() if finished else state
+        self.saver.save(*writes, partial(kept.save, self.folder))
+        self._noted()
+
+    def stopped(self) -> Stopped:
+        """Save what is not yet saved, and say what is kept."""
+        here = self.place.epoch, self.place.images
+        if not self.place.fresh and self._can_save() and self.kept != here:
+            self.save()
+        self.saver.wait()
+        number = self.stop.number or 0
+        return Stopped(self._described(here), number, self.kept is not None)
+
+    def _can_save(self) -> bool:
+        return not self.whole_epochs or self.place.images in (0, self.images)
+
+    def _noted(self) -> None:
+        self.kept = self.place.epoch, self.place.images
+        self._alarm.reset(self.optimiser.updates)
+
+    def _described(self, here: tuple[int, int]) -> str:
+        epoch, images = here
+        where = f"stopped in epoch {epoch + 1} of {self.epochs}"
+        if self.kept is None:
+            return f"{where}; nothing of it is kept"
+        if images == self.images:
+            where = f"stopped in the validation of epoch {epoch + 1} of {self.epochs}"
+        else:
+            where = f"{where}, after {images} of {self.images} training images"
+        if self.kept == here:
+            return f"{where}; all of it is kept in {self.folder}"
+        return f"{where}; kept in {self.folder} is {place_in_words(*self.kept, self.images)}"
+
+
+def place_in_words(epoch: int, images: int, of: int) -> str:
+    """`epoch 3 after 640 of 4000 training images`, or its beginning or validation."""
+    if not images:
+        return f"the beginning of epoch {epoch + 1}"
+    if images == of:
+        return f"the validation of epoch {epoch + 1}"
+    return f"epoch {epoch + 1} after {images} of {of} training images"

@@ -1,0 +1,83 @@
+"""Where a run is: its epoch, and the sums over the images of it that it has been trained on."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+
+from fastffdi.training.measures import RunningMeans, WaitClock
+
+
+class Place:
+    """Where a run is between two updates; `state_dict` has all of it.
+
+    Attributes:
+        epoch: the present one, counted from 0
+        images: of this epoch, that the run has been trained on
+        means: of the loss and the accuracy, in this epoch
+        highest_rate: the highest learning rate of the updates in this epoch
+        corrupt: rows that were skipped in this epoch's training
+        fresh: this process has not made an update yet
+    """
+
+    def __init__(self, device: torch.device) -> None:
+        self._device, self.fresh = device, True
+        self.begin(0)
+
+    def begin(self, epoch: int) -> None:
+        """Be at the beginning of an epoch."""
+        self.epoch, self.images, self.highest_rate = epoch, 0, 0.0
+        self.means = RunningMeans(("loss", "accuracy"), self._device)
+        self.corrupt: set[int] = set()
+        self._seconds = self._waited = 0.0
+        self._clock: WaitClock | None = None
+
+    def start_clock(self) -> WaitClock:
+        """A clock that goes on where the epoch's time stands, until `stop_clock`."""
+        self._clock = WaitClock(self._device, self._seconds, self._waited)
+        return self._clock
+
+    def stop_clock(self) -> None:
+        """The epoch's training is over; waits for the device."""
+        assert self._clock is not None, "start_clock comes first"
+        (self._seconds, self._waited), self._clock = self._clock.read(), None
+
+    def add(self, images: int, sums: tuple[torch.Tensor, ...], rate: float) -> None:
+        """An update has been made, over so many images; `sums` as RunningMeans.add, `rate` as it was."""
+        self.means.add(*sums)
+        self.images += images
+        self.highest_rate = max(self.highest_rate, rate)
+        self.fresh = False
+
+    @property
+    def images_per_second(self) -> float:
+        """The epoch's speed, when its clock is stopped."""
+        return self.images / self._seconds
+
+    @property
+    def wait_share(self) -> float:
+        """The share of the time that was spent waiting for images, when the clock is stopped."""
+        return self._waited / self._seconds
+
+    def state_dict(self) -> dict[str, Any]:
+        """The place as plain numbers; waits for the device."""
+        seconds, waited = (self._seconds, self._waited) if self._clock is None else self._clock.read()
+        return {
+            "epoch": self.epoch,
+            "images": self.images,
+            "highest_rate": self.highest_rate,
+            "sums": self.means.sums(),
+            "corrupt": sorted(self.corrupt),
+            "seconds": seconds,
+            "waited": waited,
+        }
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Be where `state_dict` was called."""
+        self.begin(state["epoch"])
+        self.images, self.highest_rate = state["images"], state["highest_rate"]
+        self.means.load_sums(state["sums"])
+        self.corrupt.update(state["corrupt"])
+        self._seconds, self._waited = state["seconds"], state["waited"]
