@@ -14,9 +14,6 @@ from typing import NoReturn
 
 import click
 
-#: Exit codes after SIGINT and SIGTERM.
-INTERRUPTED = (130, 143)
-
 #: A command that has not ended by then is ended: the exception may be lost in an import of a library.
 MOST_SECONDS = 1.7
 

@@ -60,8 +60,8 @@ def program() -> None:
     try:
         main()
     except SystemExit as ended:
-        if ended.code in interrupts.INTERRUPTED:
-            interrupts.end(int(ended.code))
+        if isinstance(ended.code, int) and ended.code:
+            interrupts.end(ended.code)
         raise
     finally:
         interrupts.ignore()

@@ -25,7 +25,7 @@ LOADERS: dict[str, tuple[str, ...]] = {
 WITH_CHILDREN = ("process", "torchvision")
 
 #: Disks that are too small for what these commands write.
-SMALL_DISKS = {"predict, cpu": "8k", "train": "300k", "cache": "300k", "check": "8k"}
+SMALL_DISKS = {"predict, cpu": "8k", "train, cpu": "300k", "cache": "300k", "check": "4k"}
 #: A table that is there before.
 EARLIER = "img_name,y_pred\na.jpg,0.5\n"
 #: What a command may take that is not disturbed.
@@ -80,28 +80,30 @@ class Place:
         found: dict[str, Callable[[Path], list[str | Path]]] = {
             f"predict, {name}": partial(self.predict, options) for name, options in LOADERS.items()
         }
-        return {**found, "train": self.train, "cache": self.cache, "check": self.check}
+        found |= {f"train, {name}": partial(self.train, LOADERS[name]) for name in ("cpu", *WITH_CHILDREN)}
+        return {**found, "cache": self.cache, "check": self.check}
 
     def predict(self, options: Sequence[str], folder: Path) -> list[str | Path]:
         images = self.data / "trainset"
         batches = ("--batch-size", "4", "--threads", "2", "--device", "cpu")
         return ["predict", self.checkpoint, images, "-o", folder / "submit.csv", *batches, *options]
 
-    def train(self, folder: Path) -> list[str | Path]:
-        kind = ("--pipeline", self.recipe, "--backbone", "test_efficientnet", "--no-pretrained")
-        return [
-            "train",
-            "--data",
-            self.data,
+    def train(self, options: Sequence[str], folder: Path) -> list[str | Path]:
+        model = ("--pipeline", self.recipe, "--backbone", "test_efficientnet", "--no-pretrained")
+        run = (
             "-o",
             folder,
             "--overwrite",
             "--epochs",
             "99",
+            "--threads",
+            "2",
+            "--batch-size",
+            "4",
             "--device",
             "cpu",
-            *kind,
-        ]
+        )
+        return ["train", "--data", self.data, *model, *run, *options]
 
     def cache(self, folder: Path) -> list[str | Path]:
         kind = ("--pipeline", self.recipe, "--backbone", "test_efficientnet")
@@ -133,21 +135,18 @@ def signalled(
     return row
 
 
-def child_killed(place: Place, name: str, tries: int) -> Row:
-    """A child is killed as soon as there is one that has lived for a random time."""
-    row = Row("SIGKILL to a child", name)
+def child_killed(place: Place, loader: str, tries: int) -> Row:
+    """A child of training is killed at a random moment after the first epoch."""
+    row = Row("SIGKILL to a child", f"train, {loader}")
     for k in range(tries):
-        command, out = started(place, name, k)
-        command.wait_for(lambda command=command: bool(command.children()))
-        time.sleep(random.uniform(0, 0.5))
-        if not command.children():
-            command.ending()
-            continue
-        command.signal(signal.SIGKILL, "child")
+        command, out = started(place, f"train, {loader}", k)
+        command.wait_for(lambda out=out: (out / "metrics.csv").exists())
+        time.sleep(random.uniform(0, 2))
+        if command.children():
+            command.signal(signal.SIGKILL, "child")
         ending = command.ending()
         said = ending.lines[-1] if ending.lines else ""
-        unnamed = [] if str(place.data) in said or ending.code == 0 else ["no file is named"]
-        row.add(ending, (1, 0), [*unnamed, *_torn(out)])
+        row.add(ending, (1,), [*([] if str(place.data) in said else ["no file is named"]), *_torn(out)])
     return row
 
 
@@ -164,11 +163,13 @@ def disk_full(place: Place, name: str, size: str) -> Row:
         ending = Command(place.commands()[name](out), command_folder).ending(DONE_SECONDS)
         said = ending.lines[-1] if ending.lines else ""
         wrong = (
-            [] if re.search("disk is full|No space left", said) else ["it does not say that the disk is full"]
+            []
+            if re.search("disk is full|No space left|are free", said)
+            else ["it does not say that the disk is full"]
         )
         if kept.read_text() != EARLIER:
             wrong.append("the file from before is lost")
-        row.add(replace(ending, seconds=0.0), (1,), [*wrong, *_torn(out)])
+        row.add(replace(ending, seconds=0.0), (1, 2), [*wrong, *_torn(out)])
     finally:
         subprocess.run(["umount", out], check=True)
     return row
@@ -182,7 +183,7 @@ def rows(place: Place, tries: int, seconds: float) -> Iterator[Row]:
         yield signalled(place, name, signal.SIGTERM, "group", (143, -signal.SIGTERM), moments)
         yield signalled(place, name, signal.SIGKILL, "parent", (-signal.SIGKILL,), moments)
     for loader in WITH_CHILDREN:
-        yield child_killed(place, f"predict, {loader}", tries)
+        yield child_killed(place, loader, tries)
     if os.geteuid() == 0:
         for name, size in SMALL_DISKS.items():
             yield disk_full(place, name, size)

@@ -59,6 +59,7 @@ class ProcessLoader:
         per_slot = max(1, min(planner.batch_size, len(planner.sampler)))
         job = Job(planner, settings, beyond, (max(3, settings.prefetch + 2), per_slot, *size, 3))
         self._generation = 0
+        self._place = "".join(planner.manifest.paths(slice(0, 1)))  # where the child is, or was when it ended
         self._transfer = Transfer(copying(device))
         with anonymous_file("fastffdi-ring") as memory:
             self._ring = Ring(memory, job.shape)
@@ -67,6 +68,7 @@ class ProcessLoader:
         self._end = weakref.finalize(self, _stop, self._child, *ours, os.getpid())
         if device.type == "cuda":
             self._ring.page_lock()
+        _LIVING.add(self)
 
     def __len__(self) -> int:
         return len(self.planner)
@@ -80,6 +82,8 @@ class ProcessLoader:
     def _batches(self, generation: int, plans: Iterator[Planned]) -> Iterator[Batch]:
         for plan, _, remaining in plans:
             assert generation == self._generation, "a process loader was asked for two epochs at once"
+            (self._place,) = self.planner.manifest.paths(plan.rows[:1])
+            _refuse_killed()
             ready = self._rendered(generation, plan)
             images = self._transfer.take(ready.slot, self._ring.slots[ready.slot, : len(plan.rows)])
             self._release(self._transfer.completed())
@@ -87,6 +91,7 @@ class ProcessLoader:
 
     def close(self) -> None:
         """See Backend.close. Images given out stay valid."""
+        _LIVING.discard(self)
         self._end()
 
     def _rendered(self, generation: int, plan: BatchPlan) -> BatchReady:
@@ -107,10 +112,13 @@ class ProcessLoader:
         try:
             report = self._pipe.recv()
         except (EOFError, OSError):
-            self.close()
-            raise _lost(self._child.returncode, self.planner.manifest.paths(plan.rows[:1])[0]) from None
+            raise self._lost() from None
         assert isinstance(report, BatchReady)
         return report
+
+    def _lost(self) -> RunError:
+        self.close()
+        return _lost(self._child.returncode, self._place)
 
     def _release(self, slots: list[int]) -> None:
         for slot in slots:
@@ -124,6 +132,21 @@ class ProcessLoader:
     def _refuse_closed(self) -> None:
         if not self._end.alive:
             raise RunError("--loader cpu: the loader is closed, or its process has ended; build another")
+
+
+#: All that have a child, of which training has one for each split.
+_LIVING: weakref.WeakSet[ProcessLoader] = weakref.WeakSet()
+
+
+def _refuse_killed() -> None:
+    """Raise RunError where a signal has ended a child, whichever loader's, and whatever it has left.
+
+    A loader whose batches are not awaited for minutes would say nothing until then.
+    """
+    for loader in list(_LIVING):
+        code = loader._child.poll()
+        if code is not None and code < 0:
+            raise loader._lost()
 
 
 def _start(job: Job, memory: BinaryIO) -> tuple[subprocess.Popen[bytes], Connection[Any, Any]]:

@@ -78,6 +78,9 @@ class Threads:
         listen(self.pipe, self.inbox)
         self.inbox.end()
 
+    def poll(self) -> None:
+        return None
+
     def send_signal(self, number: int) -> None:
         assert number == 0
 
@@ -357,6 +360,19 @@ def test_it_shares_memory_without_a_name_and_keeps_no_file_of_the_parents(loader
     assert "/memfd:fastffdi-ring (deleted)" in named
     assert not any("/dev/shm" in file or "fastffdi-job" in file for file in named)
     assert sum(file.startswith("socket:") for file in open_files) == 1
+
+
+def test_a_killed_child_is_told_of_by_whichever_loader_is_asked(planner: BatchPlanner, loader) -> None:
+    with closing(ProcessLoader(planner, LoaderSettings(1), CPU)) as other:
+        batches = loader.epoch(0)
+        next(batches)
+        other._child.kill()
+        other._child.wait()
+        with pytest.raises(
+            RunError, match=rf"signal 9: .* begins with {planner.manifest.paths()[0]} or soon"
+        ):
+            list(batches)
+        assert len(list(loader.epoch(1))) == len(loader)
 
 
 def test_a_killed_child_is_told_of_by_signal_and_image(loader: ProcessLoader, copied: Path) -> None:
