@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN = .venv/bin
 TEST_DATA ?= $(wildcard ../shared/data)
 
-.PHONY: demo test check test-slow test-gpu fuzz mutants bench bench-peers parity tables figures clean
+.PHONY: demo test check test-slow torture test-gpu fuzz mutants bench bench-peers parity tables figures clean
 
 demo: .venv/installed demo/data
 	$(BIN)/fastffdi train --data demo/data --pipeline demo --backbone resnet10t --no-pretrained \
@@ -25,13 +25,18 @@ check: .venv/installed
 test-slow: .venv/installed
 	FASTFFDI_TEST_DATA=$(TEST_DATA) $(BIN)/pytest -m slow
 
+# Hostile files through every loader, and faults to every command; for other files: make torture FILES="DIR DIR".
+torture: .venv/installed
+	PYTHONPATH=tests $(BIN)/python -m torture $(or $(FILES),$(TEST_DATA:%=%/malformed) $(TEST_DATA:%=%/conformance)) \
+		$(if $(FILES),,--page docs/reliability.md) $(if $(TRIES),--tries $(TRIES))
+
 test-gpu: .venv/installed
 	$(BIN)/pytest -m gpu -rs
 
 # Each of the TARGETS for FUZZ_SECONDS, with atheris; where it has no wheel for this Python, with hypothesis.
 FUZZ_SECONDS ?= 60
 fuzz: .venv/installed
-	$(BIN)/pip install --quiet --disable-pip-version-check '.[fuzz]' || true
+	$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[fuzz]' || echo "without atheris"
 	PYTHONPATH=tests $(BIN)/python -m fuzz.run $(TARGETS) --seconds $(FUZZ_SECONDS)
 
 # Hours with MUTANTS=all; MUTANTS=50 or PARTS="model data" for less. Goes on where it was stopped.

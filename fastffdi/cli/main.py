@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import importlib
-import os
-import signal
 import sys
 import warnings
 from collections.abc import Iterable
 
 import click
 
+from fastffdi.cli import interrupts
 from fastffdi.errors import FastffdiError
 from fastffdi.escapes import escaped
 
@@ -27,10 +26,6 @@ COMMANDS = {
     "demo-data": ("demo_data", "Write the demo images, in the challenge's layout."),
     "doctor": ("doctor", "Say what works on this machine, and why the rest does not."),
 }
-
-
-#: Exit codes after SIGINT and SIGTERM.
-INTERRUPTED = (130, 143)
 
 
 class _Commands(click.Group):
@@ -60,27 +55,23 @@ def cli(debug: bool) -> None:
 
 
 def program() -> None:
-    """The `fastffdi` command as a process, which an interrupt ends at once.
-
-    All that is open is closed then; unloading torch takes most of a second.
-    """
+    """The `fastffdi` command as a process, whose signals are its own."""
+    interrupts.install()
     try:
         main()
-    except SystemExit as end:
-        if end.code in INTERRUPTED:
-            sys.stdout.flush()
-            sys.stderr.flush()
-            os._exit(int(end.code))
+    except SystemExit as ended:
+        if ended.code in interrupts.INTERRUPTED:
+            interrupts.end(int(ended.code))
         raise
     finally:
-        # What is left to do is Python's own: an interrupt meanwhile is worth no traceback.
-        signal.signal(signal.SIGINT, signal.SIG_DFL)
+        interrupts.ignore()
 
 
 def main() -> None:
     """Find the command, run it, and end with its exit code.
 
-    Exit code: 0 done, 1 failed, 2 wrong use, 3 done but for images that cannot be decoded, 130 interrupted.
+    Exit code: 0 done, 1 failed, 2 wrong use, 3 done but for images that cannot be decoded, 130 interrupted,
+    143 terminated.
     """
     debug = "--debug" in sys.argv[1:2]
     # Pillow warns about irregular images that it then decodes as other programs do.

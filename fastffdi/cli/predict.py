@@ -10,6 +10,7 @@ import click
 from fastffdi.cli.loading import follow_symlinks, loading, max_megapixels, merged, on_corrupt
 from fastffdi.cli.output import check_no_image, check_output
 from fastffdi.errors import SettingError
+from fastffdi.escapes import escaped
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -112,8 +113,13 @@ def predict(
         compile=compile,
         on_corrupt=on_corrupt,
     )
-    with bar(len(manifest), "predicting", screen) as progress:
-        scores = predictor(manifest, progress.advance)
+    try:
+        with bar(len(manifest), "predicting", screen) as progress:
+            scores = predictor(manifest, progress.advance)
+    except KeyboardInterrupt:
+        kept = "as it was before" if output.exists() else "not written"
+        screen.print(f"interrupted; {escaped(str(output))} is {kept}; the same command begins again")
+        raise SystemExit(130) from None
     write_csv(output, manifest.names, scores, fill, excel_safe)
     write_errors(output.with_suffix(ERRORS), predictor.reasons, excel_safe)
     click.echo(f"{len(manifest)} rows in {output}")

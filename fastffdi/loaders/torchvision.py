@@ -7,10 +7,14 @@ CounterRNG. It does not mix images.
 from __future__ import annotations
 
 import gc
+import signal
 import sys
+import threading
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from multiprocessing.process import BaseProcess
+from multiprocessing.util import get_temp_dir
 from typing import Any
 
 import torch
@@ -28,9 +32,13 @@ from fastffdi.loaders.corrupt import Corrupt
 from fastffdi.loaders.planner import BatchPlan, BatchPlanner
 from fastffdi.loaders.settings import LoaderSettings
 from fastffdi.loaders.torchvision_transforms import composed
+from fastffdi.loaders.worker_deaths import DEATHS
 from fastffdi.recipe.lowering import output_size
 from fastffdi.recipe.program import EMPTY
 from fastffdi.render.cpu.decode import SourceDecoder
+
+#: What workers are given to end in.
+GRACE_SECONDS = 1.0
 
 
 class TorchvisionLoader:
@@ -58,6 +66,7 @@ class TorchvisionLoader:
                 collate_fn=_collated,
                 pin_memory=device.type == "cuda",
                 persistent_workers=True,
+                worker_init_fn=_without_signals,
             )
 
     def __len__(self) -> int:
@@ -68,24 +77,58 @@ class TorchvisionLoader:
         self._batches.start(epoch, start)
         if "nvidia.dali.pipeline" in sys.modules:
             gc.collect()  # a DALI pipeline that a forked worker's garbage collector finds makes it crash
+        get_temp_dir()  # that of the workers too: one that is killed leaves none behind
         with _without_advice():
-            return self._given(iter(self._loader), self.planner.epoch(epoch, start))
+            rendered = iter(self._loader)
+        DEATHS.watch()
+        return self._given(rendered, self.planner.epoch(epoch, start))
 
     def _given(self, rendered: Iterator[Any], plans: Iterator[BatchPlan]) -> Iterator[Batch]:
         for plan in plans:
-            images, corrupt = _next(rendered)
+            images, corrupt = self._next(rendered, plan)
             if corrupt and not self.planner.skip_corrupt:
                 raise corrupt[0].error
             if images is None:
                 images = torch.zeros(len(plan.rows), 3, *output_size(self.planner.template[1]))
             yield self.planner.batch(plan, images.permute(0, 2, 3, 1), EMPTY, corrupt)
 
+    def _next(self, rendered: Iterator[_Given], plan: BatchPlan) -> _Given:
+        try:
+            with DEATHS.raised():
+                return next(rendered)
+        except StopIteration:
+            raise
+        except Exception as error:  # as a transform raises it, with the worker's traceback in its message
+            first, traceback, rest = str(error).partition("Original Traceback")
+            reason = " ".join((rest.strip().rpartition("\n")[2] if traceback else first).split())
+            (path,) = self.planner.manifest.paths(plan.rows[:1])
+            raise RunError(
+                f"--loader torchvision: a worker process failed ({reason.rstrip('. ')}) at the batch that "
+                f"begins with {path} or soon after"
+            ) from error
+
     def close(self) -> None:
         """See Backend.close."""
         # The DataLoader has no close of its own; left to the garbage collector, workers outlive their use.
-        if self._loader._iterator is not None:
-            self._loader._iterator._shutdown_workers()  # type: ignore[attr-defined]
-            self._loader._iterator = None
+        iterator: Any = self._loader._iterator
+        self._loader._iterator = None
+        if iterator is not None:
+            # torch waits five seconds for each, and then for ever.
+            late = threading.Timer(GRACE_SECONDS, _kill, (iterator._workers,))
+            late.start()
+            iterator._shutdown_workers()
+            late.cancel()
+
+
+def _kill(workers: Sequence[BaseProcess]) -> None:
+    for worker in workers:
+        worker.kill()
+
+
+def _without_signals(worker: int) -> None:
+    """Signals may reach all of a group, and the parent decides what they mean."""
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)
 
 
 class _Images(Dataset[Any]):
@@ -148,17 +191,6 @@ def _collated(images: list[torch.Tensor | UndecodableImage]) -> _Given:
         return None, corrupt
     whole = default_collate([valid[0] if isinstance(image, UndecodableImage) else image for image in images])
     return whole, corrupt
-
-
-def _next(rendered: Iterator[_Given]) -> _Given:
-    try:
-        return next(rendered)
-    except StopIteration:
-        raise
-    except Exception as error:  # as a transform raises it, with the worker's traceback in its message
-        first, traceback, rest = str(error).partition("Original Traceback")
-        reason = " ".join((rest.strip().rpartition("\n")[2] if traceback else first).split())
-        raise RunError(f"--loader torchvision: a worker process failed ({reason})") from error
 
 
 @contextmanager

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from fastffdi.errors import RecipeError, did_you_mean
@@ -12,9 +12,9 @@ from fastffdi.recipe.steps import STEPS
 from fastffdi.recipe.steps.base import Step, shown
 from fastffdi.recipe.steps.combine import Combined, PythonStep, barred
 
-#: How many steps a part may have, and one step may contain, and how deep they may nest: whoever wrote a
-#: checkpoint may have meant to make all three endless.
-_LONGEST, _WIDEST, _DEEPEST = 100, 16, 3
+#: How many steps a part may have, those inside others among them; how many one step may contain, and how deep
+#: they may nest: whoever wrote a checkpoint may have meant to make all three endless.
+_MOST, _WIDEST, _DEEPEST = 200, 16, 3
 
 
 def read_steps(entries: Any, source: str, depth: int = 0) -> tuple[Step, ...]:
@@ -26,8 +26,8 @@ def read_steps(entries: Any, source: str, depth: int = 0) -> tuple[Step, ...]:
         raise RecipeError(
             f"{source}: must be a list of steps, for example [resize: {{size: 256}}, normalize]"
         )
-    if not depth and len(entries) > _LONGEST:
-        raise RecipeError(f"{source}: {len(entries):,} steps are too many; give at most {_LONGEST}")
+    if not depth:
+        _check_count(len(entries), source)
     if depth > _DEEPEST or (depth and len(entries) > _WIDEST):
         raise RecipeError(
             f"{source}: at most {_WIDEST} steps may stand inside another, and at most {_DEEPEST} deep"
@@ -37,7 +37,19 @@ def read_steps(entries: Any, source: str, depth: int = 0) -> tuple[Step, ...]:
         with mistakes.noted():
             steps.append(_step(entry, f"{source}[{k}]", depth))
     mistakes.end()
+    if not depth:
+        _check_count(_count(steps), source)
     return tuple(steps)
+
+
+def _check_count(count: int, source: str) -> None:
+    if count > _MOST:
+        what = f"{count:,} steps, those inside others counted, are too many"
+        raise RecipeError(f"{source}: {what}; give at most {_MOST}")
+
+
+def _count(steps: Sequence[Step]) -> int:
+    return sum(1 + (_count(step.transforms) if isinstance(step, Combined) else 0) for step in steps)
 
 
 def _step(entry: Any, source: str, depth: int) -> Step:

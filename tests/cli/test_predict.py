@@ -345,3 +345,15 @@ def test_no_option_is_left_out():
     others |= {"--follow-symlinks", "--excel-safe"}
     options = {option.opts[-1] for option in predict_command.params if isinstance(option, click.Option)}
     assert options - others == {words[0] for words, _ in OPTIONS if words}
+
+
+def test_an_interrupt_says_what_became_of_the_table(predict, output, tiny, monkeypatch):
+    def interrupted(*given):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("fastffdi.inference.predict.Predictor.__call__", interrupted)
+    for state in ("not written", "as it was before"):
+        code, out, err = predict(tiny / "valset")
+        assert (code, out) == (130, "")
+        assert err.splitlines()[-1] == f"interrupted; {output} is {state}; the same command begins again"
+        output.write_text("img_name,y_pred\n")

@@ -1,8 +1,11 @@
 import gc
 import multiprocessing
+import os
 import pickle
 import shutil
+import signal
 import sys
+import time
 import weakref
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -131,7 +134,8 @@ def test_what_a_transform_raises_is_one_line(
     make: Make, image_files: Manifest, monkeypatch: pytest.MonkeyPatch
 ):
     monkeypatch.setattr(module, "composed", lambda steps: _broken)
-    line = r"^--loader torchvision: a worker process failed \(at all\)$"
+    where = rf"at the batch that begins with {image_files.root}/\d+.jpg or soon after$"
+    line = rf"^--loader torchvision: a worker process failed \(at all\) {where}"
     with pytest.raises(RunError, match=line):
         next(make(image_files).epoch(0))
 
@@ -179,16 +183,43 @@ def test_a_file_too_long_is_refused_unread(monkeypatch: pytest.MonkeyPatch, tmp_
         module._opened(str(tmp_path / "b.jpg"), LIMITS)
 
 
-def test_a_worker_that_is_lost_is_reported():
-    def rendered() -> Iterator[torch.Tensor]:
-        yield torch.zeros(1)
-        raise RuntimeError("DataLoader worker (pid 7)\nis killed")
+@pytest.mark.parametrize("awaited", [True, False])
+def test_a_worker_that_is_lost_is_reported_where_batches_are_awaited(
+    make: Make, image_files: Manifest, awaited: bool, monkeypatch: pytest.MonkeyPatch
+):
+    if awaited:
+        monkeypatch.setattr(module, "composed", lambda steps: _slow)
+    loader = make(image_files, batch_size=1)
+    batches = loader.epoch(0)
+    if not awaited:
+        next(batches)
+    worker = loader._loader._iterator._workers[0]
+    began = time.monotonic()
+    os.kill(worker.pid, signal.SIGKILL)
+    if not awaited:
+        time.sleep(0.5)  # torch's own error would be raised here, or wherever the main thread is
+    line = (
+        r"^--loader torchvision: a worker process failed \(DataLoader worker \(pid \d+\) is killed by signal"
+    )
+    with pytest.raises(RunError, match=line) as caught:
+        list(batches)
+    assert f"at the batch that begins with {image_files.root}/" in str(caught.value)
+    assert time.monotonic() - began < 30  # not the minutes that a batch takes
 
-    batches = rendered()
-    assert module._next(batches).shape == (1,)
-    line = r"^--loader torchvision: a worker process failed \(DataLoader worker \(pid 7\) is killed\)$"
-    with pytest.raises(RunError, match=line):
-        module._next(batches)
+
+def _slow(image: Image.Image) -> torch.Tensor:
+    time.sleep(300)
+    return torch.zeros(3, 40, 48)
+
+
+def test_workers_leave_signals_to_the_parent(make: Make, image_files: Manifest):
+    loader = make(image_files)
+    batches = loader.epoch(0)
+    first = next(batches)
+    for worker in loader._loader._iterator._workers:
+        os.kill(worker.pid, signal.SIGINT)
+        os.kill(worker.pid, signal.SIGTERM)
+    assert len(first) + sum(len(batch) for batch in batches) == len(image_files)
 
 
 @pytest.mark.parametrize(("device", "pinned"), [("cpu", False), ("cuda", True)])

@@ -156,7 +156,12 @@ def test_words_inside_steps_are_resolved() -> None:
     assert resolved.train[0].transforms[0].transforms[0].size == (3, 2)
 
 
-def test_a_part_has_at_most_a_hundred_steps() -> None:
-    assert len(read_steps(["vertical_flip"] * 100, "train")) == 100
-    with pytest.raises(RecipeError, match=r"^train: 1,000,000 steps are too many; give at most 100$"):
+def test_a_part_has_at_most_two_hundred_steps_those_inside_others_counted() -> None:
+    assert len(read_steps(["vertical_flip"] * 200, "train")) == 200
+    line = r"^train: 1,000,000 steps, those inside others counted, are too many; give at most 200$"
+    with pytest.raises(RecipeError, match=line):
         read_steps(["vertical_flip"] * 1_000_000, "train")
+    nested = {"random_apply": {"transforms": [{"random_choice": {"transforms": ["vertical_flip"] * 10}}] * 9}}
+    assert len(read_steps([nested, nested], "train")) == 2  # 1 + 9 · 11 each
+    with pytest.raises(RecipeError, match=r"^train: 201 steps, those inside others counted, are too many"):
+        read_steps([nested, nested, "vertical_flip"], "train")

@@ -78,6 +78,7 @@ class Command:
                 stdin=subprocess.DEVNULL,
                 env=env,
                 start_new_session=True,
+                preexec_fn=_attentive,
             )
 
     def wait_for(self, condition: Callable[[], bool], seconds: float = HUNG_SECONDS) -> bool:
@@ -106,10 +107,10 @@ class Command:
         else:
             random.choice(self.children()).send_signal(number)
 
-    def ending(self) -> Ending:
+    def ending(self, most_seconds: float = HUNG_SECONDS) -> Ending:
         """Wait for the end, from now on. What does not end is killed."""
         began = time.monotonic()
-        hung = not self._ended(HUNG_SECONDS)
+        hung = not self._ended(most_seconds)
         seconds = time.monotonic() - began
         until = time.monotonic() + END_SECONDS
         while (left := self.children()) and time.monotonic() < until:
@@ -134,6 +135,11 @@ class Command:
             self.process.wait(seconds)
             return True
         return False
+
+
+def _attentive() -> None:
+    # Background jobs of a shell ignore Ctrl-C, and so would what they start.
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 def _names(folder: Path) -> set[str]:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import random
+import re
 import signal
+import subprocess
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 
@@ -20,6 +23,13 @@ LOADERS: dict[str, tuple[str, ...]] = {
     "torchvision": ("--loader", "torchvision"),
 }
 WITH_CHILDREN = ("process", "torchvision")
+
+#: Disks that are too small for what these commands write.
+SMALL_DISKS = {"predict, cpu": "8k", "train": "300k", "cache": "300k", "check": "8k"}
+#: A table that is there before.
+EARLIER = "img_name,y_pred\na.jpg,0.5\n"
+#: What a command may take that is not disturbed.
+DONE_SECONDS = 300.0
 
 
 @dataclass
@@ -70,12 +80,28 @@ class Place:
         found: dict[str, Callable[[Path], list[str | Path]]] = {
             f"predict, {name}": partial(self.predict, options) for name, options in LOADERS.items()
         }
-        return {**found, "cache": self.cache, "check": self.check}
+        return {**found, "train": self.train, "cache": self.cache, "check": self.check}
 
     def predict(self, options: Sequence[str], folder: Path) -> list[str | Path]:
-        images = self.data / "valset"
+        images = self.data / "trainset"
         batches = ("--batch-size", "4", "--threads", "2", "--device", "cpu")
         return ["predict", self.checkpoint, images, "-o", folder / "submit.csv", *batches, *options]
+
+    def train(self, folder: Path) -> list[str | Path]:
+        kind = ("--pipeline", self.recipe, "--backbone", "test_efficientnet", "--no-pretrained")
+        return [
+            "train",
+            "--data",
+            self.data,
+            "-o",
+            folder,
+            "--overwrite",
+            "--epochs",
+            "99",
+            "--device",
+            "cpu",
+            *kind,
+        ]
 
     def cache(self, folder: Path) -> list[str | Path]:
         kind = ("--pipeline", self.recipe, "--backbone", "test_efficientnet")
@@ -113,7 +139,7 @@ def child_killed(place: Place, name: str, tries: int) -> Row:
     for k in range(tries):
         command, out = started(place, name, k)
         command.wait_for(lambda command=command: bool(command.children()))
-        time.sleep(random.uniform(0, 2))
+        time.sleep(random.uniform(0, 0.5))
         if not command.children():
             command.ending()
             continue
@@ -122,6 +148,29 @@ def child_killed(place: Place, name: str, tries: int) -> Row:
         said = ending.lines[-1] if ending.lines else ""
         unnamed = [] if str(place.data) in said or ending.code == 0 else ["no file is named"]
         row.add(ending, (1, 0), [*unnamed, *_torn(out)])
+    return row
+
+
+def disk_full(place: Place, name: str, size: str) -> Row:
+    """A command that writes to a disk of `size` bytes, as mount has it, which is too small. Only root can."""
+    row = Row("disk full", name)
+    command_folder = place.folder / f"full-{name.replace(', ', '-')}"
+    out = command_folder / "out"
+    out.mkdir(parents=True)
+    subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", out], check=True)
+    try:
+        kept = out / "submit.csv"
+        kept.write_text(EARLIER)
+        ending = Command(place.commands()[name](out), command_folder).ending(DONE_SECONDS)
+        said = ending.lines[-1] if ending.lines else ""
+        wrong = (
+            [] if re.search("disk is full|No space left", said) else ["it does not say that the disk is full"]
+        )
+        if kept.read_text() != EARLIER:
+            wrong.append("the file from before is lost")
+        row.add(replace(ending, seconds=0.0), (1,), [*wrong, *_torn(out)])
+    finally:
+        subprocess.run(["umount", out], check=True)
     return row
 
 
@@ -134,6 +183,9 @@ def rows(place: Place, tries: int, seconds: float) -> Iterator[Row]:
         yield signalled(place, name, signal.SIGKILL, "parent", (-signal.SIGKILL,), moments)
     for loader in WITH_CHILDREN:
         yield child_killed(place, f"predict, {loader}", tries)
+    if os.geteuid() == 0:
+        for name, size in SMALL_DISKS.items():
+            yield disk_full(place, name, size)
 
 
 def _torn(out: Path) -> list[str]:

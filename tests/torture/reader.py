@@ -84,7 +84,7 @@ def by_loader(name: str, paths: list[str], together: int, cache: Path) -> Iterat
     if name == "cached":
         (planner,) = cached([planner], cache)
     seen = 0
-    with closing(_built(name, planner, settings)) as loader:
+    with closing(built(name, planner, settings)) as loader:
         for batch in loader.epoch(0):
             rows = batch.rows.tolist()
             assert rows == list(range(seen, seen + len(rows))), f"rows {rows} came after {seen}"
@@ -94,7 +94,7 @@ def by_loader(name: str, paths: list[str], together: int, cache: Path) -> Iterat
     assert seen == len(paths), f"{len(paths) - seen} rows are missing"
 
 
-def _built(name: str, planner: Any, settings: Any) -> Any:
+def built(name: str, planner: Any, settings: Any) -> Any:
     import torch
 
     from fastffdi.loaders.factory import build_loader
@@ -122,7 +122,13 @@ def _say(**line: Any) -> None:
 
 
 def _one_by_one(name: str, paths: list[str], first: int, folder: Path) -> list[Read]:
-    reads, given = [], by_loader(name, paths, 1, folder / "cache") if name != REFERENCE else None
+    first_of_all = _warm_up(folder)
+    reads, given = [], None
+    if name == REFERENCE:
+        by_pillow(first_of_all)
+    else:
+        given = by_loader(name, [first_of_all, *paths], 1, folder / "cache")
+        next(given)
     for k, path in enumerate(paths, first):
         _say(begin=k)
         began = time.perf_counter()
@@ -135,6 +141,15 @@ def _one_by_one(name: str, paths: list[str], first: int, folder: Path) -> list[R
     if given is not None:
         assert next(given, None) is None
     return reads
+
+
+def _warm_up(folder: Path) -> str:
+    """An image that takes the time in which threads, processes and pipelines start."""
+    from PIL import Image
+
+    path = folder / "first.png"
+    Image.new("RGB", (SIZE, SIZE)).save(path)
+    return str(path)
 
 
 def _together(name: str, paths: list[str], first: int, alone: list[Read], folder: Path) -> None:

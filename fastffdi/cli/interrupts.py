@@ -1,0 +1,75 @@
+"""How Ctrl-C and SIGTERM end a command: soon, with what is open closed, and without a traceback."""
+
+from __future__ import annotations
+
+import atexit
+import contextlib
+import os
+import signal
+import sys
+import threading
+import time
+from types import FrameType
+from typing import NoReturn
+
+import click
+
+#: Exit codes after SIGINT and SIGTERM.
+INTERRUPTED = (130, 143)
+
+#: A command that has not ended by then is ended: the exception may be lost in an import of a library.
+MOST_SECONDS = 1.7
+
+
+def install() -> None:
+    """Let the first signal raise, and another one, or the end of MOST_SECONDS, end the process at once.
+
+    SIGINT raises KeyboardInterrupt, SIGTERM SystemExit. Signals that are ignored, as a shell lets its
+    background jobs ignore Ctrl-C, stay so.
+    """
+    for number in (signal.SIGINT, signal.SIGTERM):
+        if signal.getsignal(number) != signal.SIG_IGN:
+            signal.signal(number, _first)
+
+
+def end(code: int) -> NoReturn:
+    """End the process without unloading its libraries, which takes torch most of a second."""
+    with contextlib.suppress(OSError, ValueError):  # whoever read it may have ended
+        sys.stdout.flush()
+        sys.stderr.flush()
+    atexit._run_exitfuncs()
+    os._exit(code)
+
+
+def ignore() -> None:
+    """For the end of the process: what is left to do is Python's own, and worth no traceback."""
+    for number in (signal.SIGINT, signal.SIGTERM):
+        if signal.getsignal(number) != signal.SIG_IGN:
+            signal.signal(number, signal.SIG_DFL)
+
+
+def _first(number: int, frame: FrameType | None) -> None:
+    for each in (signal.SIGINT, signal.SIGTERM):
+        if signal.getsignal(each) is _first:
+            signal.signal(each, _at_once)
+    threading.Thread(target=_end_later, args=(number,), daemon=True).start()
+    if number == signal.SIGINT:
+        raise KeyboardInterrupt
+    raise SystemExit(128 + number)
+
+
+def _at_once(number: int, frame: FrameType | None) -> None:
+    _end_now(number)
+
+
+def _end_later(number: int) -> None:
+    time.sleep(MOST_SECONDS)
+    click.echo("interrupted", err=True)
+    _end_now(number)
+
+
+def _end_now(number: int) -> None:
+    from fastffdi.files import discard_parts
+
+    discard_parts()
+    os._exit(128 + number)
