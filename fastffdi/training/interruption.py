@@ -80,9 +80,6 @@ class Interruption:
             self._restore()
 
     def _received(self, number: int, frame: FrameType | None) -> None:
-        if number == signal.SIGTERM:
-            # Where it went to the whole group, torch's DataLoader would raise that its workers ended.
-            signal.signal(signal.SIGCHLD, signal.SIG_DFL)
         self.request(number)
 
     def _restore(self) -> None:

@@ -61,6 +61,20 @@ def test_a_data_check_is_measured_against_decoding(tiny: Path, tmp_path, monkeyp
     assert "quick check" in capsys.readouterr().out
 
 
+def test_the_cost_of_saving_a_state_is_measured(tiny: Path, tmp_path, monkeypatch, capsys, one_thread):
+    monkeypatch.setattr("fastffdi.training.settings.demo_folder", lambda: tiny)
+    monkeypatch.chdir(tmp_path)
+    few = "--backbone", "test_efficientnet", "--size", "32", "--batch-size", "4", "--saves", "2"
+    monkeypatch.setattr(sys, "argv", ["saving.py", *few, "--json", "figures.json"])
+    with pytest.raises(SystemExit, match=r"^0$"):
+        runpy.run_path(str(BENCHMARKS / "saving.py"), run_name="__main__")
+    record = json.loads((tmp_path / "figures.json").read_text())
+    assert len(record["turns"]) == 2
+    assert record["results"]["state_mib"] > 0
+    assert "a save adds" in capsys.readouterr().out
+    assert [path.name for path in tmp_path.iterdir()] == ["figures.json"]
+
+
 @pytest.mark.slow
 def test_scaling_is_measured(image_files: Manifest, tmp_path: Path):
     few = "--rounds", "1", "--seconds", "0.2", "--rows", "100,1000", "--million", "2000"

@@ -101,16 +101,6 @@ def test_what_a_fork_gets_is_its_own_affair() -> None:
         assert stop.number is None
 
 
-def test_workers_that_end_by_the_same_signal_are_no_news() -> None:
-    with Interruption():
-        before = signal.signal(signal.SIGCHLD, lambda number, frame: None)
-        try:
-            send(signal.SIGTERM)
-            assert signal.getsignal(signal.SIGCHLD) == signal.SIG_DFL
-        finally:
-            signal.signal(signal.SIGCHLD, before)
-
-
 def ended(pid: int) -> bool:
     """Whether a process is gone within two seconds, or waits for no more than its parent's notice."""
     for _ in range(200):
