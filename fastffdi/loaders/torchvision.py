@@ -13,6 +13,7 @@ import threading
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from multiprocessing.process import BaseProcess
 from multiprocessing.util import get_temp_dir
 from typing import Any
@@ -25,6 +26,7 @@ from fastffdi.data.headers import reason_of
 from fastffdi.data.limits import Limits
 from fastffdi.data.manifest import Manifest
 from fastffdi.data.pillow import rgb_image
+from fastffdi.data.retry import retried
 from fastffdi.data.source import FILES
 from fastffdi.errors import RunError, UndecodableImage
 from fastffdi.loaders.batch import Batch
@@ -170,12 +172,16 @@ def _limits(planner: BatchPlanner) -> Limits:
 def _opened(path: str, limits: Limits) -> Image.Image:
     try:
         limits.check_bytes(FILES.identity(path).size_bytes)
-        with FILES.open(path) as file:
-            return rgb_image(file, limits)
+        return retried(path, partial(_decoded, path, limits))
     except UndecodableImage:
         raise
     except Exception as error:  # Pillow's plugins raise whatever they like
         raise UndecodableImage(path, reason_of(error)) from None
+
+
+def _decoded(path: str, limits: Limits) -> Image.Image:
+    with FILES.open(path) as file:
+        return rgb_image(file, limits)
 
 
 #: Images (N, 3, H, W), None where there is no valid one, and which of them are corrupt.
