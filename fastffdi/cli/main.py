@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import importlib
 import sys
+import traceback
 import warnings
 from collections.abc import Iterable
 
 import click
 
 from fastffdi.cli import interrupts
-from fastffdi.errors import FastffdiError
+from fastffdi.errors import FastffdiError, Stalled
 from fastffdi.escapes import escaped
 
 #: Command, where it lives, and its line in --help: kept here so that --help loads no command.
@@ -55,14 +56,20 @@ def cli(debug: bool) -> None:
 
 
 def program() -> None:
-    """The `fastffdi` command as a process, whose signals are its own."""
+    """The `fastffdi` command as a process, whose signals are its own.
+
+    After Stalled it does not wait for its threads, one of which never ends.
+    """
     interrupts.install()
     try:
         main()
     except SystemExit as ended:
-        if ended.code in interrupts.INTERRUPTED:
-            interrupts.end(int(ended.code))
+        if ended.code in interrupts.INTERRUPTED or isinstance(ended.__context__, Stalled):
+            interrupts.end(int(ended.code or 0))
         raise
+    except Stalled as error:  # --debug
+        traceback.print_exc()
+        interrupts.end(error.exit_code)
     finally:
         interrupts.ignore()
 

@@ -28,13 +28,14 @@ from fastffdi.data.manifest import Manifest
 from fastffdi.data.pillow import rgb_image
 from fastffdi.data.retry import retried
 from fastffdi.data.source import FILES
-from fastffdi.errors import RunError, UndecodableImage
+from fastffdi.errors import RunError, Stalled, UndecodableImage
 from fastffdi.loaders.batch import Batch
 from fastffdi.loaders.corrupt import Corrupt
 from fastffdi.loaders.planner import BatchPlan, BatchPlanner
 from fastffdi.loaders.settings import LoaderSettings
 from fastffdi.loaders.torchvision_transforms import composed
 from fastffdi.loaders.worker_deaths import DEATHS
+from fastffdi.loaders.worker_waits import PatientQueue, RowsBegun
 from fastffdi.recipe.lowering import output_size
 from fastffdi.recipe.program import EMPTY
 from fastffdi.render.cpu.decode import SourceDecoder
@@ -60,9 +61,10 @@ class TorchvisionLoader:
         planner.require_files("torchvision")
         self.planner = planner
         self._batches = _Batches(planner)
+        self._begun, self._seconds = RowsBegun(settings.threads), settings.read_timeout
         with _without_advice():
             self._loader = DataLoader(
-                _Images(planner.manifest, composed(planner.steps), _limits(planner)),
+                _Images(planner.manifest, composed(planner.steps), _limits(planner), self._begun),
                 batch_sampler=self._batches,
                 num_workers=settings.threads,
                 collate_fn=_collated,
@@ -81,9 +83,17 @@ class TorchvisionLoader:
             gc.collect()  # a DALI pipeline that a forked worker's garbage collector finds makes it crash
         get_temp_dir()  # that of the workers too: one that is killed leaves none behind
         with _without_advice():
-            rendered = iter(self._loader)
+            rendered = self._patient(iter(self._loader))
         DEATHS.watch()
         return self._given(rendered, self.planner.epoch(epoch, start))
+
+    def _patient(self, rendered: Any) -> Iterator[_Given]:
+        """The DataLoader's iterator, whose waits have an end; all epochs have the same one."""
+        if not isinstance(rendered._data_queue, PatientQueue):
+            begun, path = self._begun, partial(_path, self.planner.manifest)
+            rendered._data_queue = PatientQueue(rendered._data_queue, begun, self._seconds, path)
+        iterator: Iterator[_Given] = rendered
+        return iterator
 
     def _given(self, rendered: Iterator[Any], plans: Iterator[BatchPlan]) -> Iterator[Batch]:
         for plan in plans:
@@ -98,7 +108,7 @@ class TorchvisionLoader:
         try:
             with DEATHS.raised():
                 return next(rendered)
-        except StopIteration:
+        except (StopIteration, Stalled):
             raise
         except Exception as error:  # as a transform raises it, with the worker's traceback in its message
             first, traceback, rest = str(error).partition("Original Traceback")
@@ -137,12 +147,22 @@ class _Images(Dataset[Any]):
     """Rows of a manifest, opened with Pillow and transformed."""
 
     def __init__(
-        self, manifest: Manifest, transform: Callable[[Image.Image], torch.Tensor], limits: Limits
+        self,
+        manifest: Manifest,
+        transform: Callable[[Image.Image], torch.Tensor],
+        limits: Limits,
+        begun: RowsBegun,
     ) -> None:
-        self.manifest, self.transform, self.limits = manifest, transform, limits
+        self.manifest, self.transform, self.limits, self.begun = manifest, transform, limits, begun
+
+    def __getitems__(self, rows: list[int]) -> list[torch.Tensor | UndecodableImage]:
+        images = [self[row] for row in rows]
+        self.begun.end()
+        return images
 
     def __getitem__(self, row: int) -> torch.Tensor | UndecodableImage:
-        (path,) = self.manifest.paths(slice(row, row + 1))
+        self.begun.begin(row)
+        path = _path(self.manifest, row)
         try:
             image = _opened(path, self.limits)
         except UndecodableImage as error:
@@ -162,6 +182,11 @@ class _Batches:
 
     def __iter__(self) -> Iterator[list[int]]:
         return (rows.tolist() for rows, _ in self.planner.order(self._epoch, self._start))
+
+
+def _path(manifest: Manifest, row: int) -> str:
+    (path,) = manifest.paths(slice(row, row + 1))
+    return path
 
 
 def _limits(planner: BatchPlanner) -> Limits:

@@ -35,6 +35,9 @@ _CODE = (
     "from fastffdi.loaders.process.child import main; main(*map(int, sys.argv[1:5]))"
 )
 
+#: Between two checks that the child lives: a process that was forked beside it may keep the pipe open.
+_CHECK_SECONDS = 0.5
+
 #: Signals that a lack of memory may have caused.
 _MEMORY_SIGNALS = (signal.SIGKILL, signal.SIGBUS)
 
@@ -105,6 +108,9 @@ class ProcessLoader:
     def _receive(self, plan: BatchPlan) -> BatchReady:
         self._refuse_closed()
         try:
+            while not self._pipe.poll(_CHECK_SECONDS):
+                if self._child.poll() is not None and not self._pipe.poll():
+                    raise EOFError
             report = self._pipe.recv()
         except (EOFError, OSError):
             self.close()

@@ -250,7 +250,7 @@ def test_slots_are_two_more_than_rendered_ahead_and_no_larger_than_batches(
 def test_the_child_has_the_settings(planner: BatchPlanner) -> None:
     with closing(ProcessLoader(planner, LoaderSettings(3, prefetch=4), CPU)) as loader:
         inside = loader._child.worker._loader
-        assert (inside._pool._max_workers, inside._prefetch) == (3, 4)
+        assert (inside._threads._pool._max_workers, inside._prefetch) == (3, 4)
 
 
 @pytest.mark.usefixtures("threaded")
