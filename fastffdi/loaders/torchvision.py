@@ -11,9 +11,10 @@ import signal
 import sys
 import threading
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
+from itertools import chain
 from multiprocessing.process import BaseProcess
 from multiprocessing.util import get_temp_dir
 from typing import Any
@@ -82,7 +83,7 @@ class TorchvisionLoader:
         if "nvidia.dali.pipeline" in sys.modules:
             gc.collect()  # a DALI pipeline that a forked worker's garbage collector finds makes it crash
         get_temp_dir()  # that of the workers too: one that is killed leaves none behind
-        with _without_advice():
+        with _without_advice(), self._told(chain.from_iterable(self._batches)):
             rendered = self._patient(iter(self._loader))
         DEATHS.watch()
         return self._given(rendered, self.planner.epoch(epoch, start))
@@ -105,18 +106,23 @@ class TorchvisionLoader:
             yield self.planner.batch(plan, images.permute(0, 2, 3, 1), EMPTY, corrupt)
 
     def _next(self, rendered: Iterator[_Given], plan: BatchPlan) -> _Given:
+        with self._told(plan.rows), DEATHS.raised():
+            return next(rendered)
+
+    @contextmanager
+    def _told(self, rows: Iterable[int]) -> Iterator[None]:
+        """Whatever torch raises at a batch that begins with the first of these rows, as RunError."""
         try:
-            with DEATHS.raised():
-                return next(rendered)
+            yield
         except (StopIteration, Stalled):
             raise
         except Exception as error:  # as a transform raises it, with the worker's traceback in its message
             first, traceback, rest = str(error).partition("Original Traceback")
             reason = " ".join((rest.strip().rpartition("\n")[2] if traceback else first).split())
-            (path,) = self.planner.manifest.paths(plan.rows[:1])
+            paths = (_path(self.planner.manifest, row) for row in rows)
             raise RunError(
                 f"--loader torchvision: a worker process failed ({reason.rstrip('. ')}) at the batch that "
-                f"begins with {path} or soon after"
+                f"begins with {next(paths, 'nothing')} or soon after"
             ) from error
 
     def close(self) -> None:

@@ -30,7 +30,7 @@ LOADERS: dict[str, Callable[[BatchPlanner, Path], Backend]] = {
     "dali": lambda planner, folder: DaliLoader(planner, SETTINGS, CPU),
     "torchvision": lambda planner, folder: TorchvisionLoader(planner, SETTINGS, CPU),
 }
-ALL = pytest.mark.parametrize("loader", LOADERS)
+SLOW = "process"  # to start
 REMOVED, FOLDER, CUT, NO_IMAGE, EMPTY, OTHER, FORBIDDEN = range(15, 22)
 Images = dict[int, torch.Tensor]
 
@@ -102,7 +102,9 @@ def test_what_changes_in_an_epoch_is_corrupt_or_another_image_and_nothing_else_c
         assert torch.equal(images[row], clean[0 if row == OTHER else row]), row
 
 
-@ALL
+@pytest.mark.parametrize(
+    "loader", [*sorted(LOADERS.keys() - {SLOW}), pytest.param(SLOW, marks=pytest.mark.slow)]
+)
 def test_an_image_that_is_of_another_size_then_disturbs_no_other(
     loader: str, copies: Manifest, tmp_path: Path
 ) -> None:

@@ -108,10 +108,7 @@ class ProcessLoader:
     def _receive(self, plan: BatchPlan) -> BatchReady:
         self._refuse_closed()
         try:
-            while not self._pipe.poll(_CHECK_SECONDS):
-                if self._child.poll() is not None and not self._pipe.poll():
-                    raise EOFError
-            report = self._pipe.recv()
+            report = _received(self._pipe, self._child)
         except (EOFError, OSError):
             self.close()
             raise _lost(self._child.returncode, self.planner.manifest.paths(plan.rows[:1])[0]) from None
@@ -186,6 +183,14 @@ def _stop(
             break
     transfer.close()
     ring.close()
+
+
+def _received(pipe: Connection[Any, Any], child: subprocess.Popen[bytes]) -> Any:
+    """The child's next message. Raises EOFError or OSError where it has ended."""
+    while not pipe.poll(_CHECK_SECONDS):
+        if child.poll() is not None and not pipe.poll():
+            raise EOFError
+    return pipe.recv()
 
 
 def _lost(code: int | None, path: str) -> RunError:
