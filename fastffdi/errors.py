@@ -6,7 +6,8 @@
     │   ├── RecipeError           a preprocessing recipe
     │   └── SettingError          options: backbone, weights, device, output folder
     └── RunError        exit 1    the request was right, the run failed
-        └── UndecodableImage      an image whose bytes cannot be decoded
+        ├── UndecodableImage      an image whose bytes cannot be decoded
+        └── Stalled               an image that is being read, without an end
 
 A message says where, what was given, what is allowed, and what to do, in one line. An error whose message
 takes several, such as the mistakes of a recipe, has one argument for each: file names may hold line breaks.
@@ -62,6 +63,24 @@ class UndecodableImage(RunError):
     def __reduce__(self) -> tuple[type[UndecodableImage], tuple[str, str]]:
         # Worker processes send it by pickle, which would rebuild it from the message alone.
         return type(self), (self.path, self.reason)
+
+
+class Stalled(RunError):
+    """An image is being read for so long that there may be no end to it.
+
+    The thread that reads it cannot be ended. The command ends nevertheless; another process may have to be
+    killed, as Python waits for all threads at its end.
+    """
+
+    def __init__(self, path: str, seconds: float) -> None:
+        super().__init__(
+            f"{escaped(path)}: not read within {seconds:g} s; is its disk or network mount there? The loader "
+            "setting read_timeout gives it longer"
+        )
+        self.path, self.seconds = path, seconds
+
+    def __reduce__(self) -> tuple[type[Stalled], tuple[str, float]]:
+        return type(self), (self.path, self.seconds)
 
 
 def did_you_mean(given: str, allowed: Iterable[str], also: Iterable[str] = ()) -> str:

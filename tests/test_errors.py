@@ -10,6 +10,7 @@ from fastffdi.errors import (
     RecipeError,
     RunError,
     SettingError,
+    Stalled,
     UndecodableImage,
     UsageError,
     did_you_mean,
@@ -26,7 +27,7 @@ def test_wrong_use_exits_with_2(error: type[FastffdiError]) -> None:
     assert error.exit_code == 2
 
 
-@pytest.mark.parametrize("error", [FastffdiError, RunError, UndecodableImage])
+@pytest.mark.parametrize("error", [FastffdiError, RunError, Stalled, UndecodableImage])
 def test_failures_exit_with_1(error: type[FastffdiError]) -> None:
     assert not issubclass(error, UsageError)
     assert error.exit_code == 1
@@ -35,7 +36,7 @@ def test_failures_exit_with_1(error: type[FastffdiError]) -> None:
 def test_the_tree_at_the_top_of_the_file_names_every_error() -> None:
     drawn = (errors.__doc__ or "").split()
     assert all(error.__name__ in drawn for error in own_errors())
-    assert len(own_errors()) == 7
+    assert len(own_errors()) == 8
 
 
 def test_an_undecodable_image_says_which_why_and_what_to_do() -> None:
@@ -54,6 +55,15 @@ def test_an_undecodable_images_name_and_reason_are_escaped_in_the_message_only()
 def test_the_arguments_of_an_error_are_its_lines() -> None:
     assert str(DataError("one")) == "one"
     assert str(pickle.loads(pickle.dumps(DataError("one", "two")))) == "one\ntwo"
+
+
+def test_a_stalled_read_says_which_image_and_crosses_processes_whole() -> None:
+    error = pickle.loads(pickle.dumps(Stalled("/data/a\n.jpg", 0.5)))
+    assert str(error) == (
+        "/data/a\\n.jpg: not read within 0.5 s; is its disk or network mount there? The loader setting "
+        "read_timeout gives it longer"
+    )
+    assert (error.path, error.seconds) == ("/data/a\n.jpg", 0.5)
 
 
 def test_a_near_word_is_offered() -> None:

@@ -11,7 +11,7 @@ import logging
 import os
 import threading
 from collections.abc import Callable, Iterator
-from concurrent.futures import CancelledError, ThreadPoolExecutor
+from concurrent.futures import CancelledError
 from contextlib import contextmanager
 
 import cv2
@@ -21,6 +21,7 @@ import torch
 from fastffdi.cache.folder import free_bytes, readable_bytes
 from fastffdi.cache.store import Store
 from fastffdi.data.manifest import Manifest
+from fastffdi.data.readers import ReaderThreads
 from fastffdi.data.source import Identity
 from fastffdi.errors import UndecodableImage
 from fastffdi.recipe.lowering import lower
@@ -146,6 +147,7 @@ def fill(
     def stores(row: int, path: str, prefix: Program, i: int) -> bool:
         if stopped.is_set():
             raise CancelledError
+        pool.begin(path)
         try:
             return decoder.fill(row, path, prefix, i)
         except UndecodableImage as error:
@@ -167,7 +169,7 @@ def fill(
 
     misfits = 0
     cv2.setNumThreads(0)
-    with _one_torch_thread(), ThreadPoolExecutor(threads) as pool:
+    with _one_torch_thread(), ReaderThreads(threads, "fastffdi-cache") as pool:
         try:
             # An error of a chunk is raised here, and cancels the chunks not started.
             for count, unfit in pool.map(chunk, range(0, len(rows), _CHUNK)):

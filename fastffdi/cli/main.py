@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import importlib
 import sys
+import traceback
 import warnings
 from collections.abc import Iterable
 
 import click
 
 from fastffdi.cli import interrupts
-from fastffdi.errors import FastffdiError
+from fastffdi.errors import FastffdiError, Stalled
 from fastffdi.escapes import escaped
 
 #: Command, where it lives, and its line in --help: kept here so that --help loads no command.
@@ -55,7 +56,10 @@ def cli(debug: bool) -> None:
 
 
 def program() -> None:
-    """The `fastffdi` command as a process, whose signals are its own."""
+    """The `fastffdi` command as a process, whose signals are its own.
+
+    After Stalled it does not wait for its threads, one of which never ends.
+    """
     interrupts.install()
     try:
         main()
@@ -63,6 +67,9 @@ def program() -> None:
         if isinstance(ended.code, int) and ended.code:
             interrupts.end(ended.code)
         raise
+    except Stalled as error:  # --debug
+        traceback.print_exc()
+        interrupts.end(error.exit_code)
     finally:
         interrupts.ignore()
 

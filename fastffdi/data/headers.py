@@ -8,6 +8,7 @@ understand goes to Pillow.
 from __future__ import annotations
 
 import os
+from functools import partial
 from typing import BinaryIO, Literal, NamedTuple
 
 from PIL import ExifTags, Image
@@ -15,6 +16,7 @@ from PIL import ExifTags, Image
 from fastffdi.data.formats import HEAD_BYTES, format_of
 from fastffdi.data.limits import UNLIMITED
 from fastffdi.data.pillow import opened, webp_size
+from fastffdi.data.retry import retried
 from fastffdi.data.source import FILES, ImageSource
 from fastffdi.errors import UndecodableImage
 
@@ -67,8 +69,7 @@ def image_size(path: str, source: ImageSource = FILES) -> tuple[int, int]:
     """
     source.identity(path)  # refuses what is not a regular file
     try:
-        with source.open(path) as file:
-            return _jpeg_size(file) or _pillow_size(file)
+        return retried(path, partial(_upright_size, path, source))
     except UndecodableImage:
         raise
     except Exception as error:  # Pillow raises nearly every kind of exception on hostile bytes
@@ -99,6 +100,11 @@ def reason_of(error: Exception) -> str:
     """What a decoder's exception says, in one line."""
     text = str(getattr(error, "strerror", None) or error)
     return " ".join(text.split()) or type(error).__name__
+
+
+def _upright_size(path: str, source: ImageSource) -> tuple[int, int]:
+    with source.open(path) as file:
+        return _jpeg_size(file) or _pillow_size(file)
 
 
 def _jpeg_size(file: BinaryIO, oriented: bool = True) -> tuple[int, int] | None:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from fastffdi.data.patience import READ_SECONDS
 from fastffdi.data.sizes import image_sizes
 from fastffdi.data.source import FILES, ImageSource
 
@@ -77,12 +78,19 @@ class Manifest:
             return {}
         return dict(enumerate(np.bincount(self.labels, minlength=len(LABELS)).tolist()))
 
-    def with_sizes(self, threads: int, source: ImageSource = FILES, guess: bool = False) -> Manifest:
+    def with_sizes(
+        self,
+        threads: int,
+        source: ImageSource = FILES,
+        guess: bool = False,
+        seconds: float = READ_SECONDS,
+    ) -> Manifest:
         """The same rows with `sizes`, probed by `threads` threads unless they are known.
 
         Raises UndecodableImage for the first image without a valid header; with `guess` only where no image
-        has one: such an image counts as large as the largest.
+        has one: such an image counts as large as the largest. Raises Stalled where one takes more `seconds`.
         """
         if self.sizes is not None:
             return self
-        return replace(self, sizes=image_sizes(self.paths(), threads, self.root, source, guess))
+        sizes = image_sizes(self.paths(), threads, self.root, source, guess, seconds)
+        return replace(self, sizes=sizes)

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from fastffdi.data.headers import Header, header_of, reason_of
 from fastffdi.data.limits import LIMITS, Limits
+from fastffdi.data.retry import retried
 from fastffdi.data.source import FILES, ImageSource
 from fastffdi.errors import UndecodableImage
 
@@ -16,8 +19,7 @@ def checked_header(path: str, limits: Limits = LIMITS, source: ImageSource = FIL
     """
     try:
         limits.check_bytes(source.identity(path).size_bytes)
-        with source.open(path) as file:
-            header = header_of(file)
+        header = retried(path, partial(_header, path, source))
         limits.check_pixels(header.height, header.width)
     except UndecodableImage:
         raise
@@ -33,3 +35,8 @@ def refusal(path: str, limits: Limits = LIMITS, source: ImageSource = FILES) -> 
     except UndecodableImage as error:
         return error.reason
     return None
+
+
+def _header(path: str, source: ImageSource) -> Header:
+    with source.open(path) as file:
+        return header_of(file)

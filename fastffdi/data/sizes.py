@@ -6,12 +6,13 @@ import contextlib
 import os
 import warnings
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
 
 from fastffdi.data.headers import image_size
+from fastffdi.data.patience import READ_SECONDS
+from fastffdi.data.readers import ReaderThreads
 from fastffdi.data.source import FILES, ImageSource, path_digest
 from fastffdi.errors import UndecodableImage
 from fastffdi.files import atomic, cache_folder
@@ -26,13 +27,14 @@ def image_sizes(
     root: str | None = None,
     source: ImageSource = FILES,
     guess: bool = False,
+    seconds: float = READ_SECONDS,
 ) -> np.ndarray:
     """(N, 2) int32 height, width of each image after EXIF orientation, by `threads` threads.
 
     Kept in the cache folder, one file for each `root` (default: the deepest folder above all `paths`);
     an image is read again when its length in bytes or its time of change differs.
     Raises UndecodableImage for the first one without a valid header; with `guess` only where none has one,
-    and those without count as large as the largest.
+    and those without count as large as the largest. Raises Stalled where one takes more `seconds`.
     """
     if not len(paths):
         return np.zeros((0, 2), np.int32)
@@ -50,9 +52,10 @@ def image_sizes(
         failed.extend(_fill(rows[part], fresh[part], paths[part], known, source, guess))
 
     try:
-        with warnings.catch_warnings(), ThreadPoolExecutor(threads) as pool:
+        with warnings.catch_warnings(), ReaderThreads(threads, "fastffdi-sizes", seconds) as pool:
             # Pillow's, about odd headers; here, since the filters are the whole process's.
             warnings.simplefilter("ignore")
+            source = pool.noting(source)
             for _ in pool.map(fill, range(0, len(paths), _CHUNK)):
                 pass  # an error of a chunk is raised here, and cancels the chunks not started
     finally:

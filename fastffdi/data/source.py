@@ -5,10 +5,15 @@ from __future__ import annotations
 import hashlib
 import os
 import stat
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import BinaryIO, NamedTuple, Protocol
+from functools import partial
+from typing import BinaryIO, NamedTuple, Protocol, TypeVar
 
+from fastffdi.data.retry import retried
 from fastffdi.errors import UndecodableImage
+
+T = TypeVar("T")
 
 
 class Identity(NamedTuple):
@@ -36,29 +41,19 @@ class ImageSource(Protocol):
 
 @dataclass(frozen=True)
 class FileSource:
-    """Images that are files of their own."""
+    """Images that are files of their own. Errors that may pass are waited for; see `retried`."""
 
     def read(self, path: str) -> bytes:
         """See ImageSource."""
-        try:
-            with open(path, "rb", buffering=0) as file:
-                return file.read()
-        except OSError as error:
-            raise UndecodableImage(path, _reason(error)) from None
+        return _read(path, partial(_content, path))
 
     def open(self, path: str) -> BinaryIO:
-        """See ImageSource."""
-        try:
-            return open(path, "rb")
-        except OSError as error:
-            raise UndecodableImage(path, _reason(error)) from None
+        """See ImageSource. What is read of it later is not tried again."""
+        return _read(path, lambda: open(path, "rb"))
 
     def identity(self, path: str) -> Identity:
         """See ImageSource; only regular files have one, since opening a pipe would wait for ever."""
-        try:
-            info = os.stat(path)
-        except OSError as error:
-            raise UndecodableImage(path, _reason(error)) from None
+        info = _read(path, partial(os.stat, path))
         if not stat.S_ISREG(info.st_mode):
             raise UndecodableImage(path, "not a file")
         return Identity(info.st_size, info.st_mtime_ns)
@@ -72,5 +67,13 @@ def path_digest(path: str) -> bytes:
     return hashlib.blake2b(os.fsencode(path), digest_size=16).digest()
 
 
-def _reason(error: OSError) -> str:
-    return error.strerror or "cannot be read"
+def _content(path: str) -> bytes:
+    with open(path, "rb", buffering=0) as file:
+        return file.read()
+
+
+def _read(path: str, read: Callable[[], T]) -> T:
+    try:
+        return retried(path, read)
+    except OSError as error:
+        raise UndecodableImage(path, error.strerror or "cannot be read") from None

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Generator, Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple, TypeVar
 
+from fastffdi.data.readers import ReaderThreads
 from fastffdi.loaders.planner import BatchPlan, BatchPlanner
 from fastffdi.recipe.program import Program
 from fastffdi.render.split import Split
@@ -42,15 +42,15 @@ def one_ahead(items: Iterable[T]) -> Generator[T, None, None]:
     Raises what making them raises, at the item's turn.
     """
     iterator = iter(items)
-    thread = ThreadPoolExecutor(1, "fastffdi-plan")
+    thread = ReaderThreads(1, "fastffdi-plan")
     try:
         coming = thread.submit(next, iterator, _END)
-        while (item := coming.result()) is not _END:
+        while (item := thread.result(coming)) is not _END:
             coming = thread.submit(next, iterator, _END)
-            yield item  # type: ignore[misc]
+            yield item
     finally:
         # Without waiting for it: the garbage collector may close this in that very thread.
-        thread.shutdown(wait=False, cancel_futures=True)
+        thread.close(waits=False)
 
 
 def begun(items: Generator[T | None, None, None]) -> Generator[T, None, None]:

@@ -6,12 +6,14 @@ import itertools
 import threading
 from collections import deque
 from collections.abc import Callable, Generator, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor, wait
+from concurrent.futures import Future
+from typing import NamedTuple
 
 import cv2
 import numpy as np
 import torch
 
+from fastffdi.data.readers import ReaderThreads
 from fastffdi.errors import FastffdiError, RunError, UndecodableImage
 from fastffdi.loaders.ahead import Planned, begun, one_ahead, planned
 from fastffdi.loaders.batch import Batch
@@ -57,13 +59,18 @@ class CpuLoader:
         self._memory = Pool(spare=settings.prefetch + 2)
         cv2.setNumThreads(0)
         process_threads = torch.get_num_threads()
-        self._pool = ThreadPoolExecutor(settings.threads, "fastffdi-cpu", _use_one_core, (process_threads,))
+        self._threads = ReaderThreads(
+            settings.threads, "fastffdi-cpu", settings.read_timeout, _use_one_core, process_threads
+        )
 
     def __len__(self) -> int:
         return len(self.planner)
 
     def epoch(self, epoch: int, start: int = 0) -> Generator[Batch, None, None]:
-        """See Backend.epoch. When an epoch is closed, or fails, no thread works on it any more."""
+        """See Backend.epoch. When an epoch is closed, or fails, no thread works on it any more.
+
+        But for one that reads what does not come: then it raises Stalled, and so does the next epoch.
+        """
         return begun(self._batches(one_ahead(planned(self.planner, self._split, epoch, start))))
 
     def _batches(self, plans: Iterator[Planned]) -> Generator[Batch | None, None, None]:
@@ -80,19 +87,27 @@ class CpuLoader:
                 yield self._finish(ahead.popleft())
         finally:
             for rendering in ahead:
-                rendering.cancel()
+                self._threads.finish(rendering.futures)
 
     def close(self) -> None:
-        self._pool.shutdown(cancel_futures=True)
+        """See Backend.close."""
+        self._threads.close()
 
     def _start(self, planned: Planned) -> _Rendering:
         plan, n = planned.plan, len(planned.plan.rows)
         images = self._empty(n) if self._allocate is None else self._allocate(n)
         paths = self.planner.manifest.paths(plan.rows)
-        skip = self.planner.skip_corrupt
-        task = _Task(self.planner.decoder, plan, planned.rendered, paths, images.numpy(), skip)
+        task = _Task(
+            self.planner.decoder,
+            plan,
+            planned.rendered,
+            paths,
+            images.numpy(),
+            self.planner.skip_corrupt,
+            self._threads.begin,
+        )
         spans = [slice(first, first + _SPAN) for first in range(0, n, _SPAN)]
-        return _Rendering(planned, images, task.corrupt, [self._pool.submit(task, span) for span in spans])
+        return _Rendering(planned, images, task.corrupt, [self._threads.submit(task, span) for span in spans])
 
     def _empty(self, n: int) -> torch.Tensor:
         shape = (n, *self._size, 3)
@@ -103,9 +118,10 @@ class CpuLoader:
     def _finish(self, rendering: _Rendering) -> Batch:
         try:
             for future in rendering.futures:
-                future.result()
+                self._threads.result(future)
         except BaseException:
-            rendering.cancel()
+            # Its memory may be used for something else.
+            self._threads.finish(rendering.futures)
             raise
         plan, _, remaining = rendering.planned
         corrupt = sorted(rendering.corrupt, key=lambda corrupt: corrupt.place)
@@ -113,17 +129,13 @@ class CpuLoader:
         return self.planner.batch(plan, rendering.images, remaining, corrupt)
 
 
-class _Rendering:
+class _Rendering(NamedTuple):
     """A batch that threads are working on."""
 
-    def __init__(
-        self, planned: Planned, images: torch.Tensor, corrupt: list[Corrupt], futures: list[Future[None]]
-    ) -> None:
-        self.planned, self.images, self.corrupt, self.futures = planned, images, corrupt, futures
-
-    def cancel(self) -> None:
-        """Cancel what has not started, and wait for what has: its memory may be used for something else."""
-        wait([future for future in self.futures if not future.cancel()])
+    planned: Planned
+    images: torch.Tensor
+    corrupt: list[Corrupt]
+    futures: list[Future[None]]
 
 
 class _Task:
@@ -141,13 +153,16 @@ class _Task:
         paths: list[str],
         images: np.ndarray,
         skip: bool,
+        begin: Callable[[str], None],
     ) -> None:
         self._decoder, self._plan, self._program, self._skip = decoder, plan, program, skip
+        self._begin = begin
         self.corrupt: list[Corrupt] = []
         self._rows, self._paths, self._images = plan.rows.tolist(), paths, images
 
     def __call__(self, span: slice) -> None:
         for i in range(*span.indices(len(self._rows))):
+            self._begin(self._paths[i])
             try:
                 self._render(i)
             except UndecodableImage as error:

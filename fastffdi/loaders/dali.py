@@ -52,7 +52,9 @@ class DaliLoader:
         planner.require_files("dali")
         self.planner = planner
         assert isinstance(planner.decoder, SourceDecoder), "require_files has seen to that"
-        self._admission = Admission(planner.decoder, len(planner.manifest), settings.threads)
+        self._admission = Admission(
+            planner.decoder, len(planner.manifest), settings.threads, settings.read_timeout
+        )
         self._template = planner.template[1]
         self._split = split(self._template, can_render, "dali")
         self._settings, self._device = settings, device
@@ -156,7 +158,7 @@ class DaliLoader:
 
     def _recover(self, part: Part, error: RuntimeError) -> None:
         """Go on with another pipeline, and with the part without the images that DALI fails on."""
-        better = mended(part, self._admission.decoder)
+        better = mended(part, self._admission)
         if better is None:
             self._forget()
             raise failure(part.paths, error) from error

@@ -16,7 +16,6 @@ from fastffdi.loaders.corrupt import Corrupt
 from fastffdi.loaders.placeholder import donor
 from fastffdi.loaders.planner import BatchPlan, BatchPlanner
 from fastffdi.recipe.program import EMPTY, Program
-from fastffdi.render.cpu.decode import SourceDecoder, decode_path
 from fastffdi.render.cpu.renderer import render
 from fastffdi.render.dali import Arrays, arguments, graph, path_matrix
 
@@ -90,16 +89,16 @@ def divided(
             paths = planner.manifest.paths(plan.rows[span])
             arrays = path_matrix(paths), *arguments(own, template, place)
             part = Part(plan, first, own, remaining, tuple(paths), arrays)
-            yield without(part, *admission.refused(plan.rows[span], paths), admission.decoder)
+            yield without(part, *admission.refused(plan.rows[span], paths), admission)
 
 
-def mended(part: Part, decoder: SourceDecoder) -> Part | None:
+def mended(part: Part, admission: Admission) -> Part | None:
     """The part without the images that stop DALI; where none does, as it is for another try, then None."""
     own = [place for place in range(len(part.paths)) if place not in part.replaced]
-    corrupt = [Corrupt(i, error) for i in own if (error := _undecodable(part.paths[i], decoder))]
+    corrupt = [Corrupt(i, error) for i in own if (error := _undecodable(part.paths[i], admission))]
     unknown = [] if corrupt else [i for i in own if not _decodes(part.paths[i])]
     if corrupt or unknown:
-        return without(part, corrupt, unknown, decoder)
+        return without(part, corrupt, unknown, admission)
     # A read error, perhaps, that has passed.
     return None if part.tried else replace(part, tried=True)
 
@@ -113,7 +112,7 @@ def failure(paths: Sequence[str], error: RuntimeError) -> RunError:
     )
 
 
-def without(part: Part, corrupt: Sequence[Corrupt], foreign: Sequence[int], decoder: SourceDecoder) -> Part:
+def without(part: Part, corrupt: Sequence[Corrupt], foreign: Sequence[int], admission: Admission) -> Part:
     """The part with its first other image in the places of those that are corrupt or `foreign`.
 
     Those that are foreign to DALI are rendered by the CPU, and corrupt where it cannot either.
@@ -123,7 +122,7 @@ def without(part: Part, corrupt: Sequence[Corrupt], foreign: Sequence[int], deco
     patches, broken = [*part.patches], [*part.corrupt, *corrupt]
     for place in foreign:
         try:
-            patches.append((place, torch.from_numpy(_rendered(part, place, decoder))))
+            patches.append((place, torch.from_numpy(_rendered(part, place, admission))))
         except UndecodableImage as error:
             broken.append(Corrupt(place, error))
     broken.sort(key=lambda one: one.place)
@@ -140,17 +139,13 @@ def _given_again(part: Part, other: int) -> Part:
     return replace(part, paths=paths, arrays=tuple(array[order] for array in part.arrays))
 
 
-def _rendered(part: Part, i: int, decoder: SourceDecoder) -> np.ndarray:
-    return render(_decoded(part.paths[i], decoder), part.rendered, i)
+def _rendered(part: Part, i: int, admission: Admission) -> np.ndarray:
+    return render(admission.decoded(part.paths[i]), part.rendered, i)
 
 
-def _decoded(path: str, decoder: SourceDecoder) -> np.ndarray:
-    return decode_path(path, source=decoder.source, limits=decoder.limits)
-
-
-def _undecodable(path: str, decoder: SourceDecoder) -> UndecodableImage | None:
+def _undecodable(path: str, admission: Admission) -> UndecodableImage | None:
     try:
-        _decoded(path, decoder)
+        admission.decoded(path)
     except UndecodableImage as error:
         return error
     return None

@@ -95,7 +95,9 @@ class BatchPlanner:
         all of them; DataError where an image is too small.
         """
         if needs_sizes(steps):
-            manifest = manifest.with_sizes(settings.threads, decoder.source, skip_corrupt)
+            manifest = manifest.with_sizes(
+                settings.threads, decoder.source, skip_corrupt, settings.read_timeout
+            )
             _check_sizes(manifest, steps)
         sampler = Sampler(len(manifest), seed, shuffle, manifest.labels if balance else None)
         rng = CounterRNG(seed)

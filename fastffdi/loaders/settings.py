@@ -12,6 +12,7 @@ from typing import Any
 import yaml
 
 from fastffdi.data.limits import LIMITS, Limits
+from fastffdi.data.patience import READ_SECONDS
 from fastffdi.errors import SettingError, did_you_mean
 from fastffdi.files import atomic
 from fastffdi.recipe.document import read_document
@@ -57,6 +58,8 @@ class LoaderSettings:
             for each image of a batch; with the height. None: the largest of the images, where that is known
         preallocate_height_hint: the same
         max_megapixels: images with more pixels, in millions, are not decoded; the default is Pillow's limit
+        read_timeout: seconds that one image may take to be read and rendered; then the loader gives up, as a
+            disk or network mount may never answer. dali: to be looked at first; its own reads have no limit
 
     Raises SettingError for a value out of range, and for one of the two hints alone.
     """
@@ -72,6 +75,7 @@ class LoaderSettings:
     preallocate_width_hint: int | None = None
     preallocate_height_hint: int | None = None
     max_megapixels: float = LIMITS.pixels / 1e6
+    read_timeout: float = READ_SECONDS
 
     def __post_init__(self) -> None:
         for name, value in self.to_data().items():
@@ -174,4 +178,5 @@ _ALLOWED: dict[str, tuple[Callable[[Any], bool], str]] = {
     "preallocate_height_hint": _whole(1),
     "memory_cap": (_positive, "a number of GiB above 0"),
     "max_megapixels": (_positive, "a number of megapixels above 0"),
+    "read_timeout": (_positive, "a number of seconds above 0"),
 }

@@ -11,8 +11,10 @@ import signal
 import sys
 import threading
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
+from itertools import chain
 from multiprocessing.process import BaseProcess
 from multiprocessing.util import get_temp_dir
 from typing import Any
@@ -25,14 +27,16 @@ from fastffdi.data.headers import reason_of
 from fastffdi.data.limits import Limits
 from fastffdi.data.manifest import Manifest
 from fastffdi.data.pillow import rgb_image
+from fastffdi.data.retry import retried
 from fastffdi.data.source import FILES
-from fastffdi.errors import RunError, UndecodableImage
+from fastffdi.errors import RunError, Stalled, UndecodableImage
 from fastffdi.loaders.batch import Batch
 from fastffdi.loaders.corrupt import Corrupt
 from fastffdi.loaders.planner import BatchPlan, BatchPlanner
 from fastffdi.loaders.settings import LoaderSettings
 from fastffdi.loaders.torchvision_transforms import composed
 from fastffdi.loaders.worker_deaths import DEATHS
+from fastffdi.loaders.worker_waits import PatientQueue, RowsBegun
 from fastffdi.recipe.lowering import output_size
 from fastffdi.recipe.program import EMPTY
 from fastffdi.render.cpu.decode import SourceDecoder
@@ -58,9 +62,10 @@ class TorchvisionLoader:
         planner.require_files("torchvision")
         self.planner = planner
         self._batches = _Batches(planner)
+        self._begun, self._seconds = RowsBegun(settings.threads), settings.read_timeout
         with _without_advice():
             self._loader = DataLoader(
-                _Images(planner.manifest, composed(planner.steps), _limits(planner)),
+                _Images(planner.manifest, composed(planner.steps), _limits(planner), self._begun),
                 batch_sampler=self._batches,
                 num_workers=settings.threads,
                 collate_fn=_collated,
@@ -78,10 +83,18 @@ class TorchvisionLoader:
         if "nvidia.dali.pipeline" in sys.modules:
             gc.collect()  # a DALI pipeline that a forked worker's garbage collector finds makes it crash
         get_temp_dir()  # that of the workers too: one that is killed leaves none behind
-        with _without_advice():
-            rendered = iter(self._loader)
+        with _without_advice(), self._told(chain.from_iterable(self._batches)):
+            rendered = self._patient(iter(self._loader))
         DEATHS.watch()
         return self._given(rendered, self.planner.epoch(epoch, start))
+
+    def _patient(self, rendered: Any) -> Iterator[_Given]:
+        """The DataLoader's iterator, whose waits have an end; all epochs have the same one."""
+        if not isinstance(rendered._data_queue, PatientQueue):
+            begun, path = self._begun, partial(_path, self.planner.manifest)
+            rendered._data_queue = PatientQueue(rendered._data_queue, begun, self._seconds, path)
+        iterator: Iterator[_Given] = rendered
+        return iterator
 
     def _given(self, rendered: Iterator[Any], plans: Iterator[BatchPlan]) -> Iterator[Batch]:
         for plan in plans:
@@ -93,18 +106,23 @@ class TorchvisionLoader:
             yield self.planner.batch(plan, images.permute(0, 2, 3, 1), EMPTY, corrupt)
 
     def _next(self, rendered: Iterator[_Given], plan: BatchPlan) -> _Given:
+        with self._told(plan.rows), DEATHS.raised():
+            return next(rendered)
+
+    @contextmanager
+    def _told(self, rows: Iterable[int]) -> Iterator[None]:
+        """Whatever torch raises at a batch that begins with the first of these rows, as RunError."""
         try:
-            with DEATHS.raised():
-                return next(rendered)
-        except StopIteration:
+            yield
+        except (StopIteration, Stalled):
             raise
         except Exception as error:  # as a transform raises it, with the worker's traceback in its message
             first, traceback, rest = str(error).partition("Original Traceback")
             reason = " ".join((rest.strip().rpartition("\n")[2] if traceback else first).split())
-            (path,) = self.planner.manifest.paths(plan.rows[:1])
+            paths = (_path(self.planner.manifest, row) for row in rows)
             raise RunError(
                 f"--loader torchvision: a worker process failed ({reason.rstrip('. ')}) at the batch that "
-                f"begins with {path} or soon after"
+                f"begins with {next(paths, 'nothing')} or soon after"
             ) from error
 
     def close(self) -> None:
@@ -135,12 +153,22 @@ class _Images(Dataset[Any]):
     """Rows of a manifest, opened with Pillow and transformed."""
 
     def __init__(
-        self, manifest: Manifest, transform: Callable[[Image.Image], torch.Tensor], limits: Limits
+        self,
+        manifest: Manifest,
+        transform: Callable[[Image.Image], torch.Tensor],
+        limits: Limits,
+        begun: RowsBegun,
     ) -> None:
-        self.manifest, self.transform, self.limits = manifest, transform, limits
+        self.manifest, self.transform, self.limits, self.begun = manifest, transform, limits, begun
+
+    def __getitems__(self, rows: list[int]) -> list[torch.Tensor | UndecodableImage]:
+        images = [self[row] for row in rows]
+        self.begun.end()
+        return images
 
     def __getitem__(self, row: int) -> torch.Tensor | UndecodableImage:
-        (path,) = self.manifest.paths(slice(row, row + 1))
+        self.begun.begin(row)
+        path = _path(self.manifest, row)
         try:
             image = _opened(path, self.limits)
         except UndecodableImage as error:
@@ -162,6 +190,11 @@ class _Batches:
         return (rows.tolist() for rows, _ in self.planner.order(self._epoch, self._start))
 
 
+def _path(manifest: Manifest, row: int) -> str:
+    (path,) = manifest.paths(slice(row, row + 1))
+    return path
+
+
 def _limits(planner: BatchPlanner) -> Limits:
     assert isinstance(planner.decoder, SourceDecoder), "require_files has seen to that"
     return planner.decoder.limits
@@ -170,12 +203,16 @@ def _limits(planner: BatchPlanner) -> Limits:
 def _opened(path: str, limits: Limits) -> Image.Image:
     try:
         limits.check_bytes(FILES.identity(path).size_bytes)
-        with FILES.open(path) as file:
-            return rgb_image(file, limits)
+        return retried(path, partial(_decoded, path, limits))
     except UndecodableImage:
         raise
     except Exception as error:  # Pillow's plugins raise whatever they like
         raise UndecodableImage(path, reason_of(error)) from None
+
+
+def _decoded(path: str, limits: Limits) -> Image.Image:
+    with FILES.open(path) as file:
+        return rgb_image(file, limits)
 
 
 #: Images (N, 3, H, W), None where there is no valid one, and which of them are corrupt.

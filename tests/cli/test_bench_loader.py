@@ -21,7 +21,7 @@ THOROUGH = ("--thorough", "--seconds", 0.05, "--repeats", 2, *SMALL)
 #: What records say that the published ones, which are all of the thorough protocol, do not.
 NEW = {
     ".settings.protocol", ".settings.memory_cap", ".settings.max_megapixels", ".settings.decoder_affinity",
-    ".settings.jpeg_fancy_upsampling",
+    ".settings.jpeg_fancy_upsampling", ".settings.read_timeout",
     ".settings.preallocate_width_hint", ".settings.preallocate_height_hint",
     ".results[].turns", ".results[].cut", ".ceilings[].turns", ".ceilings[].cut",
 }  # fmt: skip

@@ -10,7 +10,7 @@ from fastffdi.model import compilation
 NEW = {".results[].launches_per_step"} | {
     f".settings.{name}"
     for name in (
-        "memory_cap", "max_megapixels", "decoder_affinity", "jpeg_fancy_upsampling",
+        "memory_cap", "max_megapixels", "read_timeout", "decoder_affinity", "jpeg_fancy_upsampling",
         "preallocate_width_hint", "preallocate_height_hint", "compile",
     )
 }  # fmt: skip
@@ -73,6 +73,7 @@ def test_the_file_holds_machine_settings_and_every_turn(bench, tiny, tmp_path):
         "preallocate_width_hint": None,
         "preallocate_height_hint": None,
         "max_megapixels": 178.95697,
+        "read_timeout": 120.0,
         "device": "cpu",
         "precision": "off",
         "compile": False,

@@ -70,3 +70,32 @@ def test_a_signal_that_is_ignored_stays_so():
         "import atexit", "import atexit, signal\nsignal.signal(2, signal.SIG_IGN)\nimport atexit", 1
     )
     assert ended(ignoring, signal.SIGINT)[:2] == (0, "cleaned\n")
+
+
+STALLED = """\
+import sys, threading, time
+from fastffdi.cli import main
+from fastffdi.errors import Stalled
+def stalls(**options):
+    threading.Thread(target=time.sleep, args=(60,)).start()
+    raise Stalled("a.jpg", 120)
+main.cli.main = stalls
+sys.argv[1:] = {words}
+main.program()
+"""
+
+
+@pytest.mark.parametrize("words", [[], ["--debug"]])
+def test_after_a_read_that_never_ends_the_process_does(words):
+    began = time.monotonic()
+    done = subprocess.run(
+        [sys.executable, "-c", STALLED.format(words=words)], capture_output=True, text=True, timeout=100
+    )
+    assert time.monotonic() - began < 50  # of the minute that its thread takes
+    assert done.returncode == 1
+    last = done.stderr.splitlines()[-1]
+    assert last.endswith(
+        "a.jpg: not read within 120 s; is its disk or network mount there? The loader setting "
+        "read_timeout gives it longer"
+    )
+    assert ("Traceback" in done.stderr) == bool(words)

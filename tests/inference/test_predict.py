@@ -1,6 +1,7 @@
 import os
 import shutil
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -162,6 +163,43 @@ def test_an_image_that_cannot_be_decoded_is_named(best, tiny, tmp_path):
     (tmp_path / "copy" / "05.jpg").write_bytes(b"no image")
     with pytest.raises(UndecodableImage, match=r"05\.jpg: cannot be decoded"):
         scored(best, plain_folder(tmp_path / "copy"))
+
+
+@pytest.mark.parametrize(
+    "loader", ["cpu", "cached", pytest.param("process", marks=pytest.mark.slow), "dali", "torchvision"]
+)
+def test_a_tenth_that_cannot_be_decoded_have_no_score_and_all_others_have_their_own(
+    best, tiny, tmp_path, loader
+):
+    shutil.copytree(tiny, tmp_path / "data")
+    images = find_dataset(tmp_path / "data").train
+    backend = {"cached": "cpu", "process": "cpu"}.get(loader, loader)
+
+    def scores(cache):
+        predictor = Predictor(
+            best,
+            device="cpu",
+            backend=backend,
+            loading=LoaderSettings(2, 8, process=loader == "process"),
+            cache=tmp_path / cache if loader == "cached" else None,
+            on_corrupt="skip",
+        )
+        return predictor(images), predictor.reasons
+
+    clean, none = scores("clean")
+    assert not np.isnan(clean).any()
+    assert none == {}
+    bad = [3, 12, 13, 30]
+    for k, path in enumerate(map(Path, images.paths(np.array(bad)))):
+        half = path.read_bytes()[: path.stat().st_size // 2]
+        path.unlink()
+        if k:  # the first has gone
+            path.write_bytes([b"", b"no image", half][k - 1])
+    found, reasons = scores("spoilt")
+    assert sorted(reasons) == sorted(images.names[bad])
+    assert np.flatnonzero(np.isnan(found)).tolist() == bad
+    others = np.setdiff1d(np.arange(len(images)), bad)
+    assert found[others].tolist() == clean[others].tolist()
 
 
 def test_what_is_no_checkpoint_is_refused(tmp_path):

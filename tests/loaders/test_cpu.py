@@ -187,7 +187,7 @@ def three_threads() -> Iterator[None]:
 def test_torchs_threads_are_left_as_they_were(make: Make) -> None:
     loader = make(threads=3)
     list(loader.epoch(0))
-    inside = {loader._pool.submit(torch.get_num_threads).result() for _ in range(12)}
+    inside = {loader._threads.submit(torch.get_num_threads).result() for _ in range(12)}
     assert inside == {1}
     assert torch.get_num_threads() == 3
     with ThreadPoolExecutor(1) as other:
@@ -346,7 +346,7 @@ def test_when_an_epoch_fails_no_thread_works_on_it(image_files: Manifest) -> Non
 
 def test_closing_ends_the_threads(spoilt: CpuLoader) -> None:
     next(spoilt.epoch(0))
-    threads = spoilt._pool._threads
+    threads = spoilt._threads._pool._threads
     assert threads  # of two; the second is started only while the first is at work
     spoilt.close()
     assert not any(thread.is_alive() for thread in threads)

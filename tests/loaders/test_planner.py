@@ -268,7 +268,7 @@ def test_sizes_are_probed_with_the_threads_and_the_source(
     unknown = replace(image_files, sizes=None)
     steps = (STEPS["random_resized_crop"]((8, 8)), NORMALIZE)
     planner = BatchPlanner.over(unknown, steps, LoaderSettings(5, 2), decoder=SourceDecoder(source))
-    assert asked == [(5, source, False)]
+    assert asked == [(5, source, False, 120.0)]
     assert planner.manifest is image_files
 
 

@@ -35,12 +35,13 @@ def test_what_was_written_is_read_back(file):
 
 
 def test_every_setting_can_be_written_and_read(file):
-    settings = LoaderSettings(3, 8, 1, True, 0.5, 1.5, True, False, 4000, 3000, 20.5)
+    settings = LoaderSettings(3, 8, 1, True, 0.5, 1.5, True, False, 4000, 3000, 20.5, 7.5)
     write_settings(file, settings.to_data(), [])
     assert yaml.safe_load(file.read_text()) == {
         "threads": 3, "batch_size": 8, "prefetch": 1, "process": True, "hw_decoder_load": 0.5,
         "memory_cap": 1.5, "decoder_affinity": True, "jpeg_fancy_upsampling": False,
         "preallocate_width_hint": 4000, "preallocate_height_hint": 3000, "max_megapixels": 20.5,
+        "read_timeout": 7.5,
     }  # fmt: skip
     assert LoaderSettings.merged(file) == settings
 
@@ -72,13 +73,14 @@ def test_nothing_else_stays_beside_the_file(file):
         ("hw_decoder_load: half", "hw_decoder_load: 'half' is not a number from 0 to 1"),
         ("memory_cap: 0", "memory_cap: 0 is not a number of GiB above 0"),
         ("max_megapixels: 0", "max_megapixels: 0 is not a number of megapixels above 0"),
+        ("read_timeout: 0", "read_timeout: 0 is not a number of seconds above 0"),
         ("memory_cap: .inf", "memory_cap: inf is not a number of GiB above 0"),
         ("memory_cap: true", "memory_cap: True is not a number of GiB above 0"),
         (
             "7: 2",
             "unknown key '7'; allowed: batch_size, decoder_affinity, hw_decoder_load, jpeg_fancy_upsampling, "
             "max_megapixels, memory_cap, preallocate_height_hint, preallocate_width_hint, prefetch, process, "
-            "threads",
+            "read_timeout, threads",
         ),
         ("hw_decoder_load: .nan", "hw_decoder_load: nan is not a number from 0 to 1"),
         ("decoder_affinity: 1", "decoder_affinity: 1 is not true or false"),

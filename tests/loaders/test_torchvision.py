@@ -207,6 +207,17 @@ def test_a_worker_that_is_lost_is_reported_where_batches_are_awaited(
     assert time.monotonic() - began < 30  # not the minutes that a batch takes
 
 
+def test_a_worker_that_is_lost_between_epochs_is_reported_by_the_next(make: Make, image_files: Manifest):
+    loader = make(image_files)
+    list(loader.epoch(0))
+    os.kill(loader._loader._iterator._workers[0].pid, signal.SIGKILL)
+    began = time.monotonic()
+    with pytest.raises(RunError, match=r"^--loader torchvision: a worker process failed") as caught:
+        list(loader.epoch(1, 1))
+    assert f"at the batch that begins with {image_files.root}/" in str(caught.value)
+    assert time.monotonic() - began < 4  # torch alone takes 5 s
+
+
 def _slow(image: Image.Image) -> torch.Tensor:
     time.sleep(300)
     return torch.zeros(3, 40, 48)

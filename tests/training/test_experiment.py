@@ -27,6 +27,7 @@ from fastffdi.data.layout import find_dataset
 from fastffdi.errors import RunError, UndecodableImage
 from fastffdi.evaluation import metrics
 from fastffdi.files import DiskFull, atomic
+from fastffdi.loaders.loader import DeviceLoader
 from fastffdi.loaders.settings import LoaderSettings
 from fastffdi.model import checkpoint, compilation
 from fastffdi.recipe.recipe import load, parse
@@ -265,6 +266,35 @@ def test_an_image_that_cannot_be_decoded_is_skipped_named_and_counted(settings, 
         "img_name,reason,loader,epoch",
         f'{victim.name},"not a JPEG, PNG, WebP, BMP, TIFF, GIF or AVIF image",{loader},1',
     ]
+
+
+@pytest.mark.parametrize(
+    "loader", ["cpu", pytest.param("process", marks=pytest.mark.slow), "dali", "torchvision"]
+)
+def test_of_a_tenth_that_cannot_be_decoded_nothing_is_learnt_and_all_others_come_once_with_their_label(
+    settings, dataset, tmp_path, monkeypatch, loader
+):
+    shutil.copytree(dataset.train.root, tmp_path / "trainset")
+    train, bad, seen = replace(dataset.train, root=str(tmp_path / "trainset")), {3, 12, 13, 30}, []
+    for path in map(Path, train.paths(np.array(sorted(bad)))):
+        path.write_bytes(path.read_bytes()[:100])
+
+    def prepared(self, batch, real=DeviceLoader.prepared):
+        given = real(self, batch)
+        seen.extend(zip(batch.rows.tolist(), given.labels.tolist(), given.valid.tolist(), strict=True))
+        return given
+
+    monkeypatch.setattr(DeviceLoader, "prepared", prepared)
+    loading = replace(settings.loading, process=loader == "process")
+    backend = "cpu" if loader == "process" else loader
+    settings = replace(settings, backend=backend, loading=loading, max_corrupt=0.2, epochs=1)
+    experiment, (result,) = finished(settings, replace(dataset, train=train))
+    epoch = seen[: len(train)]
+    assert sorted(row for row, _, _ in epoch) == list(range(len(train)))
+    assert {row for row, _, valid in epoch if not valid} == bad
+    assert all(label == train.labels[row] for row, label, valid in epoch if valid)
+    assert sorted(experiment.corrupt) == sorted(train.names[sorted(bad)])
+    assert (result.corrupt, np.isfinite(result.train_loss)) == (len(bad), True)
 
 
 def test_a_validation_image_that_cannot_be_decoded_is_in_no_figure(settings, spoilt, tmp_path):

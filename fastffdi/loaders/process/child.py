@@ -59,7 +59,10 @@ def listen(pipe: Connection[Any, Any], inbox: Inbox) -> None:
 
 
 def _listen_and_end(pipe: Connection[Any, Any], inbox: Inbox) -> None:
-    listen(pipe, inbox)
+    try:
+        listen(pipe, inbox)
+    except BaseException:  # without this thread the others would wait for ever, and the parent for them
+        os._exit(1)
     if inbox.end():  # otherwise nothing has been started
         time.sleep(GRACE_SECONDS)
     os._exit(0)

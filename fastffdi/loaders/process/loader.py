@@ -35,6 +35,9 @@ _CODE = (
     "from fastffdi.loaders.process.child import main; main(*map(int, sys.argv[1:5]))"
 )
 
+#: Between two checks that the child lives: a process that was forked beside it may keep the pipe open.
+_CHECK_SECONDS = 0.5
+
 #: Signals that a lack of memory may have caused.
 _MEMORY_SIGNALS = (signal.SIGKILL, signal.SIGBUS)
 
@@ -110,7 +113,7 @@ class ProcessLoader:
     def _receive(self, plan: BatchPlan) -> BatchReady:
         self._refuse_closed()
         try:
-            report = self._pipe.recv()
+            report = _received(self._pipe, self._child)
         except (EOFError, OSError):
             raise self._lost() from None
         assert isinstance(report, BatchReady)
@@ -203,6 +206,14 @@ def _stop(
             break
     transfer.close()
     ring.close()
+
+
+def _received(pipe: Connection[Any, Any], child: subprocess.Popen[bytes]) -> Any:
+    """The child's next message. Raises EOFError or OSError where it has ended."""
+    while not pipe.poll(_CHECK_SECONDS):
+        if child.poll() is not None and not pipe.poll():
+            raise EOFError
+    return pipe.recv()
 
 
 def _lost(code: int | None, path: str) -> RunError:

@@ -34,3 +34,12 @@ def test_it_listens_no_longer_than_its_parent_lives(pipe: tuple[Connection, Conn
     monkeypatch.setattr(child, "_CHECK_SECONDS", 0.001)
     child.listen(pipe[1], Inbox(1))
     assert next(parents) == 1
+
+
+def test_when_it_cannot_listen_it_ends(pipe: tuple[Connection, Connection], monkeypatch: pytest.MonkeyPatch):
+    ended: list[int] = []
+    monkeypatch.setattr(os, "_exit", ended.append)
+    monkeypatch.setattr(child, "GRACE_SECONDS", 0)
+    pipe[0].send_bytes(b"no message")
+    child._listen_and_end(pipe[1], Inbox(1))
+    assert ended[0] == 1

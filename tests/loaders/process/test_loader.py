@@ -1,7 +1,9 @@
 import os
 import signal
+import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import replace
@@ -253,7 +255,7 @@ def test_slots_are_two_more_than_rendered_ahead_and_no_larger_than_batches(
 def test_the_child_has_the_settings(planner: BatchPlanner) -> None:
     with closing(ProcessLoader(planner, LoaderSettings(3, prefetch=4), CPU)) as loader:
         inside = loader._child.worker._loader
-        assert (inside._pool._max_workers, inside._prefetch) == (3, 4)
+        assert (inside._threads._pool._max_workers, inside._prefetch) == (3, 4)
 
 
 @pytest.mark.usefixtures("threaded")
@@ -475,3 +477,15 @@ def test_on_a_gpu_batches_arrive_whole_while_the_stream_is_behind(planner: Batch
                 del batch
     assert all(images.is_cuda for images in kept)
     assert all(torch.equal(a.cpu(), b) for a, b in zip(kept, expected, strict=True))
+
+
+def test_the_end_of_the_child_is_noticed_though_a_fork_keeps_the_pipe_open() -> None:
+    ours, theirs = Pipe()
+    with ours, theirs, subprocess.Popen([sys.executable, "-c", ""]) as child:
+        theirs.send("the last")
+        child.wait()
+        assert process._received(ours, child) == "the last"
+        began = time.monotonic()
+        with pytest.raises(EOFError):
+            process._received(ours, child)
+        assert time.monotonic() - began < 2
