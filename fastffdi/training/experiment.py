@@ -16,7 +16,7 @@ from fastffdi.loaders.loader import DeviceLoader
 from fastffdi.loaders.mix import Mixer
 from fastffdi.loaders.planner import BatchPlanner, cached
 from fastffdi.loaders.quarantine import skips
-from fastffdi.model import backbone, checkpoint, compilation, precision
+from fastffdi.model import backbone, checkpoint, compilation, precision, pretraining
 from fastffdi.model.device import choose_device, tune_convolutions
 from fastffdi.recipe.lowering import output_size, template
 from fastffdi.recipe.recipe import Recipe
@@ -44,6 +44,7 @@ class Experiment:
     train: DeviceLoader
     val: DeviceLoader
     images: int  # of an epoch, training and validation together
+    weights_data: str  # what the weights saw that it starts from
     best: EpochResult | None = field(default=None, init=False)
 
     def run(self, progress: Progress) -> Iterator[EpochResult]:
@@ -88,6 +89,7 @@ class Experiment:
             epoch=result.epoch,
             seed=self.settings.seed,
             metrics=result.validation,
+            weights_data=self.weights_data,
         )
 
 
@@ -106,6 +108,9 @@ def prepare(settings: Settings, dataset: Dataset, say: Callable[[str], None]) ->
     if settings.compile:
         compilation.check(device)
     _refuse_old_run(settings)
+    saw = pretraining.of_run(settings.backbone, settings.pretrained, settings.weights)
+    if settings.imagenet1k_only:
+        pretraining.check_only_imagenet1k(saw, settings.backbone, settings.weights)
     torch.manual_seed(settings.seed)
     model = backbone.build(settings.backbone, settings.pretrained, settings.weights, say)
     for steps in (recipe.train, recipe.eval):
@@ -132,7 +137,7 @@ def prepare(settings: Settings, dataset: Dataset, say: Callable[[str], None]) ->
     val = DeviceLoader(backends[1], stage, None, corrupt)
     trainer = _trainer(settings, model, numbers, device, len(train))
     images = sum(planner.images for planner in planners)
-    return Experiment(settings, dataset, recipe, trainer, train, val, images)
+    return Experiment(settings, dataset, recipe, trainer, train, val, images, saw)
 
 
 def _planners(settings: Settings, dataset: Dataset, recipe: Recipe) -> list[BatchPlanner]:

@@ -20,6 +20,7 @@ SURFACE = {
         "--backbone": "efficientnet_b0",
         "--weights": None,
         "--pretrained/--no-pretrained": None,
+        "--imagenet1k-only": False,
         "--pipeline": None,
         "--epochs": 5,
         "--lr": 0.001,

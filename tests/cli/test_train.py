@@ -128,6 +128,7 @@ DEFAULTS = {
     "on_corrupt": "skip",
     "max_corrupt": 0.01,
     "follow_symlinks": False,
+    "imagenet1k_only": False,
 }
 OPTIONS = [
     ((), {}),
@@ -135,6 +136,7 @@ OPTIONS = [
     (("--weights", "w.pth"), {"weights": Path("w.pth")}),
     (("--pretrained",), {"pretrained": True}),
     (("--no-pretrained",), {"pretrained": False}),
+    (("--imagenet1k-only",), {"imagenet1k_only": True}),
     (("--pipeline", "jitter"), {"pipeline": "jitter"}),
     (("--epochs", 3), {"epochs": 3}),
     (("--lr", 0.5), {"learning_rate": 0.5}),
