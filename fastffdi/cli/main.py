@@ -22,6 +22,7 @@ COMMANDS = {
     "cache": ("cache", "Keep on disk what every epoch would decode again."),
     "preview": ("preview", "Draw what training would see of the images."),
     "pipelines": ("pipelines", "List the shipped recipes and all steps; print a recipe."),
+    "backbones": ("backbones", "List timm's models, and which images their weights saw."),
     "bench-loader": ("bench_loader", "Measure image loaders in images/s against torchvision's."),
     "bench-train": ("bench_train", "Measure training in images/s, and what a step waits for."),
     "demo-data": ("demo_data", "Write the demo images, in the challenge's layout."),

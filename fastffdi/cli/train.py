@@ -47,6 +47,11 @@ _FILE = click.Path(path_type=Path)
     help="Start from timm's weights.  [default: yes; no for the demo images]",
 )
 @click.option(
+    "--imagenet1k-only",
+    is_flag=True,
+    help="Refuse weights that saw, or may have seen, more than ImageNet-1k.  [default: off]",
+)
+@click.option(
     "--pipeline", help="A shipped recipe's name, or a file.  [default: standard; demo for the demo images]"
 )
 @click.option("--epochs", type=click.IntRange(min=1), default=5, show_default=True)
@@ -198,6 +203,7 @@ def _settings(options: dict[str, Any], data: Dataset | None) -> Settings:
         amp=options["amp"],
         pretrained=options["pretrained"],
         weights=options["weights"],
+        imagenet1k_only=options["imagenet1k_only"],
         overwrite=options["overwrite"],
         balance=options["balance"],
         seed=options["seed"],

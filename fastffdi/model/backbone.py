@@ -45,7 +45,7 @@ def preprocessing(name: str) -> Preprocessing:
     """
     from timm.data import resolve_data_config
 
-    config = resolve_data_config(pretrained_cfg=_published(name))
+    config = resolve_data_config(pretrained_cfg=published_config(name))
     _, height, width = config["input_size"]
     return Preprocessing((height, width), _rgb(config["mean"]), _rgb(config["std"]))
 
@@ -87,7 +87,7 @@ def build(
     `load_weights`. Raises SettingError for an unknown name, weights that are not published, cannot be
     fetched or do not fit: the model never starts from random weights unless `pretrained` is false.
     """
-    published = _published(name)
+    published = published_config(name)
     if weights is not None:
         model = _create(name)
         sentence = load_weights(model, weights)
@@ -128,8 +128,11 @@ def _refused(model: nn.Module, size: tuple[int, int], reason: str) -> str:
     )
 
 
-def _published(name: str) -> dict[str, Any]:
-    """What timm publishes about the name: where its weights are, and what images they were made from."""
+def published_config(name: str) -> dict[str, Any]:
+    """What timm publishes about the name: where its weights are, and what images they were made from.
+
+    Raises SettingError for a name timm does not know.
+    """
     import timm
     from timm.models import get_pretrained_cfg
 
@@ -145,6 +148,11 @@ def _published(name: str) -> dict[str, Any]:
         raise SettingError(
             f"backbone '{architecture}' has no pretrained weights named {tag!r}{instead}"
         ) from error
+
+
+def has_weights(published: dict[str, Any]) -> bool:
+    """Whether there are pretrained weights, by what `published_config` gives."""
+    return any(published.get(source) for source in ("hf_hub_id", "url", "file"))
 
 
 def _instead(given: str, known: list[str]) -> str:
@@ -169,7 +177,7 @@ def _create(name: str) -> nn.Module:
 def _create_pretrained(name: str, published: dict[str, Any]) -> nn.Module:
     import timm
 
-    if not any(published.get(source) for source in ("hf_hub_id", "url", "file")):
+    if not has_weights(published):
         raise SettingError(f"backbone '{name}' has no published pretrained weights; {WAYS_OUT}")
     reason = _out_of_reach(published)
     if reason:

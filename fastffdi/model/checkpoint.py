@@ -44,7 +44,8 @@ class Checkpoint:
 
     `recipe` is the recipe as plain data (what YAML or JSON can hold), `size` (height, width) in pixels,
     `mean` and `std` of RGB in [0, 1]: the values in use, nothing left to look up. A metric is None where
-    it was undefined.
+    it was undefined. `weights_data` is what the weights saw that training started from, as
+    `pretraining.of_run` says it.
     """
 
     backbone: str
@@ -57,6 +58,7 @@ class Checkpoint:
     metrics: dict[str, float | None] = field(default_factory=dict)
     labels: tuple[str, ...] = ("real", "fake")
     versions: dict[str, str] = field(default_factory=versions)
+    weights_data: str = "unknown: the checkpoint does not tell"
 
 
 @dataclass(frozen=True)

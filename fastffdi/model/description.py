@@ -70,4 +70,5 @@ CHECKS: dict[str, tuple[Callable[[Any], bool], str]] = {
     "metrics": (lambda value: _maps(value, lambda one: one is None or _is_number(one)), "numbers by name"),
     "labels": (lambda value: value == list(LABELS), f"{json.dumps(LABELS)}"),
     "versions": (lambda value: _maps(value, _is_name), "versions by name"),
+    "weights_data": (_is_name, "what weights saw, in at most 200 characters"),
 }

@@ -15,7 +15,7 @@ from fastffdi.loaders.loader import DeviceLoader
 from fastffdi.loaders.mix import Mixer
 from fastffdi.loaders.planner import BatchPlanner, cached
 from fastffdi.loaders.quarantine import skips
-from fastffdi.model import backbone, checkpoint, compilation, precision
+from fastffdi.model import backbone, checkpoint, compilation, precision, pretraining
 from fastffdi.model.device import choose_device, tune_convolutions
 from fastffdi.recipe.lowering import output_size, template
 from fastffdi.recipe.recipe import Recipe
@@ -52,6 +52,7 @@ class Experiment:
         place: where it is
         history: its epochs so far
         identity: what a run must have in common with it to go on from its states
+        weights_data: what the weights saw that it starts from
         resumed: whether it goes on with what its folder holds
     """
 
@@ -65,6 +66,7 @@ class Experiment:
     place: Place
     history: History
     identity: dict[str, Any]
+    weights_data: str
     resumed: bool = False
 
     def run(self, progress: Progress) -> Iterator[EpochResult]:
@@ -168,6 +170,7 @@ class Experiment:
             epoch=result.epoch,
             seed=self.settings.seed,
             metrics=result.validation,
+            weights_data=self.weights_data,
         )
 
 
@@ -187,6 +190,9 @@ def prepare(settings: Settings, dataset: Dataset, say: Callable[[str], None]) ->
         compilation.check(device)
     own = identity(settings, dataset, recipe, kind, numbers.name, device.type)
     found = resumption.find(settings, own, say)
+    saw = pretraining.of_run(settings.backbone, settings.pretrained, settings.weights)
+    if settings.imagenet1k_only and found is None:
+        pretraining.check_only_imagenet1k(saw, settings.backbone, settings.weights)
     torch.manual_seed(settings.seed)
     if found is None:
         model = backbone.build(settings.backbone, settings.pretrained, settings.weights, say)
@@ -219,7 +225,7 @@ def prepare(settings: Settings, dataset: Dataset, say: Callable[[str], None]) ->
     trainer = _trainer(settings, model, numbers, device, len(train))
     images = sum(planner.images for planner in planners)
     experiment = Experiment(
-        settings, dataset, recipe, trainer, train, val, images, Place(device), History(), own
+        settings, dataset, recipe, trainer, train, val, images, Place(device), History(), own, saw
     )
     if found is not None:
         _go_on(experiment, found, say)

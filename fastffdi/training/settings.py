@@ -37,6 +37,7 @@ class Settings:
         amp: precision: auto, bf16, fp16 or off (float32)
         pretrained: start from timm's weights; yes, or no for the demo images
         weights: start from this file: safetensors or a state dict
+        imagenet1k_only: refuse weights that saw, or may have seen, more than ImageNet-1k
         overwrite: replace the run that the folder holds
         balance: repeat images of the smaller class until classes are equal
         seed: decides order, augmentation, mixing and random weights
@@ -74,6 +75,7 @@ class Settings:
     save_every: str = "10m"
     resume: str | None = None
     follow_symlinks: bool = False
+    imagenet1k_only: bool = False
 
     def __post_init__(self) -> None:
         self._check_resume()

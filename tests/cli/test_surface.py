@@ -20,6 +20,7 @@ SURFACE = {
         "--backbone": "efficientnet_b0",
         "--weights": None,
         "--pretrained/--no-pretrained": None,
+        "--imagenet1k-only": False,
         "--pipeline": None,
         "--epochs": 5,
         "--lr": 0.001,
@@ -106,6 +107,15 @@ SURFACE = {
         "--eval": False,
     },
     "pipelines": {"[NAME]": None},
+    "backbones": {
+        "[PATTERN]": None,
+        "--imagenet1k-only": False,
+        "--speed": None,
+        "--batch-size": None,
+        "--device": "auto",
+        "--amp": "auto",
+        "--json": None,
+    },
     "bench-loader": {
         "--data": None,
         "--follow-symlinks": False,
@@ -198,6 +208,7 @@ WITHOUT_DEFAULT = (
     | {(name, "--cache") for name in ("train", "predict", "cache", "bench-loader")}
     | {(name, "--loader-settings") for name in ("train", "predict", "bench-loader", "bench-train")}
     | {
+        ("backbones", "--json"),
         ("bench-loader", "--plot"),
         ("bench-loader", "--tune"),
         ("bench-train", "--json"),
@@ -216,7 +227,7 @@ def test_help_shows_every_default(name, option):
     assert (given is None) == ((name, option.opts[-1]) in WITHOUT_DEFAULT)
 
 
-@pytest.mark.parametrize("name", ["train", "predict", "bench-loader", "bench-train"])
+@pytest.mark.parametrize("name", ["train", "predict", "backbones", "bench-loader", "bench-train"])
 def test_the_batch_size_that_help_shows_is_the_one_that_is_taken(name):
     (option,) = (p for p in parameters(name) if p.name == "batch_size")
     _, text = option.get_help_record(click.Context(command(name)))

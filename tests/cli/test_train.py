@@ -137,6 +137,7 @@ DEFAULTS = {
     "save_every": "10m",
     "resume": None,
     "follow_symlinks": False,
+    "imagenet1k_only": False,
 }
 OPTIONS = [
     ((), {}),
@@ -144,6 +145,7 @@ OPTIONS = [
     (("--weights", "w.pth"), {"weights": Path("w.pth")}),
     (("--pretrained",), {"pretrained": True}),
     (("--no-pretrained",), {"pretrained": False}),
+    (("--imagenet1k-only",), {"imagenet1k_only": True}),
     (("--pipeline", "jitter"), {"pipeline": "jitter"}),
     (("--epochs", 3), {"epochs": 3}),
     (("--lr", 0.5), {"learning_rate": 0.5}),

@@ -19,6 +19,7 @@ GOOD = {
     "metrics": {"auc": 0.5, "eer": None},
     "labels": ["real", "fake"],
     "versions": {"timm": "1"},
+    "weights_data": "imagenet-1k",
 }
 
 
@@ -66,6 +67,7 @@ ABSURD = {
         ["real", "fake", "x"],
     ],
     "versions": [[], {"timm": 1}, {"timm": "x" * 201}, "1"],
+    "weights_data": ["", "x" * 201, None, ["imagenet-1k"], True],
 }
 
 

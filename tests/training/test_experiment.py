@@ -89,6 +89,7 @@ def test_a_checkpoint_holds_what_was_in_use_and_not_what_the_backbone_was_made_f
     assert (found.size, found.mean, found.std) == ((32, 32), (0.4, 0.5, 0.6), (0.229, 0.224, 0.225))
     assert (found.backbone, found.labels, found.seed) == ("test_efficientnet", ("real", "fake"), 7)
     assert found.versions["torch"]
+    assert found.weights_data == "nothing"
     own = load(settings.pipeline).resolve((1, 1), (0.0,) * 3, (1.0,) * 3)
     assert parse(found.recipe, "checkpoint") == own
 

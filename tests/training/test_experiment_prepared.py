@@ -310,3 +310,30 @@ def test_a_function_that_is_not_there_ends_the_run_before_it_begins(settings, da
     settings = with_recipe(settings, "{python: 'no_such_module:dark'},")
     with pytest.raises(RecipeError, match=r"^python: no_such_module:dark: cannot be imported"):
         prepare(settings, dataset, lambda line: None)
+
+
+def test_imagenet1k_only_refuses_weights_that_saw_more_before_they_are_fetched(settings, dataset):
+    name = "mobilenetv3_large_100.miil_in21k_ft_in1k"
+    strict = replace(settings, backbone=name, pretrained=True, imagenet1k_only=True)
+    message = refused(strict, dataset)
+    assert message.startswith(
+        f"--imagenet1k-only: the weights {name} are refused, they saw imagenet-21k, imagenet-1k; allowed of"
+    )
+
+
+def test_imagenet1k_only_allows_random_weights_and_checkpoints_that_began_with_them(
+    settings, dataset, tiny_run
+):
+    file = tiny_run.settings.output / BEST
+    for strict in (
+        replace(settings, imagenet1k_only=True),
+        replace(settings, imagenet1k_only=True, weights=file),
+    ):
+        with prepared(strict, dataset) as experiment:
+            assert experiment.weights_data == "nothing"
+
+
+def test_imagenet1k_only_refuses_a_file_that_tells_nothing(settings, dataset, tmp_path):
+    torch.save({"weight": torch.zeros(2)}, tmp_path / "state.pth")
+    message = refused(replace(settings, imagenet1k_only=True, weights=tmp_path / "state.pth"), dataset)
+    assert "state.pth are refused, what they saw is unknown (the file is no checkpoint of fastffdi" in message
