@@ -82,15 +82,6 @@ def test_a_disk_that_gets_full_ends_it_with_one_line(fastffdi, words, tmp_path, 
     assert "56 images of 32×32, 9 stored" in fastffdi(*words).err
 
 
-@pytest.fixture
-def attentive():
-    """Ctrl-C as in a terminal: background jobs of a shell ignore it, and so do the tests that one runs."""
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
-    yield
-    signal.signal(signal.SIGINT, before)
-
-
-@pytest.mark.usefixtures("attentive")
 def test_ctrl_c_ends_it_soon_and_the_next_run_goes_on(fastffdi, words, monkeypatch):
     read, opened = FileSource.read, []
 

@@ -4,7 +4,6 @@ import signal
 import subprocess
 import sys
 import time
-from functools import partial
 
 import pytest
 
@@ -32,10 +31,7 @@ main.program()
 
 def ended(program, *numbers):
     """Exit code, output and seconds of a program that gets these signals once it is ready."""
-    # Background jobs of a shell ignore Ctrl-C, and so would what they start.
-    listening = partial(signal.signal, signal.SIGINT, signal.SIG_DFL)
-    words = [sys.executable, "-c", program]
-    with subprocess.Popen(words, stdout=-1, stderr=-1, text=True, preexec_fn=listening) as child:
+    with subprocess.Popen([sys.executable, "-c", program], stdout=-1, stderr=-1, text=True) as child:
         assert child.stdout.readline() == "ready\n"
         began = time.monotonic()
         for number in numbers:
