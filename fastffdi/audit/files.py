@@ -15,9 +15,9 @@ from fastffdi.audit.facts import FORMATS, Header, problem_row, row
 from fastffdi.audit.irregular import pillow_header
 from fastffdi.audit.jpeg import jpeg_header
 from fastffdi.audit.looks import thumbnail
-from fastffdi.audit.png import SIGNATURE, png_header
+from fastffdi.audit.png import png_header
 from fastffdi.audit.reduced import decoded
-from fastffdi.data.formats import HEAD_BYTES, format_of, unknown
+from fastffdi.data.formats import HEAD_BYTES, PNG_SIGNATURE, format_of, unknown
 from fastffdi.data.headers import reason_of
 from fastffdi.data.limits import LIMITS
 from fastffdi.data.pillow import webp_size
@@ -131,7 +131,7 @@ def _fast_header(head: bytes, size_bytes: int, read: Callable[[int], bytes]) -> 
             found = jpeg_header(head)
             if found is not None or len(head) >= size_bytes:
                 return found
-    elif head[:8] == SIGNATURE:
+    elif head[:8] == PNG_SIGNATURE:
         header = png_header(head)
         return None if header is None else (header, 0)
     return None

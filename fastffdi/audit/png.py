@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from fastffdi.audit.facts import FORMATS, MODES, Header
 
-SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _PNG = FORMATS.index("PNG")
 _GREY, _ALPHA, _DEEP = MODES.index("grey"), MODES.index("alpha"), MODES.index("16 bit")
 _MODES = {0: _GREY, 2: MODES.index("RGB"), 3: MODES.index("palette"), 4: _ALPHA, 6: _ALPHA}

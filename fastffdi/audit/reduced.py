@@ -7,10 +7,9 @@ cannot fail. So a check takes less time than decoding, and finds what the decode
 from __future__ import annotations
 
 import numpy as np
-import simplejpeg
 
 from fastffdi.audit.facts import FORMATS, MODES, Header
-from fastffdi.render.cpu.decode import decode, upright
+from fastffdi.render.cpu.decode import decode, reduced, reduction, upright
 
 _LEAST_SIDE = 64  # pixels, where the image has so many: twice those of a thumbnail
 _JPEG = FORMATS.index("JPEG")
@@ -31,15 +30,5 @@ def decoded(data: bytes, header: Header | None) -> np.ndarray:
 
 
 def _grey(data: bytes, height: int, width: int) -> np.ndarray:
-    spare = min(height, width) // _LEAST_SIDE
-    factor = next(factor for factor in (8, 4, 2, 1) if factor <= max(spare, 1))
-    grey = simplejpeg.decode_jpeg(
-        data,
-        "GRAY",
-        fastdct=False,
-        fastupsample=False,
-        min_height=-(-height // factor),
-        min_width=-(-width // factor),
-        min_factor=factor,
-    )
-    return np.asarray(grey)[..., 0]
+    factor = reduction(min(height, width) / _LEAST_SIDE)
+    return reduced(data, "GRAY", height, width, factor)[..., 0]

@@ -8,7 +8,7 @@ import threading
 import time
 import warnings
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import CancelledError, ThreadPoolExecutor
+from concurrent.futures import CancelledError
 from dataclasses import dataclass
 
 import cv2
@@ -19,6 +19,7 @@ from fastffdi.audit.files import Inspected, inspect
 from fastffdi.audit.looks import described
 from fastffdi.audit.memory import Memory, blank
 from fastffdi.data.manifest import Manifest
+from fastffdi.data.readers import ReaderThreads
 
 # Files per task: long enough to hide the pool's cost, short enough that Ctrl-C and progress do not wait.
 _CHUNKS = {False: 256, True: 64}
@@ -66,11 +67,12 @@ def survey(manifest: Manifest, threads: int, full: bool, progress: Progress = la
     def inspected(path: str, size_bytes: int) -> Inspected:
         if stopped.is_set():
             raise CancelledError
+        pool.begin(path)
         return inspect(path, size_bytes, full)
 
     def look(at: int) -> int:
         part = slice(at, at + chunk)
-        absent = _identify(rows[part], paths[part])
+        absent = _identify(rows[part], paths[part], pool.begin)
         found = _found(rows[part], paths[part], memory.recall(rows[part], full), absent, inspected)
         fresh[part][list(found)] = True
         reasons.update({at + k: one.reason for k, one in found.items() if one.reason})
@@ -78,13 +80,13 @@ def survey(manifest: Manifest, threads: int, full: bool, progress: Progress = la
 
     cv2.setNumThreads(0)  # the threads here are enough
     try:
-        with warnings.catch_warnings(), ThreadPoolExecutor(threads) as pool:
+        with warnings.catch_warnings(), ReaderThreads(threads, "fastffdi-check") as pool:
             # Pillow's, about odd headers; here, since the filters are the whole process's.
             warnings.simplefilter("ignore")
             starts = iter(range(0, len(paths), chunk))
-            for done in _alone_while_busy(look, starts) if not full else ():
-                progress(done)
             try:
+                for done in _alone_while_busy(pool, look, starts) if not full else ():
+                    progress(done)
                 for done in pool.map(look, starts):
                     progress(done)
             except BaseException:  # Ctrl-C above all: a chunk of large images would take seconds more
@@ -99,17 +101,26 @@ def survey(manifest: Manifest, threads: int, full: bool, progress: Progress = la
     return Survey(manifest, facts, rows["identity"][:, 0], keys, reasons)
 
 
-def _alone_while_busy(look: Callable[[int], int], starts: Iterator[int]) -> Iterator[int]:
-    """Look at chunks in this thread until files have to be waited for, half of the time.
+def _alone_while_busy(
+    pool: ReaderThreads, look: Callable[[int], int], starts: Iterator[int]
+) -> Iterator[int]:
+    """Look at one chunk at a time until files have to be waited for, half of the time.
 
     Headers in the page cache take 30 µs a file, nearly all of it inside the interpreter: more threads would
     only wait for each other, and twice as long. With a disk or a network behind the files they help.
     """
     for start in starts:
-        began, busy = time.perf_counter(), time.thread_time()
-        yield look(start)
-        if time.thread_time() - busy < 0.5 * (time.perf_counter() - began):
+        done, busy = pool.result(pool.submit(_timed, look, start))
+        yield done
+        if busy < 0.5:
             return
+
+
+def _timed(look: Callable[[int], int], start: int) -> tuple[int, float]:
+    """What `look` returns, and which share of its time the thread was at work."""
+    began, used = time.perf_counter(), time.thread_time()
+    done = look(start)
+    return done, (time.thread_time() - used) / (time.perf_counter() - began)
 
 
 def _found(
@@ -131,10 +142,11 @@ def _found(
     return found
 
 
-def _identify(rows: np.ndarray, paths: Sequence[str]) -> dict[int, Inspected]:
+def _identify(rows: np.ndarray, paths: Sequence[str], begin: Callable[[str], None]) -> dict[int, Inspected]:
     """Fill in the identities; returns what cannot be a file at all."""
     absent, identities = {}, []
     for k, path in enumerate(paths):
+        begin(path)
         try:
             info = os.stat(path)
         except (OSError, ValueError) as error:  # ValueError: a NUL in the name

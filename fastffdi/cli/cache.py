@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from fastffdi.cli.dataset import data_folder
 from fastffdi.cli.loading import follow_symlinks, on_corrupt, threads
 from fastffdi.errors import SettingError
 from fastffdi.escapes import escaped
@@ -69,9 +70,10 @@ def cache(folder: Path, listing: bool, clear: bool, **options: Any) -> None:
     from fastffdi.cache.plan import check_space, estimate, needed, unused
     from fastffdi.cli.loading import merged
     from fastffdi.cli.screen import console
+    from fastffdi.loaders.quarantine import skips
 
     screen, settings = console(), merged(None, options["threads"])
-    skip = options["on_corrupt"] == "skip"
+    skip = skips(options["on_corrupt"])
     plans = _plans(folder, options, settings, screen, skip)
     for line in filter(None, (estimate(plans), unused(folder))):
         screen.print(line)
@@ -103,12 +105,8 @@ def _plans(
 def _dataset(options: dict[str, Any], screen: Console) -> Dataset:
     from fastffdi.data.layout import find_dataset
 
-    data, limit = options["data"], options["limit"]
-    if data is None:
-        from fastffdi.cli.demo_data import builtin_folder
-
-        data = builtin_folder(screen)
-    dataset = find_dataset(data, screen.print, options["follow_symlinks"])
+    limit, folder = options["limit"], data_folder(options["data"], screen)
+    dataset = find_dataset(folder, screen.print, options["follow_symlinks"])
     return dataset if limit is None else dataset.limit(limit, options["seed"])
 
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from fastffdi.cli.dataset import data_folder
 from fastffdi.cli.loading import follow_symlinks, threads
 from fastffdi.errors import RunError, SettingError
 
@@ -81,11 +82,7 @@ def check(
 def _dataset(data: Path | None, screen: Console, follow_symlinks: bool) -> Dataset:
     from fastffdi.data.layout import listed_dataset
 
-    if data is None:
-        from fastffdi.cli.demo_data import builtin_folder
-
-        data = builtin_folder(screen)
-    return listed_dataset(data, screen.print, follow_symlinks)
+    return listed_dataset(data_folder(data, screen), screen.print, follow_symlinks)
 
 
 def _check_outputs(

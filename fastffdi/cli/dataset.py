@@ -1,4 +1,4 @@
-"""What `--data` means to commands that only need images."""
+"""What `--data` means."""
 
 from __future__ import annotations
 
@@ -11,6 +11,15 @@ if TYPE_CHECKING:
     from fastffdi.data.manifest import Manifest
 
 
+def data_folder(data: Path | None, screen: Console) -> Path:
+    """The folder that was named, or that of the built-in demo images, which is printed to `screen`."""
+    if data is not None:
+        return data
+    from fastffdi.cli.demo_data import builtin_folder
+
+    return builtin_folder(screen)
+
+
 def training_images(data: Path | None, screen: Console, follow_symlinks: bool) -> tuple[Manifest, str]:
     """The training images of a data set, or all of any folder, and one line about them.
 
@@ -19,9 +28,7 @@ def training_images(data: Path | None, screen: Console, follow_symlinks: bool) -
     from fastffdi.data.layout import find_dataset, has_splits, plain_folder
 
     if data is None:
-        from fastffdi.cli.demo_data import builtin_folder
-
-        manifest = find_dataset(builtin_folder(screen)).train
+        manifest = find_dataset(data_folder(data, screen)).train
         return manifest, f"{len(manifest)} training images of the demo set"
     if has_splits(data):
         manifest = find_dataset(data, screen.print, follow_symlinks).train

@@ -56,17 +56,12 @@ def _first(number: int, frame: FrameType | None) -> None:
 
 
 def _at_once(number: int, frame: FrameType | None) -> None:
-    _end_now(number)
+    from fastffdi.training.interruption import end_now
+
+    end_now(number)
 
 
 def _end_later(number: int) -> None:
     time.sleep(MOST_SECONDS)
     click.echo("interrupted", err=True)
-    _end_now(number)
-
-
-def _end_now(number: int) -> None:
-    from fastffdi.files import discard_parts
-
-    discard_parts()
-    os._exit(128 + number)
+    _at_once(number, None)

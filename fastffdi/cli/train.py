@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from fastffdi.cli.dataset import data_folder
 from fastffdi.cli.loading import compiled, follow_symlinks, loading, max_megapixels, on_corrupt
 from fastffdi.errors import SettingError
 
@@ -156,12 +157,8 @@ def _dataset(options: dict[str, Any], screen: Console, say: Say) -> tuple[Datase
     demo = data is None and not any(files.values())
     if any(files.values()):
         dataset = _labelled(data, files, say, options["follow_symlinks"])
-    elif data is not None:
-        dataset = find_dataset(data, say, options["follow_symlinks"])
     else:
-        from fastffdi.cli.demo_data import builtin_folder
-
-        dataset = find_dataset(builtin_folder(screen))
+        dataset = find_dataset(data_folder(data, screen), say, options["follow_symlinks"])
     return (dataset if limit is None else dataset.limit(limit, options["seed"])), demo
 
 

@@ -15,9 +15,11 @@ EXTENSIONS = (
 #: As many of its first bytes say what a file is; those of a WebP its size as well.
 HEAD_BYTES = 64
 
+PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
+
 _STARTS = {
     b"\xff\xd8\xff": "JPEG",
-    b"\x89PNG\r\n\x1a\n": "PNG",
+    PNG_SIGNATURE: "PNG",
     b"GIF87a": "GIF",
     b"GIF89a": "GIF",
     b"II*\0": "TIFF",

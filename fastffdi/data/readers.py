@@ -107,7 +107,7 @@ class ReaderThreads:
     def _done(self, work: Callable[..., T], *arguments: Any) -> T:
         try:
             return work(*arguments)
-        except Exception:
+        except Exception:  # raised as it is where the result is asked for
             raise
         except BaseException as error:  # where it is awaited it would pass for an end that somebody wants
             place = self._begun.get(get_ident(), (self._name,))[0]

@@ -8,6 +8,8 @@ from __future__ import annotations
 import re
 import zlib
 
+from fastffdi.data.formats import PNG_SIGNATURE
+
 #: Frames of Huffman-coded JPEGs: baseline, extended, progressive.
 _FRAMES = (0xC0, 0xC1, 0xC2)
 _SCAN, _END, _FILL = 0xDA, 0xD9, 0xFF
@@ -16,8 +18,6 @@ _BITS = 8
 _SEGMENTS = {0xC4, 0xDB, 0xDD, 0xFE, *range(0xE0, 0xF0)}
 #: In a scan, a marker other than those that belong there: a stuffed zero, and the restarts.
 _MARKER = re.compile(rb"\xff[^\x00\xd0-\xd7]")
-
-_PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 
 
 def is_sound(data: bytes, format: str) -> bool:
@@ -57,7 +57,7 @@ def _jpeg(data: bytes) -> bool:
 
 
 def _png(data: bytes) -> bool:
-    at = len(_PNG_SIGNATURE)
+    at = len(PNG_SIGNATURE)
     while at + 12 <= len(data):
         end = at + 8 + int.from_bytes(data[at : at + 4], "big")
         if end + 4 > len(data) or zlib.crc32(data[at + 4 : end]) != int.from_bytes(

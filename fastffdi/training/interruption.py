@@ -115,7 +115,7 @@ class _Watch:
                     continue
                 now = time.monotonic()
                 if first is not None and now - first > SAME_SECONDS:
-                    _end_now(number[0])
+                    end_now(number[0])
                 first = now if first is None else first
 
 
@@ -126,7 +126,8 @@ def _forget(reference: weakref.ref[Interruption]) -> None:
         interruption._restore()
 
 
-def _end_now(number: int) -> None:
+def end_now(number: int) -> None:
+    """End the process as the signal would, but leave no temporary file, worker process or hidden cursor."""
     discard_parts()
     for child in multiprocessing.active_children():
         child.kill()

@@ -1,5 +1,7 @@
 import os
+import threading
 import time
+from functools import partial
 
 import numpy as np
 import pytest
@@ -10,6 +12,8 @@ from fastffdi.audit.facts import PROBLEMS
 from fastffdi.audit.memory import Memory
 from fastffdi.audit.survey import survey
 from fastffdi.data.manifest import Manifest
+from fastffdi.data.readers import ReaderThreads
+from fastffdi.errors import Stalled
 
 
 @pytest.fixture
@@ -73,3 +77,22 @@ def test_what_was_looked_at_before_ctrl_c_is_kept_and_the_rest_not_looked_at(spl
         survey(split, 1, True, stop)
     assert len(seen) < 8
     assert len(Memory.of(split.root).table) == 4
+
+
+@pytest.mark.parametrize("full", [True, False])
+def test_a_read_that_never_ends_is_an_error_that_names_the_file(split, full, monkeypatch):
+    released, (victim,) = threading.Event(), split.paths(slice(3, 4))
+    inspect = module.inspect
+
+    def stuck(path, size_bytes, full):
+        if path == victim:
+            released.wait(100)
+        return inspect(path, size_bytes, full)
+
+    monkeypatch.setattr(module, "inspect", stuck)
+    monkeypatch.setattr(module, "ReaderThreads", partial(ReaderThreads, seconds=0.5))
+    try:
+        with pytest.raises(Stalled, match=victim):
+            survey(split, 2, full)
+    finally:
+        released.set()

@@ -4,36 +4,21 @@ import struct
 import tracemalloc
 import zlib
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from in_memory import InMemory
 from PIL import Image
 
 from fastffdi.data.limits import LIMITS, Limits
 from fastffdi.data.refusal import checked_header, refusal
-from fastffdi.data.source import FileSource, Identity
+from fastffdi.data.source import FileSource
 from fastffdi.render.cpu.decode import decode
 
 FORMS = ["JPEG", "PNG", "WEBP", "BMP", "TIFF", "GIF", "AVIF"]
 TOO_LARGE = re.compile("60000×60000 are 3,600 megapixels, .+ 178.96|16000×16000 are 256 megapixels, .+")
-
-
-class InMemory:
-    """A source of one image, whatever its name."""
-
-    def __init__(self, data: bytes) -> None:
-        self.data = data
-
-    def read(self, path: str) -> bytes:
-        return self.data
-
-    def open(self, path: str) -> BinaryIO:
-        return io.BytesIO(self.data)
-
-    def identity(self, path: str) -> Identity:
-        return Identity(len(self.data), 0)
 
 
 def of_bytes(data: bytes, limits: Limits = LIMITS) -> str | None:

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import atexit
 import contextlib
-import io
 import json
 import shutil
 import struct
@@ -16,9 +15,9 @@ import warnings
 from collections.abc import Callable, Iterator
 from functools import cache
 from pathlib import Path
-from typing import BinaryIO
 
 import numpy as np
+from in_memory import InMemory
 
 from fastffdi.audit.files import inspect
 from fastffdi.cache.folder import stores
@@ -42,37 +41,21 @@ Target = Callable[[bytes], None]
 LIMITS = Limits(pixels=1 << 18, file_bytes=1 << 20)
 
 
-class Memory:
-    """An ImageSource whose one image is `data`."""
-
-    def __init__(self, data: bytes) -> None:
-        self._data = data
-
-    def read(self, path: str) -> bytes:
-        return self._data
-
-    def open(self, path: str) -> BinaryIO:
-        return io.BytesIO(self._data)
-
-    def identity(self, path: str) -> Identity:
-        return Identity(len(self._data), 0)
-
-
 def probe(data: bytes) -> None:
     """Sizes and headers of images."""
     assert 1 <= orientation(data) <= 8
     with refused():
-        height, width = image_size("x", Memory(data))
+        height, width = image_size("x", InMemory(data))
         assert height > 0
         assert width > 0
     with refused():
-        checked_header("x", LIMITS, Memory(data))
+        checked_header("x", LIMITS, InMemory(data))
 
 
 def decode(data: bytes) -> None:
     """Decoders, behind the probe."""
     with refused():
-        image = decode_path("x", source=Memory(data), limits=LIMITS)
+        image = decode_path("x", source=InMemory(data), limits=LIMITS)
         assert image.dtype == np.uint8
         assert image.ndim == image.shape[2] == 3
         assert image.shape[0] * image.shape[1] <= LIMITS.pixels
@@ -182,7 +165,7 @@ def written(name: str, data: bytes) -> Path:
 def _admitted(data: bytes) -> bool:
     """Whether the image is small by its header, since a check has the limits of every day."""
     try:
-        checked_header("x", LIMITS, Memory(data))
+        checked_header("x", LIMITS, InMemory(data))
     except FastffdiError:
         return False
     return True

@@ -22,6 +22,11 @@ from fastffdi.recipe.program import Program
 from fastffdi.render.cpu.partial import decode_part
 
 
+def reduction(spare: float) -> int:
+    """8, 4, 2 or 1: the largest by which a JPEG can be reduced that has `spare` times the pixels wanted."""
+    return next(factor for factor in (8, 4, 2, 1) if factor <= max(spare, 1))
+
+
 @dataclass(frozen=True)
 class Region:
     """What is wanted of an image: the fractions `down` × `across` of it, in `height` × `width` pixels."""
@@ -34,7 +39,7 @@ class Region:
     def reduction(self, height: int, width: int) -> int:
         """8, 4, 2 or 1: by how much an image of that size can be reduced and still has the pixels wanted."""
         spare = min(height * self.down / self.height, width * self.across / self.width)
-        return next(factor for factor in (8, 4, 2, 1) if factor <= max(spare, 1))
+        return reduction(spare)
 
 
 #: Gives the part that is wanted of an image of a height and width; None for all of it.
@@ -144,13 +149,21 @@ def _decode_jpeg(
     part = wanted(height, width) if factor == 1 else None
     if part is not None and (image := decode_part(data, part, height, width)) is not None:
         return image
+    return reduced(data, "RGB", height, width, factor)
+
+
+def reduced(data: bytes, colours: str, height: int, width: int, factor: int) -> np.ndarray:
+    """A JPEG of that height and width at exactly 1/factor of it: (H', W', 3) for RGB, (H', W', 1) for GRAY.
+
+    Raises ValueError for whatever is irregular in the data.
+    """
     return np.asarray(
         simplejpeg.decode_jpeg(
             data,
-            "RGB",
+            colours,
             fastdct=False,
             fastupsample=False,
-            # The smallest that is as large as this: exactly 1/factor, done in the DCT domain.
+            # The smallest that is as large as this, done in the DCT domain.
             min_height=-(-height // factor),
             min_width=-(-width // factor),
             min_factor=factor,
