@@ -17,7 +17,6 @@ verifies an image at its first read, so that what a power cut left half written 
 
 from __future__ import annotations
 
-import errno
 import hashlib
 import json
 import mmap
@@ -35,7 +34,7 @@ import numpy as np
 from fastffdi.cache.index import ALIGNED, CAPACITY, FORMAT, HEADER, OFFSET, ROW_BYTES, SHAPE, Index, write
 from fastffdi.data.source import Identity
 from fastffdi.errors import RunError, SettingError
-from fastffdi.files import atomic
+from fastffdi.files import FULL, atomic
 
 _EMPTY = bytes(ROW_BYTES - 8 * SHAPE)
 
@@ -207,7 +206,7 @@ def _writing(folder: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        if error.errno == errno.ENOSPC:
+        if error.errno in FULL:
             raise RunError(
                 f"--cache {folder.parent}: {error.strerror}; make room, or name another folder"
             ) from None
