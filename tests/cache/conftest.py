@@ -1,4 +1,4 @@
-"""Fixtures of the cache's tests: images of a test's own, and which files are opened."""
+"""Fixtures of the cache's tests: a store, images of a test's own, and which files are opened."""
 
 import shutil
 from collections.abc import Callable
@@ -6,9 +6,17 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from stored_images import SIZES, made
 
+from fastffdi.cache.store import Store
 from fastffdi.data.manifest import Manifest
 from fastffdi.data.source import FileSource
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Store:
+    """An empty store for five small images."""
+    return made(tmp_path / "store", SIZES)
 
 
 @pytest.fixture
