@@ -1,9 +1,14 @@
 """Fixtures of the tests of an experiment."""
 
-import pytest
-from experiments import settings_of
+from collections.abc import Callable
+from pathlib import Path
 
-from fastffdi.data.layout import find_dataset
+import pytest
+from conftest import one_torch_thread
+from experiments import settings_of
+from outcomes import Outcome, run, variants
+
+from fastffdi.data.layout import Dataset, find_dataset
 from fastffdi.training.loop import Trainer
 from fastffdi.training.result import EpochResult
 
@@ -33,3 +38,19 @@ def fit(monkeypatch):
         monkeypatch.setattr(Trainer, "fit", told)
 
     return given
+
+
+@pytest.fixture(scope="session")
+def whole(tiny: Path, dataset: Dataset, tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Outcome]:
+    """whole(variant): of the uninterrupted run, run once."""
+    known: dict[str, Outcome] = {}
+
+    def outcome(name: str) -> Outcome:
+        if name not in known:
+            folder = tmp_path_factory.mktemp(name)
+            with one_torch_thread():
+                run(variants(tiny, folder)[name], dataset)
+            known[name] = Outcome.of(folder / "run")
+        return known[name]
+
+    return outcome
