@@ -279,7 +279,8 @@ def test_an_image_that_cannot_be_decoded(predict, tiny, tmp_path, output, loader
 def test_the_demo_models_csv_has_the_auc_that_was_reported(fastffdi, demo_run, output):
     data, best = demo_run.dataset, demo_run.settings.output / "best.safetensors"
     folder = data.description.split(": training")[0]
-    ended = fastffdi("predict", best, "--data", folder, "--output", output)
+    # In the precision of the run: bfloat16, where the CPU has it, changes the order of a few.
+    ended = fastffdi("predict", best, "--data", folder, "--output", output, "--amp", "off")
     reported = demo_run.best.validation["auc"]
     assert ended.out.splitlines()[1] == f"AUC against the labels given: {reported:.4f}"
     assert names(output) == data.val.names.tolist()
