@@ -69,6 +69,31 @@ SURFACE = {
         "--fill": "",
         "--compile": False,
     },
+    "evaluate": {
+        "[CHECKPOINT...]": None,
+        "--data": None,
+        "--labels": None,
+        "--images": None,
+        "--scores": None,
+        "--by": None,
+        "--threshold": None,
+        "--resamples": 2000,
+        "--json": None,
+        "--overwrite": False,
+        "--seed": 0,
+        "--follow-symlinks": False,
+        "--loader": "auto",
+        "--batch-size": None,
+        "--threads": None,
+        "--loader-process/--no-loader-process": None,
+        "--cache": None,
+        "--loader-settings": None,
+        "--memory-cap": None,
+        "--device": "auto",
+        "--amp": "auto",
+        "--on-corrupt": "skip",
+        "--max-megapixels": None,
+    },
     "check": {
         "--data": None,
         "--json": None,
@@ -201,6 +226,14 @@ def test_help_works_and_names_every_option(fastffdi, name):
 #: Options whose absence is no choice of a value, but one thing less to do.
 WITHOUT_DEFAULT = (
     {
+    ("evaluate", "--data"),
+    ("evaluate", "--labels"),
+    ("evaluate", "--scores"),
+    ("evaluate", "--by"),
+    ("evaluate", "--threshold"),
+    ("evaluate", "--json"),
+    ("evaluate", "--cache"),
+    ("evaluate", "--loader-settings"),
         ("train", name)
         for name in ("--train-labels", "--train-images", "--val-labels", "--val-images", "--weights")
     }
