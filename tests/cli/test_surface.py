@@ -226,20 +226,16 @@ def test_help_works_and_names_every_option(fastffdi, name):
 #: Options whose absence is no choice of a value, but one thing less to do.
 WITHOUT_DEFAULT = (
     {
-    ("evaluate", "--data"),
-    ("evaluate", "--labels"),
-    ("evaluate", "--scores"),
-    ("evaluate", "--by"),
-    ("evaluate", "--threshold"),
-    ("evaluate", "--json"),
-    ("evaluate", "--cache"),
-    ("evaluate", "--loader-settings"),
         ("train", name)
         for name in ("--train-labels", "--train-images", "--val-labels", "--val-images", "--weights")
     }
     | {("predict", "--data"), ("predict", "--labels")}
-    | {(name, "--cache") for name in ("train", "predict", "cache", "bench-loader")}
-    | {(name, "--loader-settings") for name in ("train", "predict", "bench-loader", "bench-train")}
+    | {("evaluate", name) for name in ("--data", "--labels", "--scores", "--by", "--threshold", "--json")}
+    | {(name, "--cache") for name in ("train", "predict", "evaluate", "cache", "bench-loader")}
+    | {
+        (name, "--loader-settings")
+        for name in ("train", "predict", "evaluate", "bench-loader", "bench-train")
+    }
     | {
         ("backbones", "--json"),
         ("bench-loader", "--plot"),
