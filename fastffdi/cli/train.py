@@ -16,8 +16,10 @@ from fastffdi.cli.train_settings import settings as settings_of
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from fastffdi.data.layout import Dataset
     from fastffdi.training.experiment import Experiment
     from fastffdi.training.keeper import Stopped
+    from fastffdi.training.settings import Settings
 
 _FILE = click.Path(path_type=Path)
 
@@ -104,6 +106,11 @@ _FILE = click.Path(path_type=Path)
     metavar="TIME|UPDATES",
     help="How often to save what --resume goes on from: 30s, 10m, 2h, or a number of updates.",
 )
+@click.option(
+    "--dry-run",
+    is_flag=True,
+    help="Say what would be done, and about how long it would take; write nothing.  [default: off]",
+)
 @click.pass_context
 def train(context: click.Context, /, **options: Any) -> None:
     """Train a real/fake classifier and keep the best epoch by validation AUC.
@@ -124,6 +131,9 @@ def train(context: click.Context, /, **options: Any) -> None:
 
     remarks += [f"data: {dataset.description}", *doubts(dataset)]
     remarks += quick_findings(dataset, settings.loading.threads)
+    if options["dry_run"]:
+        _rehearse(settings, dataset, remarks, screen)
+        return
     experiment = prepare(settings, dataset, remarks.append)
     if options["loader_settings"] is not None:
         remarks.append(f"loader settings: {settings.loading.described()}")
@@ -150,6 +160,16 @@ def _with_command(stopped: Stopped, output: Path, options: dict[str, Any]) -> St
     how = "go on" if stopped.resumable else "begin again"
     message = f"{stopped}; {how} with: {shlex.join(['fastffdi', *words])}"
     return Stopped(message, stopped.number, stopped.resumable)
+
+
+def _rehearse(settings: Settings, dataset: Dataset, remarks: list[str], screen: Console) -> None:
+    from fastffdi.training.rehearsal import rehearse
+
+    told = rehearse(settings, dataset, remarks.append)
+    screen.print("\n".join(remarks))
+    click.echo("dry run: nothing is written; a few batches were trained, and are forgotten")
+    for topic, words in told.items():
+        click.echo(f"  {topic:<9} {words}")
 
 
 def _run(experiment: Experiment, screen: Console) -> None:

@@ -45,6 +45,7 @@ SURFACE = {
         "--overwrite": False,
         "--resume": None,
         "--save-every": "10m",
+        "--dry-run": False,
     },
     "predict": {
         "CHECKPOINT": None,
