@@ -22,7 +22,7 @@ from fastffdi.recipe.recipe import Recipe
 from fastffdi.recipe.steps.combine import functions
 from fastffdi.render.device.python import imported
 from fastffdi.render.device.stage import DeviceStage
-from fastffdi.training import folder, resumption, state
+from fastffdi.training import config, folder, resumption, state
 from fastffdi.training.folder import writing
 from fastffdi.training.generators import Generators
 from fastffdi.training.history import History
@@ -139,6 +139,7 @@ class Experiment:
                 state.discard_after(output, self.trainer.optimiser.updates)
                 assert quarantine is not None, "prepare gives the loaders one"
                 quarantine.write_table()
+            config.keep(self.settings)
             return RunLog(output, self.history)
 
     def _keeper(self, saver: Saver, stop: Interruption) -> Keeper:

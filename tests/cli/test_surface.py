@@ -11,6 +11,7 @@ from fastffdi.loaders.settings import LoaderSettings
 SURFACE = {
     "fastffdi": {"--debug": False},
     "train": {
+        "--config": None,
         "--data": None,
         "--train-labels": None,
         "--train-images": None,
@@ -44,6 +45,7 @@ SURFACE = {
         "--overwrite": False,
         "--resume": None,
         "--save-every": "10m",
+        "--dry-run": False,
     },
     "predict": {
         "CHECKPOINT": None,
@@ -227,7 +229,14 @@ def test_help_works_and_names_every_option(fastffdi, name):
 WITHOUT_DEFAULT = (
     {
         ("train", name)
-        for name in ("--train-labels", "--train-images", "--val-labels", "--val-images", "--weights")
+        for name in (
+            "--config",
+            "--train-labels",
+            "--train-images",
+            "--val-labels",
+            "--val-images",
+            "--weights",
+        )
     }
     | {("predict", "--data"), ("predict", "--labels")}
     | {("evaluate", name) for name in ("--data", "--labels", "--scores", "--by", "--threshold", "--json")}
