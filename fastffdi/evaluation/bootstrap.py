@@ -41,7 +41,7 @@ Measure = Callable[[Resample], NDArray[np.float64]]
 
 @dataclass(frozen=True)
 class Interval:
-    """Where a measure lies with a confidence of `level`; of perfect scores it has no width and says little."""
+    """Where a measure lies with a confidence of `level`; of perfect scores it has no width."""
 
     low: float
     high: float
