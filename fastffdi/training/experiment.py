@@ -38,6 +38,7 @@ from fastffdi.training.result import EpochResult
 from fastffdi.training.saving import Saver
 from fastffdi.training.settings import Settings
 from fastffdi.training.state import Part, State
+from fastffdi.training.watch import Watch
 
 #: The loader whose images do not follow from the seed.
 BASELINE = "torchvision"
@@ -156,6 +157,7 @@ class Experiment:
             whole_epochs=self.identity["--loader"] == BASELINE,
             saver=saver,
             stop=stop,
+            watch=self.trainer.watch,
             kept=(place.epoch, place.images) if self.resumed else None,
         )
 
@@ -263,7 +265,8 @@ def _trainer(
     objective = (
         compilation.compiled(CrossEntropy(model, numbers, device), device) if settings.compile else None
     )
-    return Trainer(model, numbers, optimiser, device, objective)
+    watch = Watch(mixed=numbers.name != "off")
+    return Trainer(model, numbers, optimiser, device, objective, watch=watch)
 
 
 def _compiling(planner: BatchPlanner, device: torch.device) -> str:
