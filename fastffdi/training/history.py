@@ -33,6 +33,11 @@ class History:
         """The first of those with the highest AUC; None before the first epoch."""
         return max(self.results, key=_rank, default=None)
 
+    @property
+    def since_best(self) -> int:
+        """How many epochs there are since the best one."""
+        return 0 if self.best is None else len(self.results) - 1 - self.results.index(self.best)
+
     def state_dict(self) -> dict[str, Any]:
         """The epochs as plain data."""
         return {"results": [asdict(result) for result in self.results], "times": self.times}
