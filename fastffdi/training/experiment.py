@@ -40,6 +40,7 @@ from fastffdi.training.saving import Saver
 from fastffdi.training.settings import Settings
 from fastffdi.training.state import Part, State
 from fastffdi.training.unfinished import keep_unfinished
+from fastffdi.training.watch import Watch
 
 #: The loader whose images do not follow from the seed.
 BASELINE = "torchvision"
@@ -187,6 +188,7 @@ class Experiment:
             saver=saver,
             stop=stop,
             time_limit=self.time_limit,
+            watch=self.trainer.watch,
             kept=(place.epoch, place.images) if self.resumed else None,
         )
 
@@ -297,7 +299,8 @@ def _trainer(
     objective = (
         compilation.compiled(CrossEntropy(model, numbers, device), device) if settings.compile else None
     )
-    return Trainer(model, numbers, optimiser, device, objective)
+    watch = Watch(mixed=numbers.name != "off")
+    return Trainer(model, numbers, optimiser, device, objective, watch=watch)
 
 
 def _compiling(planner: BatchPlanner, device: torch.device) -> str:

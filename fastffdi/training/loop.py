@@ -23,9 +23,7 @@ from fastffdi.training.objective import CrossEntropy, Objective
 from fastffdi.training.optimiser import Optimiser
 from fastffdi.training.place import Place
 from fastffdi.training.result import EpochResult
-
-#: Batches between two readings of the running means.
-PEEK_EVERY = 10
+from fastffdi.training.watch import PEEK_EVERY, Watch
 
 #: Batches before the end at which the next loader begins: those that a loader makes ahead are rendered then.
 LAST_BATCHES = 3
@@ -41,6 +39,7 @@ class Trainer:
     Attributes:
         objective: the compiled one, where there is one
         stop: a request to end, which is heeded at once where nothing is lost by it
+        watch: sees every batch of training
     """
 
     model: nn.Module
@@ -49,6 +48,7 @@ class Trainer:
     device: torch.device
     objective: Objective | None = None
     stop: Interruption = field(default_factory=Interruption)
+    watch: Watch = field(default_factory=Watch)
 
     def fit(
         self,
@@ -87,30 +87,40 @@ class Trainer:
         with self.stop.at_once():
             scores = Scorer(self.model, self.precision)(val, len(labels), lambda seen: validating(seen, None))
         skipped = len(place.corrupt) + len(val.corrupt)
-        kept = np.setdiff1d(np.arange(len(labels)), list(val.corrupt))
+        every, kept = scores, np.setdiff1d(np.arange(len(labels)), list(val.corrupt))
         if not len(kept):
             raise RunError(f"epoch {epoch + 1}: no validation image can be decoded")
         scores, labels = scores[kept], labels[kept]
         if not np.isfinite(scores).all():
             raise RunError(f"epoch {epoch + 1}: the model's scores are not finite; lower --lr")
-        speed, wait_share, rate = place.images_per_second, place.wait_share, place.highest_rate
+        result = EpochResult(
+            epoch=epoch,
+            train_loss=means["loss"],
+            train_accuracy=means["accuracy"],
+            images_per_second=place.images_per_second,
+            wait_share=place.wait_share,
+            learning_rate=place.highest_rate,
+            validation=metrics.summary(labels, scores),
+            corrupt=skipped,
+            gradient_norm=means.get("gradient_norm"),
+            save_share=place.save_share,
+            scores=every,
+        )
         place.begin(epoch + 1)
-        figures = metrics.summary(labels, scores)
-        return EpochResult(epoch, means["loss"], means["accuracy"], speed, wait_share, rate, figures, skipped)
+        return result
 
     def train_epoch(self, loader: DeviceLoader, place: Place, progress: Progress) -> dict[str, float]:
         """The rest of a pass over the training images, from `place` on: mean loss and accuracy of all of it.
 
-        Raises RunError where the mean loss is no finite number, and Stopping.
+        Raises NonFinite where a loss is no finite number, and Stopping.
         """
         first = loader.batches_in(place.images)
         if first < len(loader):
             self._train(loader, place, range(first, len(loader)), progress)
         figures = place.means.means()
         if not np.isfinite(figures["loss"]):
-            raise RunError(
-                f"epoch {place.epoch + 1}: the loss is {figures['loss']}; lower --lr or set --amp off"
-            )
+            self.watch.check()
+            raise RunError(f"epoch {place.epoch + 1}: the loss is {figures['loss']}; lower --lr")
         return figures
 
     def _train(self, loader: DeviceLoader, place: Place, steps: range, progress: Progress) -> None:
@@ -125,8 +135,10 @@ class Trainer:
             # The first compiled step takes minutes, and there is nothing yet that it could spoil.
             with self.stop.at_once() if place.fresh and self.objective else nullcontext():
                 sums = self._step(prepared)
-            place.add(len(batch), sums, rate)
-            progress(len(batch), place.means.peek() if step % PEEK_EVERY == 0 else None)
+            added = place.add(len(batch), sums, rate)
+            means = place.means.peek() if step % PEEK_EVERY == 0 else None
+            self.watch.saw(batch, prepared, step, added, means)
+            progress(len(batch), means)
         place.stop_clock()
 
     def _step(self, batch: Prepared) -> tuple[torch.Tensor, ...]:

@@ -72,6 +72,31 @@ SURFACE = {
         "--fill": "",
         "--compile": False,
     },
+    "evaluate": {
+        "[CHECKPOINT...]": None,
+        "--data": None,
+        "--labels": None,
+        "--images": None,
+        "--scores": None,
+        "--by": None,
+        "--threshold": None,
+        "--resamples": 2000,
+        "--json": None,
+        "--overwrite": False,
+        "--seed": 0,
+        "--follow-symlinks": False,
+        "--loader": "auto",
+        "--batch-size": None,
+        "--threads": None,
+        "--loader-process/--no-loader-process": None,
+        "--cache": None,
+        "--loader-settings": None,
+        "--memory-cap": None,
+        "--device": "auto",
+        "--amp": "auto",
+        "--on-corrupt": "skip",
+        "--max-megapixels": None,
+    },
     "check": {
         "--data": None,
         "--json": None,
@@ -215,8 +240,12 @@ WITHOUT_DEFAULT = (
         )
     }
     | {("predict", "--data"), ("predict", "--labels")}
-    | {(name, "--cache") for name in ("train", "predict", "cache", "bench-loader")}
-    | {(name, "--loader-settings") for name in ("train", "predict", "bench-loader", "bench-train")}
+    | {("evaluate", name) for name in ("--data", "--labels", "--scores", "--by", "--threshold", "--json")}
+    | {(name, "--cache") for name in ("train", "predict", "evaluate", "cache", "bench-loader")}
+    | {
+        (name, "--loader-settings")
+        for name in ("train", "predict", "evaluate", "bench-loader", "bench-train")
+    }
     | {
         ("backbones", "--json"),
         ("bench-loader", "--plot"),

@@ -29,7 +29,7 @@ pytestmark = pytest.mark.usefixtures("one_thread")
 def test_the_best_epoch_and_the_last_are_kept(settings, dataset, fit, epochs, best):
     fit(*epochs)
     experiment, results = finished(settings, dataset)
-    assert experiment.best is results[best]
+    assert experiment.best == results[best]
     assert kept(settings.output, BEST) == (best, best)
     assert kept(settings.output, LAST) == (len(epochs) - 1, len(epochs) - 1)
     for name, epoch in ((BEST, best), (LAST, -1)):
