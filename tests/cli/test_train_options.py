@@ -42,6 +42,8 @@ DEFAULTS = {
     "val_labels": None,
     "val_images": None,
     "limit": None,
+    "patience": None,
+    "time_limit": None,
 }
 OPTIONS = [
     ((), {}),
@@ -75,6 +77,7 @@ OPTIONS = [
     (("--resume",), {"resume": "must"}),
     (("--resume", "auto"), {"resume": "auto"}),
     (("--save-every", 500), {"save_every": "500"}),
+    (("--time-limit", "2h"), {"time_limit": "2h"}),
 ]
 
 

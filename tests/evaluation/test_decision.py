@@ -59,7 +59,7 @@ def test_tied_scores_are_on_one_side():
 @pytest.mark.parametrize(
     ("rule", "problem"),
     [
-        ("err", "unknown; did you mean 'eer'?"),
+        ("err", "unknown, did you mean 'eer'?"),
         ("fpr", "give eer, youden, fpr=0.01 or cost=10"),
         ("eer=1", "give eer, youden, fpr=0.01 or cost=10"),
         ("fpr=2", "give fpr from 0 to 1"),

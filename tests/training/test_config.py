@@ -35,6 +35,8 @@ OTHERS = {
     "follow_symlinks": True,
     "imagenet1k_only": True,
     "limit": 12,
+    "patience": 3,
+    "time_limit": "2h",
 }
 LABELS = {name: Path(name) for name in ("train_labels", "train_images", "val_labels", "val_images")}
 
