@@ -68,6 +68,8 @@ class Keeper:
         def told(images: int, means: dict[str, float] | None) -> None:
             progress(images, means)
             self.saver.check()
+            if self.place.pending:
+                return
             if self.stop.number is not None:
                 raise Stopping
             # In validation nothing changes that a state would hold.
@@ -83,14 +85,16 @@ class Keeper:
         self.saver.save(partial(state.save, self.folder))
         self._noted()
 
-    def save_epoch(self, described: checkpoint.Checkpoint, best: bool) -> None:
+    def save_epoch(self, described: checkpoint.Checkpoint, best: bool, part: str) -> None:
         """Save the last checkpoint, the best one too where it is that, and then the state.
+
+        `part` names the model that they are of.
 
         At the end of the run, the state is no more than the fact that it is finished.
         """
         finished = self.place.epoch == self.epochs
         state = State.of(self.parts, self.optimiser.updates, self.identity)
-        weights = state.weights("model")
+        weights = state.weights(part)
         writes: list[Callable[[], None]] = [
             partial(checkpoint.save, described, weights, self.folder / name)
             for name in ([LAST, BEST] if best else [LAST])

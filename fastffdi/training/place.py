@@ -11,25 +11,26 @@ from fastffdi.training.measures import RunningMeans, WaitClock
 
 
 class Place:
-    """Where a run is between two updates; `state_dict` has all of it.
+    """Where a run is; between two updates `state_dict` has all of it.
 
     Attributes:
         epoch: the present one, counted from 0
         images: of this epoch, that the run has been trained on
-        means: of the loss and the accuracy, in this epoch
+        means: of the loss, the accuracy and the norm of the gradient, in this epoch
         highest_rate: the highest learning rate of the updates in this epoch
         corrupt: rows that were skipped in this epoch's training
         fresh: this process has not made an update yet
+        pending: the last batches are in no update yet, whose gradients a state would lack
     """
 
     def __init__(self, device: torch.device) -> None:
-        self._device, self.fresh = device, True
+        self._device, self.fresh, self.pending = device, True, False
         self.begin(0)
 
     def begin(self, epoch: int) -> None:
         """Be at the beginning of an epoch."""
         self.epoch, self.images, self.highest_rate = epoch, 0, 0.0
-        self.means = RunningMeans(("loss", "accuracy"), self._device)
+        self.means = RunningMeans(("loss", "accuracy", "gradient_norm"), self._device)
         self.corrupt: set[int] = set()
         self._seconds = self._waited = 0.0
         self._clock: WaitClock | None = None
@@ -44,12 +45,15 @@ class Place:
         assert self._clock is not None, "start_clock comes first"
         (self._seconds, self._waited), self._clock = self._clock.read(), None
 
-    def add(self, images: int, sums: tuple[torch.Tensor, ...], rate: float) -> None:
-        """An update has been made, over so many images; `sums` as RunningMeans.add, `rate` as it was."""
+    def add(self, images: int, sums: tuple[torch.Tensor, ...], rate: float, pending: bool = False) -> None:
+        """A batch of so many images has been used; `sums` as RunningMeans.add, `rate` is that of its update.
+
+        `pending`: the update needs another batch.
+        """
         self.means.add(*sums)
         self.images += images
         self.highest_rate = max(self.highest_rate, rate)
-        self.fresh = False
+        self.fresh, self.pending = False, pending
 
     @property
     def images_per_second(self) -> float:

@@ -14,6 +14,7 @@ from fastffdi.errors import SettingError, did_you_mean
 from fastffdi.loaders.settings import LoaderSettings
 from fastffdi.recipe.recipe import default_recipe
 from fastffdi.training.interval import Interval
+from fastffdi.training.optimisation import Optimisation
 
 MUST, AUTO = "must", "auto"
 
@@ -29,7 +30,8 @@ class Settings:
         backbone: any timm model
         pipeline: a shipped recipe's name, or a file; standard, or demo for the demo images
         epochs: passes over the training images
-        learning_rate: the highest one (AdamW, warm-up, cosine)
+        learning_rate: the highest one
+        optimisation: optimiser, schedule, loss, and which weights are trained
         output: folder for checkpoints and figures; runs/BACKBONE-DATE-TIME
         loading: threads, images per batch (and update) and what else the loader works with
         backend: what decodes and renders: auto, dali, cpu or torchvision
@@ -76,6 +78,7 @@ class Settings:
     resume: str | None = None
     follow_symlinks: bool = False
     imagenet1k_only: bool = False
+    optimisation: Optimisation = field(default_factory=Optimisation)
 
     def __post_init__(self) -> None:
         self._check_resume()

@@ -19,11 +19,11 @@ FIRST = EpochResult(0, 0.69314718, 0.55, 1234.5, 0.0625, 0.0001, VALIDATION)
 SECOND = EpochResult(1, 0.5, 0.75, 2000.0, 0.5, 0.01, VALIDATION | {"auc": None, "eer": None}, 3)
 HEADER = (
     "epoch,train_loss,train_accuracy,val_auc,val_ap,val_accuracy,val_log_loss,val_eer,"
-    "val_tpr_at_fpr_0.01,val_tpr_at_fpr_0.001,images_per_second,wait_share,learning_rate,corrupt"
+    "val_tpr_at_fpr_0.01,val_tpr_at_fpr_0.001,images_per_second,wait_share,learning_rate,corrupt,gradient_norm"
 )
 ROWS = [
-    "1,0.693147,0.55,0.875,0.9,0.8125,0.432199,0.1875,,,1234.5,0.0625,0.0001,0",
-    "2,0.5,0.75,,0.9,0.8125,0.432199,,,,2000,0.5,0.01,3",
+    "1,0.693147,0.55,0.875,0.9,0.8125,0.432199,0.1875,,,1234.5,0.0625,0.0001,0,",
+    "2,0.5,0.75,,0.9,0.8125,0.432199,,,,2000,0.5,0.01,3,",
 ]
 
 
