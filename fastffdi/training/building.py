@@ -14,6 +14,7 @@ from fastffdi.training.objective import CrossEntropy, class_weights
 from fastffdi.training.optimiser import Optimiser
 from fastffdi.training.settings import Settings
 from fastffdi.training.tuning import Tuning
+from fastffdi.training.watch import Watch
 
 
 def trainer_of(
@@ -46,4 +47,5 @@ def trainer_of(
         tuning=tuning,
         average=None if how.ema is None else Average(model, how.ema),
         accumulate=how.accumulate,
+        watch=Watch(mixed=precision.name != "off"),
     )

@@ -21,7 +21,7 @@ from fastffdi.recipe.recipe import Recipe
 from fastffdi.recipe.steps.combine import functions
 from fastffdi.render.device.python import imported
 from fastffdi.render.device.stage import DeviceStage
-from fastffdi.training import feasibility, folder, resumption, state
+from fastffdi.training import config, feasibility, folder, resumption, state
 from fastffdi.training.building import trainer_of
 from fastffdi.training.folder import writing
 from fastffdi.training.generators import Generators
@@ -88,7 +88,7 @@ class Experiment:
                     with writing(settings.output):
                         best = log.write(result)
                     part = "model" if result.weights == RAW else result.weights
-                    keeper.save_epoch(self._described(result), best, part)
+                    keeper.save_epoch(self._described(result), best, part=part)
                     yield result
             except Stopping:
                 raise keeper.stopped() from None
@@ -139,6 +139,7 @@ class Experiment:
                 state.discard_after(output, self.trainer.optimiser.updates)
                 assert quarantine is not None, "prepare gives the loaders one"
                 quarantine.write_table()
+            config.keep(self.settings)
             return RunLog(output, self.history)
 
     def _keeper(self, saver: Saver, stop: Interruption) -> Keeper:
@@ -155,6 +156,7 @@ class Experiment:
             whole_epochs=self.identity["--loader"] == BASELINE,
             saver=saver,
             stop=stop,
+            watch=self.trainer.watch,
             kept=(place.epoch, place.images) if self.resumed else None,
         )
 

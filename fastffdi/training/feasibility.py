@@ -5,14 +5,13 @@ from __future__ import annotations
 import torch
 
 from fastffdi.errors import SettingError
-from fastffdi.training.optimisation import BALANCED, STEP
 from fastffdi.training.settings import Settings
 
 
 def check(settings: Settings, device: torch.device) -> None:
     """Raise SettingError for settings that contradict each other."""
     how = settings.optimisation
-    if how.class_weights == BALANCED and settings.balance:
+    if how.class_weights == "balanced" and settings.balance:
         raise SettingError("--balance: class_weights balanced evens out the classes as well; leave out one")
     if how.freeze >= settings.epochs:
         raise SettingError(
@@ -36,6 +35,6 @@ def doubts(settings: Settings, batches: int) -> list[str]:
         found.append(f"{of}: hardly anything can be learnt in it; {cure}")
     elif round(updates * how.warmup) < 1 and how.warmup:
         found.append(f"{of}: fewer than a warm-up of {how.warmup:g} of them needs; {cure}")
-    if how.schedule == STEP and how.decay_every >= epochs:
+    if how.schedule == "step" and how.decay_every >= epochs:
         found.append(f"decay_every {how.decay_every:g}: of {epochs} epochs, the learning rate makes no step")
     return found

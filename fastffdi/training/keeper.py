@@ -8,7 +8,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from fastffdi.errors import FastffdiError
+from fastffdi.errors import FastffdiError, RunError
 from fastffdi.model import checkpoint
 from fastffdi.training.folder import BEST, LAST
 from fastffdi.training.interruption import Interruption, Stopping
@@ -18,6 +18,7 @@ from fastffdi.training.optimiser import Optimiser
 from fastffdi.training.place import Place
 from fastffdi.training.saving import Saver
 from fastffdi.training.state import Part, State
+from fastffdi.training.watch import Watch
 
 
 class Stopped(FastffdiError):
@@ -43,6 +44,7 @@ class Keeper:
         optimiser, place: two of the parts
         images, epochs: that the run trains on in an epoch, and how many of these it has
         whole_epochs: there is no going on in the middle of an epoch's training
+        watch: knows whether the loss is still a number
         kept: epoch and images of the last state that was saved, or was gone on from; None where there is none
     """
 
@@ -57,6 +59,7 @@ class Keeper:
     whole_epochs: bool
     saver: Saver
     stop: Interruption
+    watch: Watch
     kept: tuple[int, int] | None
 
     def __post_init__(self) -> None:
@@ -80,18 +83,33 @@ class Keeper:
         return told
 
     def save(self) -> None:
-        """Save the state as it is now."""
-        state = State.of(self.parts, self.optimiser.updates, self.identity)
-        self.saver.save(partial(state.save, self.folder))
+        """Save the state as it is now. Raises NonFinite where it is worth nothing."""
+        self.watch.check()
+        with self.place.saving():
+            state = State.of(self.parts, self.optimiser.updates, self.identity)
+            self.saver.save(partial(refuse_broken, state), partial(state.save, self.folder))
         self._noted()
 
-    def save_epoch(self, described: checkpoint.Checkpoint, best: bool, part: str) -> None:
-        """Save the last checkpoint, the best one too where it is that, and then the state.
+    def save_epoch(
+        self,
+        described: checkpoint.Checkpoint,
+        best: bool,
+        scores: Callable[[], None] = lambda: None,
+        part: str = "model",
+    ) -> None:
+        """Save the last checkpoint, the best one and `scores` too where it is that, and then the state.
 
         `part` names the model that they are of.
 
         At the end of the run, the state is no more than the fact that it is finished.
         """
+        with self.place.saving():
+            self._save_epoch(described, best, scores, part)
+        self._noted()
+
+    def _save_epoch(
+        self, described: checkpoint.Checkpoint, best: bool, scores: Callable[[], None], part: str
+    ) -> None:
         finished = self.place.epoch == self.epochs
         state = State.of(self.parts, self.optimiser.updates, self.identity)
         weights = state.weights(part)
@@ -99,9 +117,10 @@ class Keeper:
             partial(checkpoint.save, described, weights, self.folder / name)
             for name in ([LAST, BEST] if best else [LAST])
         ]
+        if best:
+            writes.append(scores)
         kept = state.as_finished() if finished else state
-        self.saver.save(*writes, partial(kept.save, self.folder))
-        self._noted()
+        self.saver.save(partial(refuse_broken, state), *writes, partial(kept.save, self.folder))
 
     def stopped(self) -> Stopped:
         """Save what is not yet saved, and say what is kept."""
@@ -131,6 +150,16 @@ class Keeper:
         if self.kept == here:
             return f"{where}; all of it is kept in {self.folder}"
         return f"{where}; kept in {self.folder} is {place_in_words(*self.kept, self.images)}"
+
+
+def refuse_broken(state: State) -> None:
+    """Raise RunError where a weight is no finite number: what was saved before stays as it is."""
+    broken = [name for name, weight in state.weights("model").tensors.items() if not weight.isfinite().all()]
+    if broken:
+        raise RunError(
+            f"after {state.updates} updates weights such as {broken[0]} are not finite, and are not saved; "
+            "lower --lr, or clip gradients"
+        )
 
 
 def place_in_words(epoch: int, images: int, of: int) -> str:

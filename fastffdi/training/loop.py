@@ -25,9 +25,7 @@ from fastffdi.training.optimiser import Optimiser
 from fastffdi.training.place import Place
 from fastffdi.training.result import EMA, RAW, EpochResult
 from fastffdi.training.tuning import Tuning
-
-#: Batches between two readings of the running means.
-PEEK_EVERY = 10
+from fastffdi.training.watch import PEEK_EVERY, Watch
 
 #: Batches before the end at which the next loader begins: those that a loader makes ahead are rendered then.
 LAST_BATCHES = 3
@@ -47,6 +45,7 @@ class Trainer:
         average: a moving average of the weights, where there is one
         accumulate: batches per update
         stop: a request to end, which is heeded at once where nothing is lost by it
+        watch: sees every batch of training
     """
 
     model: nn.Module
@@ -59,6 +58,7 @@ class Trainer:
     average: Average | None = None
     accumulate: int = 1
     stop: Interruption = field(default_factory=Interruption)
+    watch: Watch = field(default_factory=Watch)
 
     def fit(
         self,
@@ -98,28 +98,30 @@ class Trainer:
             models, told = self._models(), lambda seen: validating(seen, None)
             scores = scores_of(models, self.precision, val, len(labels), told)
         skipped = len(place.corrupt) + len(val.corrupt)
-        kept = np.setdiff1d(np.arange(len(labels)), list(val.corrupt))
+        every, kept = scores, np.setdiff1d(np.arange(len(labels)), list(val.corrupt))
         if not len(kept):
             raise RunError(f"epoch {epoch + 1}: no validation image can be decoded")
         scores, labels = {name: one[kept] for name, one in scores.items()}, labels[kept]
         if not all(np.isfinite(one).all() for one in scores.values()):
             raise RunError(f"epoch {epoch + 1}: the model's scores are not finite; lower --lr")
-        speed, wait_share, rate = place.images_per_second, place.wait_share, place.highest_rate
-        place.begin(epoch + 1)
         best = best_of(labels, scores)
-        return EpochResult(
-            epoch,
-            means["loss"],
-            means["accuracy"],
-            speed,
-            wait_share,
-            rate,
-            best.figures,
-            skipped,
-            means["gradient_norm"],
-            best.name,
-            best.aucs if self.average is not None else {},
+        result = EpochResult(
+            epoch=epoch,
+            train_loss=means["loss"],
+            train_accuracy=means["accuracy"],
+            images_per_second=place.images_per_second,
+            wait_share=place.wait_share,
+            learning_rate=place.highest_rate,
+            validation=best.figures,
+            corrupt=skipped,
+            gradient_norm=means["gradient_norm"],
+            save_share=place.save_share,
+            scores=every[best.name],
+            weights=best.name,
+            aucs=best.aucs if self.average is not None else {},
         )
+        place.begin(epoch + 1)
+        return result
 
     def described(self) -> list[str]:
         """A line where not all weights are trained."""
@@ -133,16 +135,15 @@ class Trainer:
     def train_epoch(self, loader: DeviceLoader, place: Place, progress: Progress) -> dict[str, float]:
         """The rest of a pass over the training images, from `place` on: mean loss and accuracy of all of it.
 
-        Raises RunError where the mean loss is no finite number, and Stopping.
+        Raises NonFinite where a loss is no finite number, and Stopping.
         """
         first = loader.batches_in(place.images)
         if first < len(loader):
             self._train(loader, place, range(first, len(loader)), progress)
         figures = place.means.means()
         if not np.isfinite(figures["loss"]):
-            raise RunError(
-                f"epoch {place.epoch + 1}: the loss is {figures['loss']}; lower --lr or set --amp off"
-            )
+            self.watch.check()
+            raise RunError(f"epoch {place.epoch + 1}: the loss is {figures['loss']}; lower --lr")
         return figures
 
     def _train(self, loader: DeviceLoader, place: Place, steps: range, progress: Progress) -> None:
@@ -165,8 +166,10 @@ class Trainer:
                 sums = self._step(prepared, group, last)
             if last and self.average is not None:
                 self.average.update(self.model, self.optimiser.updates)
-            place.add(len(batch), sums, rate, pending=not last)
-            progress(len(batch), place.means.peek() if step % PEEK_EVERY == 0 else None)
+            added = place.add(len(batch), sums, rate, pending=not last)
+            means = place.means.peek() if step % PEEK_EVERY == 0 else None
+            self.watch.saw(batch, prepared, step, added, means)
+            progress(len(batch), means)
         place.stop_clock()
 
     def _step(

@@ -5,15 +5,14 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, fields
-from typing import Any
+from typing import Any, Literal, get_args
 
 from fastffdi.errors import SettingError, did_you_mean
 from fastffdi.recipe.steps.base import shown
 
-ADAMW = "adamw"
-COSINE, LINEAR, STEP, ONE_CYCLE, CONSTANT = SCHEDULES = ("cosine", "linear", "step", "one-cycle", "constant")
-ALL, HEAD, NORM = TUNED = ("all", "head", "norm")
-BALANCED = "balanced"
+ScheduleName = Literal["cosine", "linear", "step", "one-cycle", "constant"]
+Tuned = Literal["all", "head", "norm"]
+Weighting = Literal["balanced"]
 
 #: What timm also has: for packages of their own, of another kind of gradient, or whose state is more than
 #: what they give of it, so that a run could not go on where it was.
@@ -48,28 +47,30 @@ class Optimisation:
     Raises SettingError for a value out of range, and for two that contradict each other.
     """
 
-    optimiser: str = ADAMW
+    optimiser: str = "adamw"
     weight_decay: float = 0.05
     momentum: float = 0.9
-    schedule: str = COSINE
+    schedule: ScheduleName = "cosine"
     warmup: float = 0.15
     decay_every: float = 1.0
     decay_rate: float = 0.7
     clip_gradient: float | None = None
     label_smoothing: float = 0.0
-    class_weights: str | None = None
+    class_weights: Weighting | None = None
     layer_decay: float | None = None
     drop_path: float | None = None
     freeze: int = 0
-    tune: str = ALL
+    tune: Tuned = "all"
     accumulate: int = 1
     ema: float | None = None
 
     def __post_init__(self) -> None:
         for field in fields(self):
             _check(field.name, getattr(self, field.name), field.default)
-        if self.freeze and self.tune == HEAD:
-            raise SettingError(f"freeze {self.freeze}: with tune head it is frozen to the end; leave out one")
+        if self.freeze and self.tune == "head":
+            raise SettingError(
+                f"freeze {self.freeze}: with tune head the backbone is frozen to the end; leave out one"
+            )
 
     def updates(self, batches: int) -> int:
         """How many updates so many batches of an epoch make; its last may be of fewer batches."""
@@ -99,9 +100,9 @@ def optimisers() -> list[str]:
 #: Per field that has names as values: which ones.
 _NAMES: dict[str, Callable[[], list[str]]] = {
     "optimiser": optimisers,
-    "schedule": lambda: list(SCHEDULES),
-    "class_weights": lambda: [BALANCED],
-    "tune": lambda: list(TUNED),
+    "schedule": lambda: list(get_args(ScheduleName)),
+    "class_weights": lambda: list(get_args(Weighting)),
+    "tune": lambda: list(get_args(Tuned)),
 }
 
 

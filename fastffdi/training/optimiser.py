@@ -11,7 +11,7 @@ from torch import nn
 
 from fastffdi.errors import SettingError
 from fastffdi.training.optimisation import Optimisation
-from fastffdi.training.schedule import schedule
+from fastffdi.training.schedule import schedule, warm_up
 
 
 class Optimiser:
@@ -41,6 +41,7 @@ class Optimiser:
         how = Optimisation() if how is None else how
         self.inner = _made(model, learning_rate, how)
         self._schedule = schedule(self.inner, how, learning_rate, updates, per_epoch)
+        self._warm_up = warm_up(how, updates)
         self._clip, self._scaler = how.clip_gradient, scaler
         self.updates = 0
         self._schedule.at(0)
@@ -49,6 +50,11 @@ class Optimiser:
     def learning_rate(self) -> float:
         """The rate of the next update; the highest one, where layers have their own."""
         return max(float(group["lr"]) for group in self.inner.param_groups)
+
+    @property
+    def warm_up(self) -> int:
+        """In how many updates the learning rate rises."""
+        return self._warm_up
 
     def step(self, loss: torch.Tensor) -> torch.Tensor:
         """Backward, update, next learning rate. `loss` is a scalar with a graph; returns as `update`."""

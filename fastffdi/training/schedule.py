@@ -7,13 +7,13 @@ from typing import Any, Protocol
 
 import torch
 
-from fastffdi.training.optimisation import CONSTANT, LINEAR, ONE_CYCLE, STEP, Optimisation
+from fastffdi.training.optimisation import Optimisation
 
 #: What the rate begins and ends with, as shares of the highest one.
 FIRST, LAST = 1e-2, 1e-3
 
-#: What timm calls them.
-_TIMMS = {LINEAR: "poly"}
+#: What timm calls them: a polynomial of power 1, and steps by a factor of 1.
+_TIMMS = {"linear": "poly", "constant": "step"}
 
 
 class Schedule(Protocol):
@@ -31,7 +31,7 @@ def schedule(
     optimiser: torch.optim.Optimizer, how: Optimisation, rate: float, updates: int, per_epoch: float
 ) -> Schedule:
     """That of a run of so many updates in all, and in an epoch; `rate` is the highest."""
-    if how.schedule == ONE_CYCLE:
+    if how.schedule == "one-cycle":
         return _OneCycle(optimiser, how, rate, updates)
     return _Timms(optimiser, how, rate, updates, per_epoch)
 
@@ -49,11 +49,11 @@ class _Timms:
     ) -> None:
         from timm.scheduler import create_scheduler_v2
 
-        rising, steps = warm_up(how, updates), how.schedule == STEP
+        rising, steps = warm_up(how, updates), how.schedule == "step"
         # In updates instead of epochs.
         self._timms, _ = create_scheduler_v2(
             optimiser,
-            _TIMMS.get(how.schedule, STEP if how.schedule == CONSTANT else how.schedule),
+            _TIMMS.get(how.schedule, how.schedule),
             num_epochs=max(2, updates - rising),  # of 1, timm would say that it has no effect
             decay_epochs=max(1, how.decay_every * per_epoch),
             decay_rate=how.decay_rate if steps else 1.0,  # and the power of what is linear

@@ -8,9 +8,9 @@ from dataclasses import dataclass, field
 from torch import nn
 
 from fastffdi.errors import SettingError
-from fastffdi.training.optimisation import ALL, HEAD, NORM, Optimisation
+from fastffdi.training.optimisation import Optimisation, Tuned
 
-_IN_WORDS = {ALL: "all", HEAD: "head", NORM: "norm layers and head"}
+_IN_WORDS = {"all": "all", "head": "head", "norm": "norm layers and head"}
 
 
 @dataclass(frozen=True)
@@ -21,7 +21,7 @@ class Tuning:
     """
 
     model: nn.Module
-    tune: str = ALL
+    tune: Tuned = "all"
     freeze: int = 0
     _own: list[nn.Parameter] = field(init=False, repr=False)
 
@@ -29,7 +29,7 @@ class Tuning:
         # Some backbones have weights that are never trained, such as positions.
         own = [weight for weight in self.model.parameters() if weight.requires_grad]
         object.__setattr__(self, "_own", own)
-        if self.tune == NORM and not any(_of_norms(self.model)):
+        if self.tune == "norm" and next(_of_norms(self.model), None) is None:
             raise SettingError("tune norm: the backbone has no norm layers with weights; take head, or all")
         self._require(self.tune)  # so that an optimiser takes what will be trained at some time
 
@@ -40,10 +40,10 @@ class Tuning:
 
     def begin(self, epoch: int) -> None:
         """Put the model in training mode for the epoch; a backbone that is frozen stays in eval mode."""
-        tune = HEAD if epoch < self.freeze else self.tune
+        tune: Tuned = "head" if epoch < self.freeze else self.tune
         self._require(tune)
-        self.model.train(tune != HEAD)
-        if tune == HEAD:
+        self.model.train(tune != "head")
+        if tune == "head":
             for head in _heads(self.model):
                 head.train()
 
@@ -53,25 +53,25 @@ class Tuning:
         if self.freeze:
             epochs = f"in the first {self.freeze} epochs" if self.freeze > 1 else "in the first epoch"
             then = f", then {_counted(self._count(self.tune))} ({_IN_WORDS[self.tune]})"
-            return f"training {self._told(HEAD, total)} {epochs}{then}"
-        return None if self.tune == ALL else f"training {self._told(self.tune, total)}"
+            return f"training {self._told('head', total)} {epochs}{then}"
+        return None if self.tune == "all" else f"training {self._told(self.tune, total)}"
 
-    def _told(self, tune: str, total: int) -> str:
+    def _told(self, tune: Tuned, total: int) -> str:
         return f"{_counted(self._count(tune))} of {_counted(total)} parameters ({_IN_WORDS[tune]})"
 
-    def _count(self, tune: str) -> int:
+    def _count(self, tune: Tuned) -> int:
         return sum(weight.numel() for weight in self._weights(tune))
 
-    def _require(self, tune: str) -> None:
+    def _require(self, tune: Tuned) -> None:
         self.model.requires_grad_(False)
         for weight in self._weights(tune):
             weight.requires_grad_(True)
 
-    def _weights(self, tune: str) -> list[nn.Parameter]:
-        if tune == ALL:
+    def _weights(self, tune: Tuned) -> list[nn.Parameter]:
+        if tune == "all":
             return self._own
         heads = [weight for head in _heads(self.model) for weight in head.parameters()]
-        norms = list(_of_norms(self.model)) if tune == NORM else []
+        norms = list(_of_norms(self.model)) if tune == "norm" else []
         return list({id(weight): weight for weight in [*norms, *heads]}.values())
 
 

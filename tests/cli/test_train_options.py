@@ -12,6 +12,7 @@ from fastffdi.cli.train import train as train_command
 from fastffdi.errors import RunError
 from fastffdi.loaders.settings import LoaderSettings, write_settings
 from fastffdi.model import checkpoint
+from fastffdi.training.optimisation import Optimisation
 
 FILES = ("--train-labels", "--train-images", "--val-labels", "--val-images")
 DEFAULTS = {
@@ -37,6 +38,12 @@ DEFAULTS = {
     "resume": None,
     "follow_symlinks": False,
     "imagenet1k_only": False,
+    "train_labels": None,
+    "train_images": None,
+    "val_labels": None,
+    "val_images": None,
+    "limit": None,
+    "optimisation": Optimisation(),
 }
 OPTIONS = [
     ((), {}),
@@ -48,6 +55,11 @@ OPTIONS = [
     (("--pipeline", "jitter"), {"pipeline": "jitter"}),
     (("--epochs", 3), {"epochs": 3}),
     (("--lr", 0.5), {"learning_rate": 0.5}),
+    (("--tune", "norm"), {"optimisation": Optimisation(tune="norm")}),
+    (("--freeze", 2), {"optimisation": Optimisation(freeze=2)}),
+    (("--accumulate", 4), {"optimisation": Optimisation(accumulate=4)}),
+    (("--label-smoothing", 0.1), {"optimisation": Optimisation(label_smoothing=0.1)}),
+    (("--ema", 0.99), {"optimisation": Optimisation(ema=0.99)}),
     (("--balance",), {"balance": True}),
     (("--loader", "dali"), {"backend": "dali"}),
     (("--batch-size", 5), {"loading": LoaderSettings(batch_size=5)}),
@@ -91,13 +103,13 @@ def test_every_option_reaches_the_settings(fastffdi, tiny, tmp_path, monkeypatch
     monkeypatch.chdir(tmp_path)
     write_settings(Path("own.yaml"), {"prefetch": 5}, [])
     assert fastffdi("train", "--data", tiny, "--output", "run", *words).err == "fastffdi: enough\n"
-    ((settings, dataset),) = given
-    assert settings.data is dataset
+    ((settings, _),) = given
+    assert settings.data == tiny
     assert {name: value for name, value in vars(settings).items() if name != "data"} == DEFAULTS | changed
 
 
 def test_no_option_is_left_out():
-    others = {"--data", "--limit", *FILES}  # which images
+    others = {"--data", "--limit", *FILES, "--config", "--dry-run"}  # not settings, or images
     options = (option for option in train_command.params if isinstance(option, click.Option))
     names = {name for option in options for name in (option.opts[-1], *option.secondary_opts)}
     assert names - others == {words[0] for words, _ in OPTIONS if words}
@@ -116,11 +128,10 @@ def test_label_files_take_the_place_of_a_folder(train, tiny, given, copy):
     files = ("--train-labels", copy / "trainset_label.txt", "--train-images", tiny / "trainset")
     more = ("--val-labels", copy / "valset_label.txt", "--val-images", tiny / "valset")
     train(*files, *more, data=None)
-    ((settings, data),) = given
+    ((_, data),) = given
     assert list(data.train.paths()) == [f"{tiny}/trainset/03.jpg", f"{tiny}/trainset/00.jpg"]
     assert list(data.val.paths()) == [f"{tiny}/valset/05.jpg", f"{tiny}/valset/04.jpg"]
     assert (data.train.labels.tolist(), data.val.labels.tolist()) == ([1, 0], [1, 0])
-    assert settings.data is data
 
 
 @pytest.mark.parametrize("given", FILES)
