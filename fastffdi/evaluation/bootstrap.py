@@ -8,7 +8,9 @@ measure of all resamples is a few array operations.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import cached_property, partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,8 +19,11 @@ from fastffdi.evaluation.metrics import Labels, Scores
 
 LEVEL, RESAMPLES = 0.95, 2000
 
-#: Images that are drawn at once.
-_AT_ONCE = 4_000_000
+#: Images that are drawn at once: few, so that they stay in a CPU's own memory.
+_AT_ONCE = 400_000
+
+#: As much as two cores can do; numpy works without Python's lock.
+_THREADS = 2
 
 
 @dataclass(frozen=True)
@@ -27,12 +32,22 @@ class Resample:
 
     Attributes:
         scores: (K,) float64, ascending
-        reals, fakes: (R, K) int64: how many images have that score
+        reals, fakes: (R, K) float64, whole numbers: how many images have that score
     """
 
     scores: Scores
-    reals: NDArray[np.int64]
-    fakes: NDArray[np.int64]
+    reals: NDArray[np.float64]
+    fakes: NDArray[np.float64]
+
+    @cached_property
+    def fpr(self) -> NDArray[np.float64]:
+        """(R, K): the share of reals that have that score or a higher one."""
+        return _share_above(self.reals)
+
+    @cached_property
+    def tpr(self) -> NDArray[np.float64]:
+        """(R, K): the share of fakes that have that score or a higher one."""
+        return _share_above(self.fakes)
 
 
 #: A measure of each resample: (R,) float64.
@@ -41,7 +56,7 @@ Measure = Callable[[Resample], NDArray[np.float64]]
 
 @dataclass(frozen=True)
 class Interval:
-    """Where a measure lies with a confidence of `level`; of perfect scores it has no width."""
+    """Where a measure lies, with a confidence of `level`. Of perfect scores it is no wider than a point."""
 
     low: float
     high: float
@@ -58,36 +73,49 @@ def intervals(
 ) -> dict[str, Interval | None]:
     """The interval of each measure, by its name; None for all where a class is absent.
 
-    `labels` and finite `scores` (N,) are as in `metrics`. All measures see the same resamples, and another
-    model's scores of the same images do where `seed` and order are the same.
+    `labels` and finite `scores` (N,) are as in `metrics`. All measures see the same resamples.
     """
-    labels, scores = np.asarray(labels), np.asarray(scores, np.float64)
+    labels = np.asarray(labels)
     if not (labels == 0).any() or not (labels == 1).any():
         return dict.fromkeys(measures)
-    found: dict[str, list[NDArray[np.float64]]] = {name: [] for name in measures}
-    for resample in drawn(labels, scores, resamples, seed):
-        for name, measure in measures.items():
-            found[name].append(measure(resample))
-    tails = ((1 - level) / 2, (1 + level) / 2)
-    ends = {name: np.quantile(np.concatenate(values), tails) for name, values in found.items()}
-    return {name: Interval(float(low), float(high), level) for name, (low, high) in ends.items()}
+    values = resampled(labels, scores, measures, resamples, seed)
+    return {name: interval(value, level) for name, value in values.items()}
+
+
+def resampled(
+    labels: Labels,
+    scores: Scores,
+    measures: Mapping[str, Measure],
+    resamples: int = RESAMPLES,
+    seed: int = 0,
+) -> dict[str, NDArray[np.float64]]:
+    """Each measure (resamples,) of each resample; both classes have to be there.
+
+    Another model's scores of the same images, in the same order, are of the same resamples.
+    """
+    measured = partial(_measured, measures=measures)
+    with ThreadPoolExecutor(_THREADS) as threads:
+        parts = list(threads.map(measured, _draws(labels, scores, resamples, seed)))
+    return {name: np.concatenate([part[name] for part in parts]) for name in measures}
+
+
+def interval(values: NDArray[np.float64], level: float = LEVEL) -> Interval:
+    """Where so much of the values (R,) of resamples lies."""
+    low, high = np.quantile(values, ((1 - level) / 2, (1 + level) / 2))
+    return Interval(float(low), float(high), level)
 
 
 def drawn(labels: Labels, scores: Scores, resamples: int = RESAMPLES, seed: int = 0) -> Iterator[Resample]:
     """`resamples` of the images, in parts that fit into memory; both classes have to be there."""
-    distinct, places = np.unique(scores, return_inverse=True)
-    classes = [(places[labels == label], np.random.default_rng((seed, label))) for label in (0, 1)]
-    most = max(1, _AT_ONCE // len(scores))
-    for first in range(0, resamples, most):
-        count = min(most, resamples - first)
-        yield Resample(distinct, *(_counts(own, count, len(distinct), rng) for own, rng in classes))
+    for draw in _draws(labels, scores, resamples, seed):
+        yield draw()
 
 
 def auc(resample: Resample) -> NDArray[np.float64]:
     """The Measure that `metrics.auc` is of one set."""
-    below = np.cumsum(resample.reals, axis=1) - resample.reals / 2
-    pairs = resample.reals.sum(axis=1) * resample.fakes.sum(axis=1).astype(np.float64)
-    return np.einsum("rk,rk->r", resample.fakes, below) / pairs
+    below = 1 - resample.fpr
+    below += resample.reals * (0.5 / resample.reals.sum(axis=1, keepdims=True))
+    return np.einsum("rk,rk->r", resample.fakes, below) / resample.fakes.sum(axis=1)
 
 
 def auc_interval(labels: Labels, scores: Scores) -> Interval | None:
@@ -95,10 +123,55 @@ def auc_interval(labels: Labels, scores: Scores) -> Interval | None:
     return intervals(labels, scores, {"auc": auc})["auc"]
 
 
-def _counts(
-    places: NDArray[np.intp], count: int, distinct: int, rng: np.random.Generator
-) -> NDArray[np.int64]:
-    """(count, distinct): how often each place comes when as many are drawn as there are `places`."""
-    drawn = places[rng.integers(0, len(places), (count, len(places)))]
-    drawn += np.arange(count)[:, None] * distinct
-    return np.bincount(drawn.ravel(), minlength=count * distinct).reshape(count, distinct)
+def _draws(labels: Labels, scores: Scores, resamples: int, seed: int) -> Iterator[Callable[[], Resample]]:
+    distinct, places = np.unique(np.asarray(scores, np.float64), return_inverse=True)
+    classes = [_Class.of(places[np.asarray(labels) == label]) for label in (0, 1)]
+    most = max(1, _AT_ONCE // len(places))
+    for first in range(0, resamples, most):
+        rngs = np.random.default_rng((seed, first)).spawn(2)
+        yield partial(_resample, distinct, classes, min(most, resamples - first), rngs)
+
+
+@dataclass(frozen=True)
+class _Class:
+    """The M images of a class: their order by score, and where in it each of their distinct scores begins.
+
+    `places` are those of these scores among the distinct ones of all images.
+    """
+
+    order: NDArray[np.intp]
+    starts: NDArray[np.intp]
+    places: NDArray[np.intp]
+
+    @classmethod
+    def of(cls, places: NDArray[np.intp]) -> _Class:
+        order = np.argsort(places, kind="stable")
+        starts = np.flatnonzero(np.diff(places[order], prepend=-1))
+        return cls(order, starts, places[order][starts])
+
+    def counts(self, count: int, distinct: int, rng: np.random.Generator) -> NDArray[np.float64]:
+        """(count, distinct): how often each score comes when as many images are drawn as there are."""
+        counts, images = np.zeros((count, distinct)), len(self.order)
+        for row in counts:
+            times = np.bincount(rng.integers(0, images, images, np.uint32), minlength=images)
+            row[self.places] = np.add.reduceat(times[self.order], self.starts)
+        return counts
+
+
+def _resample(
+    distinct: Scores, classes: list[_Class], count: int, rngs: list[np.random.Generator]
+) -> Resample:
+    drawn = (own.counts(count, len(distinct), rng) for own, rng in zip(classes, rngs, strict=True))
+    return Resample(distinct, *drawn)
+
+
+def _measured(
+    draw: Callable[[], Resample], measures: Mapping[str, Measure]
+) -> dict[str, NDArray[np.float64]]:
+    resample = draw()
+    return {name: measure(resample) for name, measure in measures.items()}
+
+
+def _share_above(counts: NDArray[np.float64]) -> NDArray[np.float64]:
+    above = counts[:, ::-1].cumsum(axis=1)[:, ::-1]
+    return np.asarray(above / above[:, :1])

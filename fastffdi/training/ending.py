@@ -14,10 +14,9 @@ from fastffdi.data.manifest import Manifest
 from fastffdi.errors import RunError
 from fastffdi.files import DiskFull, atomic
 from fastffdi.loaders.planner import BatchPlanner
-from fastffdi.training import curves, sheets, summary
+from fastffdi.training import curves, scores, sheets, summary
 from fastffdi.training.folder import BROKEN, BROKEN_SHEET, CURVES, MISTAKES
 from fastffdi.training.history import History
-from fastffdi.training.scores import Scores
 from fastffdi.training.watch import NonFinite, Seen
 
 
@@ -31,11 +30,11 @@ def finish(folder: Path, history: History, validation: Manifest, facts: dict[str
         return
     if curves.can_be_drawn():
         curves.save(folder / CURVES, f"{facts['backbone']} · {facts['pipeline']}", history.results, best)
-    scores = Scores.read(folder)
-    sheet = None if scores is None else sheets.mistakes(scores, validation, best.epoch)
+    scored = scores.read(folder)
+    sheet = None if scored is None else sheets.mistakes(scored, validation, best.epoch)
     if sheet is not None:
         save_sheet(sheet, folder / MISTAKES)
-    summary.save(folder, summary.summary(history, scores) | facts)
+    summary.save(folder, summary.summary(history, scored) | facts)
 
 
 def save_sheet(sheet: Image.Image, path: Path) -> None:

@@ -25,7 +25,7 @@ from fastffdi.recipe.recipe import Recipe
 from fastffdi.recipe.steps.combine import functions
 from fastffdi.render.device.python import imported
 from fastffdi.render.device.stage import DeviceStage
-from fastffdi.training import curves, ending, folder, resumption, sheets, state
+from fastffdi.training import config, curves, ending, folder, resumption, scores, sheets, state
 from fastffdi.training.folder import writing
 from fastffdi.training.generators import Generators
 from fastffdi.training.history import History
@@ -39,7 +39,6 @@ from fastffdi.training.optimiser import Optimiser
 from fastffdi.training.place import Place
 from fastffdi.training.result import EpochResult
 from fastffdi.training.saving import Saver
-from fastffdi.training.scores import Scores
 from fastffdi.training.settings import Settings
 from fastffdi.training.state import Part, State
 from fastffdi.training.watch import NonFinite, Watch
@@ -153,6 +152,7 @@ class Experiment:
                 state.discard_after(output, self.trainer.optimiser.updates)
                 assert quarantine is not None, "prepare gives the loaders one"
                 quarantine.write_table()
+            config.keep(self.settings)
             return RunLog(output, self.history)
 
     def _keeper(self, saver: Saver, stop: Interruption) -> Keeper:
@@ -183,7 +183,7 @@ class Experiment:
         """Writes the validation scores of an epoch."""
         if result.scores is None:
             return lambda: None
-        return partial(Scores.of(self.dataset.val, result.scores).save, self.settings.output)
+        return partial(scores.save, self.settings.output, self.dataset.val, result.scores)
 
     def _finish(self) -> None:
         settings, device = self.settings, self.trainer.device

@@ -12,6 +12,7 @@ from fastffdi.loaders import quarantine
 from fastffdi.training import state
 
 BEST, LAST, TABLE = "best.safetensors", "last.safetensors", "metrics.csv"
+CONFIG = "config.yaml"
 
 #: The validation scores of the best epoch.
 SCORES = "val_scores.csv"
@@ -24,6 +25,7 @@ BROKEN, BROKEN_SHEET = "nonfinite.csv", "nonfinite.png"
 
 #: What a run writes, but for its states and events.
 _FILES = (
+    CONFIG,
     TABLE,
     quarantine.TABLE,
     BEST,

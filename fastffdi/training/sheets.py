@@ -11,6 +11,7 @@ from PIL import Image
 
 from fastffdi.data.manifest import LABELS, Manifest
 from fastffdi.errors import UndecodableImage
+from fastffdi.evaluation.scored import Scored
 from fastffdi.loaders.batch import Batch
 from fastffdi.loaders.loader import Prepared
 from fastffdi.loaders.planner import BatchPlanner
@@ -18,7 +19,6 @@ from fastffdi.preview.draw import FixedRows, denormalised, draw
 from fastffdi.preview.sheet import Cell, Row, Section, sheet, shortened
 from fastffdi.recipe.kernels import Normalize
 from fastffdi.render.cpu.decode import decode_path
-from fastffdi.training.scores import Scores
 
 #: Images on a sheet, in a row of it, and the pixels of their longest side.
 MOST, ACROSS, SIDE = 24, 6, 192
@@ -41,19 +41,19 @@ def first_batch(batch: Batch, prepared: Prepared, normalize: Normalize, images: 
     return sheet("The first training batch", remark, [_grid("As the model is given it", cells)])
 
 
-def mistakes(scores: Scores, images: Manifest, epoch: int) -> Image.Image | None:
+def mistakes(scored: Scored, images: Manifest, epoch: int) -> Image.Image | None:
     """The images furthest on the wrong side of 0.5, of each class as many; None where there is no mistake.
 
     `epoch` is counted from 0. Files that can no longer be read are left out.
     """
     sections = []
     for label, other in ((1, 0), (0, 1)):
-        cells = _worst(scores, images, label)
+        cells = _worst(scored, images, label)
         if cells:
-            count = _wrong(scores, label).sum()
+            count = _wrong(scored, label).sum()
             heading = f"{LABELS[label]} images taken for {LABELS[other]}: the worst {len(cells)} of {count}"
             sections.append(_grid(heading, cells))
-    what = f"epoch {epoch + 1}, {len(scores.names)} validation images; y_pred is P(fake)"
+    what = f"epoch {epoch + 1}, {len(scored.names)} validation images; y_pred is P(fake)"
     return sheet("The worst mistakes", what, sections) if sections else None
 
 
@@ -72,13 +72,13 @@ def again(planner: BatchPlanner, epoch: int, rows: np.ndarray, repeats: np.ndarr
     return sheet("The batch whose loss was no number", remark, [_grid(f"Epoch {epoch + 1}", cells)])
 
 
-def _worst(scores: Scores, images: Manifest, label: int) -> list[Cell]:
+def _worst(scored: Scored, images: Manifest, label: int) -> list[Cell]:
     """Those of one class, the worst first."""
-    wrong = np.flatnonzero(_wrong(scores, label))
-    order = wrong[np.argsort(-np.abs(scores.scores[wrong] - label), kind="stable")]
+    wrong = np.flatnonzero(_wrong(scored, label))
+    order = wrong[np.argsort(-np.abs(scored.scores[wrong] - label), kind="stable")]
     rows, cells = {str(name): row for row, name in enumerate(images.names)}, list[Cell]()
     for k in order:
-        row = rows.get(scores.names[k])
+        row = rows.get(scored.names[k])
         if row is None or len(cells) == MOST // 2:
             continue
         (path,) = images.paths(np.array([row]))
@@ -86,12 +86,12 @@ def _worst(scores: Scores, images: Manifest, label: int) -> list[Cell]:
             image = decode_path(path)
         except UndecodableImage:
             continue
-        cells.append(Cell(_small(image), _name(scores.names[k]), f"y_pred {scores.scores[k]:.3f}"))
+        cells.append(Cell(_small(image), _name(scored.names[k]), f"y_pred {scored.scores[k]:.3f}"))
     return cells
 
 
-def _wrong(scores: Scores, label: int) -> np.ndarray:
-    return (scores.labels == label) & ((scores.scores >= 0.5) != (label == 1))
+def _wrong(scored: Scored, label: int) -> np.ndarray:
+    return (scored.labels == label) & ((scored.scores >= 0.5) != (label == 1))
 
 
 def _grid(heading: str, cells: Sequence[Cell]) -> Section:

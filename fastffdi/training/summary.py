@@ -9,13 +9,13 @@ from pathlib import Path
 from typing import Any
 
 from fastffdi.evaluation.bootstrap import RESAMPLES, auc_interval
+from fastffdi.evaluation.scored import Scored
 from fastffdi.files import atomic
 from fastffdi.model.checkpoint import versions
 from fastffdi.training.folder import SUMMARY
 from fastffdi.training.history import History
 from fastffdi.training.log import flat
 from fastffdi.training.result import EpochResult
-from fastffdi.training.scores import Scores
 
 FORMAT = 1
 
@@ -23,7 +23,7 @@ FORMAT = 1
 _WAITED, _SAVED = 0.1, 0.05
 
 
-def summary(history: History, scores: Scores | None) -> dict[str, Any]:
+def summary(history: History, scored: Scored | None) -> dict[str, Any]:
     """What can be said of some epochs, at least one, and of the validation scores of the best of them.
 
     The interval is the 95 % one of a stratified bootstrap; None where the AUC is undefined, or without
@@ -31,7 +31,7 @@ def summary(history: History, scores: Scores | None) -> dict[str, Any]:
     """
     best, epochs = history.best, history.results
     assert best is not None, "there is an epoch"
-    interval = None if scores is None else auc_interval(scores.labels, scores.scores)
+    interval = None if scored is None else auc_interval(scored.labels, scored.scores)
     waited, saved = _share(epochs, "wait_share"), _share(epochs, "save_share")
     return {
         "format": FORMAT,

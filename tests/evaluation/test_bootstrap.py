@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from fastffdi.evaluation import bootstrap, metrics
-from fastffdi.evaluation.bootstrap import Interval, Resample, auc_interval, drawn, intervals
+from fastffdi.evaluation.bootstrap import Interval, Resample, auc_interval, drawn, intervals, resampled
 
 
 def scored(count=200, seed=0, ties=True):
@@ -17,7 +17,7 @@ def test_the_auc_of_a_resample_is_scikit_learns_of_the_images_in_it(ties):
     labels, scores = scored(ties=ties)
     for resample in drawn(labels, scores, 20):
         for reals, fakes, found in zip(resample.reals, resample.fakes, bootstrap.auc(resample), strict=True):
-            images = np.repeat(resample.scores, reals), np.repeat(resample.scores, fakes)
+            images = [np.repeat(resample.scores, counts.astype(int)) for counts in (reals, fakes)]
             targets = np.repeat([0, 1], [len(part) for part in images])
             assert found == pytest.approx(metrics.auc(targets, np.concatenate(images)), abs=1e-12)
 
@@ -39,9 +39,12 @@ def test_images_come_as_often_as_they_are_in_the_set():
 
 def test_the_interval_is_the_quantiles_of_a_slow_loop():
     labels, scores = scored(80)
-    rngs = [np.random.default_rng((3, label)) for label in (0, 1)]
+    rngs = np.random.default_rng((3, 0)).spawn(2)
     parts = [scores[labels == label] for label in (0, 1)]
-    picks = [rng.integers(0, len(part), (300, len(part))) for rng, part in zip(rngs, parts, strict=True)]
+    picks = [
+        [rng.integers(0, len(part), len(part), np.uint32) for _ in range(300)]
+        for rng, part in zip(rngs, parts, strict=True)
+    ]
     values = []
     for rows in zip(*picks, strict=True):
         images = [part[pick] for part, pick in zip(parts, rows, strict=True)]
@@ -82,5 +85,13 @@ def test_perfect_scores_have_no_width_and_one_class_has_no_interval():
 
 
 def test_ties_count_half():
-    both = Resample(np.array([0.5]), np.array([[3], [1]]), np.array([[2], [5]]))
+    both = Resample(np.array([0.5]), np.array([[3.0], [1.0]]), np.array([[2.0], [5.0]]))
     assert bootstrap.auc(both).tolist() == [0.5, 0.5]
+
+
+def test_another_models_scores_are_of_the_same_resamples():
+    labels, scores = scored(ties=False)
+    auc = {"auc": bootstrap.auc}
+    first = resampled(labels, scores, auc, 30)["auc"]
+    assert resampled(labels, scores**2, auc, 30)["auc"].tolist() == first.tolist()
+    assert resampled(labels, 1 - scores, auc, 30)["auc"] == pytest.approx(1 - first)

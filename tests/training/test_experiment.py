@@ -12,7 +12,7 @@ from fastffdi.evaluation import metrics
 from fastffdi.loaders.settings import LoaderSettings
 from fastffdi.model import checkpoint
 from fastffdi.recipe.recipe import load, parse
-from fastffdi.training.folder import BEST, LAST, TABLE
+from fastffdi.training.folder import BEST, CONFIG, LAST, TABLE
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -30,7 +30,7 @@ def test_a_run_leaves_two_checkpoints_a_table_and_events(run):
     found = sorted(re.sub(r"(?<=tfevents).*", "", path.name) for path in experiment.settings.output.iterdir())
     pictures = ["curves.png", "train_batch.png"]  # and of mistakes, of which there are none
     files = ["events.out.tfevents", TABLE, "state-15.safetensors", "summary.json", "val_scores.csv"]
-    assert found == sorted([BEST, LAST, *pictures, *files])
+    assert found == sorted([BEST, CONFIG, LAST, *pictures, *files])
 
 
 def test_what_differs_in_brightness_is_learnt(run):

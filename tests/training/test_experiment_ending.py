@@ -13,11 +13,10 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 from fastffdi.errors import RunError
 from fastffdi.files import DiskFull
-from fastffdi.training import curves, ending
+from fastffdi.training import curves, ending, scores
 from fastffdi.training.folder import BATCH, BEST, BROKEN, BROKEN_SHEET, CURVES, MISTAKES, SCORES, SUMMARY
 from fastffdi.training.history import History
 from fastffdi.training.log import flat
-from fastffdi.training.scores import Scores
 from fastffdi.training.watch import NonFinite
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -52,9 +51,9 @@ def test_the_summary_tells_of_the_run(once, dataset):
 
 def test_the_scores_are_those_of_the_best_checkpoint(once, dataset):
     finished(once, dataset)
-    found = Scores.read(once.output)
+    found = scores.read(once.output)
     np.testing.assert_allclose(found.scores, scored(once.output / BEST, dataset), atol=1e-6)
-    assert found.names == dataset.val.names.tolist()
+    assert found.names.tolist() == dataset.val.names.tolist()
 
 
 def test_the_first_batch_is_in_tensorboard_as_well(once, dataset):
@@ -111,7 +110,7 @@ def test_mistakes_are_drawn_where_there_are_any(dataset, tmp_path):
     ending.finish(tmp_path, history, dataset.val, {})
     assert list(tmp_path.iterdir()) == []
     history.add(_epoch())
-    Scores.of(dataset.val, np.linspace(0.9, 0.1, 16)).save(tmp_path)
+    scores.save(tmp_path, dataset.val, np.linspace(0.9, 0.1, 16))
     ending.finish(tmp_path, history, dataset.val, {"backbone": "resnet", "pipeline": "standard"})
     found = {path.name for path in tmp_path.iterdir()}
     assert found == {CURVES, MISTAKES, SCORES, SUMMARY}

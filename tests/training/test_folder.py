@@ -10,6 +10,7 @@ from fastffdi.training import folder
 
 OWN = [
     "best.safetensors",
+    "config.yaml",
     "curves.png",
     "last.safetensors",
     "metrics.csv",

@@ -6,6 +6,7 @@ import torch
 from PIL import Image
 
 from fastffdi.data.manifest import Manifest
+from fastffdi.evaluation.scored import Scored
 from fastffdi.loaders.batch import Batch
 from fastffdi.loaders.loader import Prepared
 from fastffdi.loaders.planner import BatchPlanner
@@ -15,7 +16,6 @@ from fastffdi.recipe.kernels import Normalize
 from fastffdi.recipe.program import Program
 from fastffdi.recipe.recipe import load
 from fastffdi.training import sheets
-from fastffdi.training.scores import Scores
 
 MEAN, STD = (0.5, 0.4, 0.3), (0.25, 0.5, 0.2)
 
@@ -88,9 +88,7 @@ def test_no_more_than_a_sheet_holds_is_shown(shown):
 
 def test_mistakes_are_the_wrong_ones_of_each_class_the_worst_first(shown, image_files):
     images = image_files.take(np.arange(6))  # real and fake in turn
-    found = Scores(
-        [str(name) for name in images.names], images.labels, np.array([0.6, 0.2, 0.9, 0.5, 0.4, 0.1])
-    )
+    found = Scored(images.names, images.labels, np.array([0.6, 0.2, 0.9, 0.5, 0.4, 0.1]))
     sheets.mistakes(found, images, 2)
     _, remark, (fake, real) = shown[0]
     assert remark == "epoch 3, 6 validation images; y_pred is P(fake)"
@@ -104,11 +102,11 @@ def test_mistakes_are_the_wrong_ones_of_each_class_the_worst_first(shown, image_
 
 def test_no_mistake_is_no_sheet_and_files_that_have_gone_are_left_out(image_files, tmp_path):
     images = image_files.take(np.arange(2))
-    names = [str(name) for name in images.names]
+    names = images.names
     right, wrong = np.array([0.1, 0.9]), np.array([0.9, 0.1])
-    assert sheets.mistakes(Scores(names, images.labels, right), images, 0) is None
-    assert sheets.mistakes(Scores(names, images.labels, wrong), replace(images, root="/gone"), 0) is None
-    assert sheets.mistakes(Scores(names, images.labels, wrong), images, 0).size > (192, 192)
+    assert sheets.mistakes(Scored(names, images.labels, right), images, 0) is None
+    assert sheets.mistakes(Scored(names, images.labels, wrong), replace(images, root="/gone"), 0) is None
+    assert sheets.mistakes(Scored(names, images.labels, wrong), images, 0).size > (192, 192)
 
 
 def test_a_batch_is_drawn_again_as_its_epoch_had_it(shown, tiny, dataset):

@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 
 from fastffdi.evaluation.bootstrap import auc_interval
+from fastffdi.evaluation.scored import Scored
 from fastffdi.training.folder import SUMMARY
 from fastffdi.training.history import History
 from fastffdi.training.result import EpochResult
-from fastffdi.training.scores import Scores
 from fastffdi.training.summary import limited_by, read, save, summary
 
 FIRST = EpochResult(
@@ -40,7 +40,7 @@ def test_it_holds_the_best_epoch_and_means_over_the_time(history):
 
 def test_the_interval_is_that_of_the_scores(history):
     labels, values = np.arange(40) % 2, np.linspace(0.3, 0.7, 40) + 0.05 * (np.arange(40) % 2)
-    found = summary(history, Scores([str(k) for k in range(40)], labels, values))["auc_interval"]
+    found = summary(history, Scored(np.arange(40).astype(str), labels, values))["auc_interval"]
     interval = auc_interval(labels, values)
     assert found == {"low": interval.low, "high": interval.high, "level": 0.95, "resamples": 2000}
 
