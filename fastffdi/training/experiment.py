@@ -25,7 +25,7 @@ from fastffdi.recipe.recipe import Recipe
 from fastffdi.recipe.steps.combine import functions
 from fastffdi.render.device.python import imported
 from fastffdi.render.device.stage import DeviceStage
-from fastffdi.training import config, curves, ending, folder, resumption, scores, sheets, state
+from fastffdi.training import config, curves, ending, exhaustion, folder, resumption, scores, sheets, state
 from fastffdi.training.folder import writing
 from fastffdi.training.generators import Generators
 from fastffdi.training.history import History
@@ -89,7 +89,8 @@ class Experiment:
                 self._finish()
             return
         log = self._log()
-        with Saver(settings.output) as saver, self.trainer.stop as stop:
+        enough = exhaustion.explained(settings.loading.batch_size, self.trainer.device)
+        with enough, Saver(settings.output) as saver, self.trainer.stop as stop:
             keeper = self._keeper(saver, stop)
             told = keeper.watching(progress)
             if self.place.fresh and not self.resumed:
