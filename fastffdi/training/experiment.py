@@ -4,24 +4,38 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
+from functools import partial
+from pathlib import Path
 from typing import Any
 
 import torch
 
 from fastffdi.data.layout import Dataset
 from fastffdi.loaders import factory, quarantine
-from fastffdi.loaders.loader import DeviceLoader
+from fastffdi.loaders.batch import Batch
+from fastffdi.loaders.loader import DeviceLoader, Prepared
 from fastffdi.loaders.mix import Mixer
 from fastffdi.loaders.planner import BatchPlanner, cached
 from fastffdi.loaders.quarantine import skips
 from fastffdi.model import backbone, checkpoint, compilation, precision, pretraining
-from fastffdi.model.device import choose_device, tune_convolutions
+from fastffdi.model.device import choose_device, named, tune_convolutions
 from fastffdi.recipe.lowering import output_size, template
 from fastffdi.recipe.recipe import Recipe
 from fastffdi.recipe.steps.combine import functions
 from fastffdi.render.device.python import imported
 from fastffdi.render.device.stage import DeviceStage
-from fastffdi.training import config, feasibility, folder, resumption, state
+from fastffdi.training import (
+    config,
+    curves,
+    ending,
+    exhaustion,
+    feasibility,
+    folder,
+    resumption,
+    scores,
+    sheets,
+    state,
+)
 from fastffdi.training.building import trainer_of
 from fastffdi.training.folder import writing
 from fastffdi.training.generators import Generators
@@ -38,6 +52,7 @@ from fastffdi.training.saving import Saver
 from fastffdi.training.settings import Settings
 from fastffdi.training.state import Part, State
 from fastffdi.training.unfinished import keep_unfinished
+from fastffdi.training.watch import NonFinite
 
 #: The loader whose images do not follow from the seed.
 BASELINE = "torchvision"
@@ -57,6 +72,7 @@ class Experiment:
         time_limit: rings when it is to end
         stopped: how it ended where its time was over
         unfinished: the figures of the best model where no epoch was
+        command: that it was started with, for the summary
     """
 
     settings: Settings
@@ -74,6 +90,7 @@ class Experiment:
     time_limit: Alarm = field(default_factory=lambda: Alarm(Interval()))
     stopped: Stopped | None = None
     unfinished: EpochResult | None = None
+    command: str | None = None
 
     def run(self, progress: Progress) -> Iterator[EpochResult]:
         """Train, yielding after each epoch, when its line in the log is on disk.
@@ -86,24 +103,32 @@ class Experiment:
         settings, labels = self.settings, self.dataset.val.labels
         assert labels is not None, "find_dataset gives labels"
         if self.finished:
+            if not (settings.output / folder.SUMMARY).exists():
+                self._finish()
             return
         log = self._log()
-        with Saver(settings.output) as saver, self.trainer.stop as stop:
+        enough = exhaustion.explained(settings.loading.batch_size, self.trainer.device)
+        with enough, Saver(settings.output) as saver, self.trainer.stop as stop:
             keeper = self._keeper(saver, stop)
             told = keeper.watching(progress)
+            if self.place.fresh and not self.resumed:
+                self.trainer.watch.first = partial(self._show_first, saver)
             fitted = self.trainer.fit(self.train, self.val, labels, settings.epochs, told, self.place)
             try:
                 for result in fitted:
                     with writing(settings.output):
                         best = log.write(result)
                     part = "model" if result.weights == RAW else result.weights
-                    keeper.save_epoch(self.described(result), best, self.finished, part=part)
+                    keeper.save_epoch(self.described(result), best, self.finished, self._scores(result), part)
                     yield result
                     if self.finished:
                         break
                     keeper.heed_time()
             except Stopping:
                 self._end(keeper, progress)
+            except NonFinite as error:
+                raise ending.recorded(error, settings.output, self.train.backend.planner) from None
+        self._finish()
 
     def _end(self, keeper: Keeper, progress: Progress) -> None:
         """Keep what there is, and raise Stopped unless it is the time that is over."""
@@ -191,6 +216,33 @@ class Experiment:
             kept=(place.epoch, place.images) if self.resumed else None,
         )
 
+    def _show_first(self, saver: Saver, batch: Batch, prepared: Prepared) -> None:
+        program = template(self.recipe.train)
+        assert program.normalize is not None, "recipes end with it"
+        sheet = sheets.first_batch(batch, prepared, program.normalize, self.dataset.train)
+        saver.save(partial(ending.save_sheet, sheet, self.settings.output / folder.BATCH))
+
+    def _scores(self, result: EpochResult) -> Callable[[], None]:
+        """Writes the validation scores of an epoch."""
+        if result.scores is None:
+            return lambda: None
+        return partial(scores.save, self.settings.output, self.dataset.val, result.scores)
+
+    def _finish(self) -> None:
+        settings, device = self.settings, self.trainer.device
+        facts = {
+            "backbone": settings.backbone,
+            "pipeline": Path(settings.pipeline).name,
+            "data": self.dataset.description,
+            "settings": self.identity,
+            "corrupt": len(self.corrupt),
+            "device": named(device),
+            "threads": settings.loading.threads,
+            "command": self.command,
+        }
+        with writing(settings.output):
+            ending.finish(settings.output, self.history, self.dataset.val, facts)
+
     def described(self, result: EpochResult) -> checkpoint.Checkpoint:
         """What a checkpoint says of itself after an epoch."""
         program = template(self.recipe.eval)
@@ -245,6 +297,8 @@ def prepare(settings: Settings, dataset: Dataset, say: Callable[[str], None]) ->
     say(f"{settings.backbone} on {device}, loader {kind}, {numbers.reason}")
     if kind == BASELINE:
         say("loader torchvision: a run that is stopped goes on at the beginning of an epoch")
+    if not curves.can_be_drawn():
+        say(f"{folder.CURVES} will not be drawn: {curves.CURE}")
     planners = _planners(settings, dataset, recipe)
     if settings.compile:
         planners[0] = replace(planners[0], drop_last=True)  # since a short batch would be compiled anew
