@@ -57,7 +57,7 @@ def _record(suspects: Sequence[Seen], folder: Path, planner: BatchPlanner) -> li
         part.write_bytes(_listed(suspects, planner.manifest))
     last, files = suspects[-1], [str(folder / BROKEN)]
     try:
-        save_sheet(sheets.again(planner, last.epoch, last.rows, last.repeats), folder / BROKEN_SHEET)
+        save_sheet(sheets.again(planner, last), folder / BROKEN_SHEET)
     except RunError:  # an image has gone meanwhile, or the disk is full now
         return files
     return [*files, str(folder / BROKEN_SHEET)]
