@@ -3,45 +3,53 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import torch
-from torch import nn
 
 from fastffdi.data.layout import Dataset
 from fastffdi.loaders import factory, quarantine
-from fastffdi.loaders.batch import Batch
-from fastffdi.loaders.loader import DeviceLoader, Prepared
+from fastffdi.loaders.loader import DeviceLoader
 from fastffdi.loaders.mix import Mixer
 from fastffdi.loaders.planner import BatchPlanner, cached
 from fastffdi.loaders.quarantine import skips
 from fastffdi.model import backbone, checkpoint, compilation, precision, pretraining
-from fastffdi.model.device import choose_device, named, tune_convolutions
+from fastffdi.model.device import choose_device, tune_convolutions
 from fastffdi.recipe.lowering import output_size, template
 from fastffdi.recipe.recipe import Recipe
 from fastffdi.recipe.steps.combine import functions
 from fastffdi.render.device.python import imported
 from fastffdi.render.device.stage import DeviceStage
-from fastffdi.training import config, curves, ending, exhaustion, folder, resumption, scores, sheets, state
+from fastffdi.training import (
+    config,
+    curves,
+    ending,
+    exhaustion,
+    feasibility,
+    folder,
+    resumption,
+    scores,
+    state,
+)
+from fastffdi.training.building import trainer_of
 from fastffdi.training.folder import writing
 from fastffdi.training.generators import Generators
 from fastffdi.training.history import History
 from fastffdi.training.identity import identity
-from fastffdi.training.interruption import Interruption, Stopping
-from fastffdi.training.keeper import Keeper, place_in_words
+from fastffdi.training.interruption import TIME_OVER, Interruption, Stopping
+from fastffdi.training.interval import Alarm, Interval
+from fastffdi.training.keeper import Keeper, Stopped, place_in_words
 from fastffdi.training.log import RunLog
 from fastffdi.training.loop import Progress, Trainer
-from fastffdi.training.objective import CrossEntropy
-from fastffdi.training.optimiser import Optimiser
 from fastffdi.training.place import Place
-from fastffdi.training.result import EpochResult
+from fastffdi.training.result import EMA, RAW, EpochResult
 from fastffdi.training.saving import Saver
 from fastffdi.training.settings import Settings
 from fastffdi.training.state import Part, State
-from fastffdi.training.watch import NonFinite, Watch
+from fastffdi.training.unfinished import keep_unfinished
+from fastffdi.training.watch import NonFinite
 
 #: The loader whose images do not follow from the seed.
 BASELINE = "torchvision"
@@ -59,6 +67,9 @@ class Experiment:
         weights_data: what the weights saw that it starts from
         resumed: whether it goes on with what its folder holds
         command: that it was started with, for the summary
+        time_limit: rings when it is to end
+        stopped: how it ended where its time was over
+        unfinished: the figures of the best model where no epoch was
     """
 
     settings: Settings
@@ -74,49 +85,75 @@ class Experiment:
     weights_data: str
     resumed: bool = False
     command: str | None = None
+    time_limit: Alarm = field(default_factory=lambda: Alarm(Interval()))
+    stopped: Stopped | None = None
+    unfinished: EpochResult | None = None
 
     def run(self, progress: Progress) -> Iterator[EpochResult]:
         """Train, yielding after each epoch, when its line in the log is on disk.
 
         Its checkpoints and its state are being written meanwhile; they are on disk when the next epoch is
         yielded, and at the end. Raises Stopped where a signal ends it, when all that can be kept is on disk;
-        a second signal ends the process at once. Of a finished run, nothing is left to do.
+        a second signal ends the process at once. Where the time is over, `stopped` says so at the end. Of a
+        finished run, nothing is left to do.
         """
         settings, labels = self.settings, self.dataset.val.labels
         assert labels is not None, "find_dataset gives labels"
         if self.finished:
             if not (settings.output / folder.SUMMARY).exists():
-                self._finish()
+                ending.finish(self)
             return
-        log = self._log()
-        enough = exhaustion.explained(settings.loading.batch_size, self.trainer.device)
+        log, how = self._log(), settings.optimisation
+        enough = exhaustion.explained(settings.loading.batch_size, self.trainer.device, how.accumulate)
         with enough, Saver(settings.output) as saver, self.trainer.stop as stop:
             keeper = self._keeper(saver, stop)
             told = keeper.watching(progress)
             if self.place.fresh and not self.resumed:
-                self.trainer.watch.first = partial(self._show_first, saver)
+                self.trainer.watch.first = ending.shown_first(self, saver)
             fitted = self.trainer.fit(self.train, self.val, labels, settings.epochs, told, self.place)
             try:
                 for result in fitted:
                     with writing(settings.output):
                         best = log.write(result)
-                    keeper.save_epoch(self._described(result), best, self._scores(result))
+                    part = "model" if result.weights == RAW else result.weights
+                    keeper.save_epoch(self.described(result), best, self.finished, self._scores(result), part)
                     yield result
+                    if self.finished:
+                        break
+                    keeper.heed_time()
             except Stopping:
-                raise keeper.stopped() from None
+                self._end(keeper, progress)
             except NonFinite as error:
                 raise ending.recorded(error, settings.output, self.train.backend.planner) from None
-        self._finish()
+        ending.finish(self)
+
+    def _end(self, keeper: Keeper, progress: Progress) -> None:
+        """Keep what there is, and raise Stopped unless it is the time that is over."""
+        self.stopped = keeper.stopped()
+        if self.stopped.number != TIME_OVER:
+            raise self.stopped from None
+        if self.best is None:
+            keeper.stop.number = None
+            try:
+                self.unfinished = keep_unfinished(self, progress)
+            except Stopping:
+                raise keeper.stopped() from None
 
     @property
     def best(self) -> EpochResult | None:
         """The epoch whose model is in best.safetensors."""
-        return self.history.best
+        return self.history.best or self.unfinished
 
     @property
     def finished(self) -> bool:
         """Whether nothing is left to do."""
-        return self.place.epoch >= self.settings.epochs
+        return self.place.epoch >= self.settings.epochs or self.out_of_patience
+
+    @property
+    def out_of_patience(self) -> bool:
+        """Whether so many epochs were no better that no more are made."""
+        patience = self.settings.patience
+        return patience is not None and self.history.since_best >= patience
 
     @property
     def parts(self) -> dict[str, Part]:
@@ -125,6 +162,7 @@ class Experiment:
         assert quarantine is not None, "prepare gives the loaders one"
         return {
             "model": trainer.model,
+            **({} if trainer.average is None else {EMA: trainer.average.model}),
             "optimiser": trainer.optimiser,
             "generators": Generators(trainer.device),
             "place": self.place,
@@ -149,7 +187,7 @@ class Experiment:
             folder.make(output)
         with writing(output):
             if self.resumed:
-                folder.clear(output)
+                folder.clear(output, (folder.SUMMARY,))
                 state.discard_after(output, self.trainer.optimiser.updates)
                 assert quarantine is not None, "prepare gives the loaders one"
                 quarantine.write_table()
@@ -170,15 +208,10 @@ class Experiment:
             whole_epochs=self.identity["--loader"] == BASELINE,
             saver=saver,
             stop=stop,
+            time_limit=self.time_limit,
             watch=self.trainer.watch,
             kept=(place.epoch, place.images) if self.resumed else None,
         )
-
-    def _show_first(self, saver: Saver, batch: Batch, prepared: Prepared) -> None:
-        program = template(self.recipe.train)
-        assert program.normalize is not None, "recipes end with it"
-        sheet = sheets.first_batch(batch, prepared, program.normalize, self.dataset.train)
-        saver.save(partial(ending.save_sheet, sheet, self.settings.output / folder.BATCH))
 
     def _scores(self, result: EpochResult) -> Callable[[], None]:
         """Writes the validation scores of an epoch."""
@@ -186,22 +219,8 @@ class Experiment:
             return lambda: None
         return partial(scores.save, self.settings.output, self.dataset.val, result.scores)
 
-    def _finish(self) -> None:
-        settings, device = self.settings, self.trainer.device
-        facts = {
-            "backbone": settings.backbone,
-            "pipeline": Path(settings.pipeline).name,
-            "data": self.dataset.description,
-            "settings": self.identity,
-            "corrupt": len(self.corrupt),
-            "device": named(device),
-            "threads": settings.loading.threads,
-            "command": self.command,
-        }
-        with writing(settings.output):
-            ending.finish(settings.output, self.history, self.dataset.val, facts)
-
-    def _described(self, result: EpochResult) -> checkpoint.Checkpoint:
+    def described(self, result: EpochResult) -> checkpoint.Checkpoint:
+        """What a checkpoint says of itself after an epoch."""
         program = template(self.recipe.eval)
         assert program.normalize is not None, "recipes end with it"
         return checkpoint.Checkpoint(
@@ -223,7 +242,7 @@ def prepare(settings: Settings, dataset: Dataset, say: Callable[[str], None]) ->
     `say` gets lines worth telling the user. Raises UsageError where the settings, the recipe and the data do
     not go together, or with what the folder holds.
     """
-    loading = settings.loading
+    time_limit, loading = Alarm(settings.longest), settings.loading
     recipe = backbone.load_recipe(settings.pipeline, settings.backbone)
     device = choose_device(settings.device)
     tune_convolutions(device)
@@ -231,16 +250,18 @@ def prepare(settings: Settings, dataset: Dataset, say: Callable[[str], None]) ->
     kind = factory.choose_loader(settings.backend, device, loading.process, settings.cache is not None)
     if settings.compile:
         compilation.check(device)
+    feasibility.check(settings, device)
     own = identity(settings, dataset, recipe, kind, numbers.name, device.type)
     found = resumption.find(settings, own, say)
     saw = pretraining.of_run(settings.backbone, settings.pretrained, settings.weights)
     if settings.imagenet1k_only and found is None:
         pretraining.check_only_imagenet1k(saw, settings.backbone, settings.weights)
     torch.manual_seed(settings.seed)
+    drop_path = settings.optimisation.drop_path
     if found is None:
-        model = backbone.build(settings.backbone, settings.pretrained, settings.weights, say)
+        model = backbone.build(settings.backbone, settings.pretrained, settings.weights, say, drop_path)
     else:  # whose weights are in the state
-        model = backbone.build(settings.backbone, pretrained=False)
+        model = backbone.build(settings.backbone, pretrained=False, drop_path=drop_path)
     for steps in (recipe.train, recipe.eval):
         backbone.check_input(model, output_size(template(steps)))
     for step in functions(recipe.train):
@@ -267,11 +288,16 @@ def prepare(settings: Settings, dataset: Dataset, say: Callable[[str], None]) ->
     mixer = Mixer.of_run(recipe.mix, settings.seed, settings.epochs)
     train = DeviceLoader(backends[0], stage, mixer, corrupt)
     val = DeviceLoader(backends[1], stage, None, corrupt)
-    trainer = _trainer(settings, model, numbers, device, len(train))
+    assert dataset.train.labels is not None, "find_dataset gives labels"
+    trainer = trainer_of(settings, model, numbers, device, len(train), dataset.train.labels)
+    if found is None:
+        for told in (*trainer.described(), *feasibility.doubts(settings, len(train))):
+            say(told)
     images = sum(planner.images for planner in planners)
     experiment = Experiment(
         settings, dataset, recipe, trainer, train, val, images, Place(device), History(), own, saw
     )
+    experiment.time_limit = time_limit
     if found is not None:
         _go_on(experiment, found, say)
     return experiment
@@ -282,7 +308,8 @@ def _go_on(experiment: Experiment, found: State, say: Callable[[str], None]) -> 
     experiment.resumed = True
     output, place, epochs = experiment.settings.output, experiment.place, experiment.settings.epochs
     if experiment.finished:
-        say(f"{output}: this run is finished, after {epochs} epochs; nothing is left to do")
+        over = len(experiment.history.results)
+        say(f"{output}: this run is finished, after {over} epochs; nothing is left to do")
     else:
         of = experiment.train.backend.planner.images
         say(f"{output}: going on at {place_in_words(place.epoch, place.images, of)}, of {epochs} epochs")
@@ -297,18 +324,6 @@ def _planners(settings: Settings, dataset: Dataset, recipe: Recipe) -> list[Batc
         ),
         BatchPlanner.of_split(recipe, "eval", dataset.val, loading, seed=seed, skip_corrupt=skip),
     ]
-
-
-def _trainer(
-    settings: Settings, model: nn.Module, numbers: precision.Precision, device: torch.device, batches: int
-) -> Trainer:
-    model = model.to(device)
-    optimiser = Optimiser(model, settings.learning_rate, settings.epochs * batches, numbers.scaler())
-    objective = (
-        compilation.compiled(CrossEntropy(model, numbers, device), device) if settings.compile else None
-    )
-    watch = Watch(mixed=numbers.name != "off")
-    return Trainer(model, numbers, optimiser, device, objective, watch=watch)
 
 
 def _compiling(planner: BatchPlanner, device: torch.device) -> str:
