@@ -5,20 +5,18 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import torch
 
 from fastffdi.data.layout import Dataset
 from fastffdi.loaders import factory, quarantine
-from fastffdi.loaders.batch import Batch
-from fastffdi.loaders.loader import DeviceLoader, Prepared
+from fastffdi.loaders.loader import DeviceLoader
 from fastffdi.loaders.mix import Mixer
 from fastffdi.loaders.planner import BatchPlanner, cached
 from fastffdi.loaders.quarantine import skips
 from fastffdi.model import backbone, checkpoint, compilation, precision, pretraining
-from fastffdi.model.device import choose_device, named, tune_convolutions
+from fastffdi.model.device import choose_device, tune_convolutions
 from fastffdi.recipe.lowering import output_size, template
 from fastffdi.recipe.recipe import Recipe
 from fastffdi.recipe.steps.combine import functions
@@ -33,7 +31,6 @@ from fastffdi.training import (
     folder,
     resumption,
     scores,
-    sheets,
     state,
 )
 from fastffdi.training.building import trainer_of
@@ -69,10 +66,10 @@ class Experiment:
         identity: what a run must have in common with it to go on from its states
         weights_data: what the weights saw that it starts from
         resumed: whether it goes on with what its folder holds
+        command: that it was started with, for the summary
         time_limit: rings when it is to end
         stopped: how it ended where its time was over
         unfinished: the figures of the best model where no epoch was
-        command: that it was started with, for the summary
     """
 
     settings: Settings
@@ -87,10 +84,10 @@ class Experiment:
     identity: dict[str, Any]
     weights_data: str
     resumed: bool = False
+    command: str | None = None
     time_limit: Alarm = field(default_factory=lambda: Alarm(Interval()))
     stopped: Stopped | None = None
     unfinished: EpochResult | None = None
-    command: str | None = None
 
     def run(self, progress: Progress) -> Iterator[EpochResult]:
         """Train, yielding after each epoch, when its line in the log is on disk.
@@ -104,15 +101,15 @@ class Experiment:
         assert labels is not None, "find_dataset gives labels"
         if self.finished:
             if not (settings.output / folder.SUMMARY).exists():
-                self._finish()
+                ending.finish(self)
             return
-        log = self._log()
-        enough = exhaustion.explained(settings.loading.batch_size, self.trainer.device)
+        log, how = self._log(), settings.optimisation
+        enough = exhaustion.explained(settings.loading.batch_size, self.trainer.device, how.accumulate)
         with enough, Saver(settings.output) as saver, self.trainer.stop as stop:
             keeper = self._keeper(saver, stop)
             told = keeper.watching(progress)
             if self.place.fresh and not self.resumed:
-                self.trainer.watch.first = partial(self._show_first, saver)
+                self.trainer.watch.first = ending.shown_first(self, saver)
             fitted = self.trainer.fit(self.train, self.val, labels, settings.epochs, told, self.place)
             try:
                 for result in fitted:
@@ -128,7 +125,7 @@ class Experiment:
                 self._end(keeper, progress)
             except NonFinite as error:
                 raise ending.recorded(error, settings.output, self.train.backend.planner) from None
-        self._finish()
+        ending.finish(self)
 
     def _end(self, keeper: Keeper, progress: Progress) -> None:
         """Keep what there is, and raise Stopped unless it is the time that is over."""
@@ -190,7 +187,7 @@ class Experiment:
             folder.make(output)
         with writing(output):
             if self.resumed:
-                folder.clear(output)
+                folder.clear(output, (folder.SUMMARY,))
                 state.discard_after(output, self.trainer.optimiser.updates)
                 assert quarantine is not None, "prepare gives the loaders one"
                 quarantine.write_table()
@@ -216,32 +213,11 @@ class Experiment:
             kept=(place.epoch, place.images) if self.resumed else None,
         )
 
-    def _show_first(self, saver: Saver, batch: Batch, prepared: Prepared) -> None:
-        program = template(self.recipe.train)
-        assert program.normalize is not None, "recipes end with it"
-        sheet = sheets.first_batch(batch, prepared, program.normalize, self.dataset.train)
-        saver.save(partial(ending.save_sheet, sheet, self.settings.output / folder.BATCH))
-
     def _scores(self, result: EpochResult) -> Callable[[], None]:
         """Writes the validation scores of an epoch."""
         if result.scores is None:
             return lambda: None
         return partial(scores.save, self.settings.output, self.dataset.val, result.scores)
-
-    def _finish(self) -> None:
-        settings, device = self.settings, self.trainer.device
-        facts = {
-            "backbone": settings.backbone,
-            "pipeline": Path(settings.pipeline).name,
-            "data": self.dataset.description,
-            "settings": self.identity,
-            "corrupt": len(self.corrupt),
-            "device": named(device),
-            "threads": settings.loading.threads,
-            "command": self.command,
-        }
-        with writing(settings.output):
-            ending.finish(settings.output, self.history, self.dataset.val, facts)
 
     def described(self, result: EpochResult) -> checkpoint.Checkpoint:
         """What a checkpoint says of itself after an epoch."""

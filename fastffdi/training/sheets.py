@@ -19,6 +19,7 @@ from fastffdi.preview.draw import FixedRows, denormalised, draw
 from fastffdi.preview.sheet import Cell, Row, Section, sheet, shortened
 from fastffdi.recipe.kernels import Normalize
 from fastffdi.render.cpu.decode import decode_path
+from fastffdi.training.watch import Seen
 
 #: Images on a sheet, in a row of it, and the pixels of their longest side.
 MOST, ACROSS, SIDE = 24, 6, 192
@@ -57,19 +58,20 @@ def mistakes(scored: Scored, images: Manifest, epoch: int) -> Image.Image | None
     return sheet("The worst mistakes", what, sections) if sections else None
 
 
-def again(planner: BatchPlanner, epoch: int, rows: np.ndarray, repeats: np.ndarray) -> Image.Image:
-    """Images of an epoch's training drawn once more, before they are mixed. Raises as `draw`."""
-    rows, repeats = rows[:MOST], repeats[:MOST]
+def again(planner: BatchPlanner, seen: Seen) -> Image.Image:
+    """The first images of a batch drawn once more, before they are mixed. Raises as `draw`."""
+    rows, repeats = seen.rows[:MOST], seen.repeats[:MOST]
     part = replace(planner, sampler=FixedRows(rows, repeats), batch_size=len(rows), drop_last=False)
     labels = planner.manifest.labels
     assert labels is not None, "training has labels"
     cells = [
         Cell(_small(view), LABELS[labels[row]], _name(planner.manifest.names[row]))
-        for row, views in zip(rows, draw(part, epoch), strict=True)
+        for row, views in zip(rows, draw(part, seen.epoch), strict=True)
         for view in views
     ]
     remark = f"the first {len(rows)} images of it, before mixing; nonfinite.csv names all"
-    return sheet("The batch whose loss was no number", remark, [_grid(f"Epoch {epoch + 1}", cells)])
+    heading = f"Epoch {seen.epoch + 1}, batch {seen.number + 1}"
+    return sheet("The batch whose loss was no number", remark, [_grid(heading, cells)])
 
 
 def _worst(scored: Scored, images: Manifest, label: int) -> list[Cell]:

@@ -107,11 +107,11 @@ def test_other_errors_of_the_system_name_the_folder(once, dataset, monkeypatch):
 
 def test_mistakes_are_drawn_where_there_are_any(dataset, tmp_path):
     history = History()
-    ending.finish(tmp_path, history, dataset.val, {})
+    ending.draw_and_sum_up(tmp_path, history, dataset.val, {})
     assert list(tmp_path.iterdir()) == []
     history.add(_epoch())
     scores.save(tmp_path, dataset.val, np.linspace(0.9, 0.1, 16))
-    ending.finish(tmp_path, history, dataset.val, {"backbone": "resnet", "pipeline": "standard"})
+    ending.draw_and_sum_up(tmp_path, history, dataset.val, {"backbone": "resnet", "pipeline": "standard"})
     found = {path.name for path in tmp_path.iterdir()}
     assert found == {CURVES, MISTAKES, SCORES, SUMMARY}
 

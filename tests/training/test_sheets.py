@@ -16,6 +16,7 @@ from fastffdi.recipe.kernels import Normalize
 from fastffdi.recipe.program import Program
 from fastffdi.recipe.recipe import load
 from fastffdi.training import sheets
+from fastffdi.training.watch import Seen
 
 MEAN, STD = (0.5, 0.4, 0.3), (0.25, 0.5, 0.2)
 
@@ -113,7 +114,8 @@ def test_a_batch_is_drawn_again_as_its_epoch_had_it(shown, tiny, dataset):
     recipe = load(str(tiny / "recipe.yaml")).resolve((1, 1), (0.0,) * 3, (1.0,) * 3)
     planner = BatchPlanner.of_split(recipe, "train", dataset.train, LoaderSettings(1, 8), seed=3)
     plan = [*planner.epoch(1)][2]
-    sheets.again(planner, 1, plan.rows, plan.repeats)
+    sheets.again(planner, Seen(1, 2, plan.rows, plan.repeats, torch.zeros(3)))
+    assert shown[0][2][0].heading == "Epoch 2, batch 3"
     found = cells(shown[0][2])
     assert [cell.note for cell in found] == [str(dataset.train.names[row]) for row in plan.rows]
     assert [cell.caption for cell in found] == [("real", "fake")[row % 2] for row in plan.rows]
