@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from fastffdi.data.layout import Dataset
     from fastffdi.training.experiment import Experiment
     from fastffdi.training.keeper import Stopped
+    from fastffdi.training.result import EpochResult
     from fastffdi.training.settings import Settings
 
 _FILE = click.Path(path_type=Path)
@@ -109,6 +110,11 @@ _FILE = click.Path(path_type=Path)
     help="How often to save what --resume goes on from: 30s, 10m, 2h, or a number of updates.",
 )
 @click.option(
+    "--time-limit",
+    metavar="TIME",
+    help="End after 30m, 2h …, as at a signal, with the best model so far.  [default: none]",
+)
+@click.option(
     "--dry-run",
     is_flag=True,
     help="Say what would be done, and about how long it would take; write nothing.  [default: off]",
@@ -143,7 +149,7 @@ def train(context: click.Context, /, **options: Any) -> None:
     from fastffdi.training.keeper import Stopped
 
     try:
-        _run(experiment, screen)
+        _run(experiment, screen, options)
     except Stopped as stopped:
         raise _with_command(stopped, settings.output, options) from None
     finally:
@@ -174,7 +180,17 @@ def _rehearse(settings: Settings, dataset: Dataset, remarks: list[str], screen: 
         click.echo(f"  {topic:<9} {words}")
 
 
-def _run(experiment: Experiment, screen: Console) -> None:
+def _which(experiment: Experiment, best: EpochResult) -> str:
+    """Which epoch is the best, and why there are no more."""
+    which = f"epoch {best.epoch + 1}"
+    if experiment.unfinished is best:
+        return f"{which}, of which {experiment.place.images} images were trained"
+    if experiment.out_of_patience:
+        return f"{which}, with none better in {experiment.settings.patience} more"
+    return which
+
+
+def _run(experiment: Experiment, screen: Console, options: dict[str, Any]) -> None:
     from fastffdi.cli.screen import bar
     from fastffdi.loaders.quarantine import TABLE as QUARANTINE
     from fastffdi.training.folder import BEST
@@ -193,10 +209,13 @@ def _run(experiment: Experiment, screen: Console) -> None:
                 progress.restart(f"epoch {result.epoch + 2}/{epochs}")
     best = experiment.best
     assert best is not None
-    click.echo(f"best: epoch {best.epoch + 1}, validation AUC {shown(best.validation['auc'])}")
+    click.echo(f"best: {_which(experiment, best)}, validation AUC {shown(best.validation['auc'])}")
     click.echo(f"checkpoint: {output / BEST}")
     if experiment.corrupt:
         screen.print(
             f"images that cannot be decoded: {len(experiment.corrupt)}, listed in {output / QUARANTINE}"
         )
+    if experiment.stopped is not None:
+        over = f"--time-limit {experiment.settings.time_limit} is over"
+        screen.print(f"{over}: {_with_command(experiment.stopped, output, options)}")
     screen.print(f"next: fastffdi predict {shlex.quote(str(output / BEST))} FOLDER -o submit.csv")

@@ -35,6 +35,11 @@ class History:
         return max(self.results, key=lambda result: rank(result.validation), default=None)
 
     @property
+    def since_best(self) -> int:
+        """How many epochs there are since the best one."""
+        return 0 if self.best is None else len(self.results) - 1 - self.results.index(self.best)
+
+    @property
     def seconds(self) -> float:
         """Of running, without what lay between two processes, or was lost with one."""
         return time.perf_counter() - self._began

@@ -45,6 +45,7 @@ def identity(
         "--device": device,
         "--amp": precision,
         "--compile": settings.compile,
+        "patience": settings.patience,
         **{_OPTIONS.get(name, name): value for name, value in asdict(settings.optimisation).items()},
     }
 

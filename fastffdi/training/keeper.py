@@ -11,7 +11,7 @@ from typing import Any
 from fastffdi.errors import FastffdiError, RunError
 from fastffdi.model import checkpoint
 from fastffdi.training.folder import BEST, LAST
-from fastffdi.training.interruption import Interruption, Stopping
+from fastffdi.training.interruption import TIME_OVER, Interruption, Stopping
 from fastffdi.training.interval import Alarm, Interval
 from fastffdi.training.loop import Progress
 from fastffdi.training.optimiser import Optimiser
@@ -22,10 +22,10 @@ from fastffdi.training.watch import Watch
 
 
 class Stopped(FastffdiError):
-    """A run was asked to end by a signal, and has.
+    """A run was asked to end by a signal, or its time is over, and it has.
 
     Attributes:
-        number: of the signal
+        number: of the signal, or TIME_OVER
         resumable: whether there is something to go on from
     """
 
@@ -44,6 +44,7 @@ class Keeper:
         optimiser, place: two of the parts
         images, epochs: that the run trains on in an epoch, and how many of these it has
         whole_epochs: there is no going on in the middle of an epoch's training
+        time_limit: rings when the run is to end
         watch: knows whether the loss is still a number
         kept: epoch and images of the last state that was saved, or was gone on from; None where there is none
     """
@@ -59,6 +60,7 @@ class Keeper:
     whole_epochs: bool
     saver: Saver
     stop: Interruption
+    time_limit: Alarm
     watch: Watch
     kept: tuple[int, int] | None
 
@@ -73,6 +75,8 @@ class Keeper:
             self.saver.check()
             if self.place.pending:
                 return
+            if not self.stop.raising:  # what has been trained is worth its validation
+                self.heed_time()
             if self.stop.number is not None:
                 raise Stopping
             # In validation nothing changes that a state would hold.
@@ -81,6 +85,11 @@ class Keeper:
                 self.save()
 
         return told
+
+    def heed_time(self) -> None:
+        """Ask the run to end where its time is over."""
+        if self.time_limit.is_due(0):
+            self.stop.request(TIME_OVER)
 
     def save(self) -> None:
         """Save the state as it is now. Raises NonFinite where it is worth nothing."""
@@ -94,6 +103,7 @@ class Keeper:
         self,
         described: checkpoint.Checkpoint,
         best: bool,
+        finished: bool,
         scores: Callable[[], None] = lambda: None,
         part: str = "model",
     ) -> None:
@@ -104,13 +114,17 @@ class Keeper:
         At the end of the run, the state is no more than the fact that it is finished.
         """
         with self.place.saving():
-            self._save_epoch(described, best, scores, part)
+            self._save_epoch(described, best, finished, scores, part)
         self._noted()
 
     def _save_epoch(
-        self, described: checkpoint.Checkpoint, best: bool, scores: Callable[[], None], part: str
+        self,
+        described: checkpoint.Checkpoint,
+        best: bool,
+        finished: bool,
+        scores: Callable[[], None],
+        part: str,
     ) -> None:
-        finished = self.place.epoch == self.epochs
         state = State.of(self.parts, self.optimiser.updates, self.identity)
         weights = state.weights(part)
         writes: list[Callable[[], None]] = [

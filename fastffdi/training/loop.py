@@ -95,7 +95,7 @@ class Trainer:
     ) -> EpochResult:
         epoch, means = place.epoch, self.train_epoch(train, place, training)
         with self.stop.at_once():
-            models, told = self._models(), lambda seen: validating(seen, None)
+            models, told = self.models, lambda seen: validating(seen, None)
             scores = scores_of(models, self.precision, val, len(labels), told)
         skipped = len(place.corrupt) + len(val.corrupt)
         every, kept = scores, np.setdiff1d(np.arange(len(labels)), list(val.corrupt))
@@ -128,7 +128,8 @@ class Trainer:
         told = self.tuning and self.tuning.described()
         return [told] if told else []
 
-    def _models(self) -> dict[str, nn.Module]:
+    @property
+    def models(self) -> dict[str, nn.Module]:
         """Those that are judged, by the name of their weights."""
         return {RAW: self.model} | ({} if self.average is None else {EMA: self.average.model})
 

@@ -14,7 +14,7 @@ from fastffdi.errors import SettingError, did_you_mean
 from fastffdi.loaders.settings import LoaderSettings, positive, share, whole
 from fastffdi.recipe.recipe import default_recipe
 from fastffdi.recipe.steps.base import shown
-from fastffdi.training.interval import Interval
+from fastffdi.training.interval import Interval, time_of
 from fastffdi.training.optimisation import Optimisation
 
 MUST, AUTO = "must", "auto"
@@ -25,6 +25,7 @@ _ALLOWED: dict[str, tuple[Callable[[Any], bool], str]] = {
     "learning_rate": (positive, "a number above 0"),
     "seed": whole(0),
     "limit": whole(2),
+    "patience": whole(1),
     "on_corrupt": (lambda value: value in ("skip", "fail"), "skip or fail"),
     "max_corrupt": (share, "a number from 0 to 1"),
 }
@@ -72,6 +73,9 @@ class Settings:
         val_labels: label file of the validation images
         val_images: the folder of these images
         limit: use about so many images of each split, classes in proportion; all of them
+        patience: end the run after so many epochs without a better AUC; None: never
+        time_limit: end the run when it has taken a time such as 2h, as a signal would, with the best model so
+            far; None: never. A run that goes on has all of it again
     """
 
     backbone: str = "efficientnet_b0"
@@ -102,6 +106,8 @@ class Settings:
     val_labels: Path | None = None
     val_images: Path | None = None
     limit: int | None = None
+    patience: int | None = None
+    time_limit: str | None = None
     optimisation: Optimisation = field(default_factory=Optimisation)
 
     def __post_init__(self) -> None:
@@ -129,6 +135,11 @@ class Settings:
         return Interval.parse(str(self.save_every), "--save-every")
 
     @property
+    def longest(self) -> Interval:
+        """What `time_limit` says."""
+        return Interval() if self.time_limit is None else time_of(self.time_limit, "--time-limit")
+
+    @property
     def demo(self) -> bool:
         """Whether the images are the built-in ones."""
         return self.data is None and self.train_labels is None
@@ -145,7 +156,7 @@ class Settings:
         )
 
     def _check_resume(self) -> None:
-        _ = self.interval
+        _ = self.interval, self.longest
         if self.resume is None:
             return
         if self.resume not in (MUST, AUTO):

@@ -50,6 +50,7 @@ SURFACE = {
         "--overwrite": False,
         "--resume": None,
         "--save-every": "10m",
+        "--time-limit": None,
         "--dry-run": False,
     },
     "predict": {

@@ -43,6 +43,8 @@ DEFAULTS = {
     "val_labels": None,
     "val_images": None,
     "limit": None,
+    "patience": None,
+    "time_limit": None,
     "optimisation": Optimisation(),
 }
 OPTIONS = [
@@ -82,6 +84,7 @@ OPTIONS = [
     (("--resume",), {"resume": "must"}),
     (("--resume", "auto"), {"resume": "auto"}),
     (("--save-every", 500), {"save_every": "500"}),
+    (("--time-limit", "2h"), {"time_limit": "2h"}),
 ]
 
 
