@@ -17,7 +17,7 @@ _SECTIONS = dict.fromkeys(("threads", "batch_size", "process", "memory_cap", "ma
 _NAMES = {"lr": "learning_rate", "loader": "backend"}
 
 #: Options that are no settings.
-_OTHERS = ("config", "loader_settings", "dry_run")
+_OTHERS = ("config", "loader_settings", "dry_run", "seeds", "folds", "group_by")
 
 
 def settings(context: click.Context) -> Settings:

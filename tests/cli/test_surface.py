@@ -46,6 +46,9 @@ SURFACE = {
         "--resume": None,
         "--save-every": "10m",
         "--time-limit": None,
+        "--seeds": None,
+        "--folds": None,
+        "--group-by": None,
         "--dry-run": False,
     },
     "predict": {
@@ -237,6 +240,7 @@ WITHOUT_DEFAULT = (
             "--val-labels",
             "--val-images",
             "--weights",
+            "--group-by",
         )
     }
     | {("predict", "--data"), ("predict", "--labels")}
