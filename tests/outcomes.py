@@ -18,6 +18,7 @@ from fastffdi.loaders.settings import LoaderSettings
 from fastffdi.training.experiment import Experiment
 from fastffdi.training.folder import BEST, LAST
 from fastffdi.training.keeper import Stopped
+from fastffdi.training.optimisation import Optimisation
 from fastffdi.training.settings import Settings
 
 #: Batches of an epoch: five of training and two of validation.
@@ -92,4 +93,5 @@ def variants(tiny: Path, folder: Path) -> dict[str, Settings]:
         "process": replace(plain, loading=process),
         "dali": replace(plain, backend="dali"),
         "cache": replace(plain, cache=folder / "cache"),
+        "average": replace(plain, optimisation=Optimisation(accumulate=2, clip_gradient=0.5, ema=0.9)),
     }
