@@ -143,6 +143,7 @@ def train(context: click.Context, /, **options: Any) -> None:
         _rehearse(settings, dataset, remarks, screen)
         return
     experiment = prepare(settings, dataset, remarks.append)
+    experiment.command = shlex.join(["fastffdi", *sys.argv[1:]])
     if options["loader_settings"] is not None:
         remarks.append(f"loader settings: {settings.loading.described()}")
     screen.print("\n".join(remarks))  # only now, so that an error stands alone

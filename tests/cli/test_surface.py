@@ -102,6 +102,7 @@ SURFACE = {
         "--on-corrupt": "skip",
         "--max-megapixels": None,
     },
+    "compare": {"RUN...": None, "--json": None, "--csv": None},
     "check": {
         "--data": None,
         "--json": None,
@@ -256,6 +257,8 @@ WITHOUT_DEFAULT = (
         ("bench-loader", "--plot"),
         ("bench-loader", "--tune"),
         ("bench-train", "--json"),
+        ("compare", "--json"),
+        ("compare", "--csv"),
         ("check", "--json"),
         ("check", "--fix"),
     }
