@@ -9,6 +9,7 @@ import click
 
 from fastffdi.cli.dataset import data_folder
 from fastffdi.cli.loading import compiled, follow_symlinks, loading, max_megapixels, on_corrupt
+from fastffdi.cli.optimising import optimising
 from fastffdi.cli.train_run import train_one
 from fastffdi.cli.train_series import is_series, train_series
 from fastffdi.cli.train_settings import settings as settings_of
@@ -63,8 +64,9 @@ _FILE = click.Path(path_type=Path)
     type=click.FloatRange(min=0, min_open=True),
     default=1e-3,
     show_default=True,
-    help="Highest learning rate (AdamW, warm-up, cosine).",
+    help="Highest learning rate.",
 )
+@optimising
 @click.option(
     "--balance",
     is_flag=True,

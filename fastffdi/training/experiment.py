@@ -7,7 +7,6 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 import torch
-from torch import nn
 
 from fastffdi.data.layout import Dataset
 from fastffdi.loaders import factory, quarantine
@@ -22,7 +21,8 @@ from fastffdi.recipe.recipe import Recipe
 from fastffdi.recipe.steps.combine import functions
 from fastffdi.render.device.python import imported
 from fastffdi.render.device.stage import DeviceStage
-from fastffdi.training import config, folder, resumption, state
+from fastffdi.training import config, feasibility, folder, resumption, state
+from fastffdi.training.building import trainer_of
 from fastffdi.training.folder import writing
 from fastffdi.training.generators import Generators
 from fastffdi.training.history import History
@@ -32,15 +32,12 @@ from fastffdi.training.interval import Alarm, Interval
 from fastffdi.training.keeper import Keeper, Stopped, place_in_words
 from fastffdi.training.log import RunLog
 from fastffdi.training.loop import Progress, Trainer
-from fastffdi.training.objective import CrossEntropy
-from fastffdi.training.optimiser import Optimiser
 from fastffdi.training.place import Place
-from fastffdi.training.result import EpochResult
+from fastffdi.training.result import EMA, RAW, EpochResult
 from fastffdi.training.saving import Saver
 from fastffdi.training.settings import Settings
 from fastffdi.training.state import Part, State
 from fastffdi.training.unfinished import keep_unfinished
-from fastffdi.training.watch import Watch
 
 #: The loader whose images do not follow from the seed.
 BASELINE = "torchvision"
@@ -99,7 +96,8 @@ class Experiment:
                 for result in fitted:
                     with writing(settings.output):
                         best = log.write(result)
-                    keeper.save_epoch(self.described(result), best, self.finished)
+                    part = "model" if result.weights == RAW else result.weights
+                    keeper.save_epoch(self.described(result), best, self.finished, part=part)
                     yield result
                     if self.finished:
                         break
@@ -142,6 +140,7 @@ class Experiment:
         assert quarantine is not None, "prepare gives the loaders one"
         return {
             "model": trainer.model,
+            **({} if trainer.average is None else {EMA: trainer.average.model}),
             "optimiser": trainer.optimiser,
             "generators": Generators(trainer.device),
             "place": self.place,
@@ -223,16 +222,18 @@ def prepare(settings: Settings, dataset: Dataset, say: Callable[[str], None]) ->
     kind = factory.choose_loader(settings.backend, device, loading.process, settings.cache is not None)
     if settings.compile:
         compilation.check(device)
+    feasibility.check(settings, device)
     own = identity(settings, dataset, recipe, kind, numbers.name, device.type)
     found = resumption.find(settings, own, say)
     saw = pretraining.of_run(settings.backbone, settings.pretrained, settings.weights)
     if settings.imagenet1k_only and found is None:
         pretraining.check_only_imagenet1k(saw, settings.backbone, settings.weights)
     torch.manual_seed(settings.seed)
+    drop_path = settings.optimisation.drop_path
     if found is None:
-        model = backbone.build(settings.backbone, settings.pretrained, settings.weights, say)
+        model = backbone.build(settings.backbone, settings.pretrained, settings.weights, say, drop_path)
     else:  # whose weights are in the state
-        model = backbone.build(settings.backbone, pretrained=False)
+        model = backbone.build(settings.backbone, pretrained=False, drop_path=drop_path)
     for steps in (recipe.train, recipe.eval):
         backbone.check_input(model, output_size(template(steps)))
     for step in functions(recipe.train):
@@ -257,7 +258,11 @@ def prepare(settings: Settings, dataset: Dataset, say: Callable[[str], None]) ->
     mixer = Mixer.of_run(recipe.mix, settings.seed, settings.epochs)
     train = DeviceLoader(backends[0], stage, mixer, corrupt)
     val = DeviceLoader(backends[1], stage, None, corrupt)
-    trainer = _trainer(settings, model, numbers, device, len(train))
+    assert dataset.train.labels is not None, "find_dataset gives labels"
+    trainer = trainer_of(settings, model, numbers, device, len(train), dataset.train.labels)
+    if found is None:
+        for told in (*trainer.described(), *feasibility.doubts(settings, len(train))):
+            say(told)
     images = sum(planner.images for planner in planners)
     experiment = Experiment(
         settings, dataset, recipe, trainer, train, val, images, Place(device), History(), own, saw
@@ -289,18 +294,6 @@ def _planners(settings: Settings, dataset: Dataset, recipe: Recipe) -> list[Batc
         ),
         BatchPlanner.of_split(recipe, "eval", dataset.val, loading, seed=seed, skip_corrupt=skip),
     ]
-
-
-def _trainer(
-    settings: Settings, model: nn.Module, numbers: precision.Precision, device: torch.device, batches: int
-) -> Trainer:
-    model = model.to(device)
-    optimiser = Optimiser(model, settings.learning_rate, settings.epochs * batches, numbers.scaler())
-    objective = (
-        compilation.compiled(CrossEntropy(model, numbers, device), device) if settings.compile else None
-    )
-    watch = Watch(mixed=numbers.name != "off")
-    return Trainer(model, numbers, optimiser, device, objective, watch=watch)
 
 
 def _compiling(planner: BatchPlanner, device: torch.device) -> str:

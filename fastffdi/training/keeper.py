@@ -73,6 +73,8 @@ class Keeper:
         def told(images: int, means: dict[str, float] | None) -> None:
             progress(images, means)
             self.saver.check()
+            if self.place.pending:
+                return
             if not self.stop.raising:  # what has been trained is worth its validation
                 self.heed_time()
             if self.stop.number is not None:
@@ -103,20 +105,28 @@ class Keeper:
         best: bool,
         finished: bool,
         scores: Callable[[], None] = lambda: None,
+        part: str = "model",
     ) -> None:
         """Save the last checkpoint, the best one and `scores` too where it is that, and then the state.
+
+        `part` names the model that they are of.
 
         At the end of the run, the state is no more than the fact that it is finished.
         """
         with self.place.saving():
-            self._save_epoch(described, best, finished, scores)
+            self._save_epoch(described, best, finished, scores, part)
         self._noted()
 
     def _save_epoch(
-        self, described: checkpoint.Checkpoint, best: bool, finished: bool, scores: Callable[[], None]
+        self,
+        described: checkpoint.Checkpoint,
+        best: bool,
+        finished: bool,
+        scores: Callable[[], None],
+        part: str,
     ) -> None:
         state = State.of(self.parts, self.optimiser.updates, self.identity)
-        weights = state.weights("model")
+        weights = state.weights(part)
         writes: list[Callable[[], None]] = [
             partial(checkpoint.save, described, weights, self.folder / name)
             for name in ([LAST, BEST] if best else [LAST])

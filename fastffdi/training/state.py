@@ -23,7 +23,7 @@ from fastffdi.model.checkpoint import Snapshot, versions, write_tensors
 from fastffdi.training.tree import flatten, rebuild
 
 HEADER, CHECKSUM = "fastffdi.state", "sha256"  # keys of the metadata
-FORMAT = 1
+FORMAT = 2
 KEPT = 2
 
 #: Parts that are small, without tensors, and tell what came out of a run.

@@ -29,5 +29,6 @@ def keep_unfinished(experiment: Experiment, progress: Progress) -> EpochResult:
     place.load_state_dict(here)
     with writing(experiment.settings.output):
         path = experiment.settings.output / BEST
-        checkpoint.save(experiment.described(result), trainer.model, path)
+        model = trainer.models[result.weights]
+        checkpoint.save(experiment.described(result), model, path)
     return result

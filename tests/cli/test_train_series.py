@@ -80,7 +80,7 @@ def stop_in_second(monkeypatch):
 
 @pytest.mark.usefixtures("stop_in_second")
 def test_an_interrupted_series_goes_on(train, fastffdi, output):
-    code, out, err = train("--seeds", "0,1")
+    code, _, err = train("--seeds", "0,1")
     assert code == 130
     command = shlex.split(err.splitlines()[-1].partition("; go on with: ")[2])
     assert command[-1] == "--resume"

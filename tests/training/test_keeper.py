@@ -66,7 +66,7 @@ def test_weights_that_are_no_numbers_are_not_saved_over_good_ones(settings, data
             if next(number) == STEPS + 2:
                 experiment.trainer.model.classifier.bias.data.fill_(float("nan"))
 
-        with pytest.raises(RunError, match="not finite, and are not saved|the loss is nan"):
+        with pytest.raises(RunError, match=r"not finite, and are not saved|the loss is nan"):
             list(experiment.run(told))
     # After seven updates, the second of its epoch, the state is due.
     assert [path.stem for path in state.files(settings.output)] == ["state-4", "state-5"]
