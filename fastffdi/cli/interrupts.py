@@ -17,6 +17,9 @@ import click
 #: A command that has not ended by then is ended: the exception may be lost in an import of a library.
 MOST_SECONDS = 1.7
 
+#: What closing loaders and telling an error may take where other processes have ended already.
+LONGEST_END_SECONDS = 6.0
+
 
 def install() -> None:
     """Let the first signal raise, and another one, or the end of MOST_SECONDS, end the process at once.
@@ -36,6 +39,18 @@ def end(code: int) -> NoReturn:
         sys.stderr.flush()
     atexit._run_exitfuncs()
     os._exit(code)
+
+
+def ending() -> None:
+    """The process is about to end with an error: from now on no signal keeps it from telling it.
+
+    At the end of LONGEST_END_SECONDS it ends in any case.
+    """
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)
+    late = threading.Timer(LONGEST_END_SECONDS, os._exit, (1,))
+    late.daemon = True
+    late.start()
 
 
 def ignore() -> None:

@@ -9,9 +9,11 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from fastffdi.cli import interrupts
 from fastffdi.cli.dataset import data_folder
 from fastffdi.cli.loading import compiled, follow_symlinks, loading, max_megapixels, on_corrupt
 from fastffdi.errors import SettingError
+from fastffdi.world import World
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -119,17 +121,22 @@ def train(**options: Any) -> None:
     from fastffdi.training.experiment import prepare
 
     remarks += [f"data: {dataset.description}", *doubts(dataset)]
-    remarks += quick_findings(dataset, settings.loading.threads)
+    if World.here().first:
+        remarks += quick_findings(dataset, settings.loading.threads)
     experiment = prepare(settings, dataset, remarks.append)
     if options["loader_settings"] is not None:
         remarks.append(f"loader settings: {settings.loading.described()}")
     screen.print("\n".join(remarks))  # only now, so that an error stands alone
+    from fastffdi.model.group import Lost
     from fastffdi.training.keeper import Stopped
 
     try:
         _run(experiment, screen)
     except Stopped as stopped:
-        raise _with_command(stopped, settings.output, options) from None
+        raise _with_command(stopped, experiment.settings.output, options) from None
+    except Lost:
+        interrupts.ending()
+        raise
     finally:
         experiment.close()
 
@@ -144,7 +151,10 @@ def _with_command(stopped: Stopped, output: Path, options: dict[str, Any]) -> St
     if stopped.resumable and options["resume"] is None:
         words.append("--resume")
     how = "go on" if stopped.resumable else "begin again"
-    message = f"{stopped}; {how} with: {shlex.join(['fastffdi', *words])}"
+    command = shlex.join(["fastffdi", *words])
+    if not World.here().alone:
+        command = f"torchrun … -m {command}"
+    message = f"{stopped}; {how} with: {command}"
     return Stopped(message, stopped.number, stopped.resumable)
 
 
@@ -234,6 +244,8 @@ def _run(experiment: Experiment, screen: Console) -> None:
                 progress.restart(f"epoch {result.epoch + 2}/{epochs}")
     best = experiment.best
     assert best is not None
+    if not experiment.group.world.first:
+        return
     click.echo(f"best: epoch {best.epoch + 1}, validation AUC {shown(best.validation['auc'])}")
     click.echo(f"checkpoint: {output / BEST}")
     if experiment.corrupt:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import torch
@@ -14,15 +14,15 @@ from fastffdi.loaders import factory, quarantine
 from fastffdi.loaders.loader import DeviceLoader
 from fastffdi.loaders.mix import Mixer
 from fastffdi.loaders.planner import BatchPlanner, cached
-from fastffdi.loaders.quarantine import skips
 from fastffdi.model import backbone, checkpoint, compilation, precision, pretraining
 from fastffdi.model.device import choose_device, tune_convolutions
+from fastffdi.model.group import Group
 from fastffdi.recipe.lowering import output_size, template
 from fastffdi.recipe.recipe import Recipe
 from fastffdi.recipe.steps.combine import functions
 from fastffdi.render.device.python import imported
 from fastffdi.render.device.stage import DeviceStage
-from fastffdi.training import folder, resumption, state
+from fastffdi.training import batches, folder, resumption, state
 from fastffdi.training.folder import writing
 from fastffdi.training.generators import Generators
 from fastffdi.training.history import History
@@ -31,16 +31,21 @@ from fastffdi.training.interruption import Interruption, Stopping
 from fastffdi.training.keeper import Keeper, place_in_words
 from fastffdi.training.log import RunLog
 from fastffdi.training.loop import Progress, Trainer
-from fastffdi.training.objective import CrossEntropy
+from fastffdi.training.objective import CrossEntropy, Objective
 from fastffdi.training.optimiser import Optimiser
 from fastffdi.training.place import Place
+from fastffdi.training.ranks import Ranks, seed_apart
 from fastffdi.training.result import EpochResult
 from fastffdi.training.saving import Saver
 from fastffdi.training.settings import Settings
+from fastffdi.training.shared import check_same, scaled, wrapped
 from fastffdi.training.state import Part, State
 
 #: The loader whose images do not follow from the seed.
 BASELINE = "torchvision"
+
+#: Updates on a GPU between two times that several processes agree on whether to stop: it makes the host wait.
+AGREE_EVERY = 10
 
 
 @dataclass
@@ -54,6 +59,7 @@ class Experiment:
         identity: what a run must have in common with it to go on from its states
         weights_data: what the weights saw that it starts from
         resumed: whether it goes on with what its folder holds
+        group: the processes that share it, each of which has an Experiment
     """
 
     settings: Settings
@@ -68,6 +74,7 @@ class Experiment:
     identity: dict[str, Any]
     weights_data: str
     resumed: bool = False
+    group: Group = field(default_factory=Group)
 
     def run(self, progress: Progress) -> Iterator[EpochResult]:
         """Train, yielding after each epoch, when its line in the log is on disk.
@@ -88,7 +95,7 @@ class Experiment:
             try:
                 for result in fitted:
                     with writing(settings.output):
-                        best = log.write(result)
+                        best = self.history.add(result) if log is None else log.write(result)
                     keeper.save_epoch(self._described(result), best)
                     yield result
             except Stopping:
@@ -112,8 +119,8 @@ class Experiment:
         return {
             "model": trainer.model,
             "optimiser": trainer.optimiser,
-            "generators": Generators(trainer.device),
             "place": self.place,
+            "generators": Ranks(self.group, Generators(trainer.device), self.place, trainer.model),
             "history": self.history,
             "quarantine": quarantine,
         }
@@ -127,9 +134,16 @@ class Experiment:
         """Free the loaders."""
         self.train.close()
         self.val.close()
+        self.group.leave()
 
-    def _log(self) -> RunLog:
-        """The record of the run in its folder, where nothing is left of what does not belong to it."""
+    def _log(self) -> RunLog | None:
+        """The record of the run in its folder, where nothing is left of what does not belong to it.
+
+        The first process alone has one.
+        """
+        return self.group.only_first(self._begun_log)
+
+    def _begun_log(self) -> RunLog:
         output, quarantine = self.settings.output, self.train.quarantine
         if not self.resumed:
             folder.make(output)
@@ -156,6 +170,8 @@ class Experiment:
             saver=saver,
             stop=stop,
             kept=(place.epoch, place.images) if self.resumed else None,
+            group=self.group,
+            agree_every=1 if self.trainer.device.type == "cpu" else AGREE_EVERY,
         )
 
     def _described(self, result: EpochResult) -> checkpoint.Checkpoint:
@@ -177,9 +193,20 @@ class Experiment:
 def prepare(settings: Settings, dataset: Dataset, say: Callable[[str], None]) -> Experiment:
     """Check everything and build everything; nothing is written but an empty cache.
 
-    `say` gets lines worth telling the user. Raises UsageError where the settings, the recipe and the data do
-    not go together, or with what the folder holds.
+    `say` gets lines worth telling the user. Of the processes that torchrun has started each is to call it;
+    they share the run, and its folder is the one that the first has in its settings. Raises UsageError where
+    the settings, the recipe and the data do not go together, or with what the folder holds.
     """
+    group = Group.join()
+    try:
+        settings = replace(settings, output=group.first(lambda: settings.output))
+        return _prepared(settings, dataset, say if group.world.first else lambda line: None, group)
+    except BaseException:
+        group.leave()
+        raise
+
+
+def _prepared(settings: Settings, dataset: Dataset, say: Callable[[str], None], group: Group) -> Experiment:
     loading = settings.loading
     recipe = backbone.load_recipe(settings.pipeline, settings.backbone)
     device = choose_device(settings.device)
@@ -189,15 +216,13 @@ def prepare(settings: Settings, dataset: Dataset, say: Callable[[str], None]) ->
     if settings.compile:
         compilation.check(device)
     own = identity(settings, dataset, recipe, kind, numbers.name, device.type)
-    found = resumption.find(settings, own, say)
-    saw = pretraining.of_run(settings.backbone, settings.pretrained, settings.weights)
+    check_same(group, own)
+    found = group.first(lambda: resumption.find(settings, own, say))
+    saw = group.first(lambda: pretraining.of_run(settings.backbone, settings.pretrained, settings.weights))
     if settings.imagenet1k_only and found is None:
         pretraining.check_only_imagenet1k(saw, settings.backbone, settings.weights)
     torch.manual_seed(settings.seed)
-    if found is None:
-        model = backbone.build(settings.backbone, settings.pretrained, settings.weights, say)
-    else:  # whose weights are in the state
-        model = backbone.build(settings.backbone, pretrained=False)
+    model = _model(settings, found is None, say, group)
     for steps in (recipe.train, recipe.eval):
         backbone.check_input(model, output_size(template(steps)))
     for step in functions(recipe.train):
@@ -209,23 +234,37 @@ def prepare(settings: Settings, dataset: Dataset, say: Callable[[str], None]) ->
     say(f"{settings.backbone} on {device}, loader {kind}, {numbers.reason}")
     if kind == BASELINE:
         say("loader torchvision: a run that is stopped goes on at the beginning of an epoch")
-    planners = _planners(settings, dataset, recipe)
+    planners = batches.of_all(settings, dataset, recipe, group)
     if settings.compile:
         planners[0] = replace(planners[0], drop_last=True)  # since a short batch would be compiled anew
         say(_compiling(planners[0], device))
+    planners = batches.of_process(planners, group.world, say)
     if settings.cache is not None:
         planners = cached(planners, settings.cache, say)
     backends = [factory.build_loader(kind, planner, loading, device) for planner in planners]
     stage = DeviceStage(device, numbers.dtype)
-    rows, table = len(dataset.train) + len(dataset.val), settings.output / quarantine.TABLE
+    rows = len(dataset.train) + len(dataset.val)
+    table = settings.output / quarantine.TABLE if group.world.first else None
     corrupt = quarantine.Quarantine(rows, settings.max_corrupt, kind, table)
     mixer = Mixer.of_run(recipe.mix, settings.seed, settings.epochs)
     train = DeviceLoader(backends[0], stage, mixer, corrupt)
     val = DeviceLoader(backends[1], stage, None, corrupt)
-    trainer = _trainer(settings, model, numbers, device, len(train))
+    trainer = _trainer(settings, model, numbers, device, settings.epochs * len(train), group)
+    seed_apart(settings.seed, group)
     images = sum(planner.images for planner in planners)
     experiment = Experiment(
-        settings, dataset, recipe, trainer, train, val, images, Place(device), History(), own, saw
+        settings,
+        dataset,
+        recipe,
+        trainer,
+        train,
+        val,
+        images,
+        Place(device),
+        History(),
+        own,
+        saw,
+        group=group,
     )
     if found is not None:
         _go_on(experiment, found, say)
@@ -233,7 +272,8 @@ def prepare(settings: Settings, dataset: Dataset, say: Callable[[str], None]) ->
 
 
 def _go_on(experiment: Experiment, found: State, say: Callable[[str], None]) -> None:
-    found.restore(experiment.parts)
+    parts = experiment.parts
+    found.restore(parts)
     experiment.resumed = True
     output, place, epochs = experiment.settings.output, experiment.place, experiment.settings.epochs
     if experiment.finished:
@@ -241,28 +281,50 @@ def _go_on(experiment: Experiment, found: State, say: Callable[[str], None]) -> 
     else:
         of = experiment.train.backend.planner.images
         say(f"{output}: going on at {place_in_words(place.epoch, place.images, of)}, of {epochs} epochs")
+        ranks, size = parts["generators"], experiment.group.world.size
+        assert isinstance(ranks, Ranks)
+        if ranks.begun_with not in (size, None):
+            say(
+                f"processes: {size}, before {ranks.begun_with}; the same images in the same updates, but "
+                "dropout and the like draw other numbers, and mixing pairs other images"
+            )
 
 
-def _planners(settings: Settings, dataset: Dataset, recipe: Recipe) -> list[BatchPlanner]:
-    """The batches for training and for validation."""
-    seed, loading, skip = settings.seed, settings.loading, skips(settings.on_corrupt)
-    return [
-        BatchPlanner.of_split(
-            recipe, "train", dataset.train, loading, seed=seed, balance=settings.balance, skip_corrupt=skip
-        ),
-        BatchPlanner.of_split(recipe, "eval", dataset.val, loading, seed=seed, skip_corrupt=skip),
-    ]
+def _model(settings: Settings, anew: bool, say: Callable[[str], None], group: Group) -> nn.Module:
+    """The model as training begins with it, in all processes; the first alone reads weights.
+
+    Not `anew` it is without them: they are in the state.
+    """
+    built: list[nn.Module] = []
+
+    def build() -> None:
+        built.append(backbone.build(settings.backbone, settings.pretrained, settings.weights, say))
+
+    if anew:
+        group.only_first(build)
+    (model,) = built or [backbone.build(settings.backbone, pretrained=False)]
+    group.align(model)
+    return model
 
 
 def _trainer(
-    settings: Settings, model: nn.Module, numbers: precision.Precision, device: torch.device, batches: int
+    settings: Settings,
+    model: nn.Module,
+    numbers: precision.Precision,
+    device: torch.device,
+    updates: int,
+    group: Group,
 ) -> Trainer:
     model = model.to(device)
-    optimiser = Optimiser(model, settings.learning_rate, settings.epochs * batches, numbers.scaler())
-    objective = (
-        compilation.compiled(CrossEntropy(model, numbers, device), device) if settings.compile else None
-    )
-    return Trainer(model, numbers, optimiser, device, objective)
+    optimiser = Optimiser(model, settings.learning_rate, updates, numbers.scaler())
+    objective: Objective | None = None
+    if settings.compile or not group.world.alone:
+        objective = CrossEntropy(wrapped(model, device, group), numbers, device)
+    if objective is not None and settings.compile:
+        objective = compilation.compiled(objective, device)
+    if objective is not None:
+        objective = scaled(objective, group)
+    return Trainer(model, numbers, optimiser, device, objective, group=group)
 
 
 def _compiling(planner: BatchPlanner, device: torch.device) -> str:

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from fastffdi.errors import FastffdiError
+from fastffdi.loaders.quarantine import Quarantine
 from fastffdi.model import checkpoint
+from fastffdi.model.group import Group
 from fastffdi.training.folder import BEST, LAST
 from fastffdi.training.interruption import Interruption, Stopping
 from fastffdi.training.interval import Alarm, Interval
@@ -17,6 +19,7 @@ from fastffdi.training.loop import Progress
 from fastffdi.training.optimiser import Optimiser
 from fastffdi.training.place import Place
 from fastffdi.training.saving import Saver
+from fastffdi.training.shared import meet
 from fastffdi.training.state import Part, State
 
 
@@ -44,6 +47,8 @@ class Keeper:
         images, epochs: that the run trains on in an epoch, and how many of these it has
         whole_epochs: there is no going on in the middle of an epoch's training
         kept: epoch and images of the last state that was saved, or was gone on from; None where there is none
+        group: the processes that share the run, all of which call the same methods; the first one writes
+        agree_every: of so many updates all agree on whether to stop
     """
 
     folder: Path
@@ -58,6 +63,8 @@ class Keeper:
     saver: Saver
     stop: Interruption
     kept: tuple[int, int] | None
+    group: Group = field(default_factory=Group)
+    agree_every: int = 1
 
     def __post_init__(self) -> None:
         self._alarm = Alarm(self.interval, self.optimiser.updates)
@@ -68,20 +75,32 @@ class Keeper:
         def told(images: int, means: dict[str, float] | None) -> None:
             progress(images, means)
             self.saver.check()
-            if self.stop.number is not None:
+            # In validation nothing changes that a state would hold, and each process is on its own.
+            number, due = self.stop.number, False
+            if not self.stop.raising:
+                number, due = self._agreed(number, self._alarm.is_due(self.optimiser.updates))
+            if number is not None:
+                self.stop.number = number
                 raise Stopping
-            # In validation nothing changes that a state would hold.
-            due = not self.stop.raising and self._alarm.is_due(self.optimiser.updates)
             if due and self._can_save():
                 self.save()
 
         return told
 
+    def _agreed(self, number: int | None, due: bool) -> tuple[int | None, bool]:
+        """The same for all processes: a signal that has come to one, and whether the first is to save."""
+        world = self.group.world
+        if world.alone:
+            return number, due
+        if self.optimiser.updates % self.agree_every:
+            return None, False
+        agreed, saves = self.group.most(number or 0, int(due and world.first))
+        return agreed or None, bool(saves)
+
     def save(self) -> None:
         """Save the state as it is now."""
-        state = State.of(self.parts, self.optimiser.updates, self.identity)
-        self.saver.save(partial(state.save, self.folder))
-        self._noted()
+        state = self._state()
+        self._write(partial(state.save, self.folder))
 
     def save_epoch(self, described: checkpoint.Checkpoint, best: bool) -> None:
         """Save the last checkpoint, the best one too where it is that, and then the state.
@@ -89,15 +108,14 @@ class Keeper:
         At the end of the run, the state is no more than the fact that it is finished.
         """
         finished = self.place.epoch == self.epochs
-        state = State.of(self.parts, self.optimiser.updates, self.identity)
+        state = self._state()
         weights = state.weights("model")
         writes: list[Callable[[], None]] = [
             partial(checkpoint.save, described, weights, self.folder / name)
             for name in ([LAST, BEST] if best else [LAST])
         ]
         kept = state.as_finished() if finished else state
-        self.saver.save(*writes, partial(kept.save, self.folder))
-        self._noted()
+        self._write(*writes, partial(kept.save, self.folder))
 
     def stopped(self) -> Stopped:
         """Save what is not yet saved, and say what is kept."""
@@ -111,7 +129,15 @@ class Keeper:
     def _can_save(self) -> bool:
         return not self.whole_epochs or self.place.images in (0, self.images)
 
-    def _noted(self) -> None:
+    def _state(self) -> State:
+        quarantine = self.parts["quarantine"]
+        assert isinstance(quarantine, Quarantine), "prepare gives one"
+        meet(self.group, self.place, quarantine)
+        return State.of(self.parts, self.optimiser.updates, self.identity)
+
+    def _write(self, *writes: Callable[[], None]) -> None:
+        if self.group.world.first:
+            self.saver.save(*writes)
         self.kept = self.place.epoch, self.place.images
         self._alarm.reset(self.optimiser.updates)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Iterator
-from contextlib import nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from functools import partial
 
@@ -17,12 +17,14 @@ from fastffdi.evaluation import metrics
 from fastffdi.inference.scoring import Scorer
 from fastffdi.loaders.loader import DeviceLoader, Prepared
 from fastffdi.model.compilation import explained
+from fastffdi.model.group import Group
 from fastffdi.model.precision import Precision
 from fastffdi.training.interruption import Interruption
 from fastffdi.training.objective import CrossEntropy, Objective
 from fastffdi.training.optimiser import Optimiser
 from fastffdi.training.place import Place
 from fastffdi.training.result import EpochResult
+from fastffdi.training.shared import meet, scored
 
 #: Batches between two readings of the running means.
 PEEK_EVERY = 10
@@ -41,6 +43,7 @@ class Trainer:
     Attributes:
         objective: the compiled one, where there is one
         stop: a request to end, which is heeded at once where nothing is lost by it
+        group: the processes that share the run; `objective` is then one that brings them together
     """
 
     model: nn.Module
@@ -49,6 +52,7 @@ class Trainer:
     device: torch.device
     objective: Objective | None = None
     stop: Interruption = field(default_factory=Interruption)
+    group: Group = field(default_factory=Group)
 
     def fit(
         self,
@@ -84,8 +88,10 @@ class Trainer:
         validating: Progress,
     ) -> EpochResult:
         epoch, means = place.epoch, self.train_epoch(train, place, training)
-        with self.stop.at_once():
-            scores = Scorer(self.model, self.precision)(val, len(labels), lambda seen: validating(seen, None))
+        self.group.average_statistics(self.model)
+        scorer = Scorer(self.model, self.precision)
+        scores = scored(self.group, scorer, val, len(labels), lambda seen: validating(seen, None), self.stop)
+        meet(self.group, place, train.quarantine)
         skipped = len(place.corrupt) + len(val.corrupt)
         kept = np.setdiff1d(np.arange(len(labels)), list(val.corrupt))
         if not len(kept):
@@ -95,7 +101,7 @@ class Trainer:
             raise RunError(f"epoch {epoch + 1}: the model's scores are not finite; lower --lr")
         speed, wait_share, rate = place.images_per_second, place.wait_share, place.highest_rate
         place.begin(epoch + 1)
-        figures = metrics.summary(labels, scores)
+        figures = self.group.first(lambda: metrics.summary(labels, scores))
         return EpochResult(epoch, means["loss"], means["accuracy"], speed, wait_share, rate, figures, skipped)
 
     def train_epoch(self, loader: DeviceLoader, place: Place, progress: Progress) -> dict[str, float]:
@@ -106,7 +112,7 @@ class Trainer:
         first = loader.batches_in(place.images)
         if first < len(loader):
             self._train(loader, place, range(first, len(loader)), progress)
-        figures = place.means.means()
+        figures = place.means.means(self.group.sum)
         if not np.isfinite(figures["loss"]):
             raise RunError(
                 f"epoch {place.epoch + 1}: the loss is {figures['loss']}; lower --lr or set --amp off"
@@ -119,20 +125,25 @@ class Trainer:
         loader.corrupt.update(place.corrupt)
         place.corrupt = loader.corrupt
         for step in steps:
-            with clock.waiting(), self.stop.at_once():
+            with clock.waiting(), self._at_once():
                 batch = next(batches)
+            images = len(batch) if self.group.world.alone else loader.backend.planner.images_in(step)
             rate, prepared = self.optimiser.learning_rate, loader.prepared(batch)
             # The first compiled step takes minutes, and there is nothing yet that it could spoil.
-            with self.stop.at_once() if place.fresh and self.objective else nullcontext():
+            with self._at_once() if place.fresh and self.objective else nullcontext():
                 sums = self._step(prepared)
-            place.add(len(batch), sums, rate)
-            progress(len(batch), place.means.peek() if step % PEEK_EVERY == 0 else None)
+            place.add(images, sums, rate)
+            progress(images, place.means.peek() if step % PEEK_EVERY == 0 else None)
         place.stop_clock()
+
+    def _at_once(self) -> AbstractContextManager[None]:
+        """As `stop.at_once`; but of several processes none may leave the others waiting for its part."""
+        return self.stop.at_once() if self.group.world.alone else nullcontext()
 
     def _step(self, batch: Prepared) -> tuple[torch.Tensor, ...]:
         """One update: summed loss, summed accuracy, and how many images they are over."""
         objective = self.objective or CrossEntropy(self.model, self.precision, self.device)
-        with explained():
+        with explained(), self.group.losses():
             mean, *sums = objective(*batch)
             self.optimiser.step(mean)
         return tuple(sums)

@@ -58,4 +58,4 @@ def train(settings: Settings, say: Callable[[str], None] = print) -> Run:
                 raise KeyboardInterrupt from None
             raise SystemExit(stopped.exit_code) from None
     assert experiment.best is not None
-    return Run(settings.output / BEST, experiment.best, tuple(experiment.history.results))
+    return Run(experiment.settings.output / BEST, experiment.best, tuple(experiment.history.results))
