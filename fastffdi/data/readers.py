@@ -5,7 +5,8 @@ from __future__ import annotations
 import contextlib
 import itertools
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import BrokenExecutor, Future, ThreadPoolExecutor, wait
+from concurrent.futures import BrokenExecutor, CancelledError, Future, ThreadPoolExecutor, TimeoutError, wait
+from functools import partial
 from threading import get_ident
 from typing import Any, BinaryIO, TypeVar
 
@@ -68,7 +69,7 @@ class ReaderThreads:
         Raises Stalled where an image takes too long, RunError where there is no thread any more.
         """
         if not future.done():
-            self._watch(lambda seconds: bool(wait((future,), seconds).done))
+            self._watch(partial(_is_done, future))
         try:
             return future.result()
         except BrokenExecutor as error:
@@ -135,6 +136,13 @@ class ReaderThreads:
 
     def _broken(self, error: RuntimeError) -> RunError:
         return RunError(f"{self._name}: threads cannot be started ({error}); lower --threads")
+
+
+def _is_done(future: Future[Any], seconds: float) -> bool:
+    """Whether it is done after at most so many seconds; cheaper than `wait`, which is for many of them."""
+    with contextlib.suppress(TimeoutError, CancelledError):
+        future.exception(seconds)
+    return future.done()
 
 
 class _Noting:
