@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from fastffdi.cli.interrupts import last_words
 from fastffdi.cli.loading import follow_symlinks, loading, max_megapixels, merged, on_corrupt
 from fastffdi.cli.output import check_no_image, check_output
 from fastffdi.errors import SettingError
@@ -121,7 +122,7 @@ def predict(
         group=group,
     )
     try:
-        with bar(world.part_of(len(manifest)), "predicting", screen) as progress:
+        with last_words(), bar(world.part_of(len(manifest)), "predicting", screen) as progress:
             scores = predictor(manifest, progress.advance)
     except KeyboardInterrupt:
         kept = "as it was before" if output.exists() else "not written"

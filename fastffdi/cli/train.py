@@ -98,6 +98,11 @@ _FILE = click.Path(path_type=Path)
     help="Go on with the run that the folder holds; auto: or begin one, where it holds none.  [default: off]",
 )
 @click.option(
+    "--sync-bn",
+    is_flag=True,
+    help="With torchrun, each process on a GPU: compute BatchNorm over the images of all.  [default: off]",
+)
+@click.option(
     "--save-every",
     default="10m",
     show_default=True,
@@ -123,20 +128,18 @@ def train(**options: Any) -> None:
     remarks += [f"data: {dataset.description}", *doubts(dataset)]
     if World.here().first:
         remarks += quick_findings(dataset, settings.loading.threads)
-    experiment = prepare(settings, dataset, remarks.append)
+    with interrupts.last_words():
+        experiment = prepare(settings, dataset, remarks.append)
     if options["loader_settings"] is not None:
         remarks.append(f"loader settings: {settings.loading.described()}")
     screen.print("\n".join(remarks))  # only now, so that an error stands alone
-    from fastffdi.model.group import Lost
     from fastffdi.training.keeper import Stopped
 
     try:
-        _run(experiment, screen)
+        with interrupts.last_words():
+            _run(experiment, screen)
     except Stopped as stopped:
         raise _with_command(stopped, experiment.settings.output, options) from None
-    except Lost:
-        interrupts.ending()
-        raise
     finally:
         experiment.close()
 
@@ -220,6 +223,7 @@ def _settings(options: dict[str, Any], data: Dataset | None) -> Settings:
         max_corrupt=options["max_corrupt"],
         save_every=options["save_every"],
         resume=options["resume"],
+        sync_bn=options["sync_bn"],
         follow_symlinks=options["follow_symlinks"],
         data=data,
     )

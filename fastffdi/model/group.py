@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -25,6 +26,10 @@ TIMEOUT = timedelta(minutes=30)
 
 #: What errors of connections have in their messages.
 _LOST = ("gloo", "nccl", "connection", "timed out")
+
+
+#: Where in the sources of a library an error arose, in front of its message.
+_WHERE = re.compile(r"^\[\S+:\d+\] ")
 
 
 class Lost(RunError):
@@ -157,9 +162,9 @@ class Group:
         except RuntimeError as error:
             if self.world.alone or not _is_loss(error):
                 raise
-            reason = " ".join(str(error).split()) or type(error).__name__
+            reason = " ".join(_WHERE.sub("", str(error)).split()) or type(error).__name__
             raise Lost(
-                f"another process of the run has ended or answers no more ({reason[:120]}); start all of "
+                f"another process of the run has ended or answers no more ({reason[:90]}); start all of "
                 "them again, and a training run with --resume"
             ) from error
 

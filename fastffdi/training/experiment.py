@@ -22,12 +22,12 @@ from fastffdi.recipe.recipe import Recipe
 from fastffdi.recipe.steps.combine import functions
 from fastffdi.render.device.python import imported
 from fastffdi.render.device.stage import DeviceStage
-from fastffdi.training import batches, folder, resumption, state
+from fastffdi.training import batches, folder, resumption, shared, state
 from fastffdi.training.folder import writing
 from fastffdi.training.generators import Generators
 from fastffdi.training.history import History
 from fastffdi.training.identity import identity
-from fastffdi.training.interruption import Interruption, Stopping
+from fastffdi.training.interruption import SAME_SECONDS_PASSED_ON, Interruption, Stopping
 from fastffdi.training.keeper import Keeper, place_in_words
 from fastffdi.training.log import RunLog
 from fastffdi.training.loop import Progress, Trainer
@@ -38,7 +38,6 @@ from fastffdi.training.ranks import Ranks, seed_apart
 from fastffdi.training.result import EpochResult
 from fastffdi.training.saving import Saver
 from fastffdi.training.settings import Settings
-from fastffdi.training.shared import check_same, scaled, wrapped
 from fastffdi.training.state import Part, State
 
 #: The loader whose images do not follow from the seed.
@@ -215,8 +214,10 @@ def _prepared(settings: Settings, dataset: Dataset, say: Callable[[str], None], 
     kind = factory.choose_loader(settings.backend, device, loading.process, settings.cache is not None)
     if settings.compile:
         compilation.check(device)
+    if settings.sync_bn:
+        shared.check_synchronised_norms(device, group)
     own = identity(settings, dataset, recipe, kind, numbers.name, device.type)
-    check_same(group, own)
+    shared.check_same(group, own)
     found = group.first(lambda: resumption.find(settings, own, say))
     saw = group.first(lambda: pretraining.of_run(settings.backbone, settings.pretrained, settings.weights))
     if settings.imagenet1k_only and found is None:
@@ -315,16 +316,19 @@ def _trainer(
     updates: int,
     group: Group,
 ) -> Trainer:
+    if settings.sync_bn:
+        model = shared.with_synchronised_norms(model, group)
     model = model.to(device)
     optimiser = Optimiser(model, settings.learning_rate, updates, numbers.scaler())
     objective: Objective | None = None
     if settings.compile or not group.world.alone:
-        objective = CrossEntropy(wrapped(model, device, group), numbers, device)
+        objective = CrossEntropy(shared.wrapped(model, device, group), numbers, device)
     if objective is not None and settings.compile:
         objective = compilation.compiled(objective, device)
     if objective is not None:
-        objective = scaled(objective, group)
-    return Trainer(model, numbers, optimiser, device, objective, group=group)
+        objective = shared.scaled(objective, group)
+    stop = Interruption() if group.world.alone else Interruption(SAME_SECONDS_PASSED_ON)
+    return Trainer(model, numbers, optimiser, device, objective, stop, group)
 
 
 def _compiling(planner: BatchPlanner, device: torch.device) -> str:

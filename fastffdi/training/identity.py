@@ -39,6 +39,7 @@ def identity(
         "--device": device,
         "--amp": precision,
         "--compile": settings.compile,
+        **({"--sync-bn": True} if settings.sync_bn else {}),
     }
 
 

@@ -123,6 +123,7 @@ class Keeper:
         if not self.place.fresh and self._can_save() and self.kept != here:
             self.save()
         self.saver.wait()
+        self.group.most(0)  # no process ends before: torchrun would end the others
         number = self.stop.number or 0
         return Stopped(self._described(here), number, self.kept is not None)
 

@@ -30,15 +30,19 @@ def wrapped(model: nn.Module, device: torch.device, group: Group) -> nn.Module:
     known = inspect.signature(DistributedDataParallel).parameters
     as_they_are = "forward_sync_buffers" if "forward_sync_buffers" in known else "broadcast_buffers"
     with group.losses():
-        return DistributedDataParallel(model, device_ids=ids, **{as_they_are: False})
+        return DistributedDataParallel(model, ids, **{as_they_are: False})  # type: ignore[arg-type]
 
 
-def with_synchronised_norms(model: nn.Module, device: torch.device, group: Group) -> nn.Module:
-    """The model with BatchNorm over the images of all processes. Raises SettingError on a CPU."""
+def check_synchronised_norms(device: torch.device, group: Group) -> None:
+    """Raise SettingError where `with_synchronised_norms` cannot be: torch has it on GPUs only."""
+    if device.type != "cuda" and not group.world.alone:
+        raise SettingError("--sync-bn: torch has it on GPUs only; leave it out, or choose --device cuda")
+
+
+def with_synchronised_norms(model: nn.Module, group: Group) -> nn.Module:
+    """The model with BatchNorm over the images of all processes."""
     if group.world.alone:
         return model
-    if device.type != "cuda":
-        raise SettingError("--sync-bn: torch has it on GPUs only; leave it out, or choose --device cuda")
     from timm.layers import convert_sync_batchnorm
 
     synchronised: nn.Module = convert_sync_batchnorm(model)

@@ -43,6 +43,7 @@ SURFACE = {
         "-o --output": None,
         "--overwrite": False,
         "--resume": None,
+        "--sync-bn": False,
         "--save-every": "10m",
     },
     "predict": {

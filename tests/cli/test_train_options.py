@@ -37,6 +37,7 @@ DEFAULTS = {
     "resume": None,
     "follow_symlinks": False,
     "imagenet1k_only": False,
+    "sync_bn": False,
 }
 OPTIONS = [
     ((), {}),
@@ -69,6 +70,7 @@ OPTIONS = [
     (("--overwrite",), {"overwrite": True}),
     (("--resume",), {"resume": "must"}),
     (("--resume", "auto"), {"resume": "auto"}),
+    (("--sync-bn",), {"sync_bn": True}),
     (("--save-every", 500), {"save_every": "500"}),
 ]
 
