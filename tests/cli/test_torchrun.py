@@ -64,7 +64,6 @@ def test_where_one_is_killed_all_end_with_one_message(tiny, tmp_path):
     (message,) = told(errors)
     assert message.startswith("fastffdi: another process of the run has ended or answers no more (")
     assert message.endswith("); start all of them again, and a training run with --resume")
-    assert errors.read_text().count("epoch 1/1000 ") == 1
 
 
 @pytest.mark.slow
