@@ -52,13 +52,15 @@ bench-peers: .venv/installed
 	$(BIN)/python benchmarks/peers/install.py
 	$(BIN)/python benchmarks/peers/compare.py $(or $(PHOTOS),$(TEST_DATA:%=%/photos))
 
-# The pages that are made from the code: docs/parity.md, docs/api.md and the tables in pipelines/README.md.
+# What is made from the code: docs/parity.md, docs/api.md, the tables in pipelines/README.md, and the schema of
+# configuration files.
 parity: .venv/installed
 	FASTFFDI_TEST_DATA=$(TEST_DATA) $(BIN)/python docs/parity.py
 
 tables: .venv/installed
 	$(BIN)/python docs/tables.py
 	$(BIN)/python docs/api.py
+	$(BIN)/python docs/schema.py
 
 # The images in README.md.
 figures: demo/data

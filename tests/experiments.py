@@ -17,7 +17,7 @@ from fastffdi.training.experiment import prepare
 from fastffdi.training.folder import TABLE
 from fastffdi.training.settings import Settings
 
-CLOCKED = ("images_per_second", "wait_share")
+CLOCKED = ("images_per_second", "wait_share", "save_share")
 
 
 def settings_of(tiny, output):

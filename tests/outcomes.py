@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import torch
-from experiments import figures, prepared, settings_of, with_mixing
+from experiments import CLOCKED, figures, prepared, settings_of, with_mixing
 from safetensors.torch import load_file
 from tensorboard.backend.event_processing.event_file_loader import EventFileLoader
 
@@ -38,7 +38,7 @@ class Outcome(NamedTuple):
             (event.step, value.tag, value.tensor.float_val[0])
             for event in EventFileLoader(str(file)).Load()
             for value in event.summary.value
-            if value.tag not in ("images_per_second", "wait_share")
+            if value.tag not in CLOCKED
         ]
         return cls({name: load_file(folder / name) for name in (BEST, LAST)}, figures(folder), events)
 

@@ -12,22 +12,27 @@ import click
 from fastffdi.cli import interrupts
 from fastffdi.cli.dataset import data_folder
 from fastffdi.cli.loading import compiled, follow_symlinks, loading, max_megapixels, on_corrupt
-from fastffdi.errors import SettingError
+from fastffdi.cli.train_settings import settings as settings_of
 from fastffdi.world import World
 
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from fastffdi.data.labels import Say
     from fastffdi.data.layout import Dataset
     from fastffdi.training.experiment import Experiment
     from fastffdi.training.keeper import Stopped
+    from fastffdi.training.result import EpochResult
     from fastffdi.training.settings import Settings
 
 _FILE = click.Path(path_type=Path)
 
 
 @click.command()
+@click.option(
+    "--config",
+    type=_FILE,
+    help="YAML file of settings, for what is not given here, as config.yaml in the folder of a run.",
+)
 @click.option(
     "--data",
     type=_FILE,
@@ -109,7 +114,18 @@ _FILE = click.Path(path_type=Path)
     metavar="TIME|UPDATES",
     help="How often to save what --resume goes on from: 30s, 10m, 2h, or a number of updates.",
 )
-def train(**options: Any) -> None:
+@click.option(
+    "--time-limit",
+    metavar="TIME",
+    help="End after 30m, 2h …, as at a signal, with the best model so far.  [default: none]",
+)
+@click.option(
+    "--dry-run",
+    is_flag=True,
+    help="Say what would be done, and about how long it would take; write nothing.  [default: off]",
+)
+@click.pass_context
+def train(context: click.Context, /, **options: Any) -> None:
     """Train a real/fake classifier and keep the best epoch by validation AUC.
 
     --data DIR holds trainset_label.txt and valset_label.txt (img_name,target; 1 = fake) with trainset/ and
@@ -119,8 +135,9 @@ def train(**options: Any) -> None:
 
     screen = console()
     remarks: list[str] = []
-    dataset, demo = _dataset(options, screen, remarks.append)
-    settings = _settings(options, None if demo else dataset)
+    settings = settings_of(context)
+    builtin = data_folder(None, screen) if settings.demo else None
+    dataset = settings.dataset(remarks.append, builtin)
     from fastffdi.audit.audit import quick_findings
     from fastffdi.data.doubts import doubts
     from fastffdi.training.experiment import prepare
@@ -128,6 +145,9 @@ def train(**options: Any) -> None:
     remarks += [f"data: {dataset.description}", *doubts(dataset)]
     if World.here().first:
         remarks += quick_findings(dataset, settings.loading.threads)
+    if options["dry_run"]:
+        _rehearse(settings, dataset, remarks, screen)
+        return
     with interrupts.last_words():
         experiment = prepare(settings, dataset, remarks.append)
     if options["loader_settings"] is not None:
@@ -137,7 +157,7 @@ def train(**options: Any) -> None:
 
     try:
         with interrupts.last_words():
-            _run(experiment, screen)
+            _run(experiment, screen, options)
     except Stopped as stopped:
         raise _with_command(stopped, experiment.settings.output, options) from None
     finally:
@@ -161,75 +181,29 @@ def _with_command(stopped: Stopped, output: Path, options: dict[str, Any]) -> St
     return Stopped(message, stopped.number, stopped.resumable)
 
 
-def _dataset(options: dict[str, Any], screen: Console, say: Say) -> tuple[Dataset, bool]:
-    """The data asked for, and whether it is the built-in demo set."""
-    from fastffdi.data.layout import find_dataset
+def _rehearse(settings: Settings, dataset: Dataset, remarks: list[str], screen: Console) -> None:
+    from fastffdi.training.rehearsal import rehearse
 
-    data, limit = options["data"], options["limit"]
-    files = {name: options[name] for name in ("train_labels", "train_images", "val_labels", "val_images")}
-    demo = data is None and not any(files.values())
-    if any(files.values()):
-        dataset = _labelled(data, files, say, options["follow_symlinks"])
-    else:
-        dataset = find_dataset(data_folder(data, screen), say, options["follow_symlinks"])
-    return (dataset if limit is None else dataset.limit(limit, options["seed"])), demo
+    told = rehearse(settings, dataset, remarks.append)
+    screen.print("\n".join(remarks))
+    if not World.here().first:
+        return
+    click.echo("dry run: nothing is written; a few batches were trained, and are forgotten")
+    for topic, words in told.items():
+        click.echo(f"  {topic:<9} {words}")
 
 
-def _labelled(data: Path | None, files: dict[str, Path | None], say: Say, follow_symlinks: bool) -> Dataset:
-    from fastffdi.data.layout import label_files
-
-    given = {name: path for name, path in files.items() if path is not None}
-    missing = [f"--{name.replace('_', '-')}" for name in files if name not in given]
-    if data is not None or missing:
-        problem = "--data" if data is not None else f"{' and '.join(missing)} missing"
-        raise SettingError(
-            f"{problem}: give either --data, or all of --train-labels, --train-images, --val-labels and "
-            "--val-images"
-        )
-    return label_files(**given, say=say, follow_symlinks=follow_symlinks)
+def _which(experiment: Experiment, best: EpochResult) -> str:
+    """Which epoch is the best, and why there are no more."""
+    which = f"epoch {best.epoch + 1}"
+    if experiment.unfinished is best:
+        return f"{which}, of which {experiment.place.images} images were trained"
+    if experiment.out_of_patience:
+        return f"{which}, with none better in {experiment.settings.patience} more"
+    return which
 
 
-def _settings(options: dict[str, Any], data: Dataset | None) -> Settings:
-    from fastffdi.cli.loading import merged
-    from fastffdi.training.settings import Settings
-
-    file, process = options["loader_settings"], options["process"]
-    return Settings(
-        backbone=options["backbone"],
-        pipeline=options["pipeline"],
-        epochs=options["epochs"],
-        learning_rate=options["lr"],
-        output=options["output"],
-        loading=merged(
-            file,
-            options["threads"],
-            options["batch_size"],
-            process,
-            options["memory_cap"],
-            options["max_megapixels"],
-        ),
-        backend=options["loader"],
-        device=options["device"],
-        amp=options["amp"],
-        pretrained=options["pretrained"],
-        weights=options["weights"],
-        imagenet1k_only=options["imagenet1k_only"],
-        overwrite=options["overwrite"],
-        balance=options["balance"],
-        seed=options["seed"],
-        cache=options["cache"],
-        compile=options["compile"],
-        on_corrupt=options["on_corrupt"],
-        max_corrupt=options["max_corrupt"],
-        save_every=options["save_every"],
-        resume=options["resume"],
-        sync_bn=options["sync_bn"],
-        follow_symlinks=options["follow_symlinks"],
-        data=data,
-    )
-
-
-def _run(experiment: Experiment, screen: Console) -> None:
+def _run(experiment: Experiment, screen: Console, options: dict[str, Any]) -> None:
     from fastffdi.cli.screen import bar
     from fastffdi.loaders.quarantine import TABLE as QUARANTINE
     from fastffdi.training.folder import BEST
@@ -250,10 +224,13 @@ def _run(experiment: Experiment, screen: Console) -> None:
     assert best is not None
     if not experiment.group.world.first:
         return
-    click.echo(f"best: epoch {best.epoch + 1}, validation AUC {shown(best.validation['auc'])}")
+    click.echo(f"best: {_which(experiment, best)}, validation AUC {shown(best.validation['auc'])}")
     click.echo(f"checkpoint: {output / BEST}")
     if experiment.corrupt:
         screen.print(
             f"images that cannot be decoded: {len(experiment.corrupt)}, listed in {output / QUARANTINE}"
         )
+    if experiment.stopped is not None:
+        over = f"--time-limit {experiment.settings.time_limit} is over"
+        screen.print(f"{over}: {_with_command(experiment.stopped, output, options)}")
     screen.print(f"next: fastffdi predict {shlex.quote(str(output / BEST))} FOLDER -o submit.csv")

@@ -150,37 +150,42 @@ def _parsed(path: Path) -> Any:
     return {} if data is None else data  # None: nothing but comments
 
 
-def _whole(least: int) -> tuple[Callable[[Any], bool], str]:
+def whole(least: int) -> tuple[Callable[[Any], bool], str]:
+    """Whether a value is a whole number from `least` on, and that in words."""
+
     def valid(value: Any) -> bool:
         return isinstance(value, int) and not isinstance(value, bool) and value >= least
 
     return valid, f"a whole number from {least} on"
 
 
-def _share(value: Any) -> bool:
+def share(value: Any) -> bool:
+    """Whether it is a number from 0 to 1."""
     return isinstance(value, (int, float)) and not isinstance(value, bool) and 0 <= value <= 1
 
 
-def _positive(value: Any) -> bool:
+def positive(value: Any) -> bool:
+    """Whether it is a finite number above 0."""
     return isinstance(value, (int, float)) and not isinstance(value, bool) and 0 < value < math.inf
 
 
-def _is_flag(value: Any) -> bool:
+def is_flag(value: Any) -> bool:
+    """Whether it is true or false."""
     return isinstance(value, bool)
 
 
 #: Per key: whether a value is valid, and which ones are.
 _ALLOWED: dict[str, tuple[Callable[[Any], bool], str]] = {
-    "threads": _whole(1),
-    "batch_size": _whole(1),
-    "prefetch": _whole(0),
-    "process": (_is_flag, "true or false"),
-    "hw_decoder_load": (_share, "a number from 0 to 1"),
-    "decoder_affinity": (_is_flag, "true or false"),
-    "jpeg_fancy_upsampling": (_is_flag, "true or false"),
-    "preallocate_width_hint": _whole(1),
-    "preallocate_height_hint": _whole(1),
-    "memory_cap": (_positive, "a number of GiB above 0"),
-    "max_megapixels": (_positive, "a number of megapixels above 0"),
-    "read_timeout": (_positive, "a number of seconds above 0"),
+    "threads": whole(1),
+    "batch_size": whole(1),
+    "prefetch": whole(0),
+    "process": (is_flag, "true or false"),
+    "hw_decoder_load": (share, "a number from 0 to 1"),
+    "decoder_affinity": (is_flag, "true or false"),
+    "jpeg_fancy_upsampling": (is_flag, "true or false"),
+    "preallocate_width_hint": whole(1),
+    "preallocate_height_hint": whole(1),
+    "memory_cap": (positive, "a number of GiB above 0"),
+    "max_megapixels": (positive, "a number of megapixels above 0"),
+    "read_timeout": (positive, "a number of seconds above 0"),
 }

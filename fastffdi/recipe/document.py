@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import yaml
 
@@ -19,6 +20,8 @@ MOST_VALUES, DEEPEST = 10_000, 50
 #: Characters of a number: yaml also reads 1:59:59, and would take seconds for a long one.
 _LONGEST_NUMBER = 100
 
+_T = TypeVar("_T")
+
 _NUMBERS = ("tag:yaml.org,2002:int", "tag:yaml.org,2002:float")
 
 
@@ -28,21 +31,33 @@ def read_document(path: Path) -> Any:
     Raises FileNotFoundError, and ValueError, whose arguments are the lines of the reason, for a file that
     cannot be read, is no YAML, or has more in it than the limits above.
     """
-    try:
-        text = _bytes(path).decode("utf-8")
-    except FileNotFoundError:
-        raise
-    except (OSError, UnicodeDecodeError) as error:
-        raise ValueError(f"cannot be read as text ({error})") from None
-    return parse_document(text)
+    return parse_document(_text(path))
+
+
+def read_nodes(path: Path) -> yaml.Node | None:
+    """As `read_document`, but the nodes: each value as it is written, and where; None for an empty file."""
+    return _loaded(_text(path), lambda loader: loader.get_single_node())
 
 
 def parse_document(text: str) -> Any:
     """As `read_document`, for the text of a file."""
+    return _loaded(text, lambda loader: loader.get_single_data())
+
+
+def _text(path: Path) -> str:
+    try:
+        return _bytes(path).decode("utf-8")
+    except FileNotFoundError:
+        raise
+    except (OSError, UnicodeDecodeError) as error:
+        raise ValueError(f"cannot be read as text ({error})") from None
+
+
+def _loaded(text: str, get: Callable[[_Loader], _T]) -> _T:
     loader: _Loader | None = None
     try:
         loader = _Loader(text)
-        return loader.get_single_data()
+        return get(loader)
     except _TooMuch:
         raise
     except (yaml.YAMLError, ValueError, RecursionError) as error:  # the last two: odd dates, deep nesting

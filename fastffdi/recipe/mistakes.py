@@ -46,9 +46,14 @@ class Several(RecipeError):
     """Some mistakes at once; `lines` are all of them."""
 
     def __init__(self, lines: list[str]) -> None:
-        rest = len(lines) - _MOST
-        super().__init__(*lines[:_MOST], *([f"and {rest} more mistakes"] if rest > 0 else []))
+        super().__init__(*first_ten(lines))
         self.lines = lines
 
     def __reduce__(self) -> tuple[type[Several], tuple[list[str]]]:
         return type(self), (self.lines,)
+
+
+def first_ten(lines: list[str]) -> list[str]:
+    """The mistakes that are told; the last line counts the others."""
+    rest = len(lines) - _MOST
+    return [*lines[:_MOST], *([f"and {rest} more mistakes"] if rest > 0 else [])]

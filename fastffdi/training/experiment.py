@@ -22,13 +22,14 @@ from fastffdi.recipe.recipe import Recipe
 from fastffdi.recipe.steps.combine import functions
 from fastffdi.render.device.python import imported
 from fastffdi.render.device.stage import DeviceStage
-from fastffdi.training import batches, folder, resumption, shared, state
+from fastffdi.training import batches, config, folder, resumption, shared, state
 from fastffdi.training.folder import writing
 from fastffdi.training.generators import Generators
 from fastffdi.training.history import History
 from fastffdi.training.identity import identity
-from fastffdi.training.interruption import SAME_SECONDS_PASSED_ON, Interruption, Stopping
-from fastffdi.training.keeper import Keeper, place_in_words
+from fastffdi.training.interruption import SAME_SECONDS_PASSED_ON, TIME_OVER, Interruption, Stopping
+from fastffdi.training.interval import Alarm, Interval
+from fastffdi.training.keeper import Keeper, Stopped, place_in_words
 from fastffdi.training.log import RunLog
 from fastffdi.training.loop import Progress, Trainer
 from fastffdi.training.objective import CrossEntropy, Objective
@@ -39,6 +40,8 @@ from fastffdi.training.result import EpochResult
 from fastffdi.training.saving import Saver
 from fastffdi.training.settings import Settings
 from fastffdi.training.state import Part, State
+from fastffdi.training.unfinished import keep_unfinished
+from fastffdi.training.watch import Watch
 
 #: The loader whose images do not follow from the seed.
 BASELINE = "torchvision"
@@ -59,6 +62,9 @@ class Experiment:
         weights_data: what the weights saw that it starts from
         resumed: whether it goes on with what its folder holds
         group: the processes that share it, each of which has an Experiment
+        time_limit: rings when it is to end
+        stopped: how it ended where its time was over
+        unfinished: the figures of the best model where no epoch was
     """
 
     settings: Settings
@@ -74,13 +80,17 @@ class Experiment:
     weights_data: str
     resumed: bool = False
     group: Group = field(default_factory=Group)
+    time_limit: Alarm = field(default_factory=lambda: Alarm(Interval()))
+    stopped: Stopped | None = None
+    unfinished: EpochResult | None = None
 
     def run(self, progress: Progress) -> Iterator[EpochResult]:
         """Train, yielding after each epoch, when its line in the log is on disk.
 
         Its checkpoints and its state are being written meanwhile; they are on disk when the next epoch is
         yielded, and at the end. Raises Stopped where a signal ends it, when all that can be kept is on disk;
-        a second signal ends the process at once. Of a finished run, nothing is left to do.
+        a second signal ends the process at once. Where the time is over, `stopped` says so at the end. Of a
+        finished run, nothing is left to do.
         """
         settings, labels = self.settings, self.dataset.val.labels
         assert labels is not None, "find_dataset gives labels"
@@ -95,20 +105,41 @@ class Experiment:
                 for result in fitted:
                     with writing(settings.output):
                         best = self.history.add(result) if log is None else log.write(result)
-                    keeper.save_epoch(self._described(result), best)
+                    keeper.save_epoch(self.described(result), best, self.finished)
                     yield result
+                    if self.finished:
+                        break
+                    keeper.heed_time()
+            except Stopping:
+                self._end(keeper, progress)
+
+    def _end(self, keeper: Keeper, progress: Progress) -> None:
+        """Keep what there is, and raise Stopped unless it is the time that is over."""
+        self.stopped = keeper.stopped()
+        if self.stopped.number != TIME_OVER:
+            raise self.stopped from None
+        if self.best is None:
+            keeper.stop.number = None
+            try:
+                self.unfinished = keep_unfinished(self, progress)
             except Stopping:
                 raise keeper.stopped() from None
 
     @property
     def best(self) -> EpochResult | None:
         """The epoch whose model is in best.safetensors."""
-        return self.history.best
+        return self.history.best or self.unfinished
 
     @property
     def finished(self) -> bool:
         """Whether nothing is left to do."""
-        return self.place.epoch >= self.settings.epochs
+        return self.place.epoch >= self.settings.epochs or self.out_of_patience
+
+    @property
+    def out_of_patience(self) -> bool:
+        """Whether so many epochs were no better that no more are made."""
+        patience = self.settings.patience
+        return patience is not None and self.history.since_best >= patience
 
     @property
     def parts(self) -> dict[str, Part]:
@@ -152,6 +183,7 @@ class Experiment:
                 state.discard_after(output, self.trainer.optimiser.updates)
                 assert quarantine is not None, "prepare gives the loaders one"
                 quarantine.write_table()
+            config.keep(self.settings)
             return RunLog(output, self.history)
 
     def _keeper(self, saver: Saver, stop: Interruption) -> Keeper:
@@ -168,12 +200,15 @@ class Experiment:
             whole_epochs=self.identity["--loader"] == BASELINE,
             saver=saver,
             stop=stop,
+            time_limit=self.time_limit,
+            watch=self.trainer.watch,
             kept=(place.epoch, place.images) if self.resumed else None,
             group=self.group,
             agree_every=1 if self.trainer.device.type == "cpu" else AGREE_EVERY,
         )
 
-    def _described(self, result: EpochResult) -> checkpoint.Checkpoint:
+    def described(self, result: EpochResult) -> checkpoint.Checkpoint:
+        """What a checkpoint says of itself after an epoch."""
         program = template(self.recipe.eval)
         assert program.normalize is not None, "recipes end with it"
         return checkpoint.Checkpoint(
@@ -206,7 +241,7 @@ def prepare(settings: Settings, dataset: Dataset, say: Callable[[str], None]) ->
 
 
 def _prepared(settings: Settings, dataset: Dataset, say: Callable[[str], None], group: Group) -> Experiment:
-    loading = settings.loading
+    time_limit, loading = Alarm(settings.longest), settings.loading
     recipe = backbone.load_recipe(settings.pipeline, settings.backbone)
     device = choose_device(settings.device)
     tune_convolutions(device)
@@ -267,6 +302,7 @@ def _prepared(settings: Settings, dataset: Dataset, say: Callable[[str], None], 
         saw,
         group=group,
     )
+    experiment.time_limit = time_limit
     if found is not None:
         _go_on(experiment, found, say)
     return experiment
@@ -278,7 +314,8 @@ def _go_on(experiment: Experiment, found: State, say: Callable[[str], None]) -> 
     experiment.resumed = True
     output, place, epochs = experiment.settings.output, experiment.place, experiment.settings.epochs
     if experiment.finished:
-        say(f"{output}: this run is finished, after {epochs} epochs; nothing is left to do")
+        over = len(experiment.history.results)
+        say(f"{output}: this run is finished, after {over} epochs; nothing is left to do")
     else:
         of = experiment.train.backend.planner.images
         say(f"{output}: going on at {place_in_words(place.epoch, place.images, of)}, of {epochs} epochs")
@@ -328,7 +365,8 @@ def _trainer(
     if objective is not None:
         objective = shared.scaled(objective, group)
     stop = Interruption() if group.world.alone else Interruption(SAME_SECONDS_PASSED_ON)
-    return Trainer(model, numbers, optimiser, device, objective, stop, group)
+    watch = Watch(mixed=numbers.name != "off")
+    return Trainer(model, numbers, optimiser, device, objective, stop, watch, group)
 
 
 def _compiling(planner: BatchPlanner, device: torch.device) -> str:

@@ -12,6 +12,7 @@ from fastffdi.loaders import quarantine
 from fastffdi.training import state
 
 BEST, LAST, TABLE = "best.safetensors", "last.safetensors", "metrics.csv"
+CONFIG = "config.yaml"
 
 #: TensorBoard's own names.
 EVENTS = "events.out.tfevents.*"
@@ -39,7 +40,8 @@ def make(folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise DataError(f"--output {folder}: cannot be made ({error.strerror})") from None
-    clear(folder, (TABLE, quarantine.TABLE, BEST, LAST, EVENTS, *(path.name for path in state.files(folder))))
+    states = (path.name for path in state.files(folder))
+    clear(folder, (CONFIG, TABLE, quarantine.TABLE, BEST, LAST, EVENTS, *states))
 
 
 def clear(folder: Path, names: tuple[str, ...] = ()) -> None:
@@ -48,7 +50,7 @@ def clear(folder: Path, names: tuple[str, ...] = ()) -> None:
         for path in folder.glob(name):
             with suppress(FileNotFoundError):
                 path.unlink()
-    for name in (TABLE, quarantine.TABLE, BEST, LAST, "state-*"):
+    for name in (CONFIG, TABLE, quarantine.TABLE, BEST, LAST, "state-*"):
         discard_parts(folder, name)
 
 

@@ -39,6 +39,7 @@ def identity(
         "--device": device,
         "--amp": precision,
         "--compile": settings.compile,
+        "patience": settings.patience,
         **({"--sync-bn": True} if settings.sync_bn else {}),
     }
 

@@ -20,6 +20,9 @@ from fastffdi.files import discard_parts
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
+#: In place of a signal where a run's time is over; less than those, which count where both have come.
+TIME_OVER = 1
+
 #: Within which signals count as one: `timeout` sends its own to the process and then to all of the group.
 SAME_SECONDS = 0.05
 

@@ -31,6 +31,14 @@ class Interval:
         return cls(updates=count) if found[3] else cls(seconds=count * _SECONDS[found[2]])
 
 
+def time_of(text: str, option: str) -> Interval:
+    """As Interval.parse, but only times are allowed."""
+    found = Interval.parse(text, option)
+    if math.isfinite(found.updates):
+        raise SettingError(f"{option} {text}: give a time such as 30m or 2h")
+    return found
+
+
 class Alarm:
     """Tells when an interval is over since the last `reset`."""
 

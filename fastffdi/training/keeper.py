@@ -8,12 +8,12 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from fastffdi.errors import FastffdiError
+from fastffdi.errors import FastffdiError, RunError
 from fastffdi.loaders.quarantine import Quarantine
 from fastffdi.model import checkpoint
 from fastffdi.model.group import Group
 from fastffdi.training.folder import BEST, LAST
-from fastffdi.training.interruption import Interruption, Stopping
+from fastffdi.training.interruption import TIME_OVER, Interruption, Stopping
 from fastffdi.training.interval import Alarm, Interval
 from fastffdi.training.loop import Progress
 from fastffdi.training.optimiser import Optimiser
@@ -21,13 +21,14 @@ from fastffdi.training.place import Place
 from fastffdi.training.saving import Saver
 from fastffdi.training.shared import meet
 from fastffdi.training.state import Part, State
+from fastffdi.training.watch import Watch
 
 
 class Stopped(FastffdiError):
-    """A run was asked to end by a signal, and has.
+    """A run was asked to end by a signal, or its time is over, and it has.
 
     Attributes:
-        number: of the signal
+        number: of the signal, or TIME_OVER
         resumable: whether there is something to go on from
     """
 
@@ -46,6 +47,8 @@ class Keeper:
         optimiser, place: two of the parts
         images, epochs: that the run trains on in an epoch, and how many of these it has
         whole_epochs: there is no going on in the middle of an epoch's training
+        time_limit: rings when the run is to end
+        watch: knows whether the loss is still a number
         kept: epoch and images of the last state that was saved, or was gone on from; None where there is none
         group: the processes that share the run, all of which call the same methods; the first one writes
         agree_every: of so many updates all agree on whether to stop
@@ -62,6 +65,8 @@ class Keeper:
     whole_epochs: bool
     saver: Saver
     stop: Interruption
+    time_limit: Alarm
+    watch: Watch
     kept: tuple[int, int] | None
     group: Group = field(default_factory=Group)
     agree_every: int = 1
@@ -75,10 +80,12 @@ class Keeper:
         def told(images: int, means: dict[str, float] | None) -> None:
             progress(images, means)
             self.saver.check()
-            # In validation nothing changes that a state would hold, and each process is on its own.
+            # In validation nothing changes that a state would hold, each process is on its own, and what has
+            # been trained is worth its validation.
             number, due = self.stop.number, False
             if not self.stop.raising:
-                number, due = self._agreed(number, self._alarm.is_due(self.optimiser.updates))
+                self.heed_time()
+                number, due = self._agreed(self._alarm.is_due(self.optimiser.updates))
             if number is not None:
                 self.stop.number = number
                 raise Stopping
@@ -87,9 +94,14 @@ class Keeper:
 
         return told
 
-    def _agreed(self, number: int | None, due: bool) -> tuple[int | None, bool]:
+    def heed_time(self) -> None:
+        """Ask the run to end where its time is over."""
+        if self.time_limit.is_due(0):
+            self.stop.request(TIME_OVER)
+
+    def _agreed(self, due: bool) -> tuple[int | None, bool]:
         """The same for all processes: a signal that has come to one, and whether the first is to save."""
-        world = self.group.world
+        world, number = self.group.world, self.stop.number
         if world.alone:
             return number, due
         if self.optimiser.updates % self.agree_every:
@@ -98,24 +110,39 @@ class Keeper:
         return agreed or None, bool(saves)
 
     def save(self) -> None:
-        """Save the state as it is now."""
-        state = self._state()
-        self._write(partial(state.save, self.folder))
+        """Save the state as it is now. Raises NonFinite where it is worth nothing."""
+        self.watch.check()
+        with self.place.saving():
+            state = self._state()
+            self._write(partial(refuse_broken, state), partial(state.save, self.folder))
 
-    def save_epoch(self, described: checkpoint.Checkpoint, best: bool) -> None:
-        """Save the last checkpoint, the best one too where it is that, and then the state.
+    def save_epoch(
+        self,
+        described: checkpoint.Checkpoint,
+        best: bool,
+        finished: bool,
+        scores: Callable[[], None] = lambda: None,
+    ) -> None:
+        """Save the last checkpoint, the best one and `scores` too where it is that, and then the state.
 
         At the end of the run, the state is no more than the fact that it is finished.
         """
-        finished = self.place.epoch == self.epochs
+        with self.place.saving():
+            self._save_epoch(described, best, finished, scores)
+
+    def _save_epoch(
+        self, described: checkpoint.Checkpoint, best: bool, finished: bool, scores: Callable[[], None]
+    ) -> None:
         state = self._state()
         weights = state.weights("model")
         writes: list[Callable[[], None]] = [
             partial(checkpoint.save, described, weights, self.folder / name)
             for name in ([LAST, BEST] if best else [LAST])
         ]
+        if best:
+            writes.append(scores)
         kept = state.as_finished() if finished else state
-        self._write(*writes, partial(kept.save, self.folder))
+        self._write(partial(refuse_broken, state), *writes, partial(kept.save, self.folder))
 
     def stopped(self) -> Stopped:
         """Save what is not yet saved, and say what is kept."""
@@ -154,6 +181,16 @@ class Keeper:
         if self.kept == here:
             return f"{where}; all of it is kept in {self.folder}"
         return f"{where}; kept in {self.folder} is {place_in_words(*self.kept, self.images)}"
+
+
+def refuse_broken(state: State) -> None:
+    """Raise RunError where a weight is no finite number: what was saved before stays as it is."""
+    broken = [name for name, weight in state.weights("model").tensors.items() if not weight.isfinite().all()]
+    if broken:
+        raise RunError(
+            f"after {state.updates} updates weights such as {broken[0]} are not finite, and are not saved; "
+            "lower --lr, or clip gradients"
+        )
 
 
 def place_in_words(epoch: int, images: int, of: int) -> str:

@@ -97,7 +97,9 @@ def flat(result: EpochResult) -> dict[str, float | None]:
         **{f"val_{name}": value for name, value in result.validation.items()},
         "images_per_second": result.images_per_second,
         "wait_share": result.wait_share,
+        "save_share": result.save_share,
         "learning_rate": result.learning_rate,
+        "gradient_norm": result.gradient_norm,
         "corrupt": result.corrupt,
     }
 

@@ -25,9 +25,7 @@ from fastffdi.training.optimiser import Optimiser
 from fastffdi.training.place import Place
 from fastffdi.training.result import EpochResult
 from fastffdi.training.shared import meet, scored
-
-#: Batches between two readings of the running means.
-PEEK_EVERY = 10
+from fastffdi.training.watch import PEEK_EVERY, Watch
 
 #: Batches before the end at which the next loader begins: those that a loader makes ahead are rendered then.
 LAST_BATCHES = 3
@@ -43,6 +41,7 @@ class Trainer:
     Attributes:
         objective: the compiled one, where there is one
         stop: a request to end, which is heeded at once where nothing is lost by it
+        watch: sees every batch of training
         group: the processes that share the run; `objective` is then one that brings them together
     """
 
@@ -52,6 +51,7 @@ class Trainer:
     device: torch.device
     objective: Objective | None = None
     stop: Interruption = field(default_factory=Interruption)
+    watch: Watch = field(default_factory=Watch)
     group: Group = field(default_factory=Group)
 
     def fit(
@@ -93,30 +93,40 @@ class Trainer:
         scores = scored(self.group, scorer, val, len(labels), lambda seen: validating(seen, None), self.stop)
         meet(self.group, place, train.quarantine)
         skipped = len(place.corrupt) + len(val.corrupt)
-        kept = np.setdiff1d(np.arange(len(labels)), list(val.corrupt))
+        every, kept = scores, np.setdiff1d(np.arange(len(labels)), list(val.corrupt))
         if not len(kept):
             raise RunError(f"epoch {epoch + 1}: no validation image can be decoded")
         scores, labels = scores[kept], labels[kept]
         if not np.isfinite(scores).all():
             raise RunError(f"epoch {epoch + 1}: the model's scores are not finite; lower --lr")
-        speed, wait_share, rate = place.images_per_second, place.wait_share, place.highest_rate
+        result = EpochResult(
+            epoch=epoch,
+            train_loss=means["loss"],
+            train_accuracy=means["accuracy"],
+            images_per_second=place.images_per_second,
+            wait_share=place.wait_share,
+            learning_rate=place.highest_rate,
+            validation=self.group.first(lambda: metrics.summary(labels, scores)),
+            corrupt=skipped,
+            gradient_norm=means.get("gradient_norm"),
+            save_share=place.save_share,
+            scores=every,
+        )
         place.begin(epoch + 1)
-        figures = self.group.first(lambda: metrics.summary(labels, scores))
-        return EpochResult(epoch, means["loss"], means["accuracy"], speed, wait_share, rate, figures, skipped)
+        return result
 
     def train_epoch(self, loader: DeviceLoader, place: Place, progress: Progress) -> dict[str, float]:
         """The rest of a pass over the training images, from `place` on: mean loss and accuracy of all of it.
 
-        Raises RunError where the mean loss is no finite number, and Stopping.
+        Raises NonFinite where a loss is no finite number, and Stopping.
         """
         first = loader.batches_in(place.images)
         if first < len(loader):
             self._train(loader, place, range(first, len(loader)), progress)
         figures = place.means.means(self.group.sum)
         if not np.isfinite(figures["loss"]):
-            raise RunError(
-                f"epoch {place.epoch + 1}: the loss is {figures['loss']}; lower --lr or set --amp off"
-            )
+            self.watch.check()
+            raise RunError(f"epoch {place.epoch + 1}: the loss is {figures['loss']}; lower --lr")
         return figures
 
     def _train(self, loader: DeviceLoader, place: Place, steps: range, progress: Progress) -> None:
@@ -132,8 +142,10 @@ class Trainer:
             # The first compiled step takes minutes, and there is nothing yet that it could spoil.
             with self._at_once() if place.fresh and self.objective else nullcontext():
                 sums = self._step(prepared)
-            place.add(images, sums, rate)
-            progress(images, place.means.peek() if step % PEEK_EVERY == 0 else None)
+            added = place.add(images, sums, rate)
+            means = place.means.peek() if step % PEEK_EVERY == 0 else None
+            self.watch.saw(batch, prepared, step, added, means)
+            progress(images, means)
         place.stop_clock()
 
     def _at_once(self) -> AbstractContextManager[None]:

@@ -24,9 +24,14 @@ class RunningMeans:
         self._snapshot = torch.zeros(len(names) + 1, pin_memory=device.type == "cuda")
         self._copied: torch.cuda.Event | None = None
 
-    def add(self, *sums: torch.Tensor) -> None:
-        """Add the sums over a batch, one scalar per name, and last the number of images they are over."""
-        self._sums += torch.stack([value.detach().float() for value in sums])
+    def add(self, *sums: torch.Tensor) -> torch.Tensor:
+        """Add the sums over a batch, one scalar per name, and last the number of images they are over.
+
+        Returns them in one tensor, on the device.
+        """
+        added = torch.stack([value.detach().float() for value in sums])
+        self._sums += added
+        return added
 
     def peek(self) -> dict[str, float] | None:
         """The means as of an earlier call, None at first: asks for the present ones, never waits for them."""

@@ -49,6 +49,11 @@ class Optimiser:
         """The rate of the next update."""
         return float(self.adamw.param_groups[0]["lr"])
 
+    @property
+    def warm_up(self) -> int:
+        """In how many updates the learning rate rises."""
+        return int(self._schedule.warmup_t)
+
     def step(self, loss: torch.Tensor) -> None:
         """Backward, update, next learning rate. `loss` is a scalar with a graph."""
         self._scaler.scale(loss).backward()  # type: ignore[no-untyped-call]

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -31,7 +33,7 @@ class Place:
         self.epoch, self.images, self.highest_rate = epoch, 0, 0.0
         self.means = RunningMeans(("loss", "accuracy"), self._device)
         self.corrupt: set[int] = set()
-        self._seconds = self._waited = 0.0
+        self._seconds = self._waited = self._saved = self._between = 0.0
         self._clock: WaitClock | None = None
 
     def start_clock(self) -> WaitClock:
@@ -44,12 +46,23 @@ class Place:
         assert self._clock is not None, "start_clock comes first"
         (self._seconds, self._waited), self._clock = self._clock.read(), None
 
-    def add(self, images: int, sums: tuple[torch.Tensor, ...], rate: float) -> None:
-        """An update has been made, over so many images; `sums` as RunningMeans.add, `rate` as it was."""
-        self.means.add(*sums)
+    @contextmanager
+    def saving(self) -> Iterator[None]:
+        """Counts what happens inside as saving, which training stands still for."""
+        began = time.perf_counter()
+        yield
+        seconds = time.perf_counter() - began
+        self._saved += seconds
+        if self._clock is None:
+            self._between += seconds
+
+    def add(self, images: int, sums: tuple[torch.Tensor, ...], rate: float) -> torch.Tensor:
+        """An update over so many images was made, at a rate; `sums` and the result as RunningMeans.add."""
+        added = self.means.add(*sums)
         self.images += images
         self.highest_rate = max(self.highest_rate, rate)
         self.fresh = False
+        return added
 
     @property
     def images_per_second(self) -> float:
@@ -60,6 +73,11 @@ class Place:
     def wait_share(self) -> float:
         """The share of the time that was spent waiting for images, when the clock is stopped."""
         return self._waited / self._seconds
+
+    @property
+    def save_share(self) -> float:
+        """The share of the time that was spent saving, from the end of the epoch before on."""
+        return self._saved / (self._seconds + self._between)
 
     def state_dict(self) -> dict[str, Any]:
         """The place as plain numbers; waits for the device."""
@@ -72,6 +90,8 @@ class Place:
             "corrupt": sorted(self.corrupt),
             "seconds": seconds,
             "waited": waited,
+            "saved": self._saved,
+            "between": self._between,
         }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
@@ -81,3 +101,4 @@ class Place:
         self.means.load_sums(state["sums"])
         self.corrupt.update(state["corrupt"])
         self._seconds, self._waited = state["seconds"], state["waited"]
+        self._saved, self._between = state["saved"], state["between"]

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+
+import numpy as np
 
 
 @dataclass(frozen=True)
 class EpochResult:
-    """One epoch's figures. Losses in nats; AUC None where one class is absent; wait_share of the seconds.
+    """One epoch's figures. Losses in nats; AUC None where one class is absent; shares of the seconds.
 
     `learning_rate` is the highest of its updates. `corrupt` counts images that were skipped, in training and
-    validation.
+    validation. `gradient_norm` is the mean over the updates; None where it is not computed. `save_share` is
+    the time that training stood still to be saved. `scores` (n,) float64 are those of the validation rows,
+    NaN where they were skipped; a History does not keep them.
     """
 
     epoch: int
@@ -21,3 +25,6 @@ class EpochResult:
     learning_rate: float
     validation: dict[str, float | None]
     corrupt: int = 0
+    gradient_norm: float | None = None
+    save_share: float = 0.0
+    scores: np.ndarray | None = field(default=None, compare=False, repr=False)

@@ -19,11 +19,11 @@ from fastffdi.training.settings import Settings
 
 @dataclass(frozen=True)
 class Run:
-    """A finished run.
+    """A run that is over.
 
     Attributes:
         checkpoint: the model of the best epoch, by validation AUC; for Predictor
-        best: that epoch's figures
+        best: that epoch's figures; where the time was over before, those of the model as it was
         epochs: the figures of all epochs, those before a resumption included
     """
 
@@ -38,7 +38,8 @@ def train(settings: Settings, say: Callable[[str], None] = print) -> Run:
     `say` gets what is worth telling, and a line after each epoch.
     Raises UsageError where settings, recipe and data do not go together, RunError where the run fails. At the
     first SIGINT or SIGTERM it finishes the present update, saves its state, and raises KeyboardInterrupt or
-    SystemExit; with `resume` in the settings it goes on from there, to the bit on a CPU.
+    SystemExit; with `resume` in the settings it goes on from there, to the bit on a CPU. Where the time limit
+    ends it, the best model so far is returned.
 
     >>> settings = fastffdi.Settings("resnet10t", "tutorial", epochs=1, data="DIR", pretrained=False)
     >>> run = fastffdi.train(settings, say=lambda line: None)
@@ -57,5 +58,7 @@ def train(settings: Settings, say: Callable[[str], None] = print) -> Run:
             if stopped.number == signal.SIGINT:
                 raise KeyboardInterrupt from None
             raise SystemExit(stopped.exit_code) from None
+        if experiment.stopped is not None:
+            say(f"time_limit {settings.time_limit}: {experiment.stopped}; go on with resume='auto'")
     assert experiment.best is not None
     return Run(experiment.settings.output / BEST, experiment.best, tuple(experiment.history.results))

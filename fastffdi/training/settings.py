@@ -8,14 +8,29 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from fastffdi.data.layout import Dataset, find_dataset
+from fastffdi.data.layout import Dataset, find_dataset, label_files
 from fastffdi.demo.dataset import demo_folder
 from fastffdi.errors import SettingError, did_you_mean
-from fastffdi.loaders.settings import LoaderSettings
+from fastffdi.loaders.settings import LoaderSettings, positive, share, whole
 from fastffdi.recipe.recipe import default_recipe
-from fastffdi.training.interval import Interval
+from fastffdi.recipe.steps.base import shown
+from fastffdi.training.interval import Interval, time_of
 
 MUST, AUTO = "must", "auto"
+
+#: Per setting: whether a value is valid, and which ones are. None is, where it is the default.
+_ALLOWED: dict[str, tuple[Callable[[Any], bool], str]] = {
+    "epochs": whole(1),
+    "learning_rate": (positive, "a number above 0"),
+    "seed": whole(0),
+    "limit": whole(2),
+    "patience": whole(1),
+    "on_corrupt": (lambda value: value in ("skip", "fail"), "skip or fail"),
+    "max_corrupt": (share, "a number from 0 to 1"),
+}
+
+#: Label files and their images' folders, in place of `data`.
+LABEL_FILES = ("train_labels", "train_images", "val_labels", "val_images")
 
 #: In place of a default that depends on the others.
 _LATER: Any = None
@@ -52,6 +67,14 @@ class Settings:
         sync_bn: of several processes, each on a GPU: compute BatchNorm's statistics over the images of all
         data: folder in the challenge's layout or with class folders, or a Dataset; the demo images
         follow_symlinks: also take images by links that lead out of the folder
+        train_labels: label file img_name,target of the training images, in place of `data`; then all four
+        train_images: the folder of these images
+        val_labels: label file of the validation images
+        val_images: the folder of these images
+        limit: use about so many images of each split, classes in proportion; all of them
+        patience: end the run after so many epochs without a better AUC; None: never
+        time_limit: end the run when it has taken a time such as 2h, as a signal would, with the best model so
+            far; None: never. A run that goes on has all of it again
     """
 
     backbone: str = "efficientnet_b0"
@@ -70,18 +93,30 @@ class Settings:
     seed: int = 0
     cache: Path | None = None
     compile: bool = False
-    data: str | Path | Dataset | None = None
+    data: Path | str | Dataset | None = None
     on_corrupt: str = "skip"
     max_corrupt: float = 0.01
-    save_every: str = "10m"
+    save_every: str | int = "10m"
     resume: str | None = None
     follow_symlinks: bool = False
     imagenet1k_only: bool = False
     sync_bn: bool = False
+    train_labels: Path | None = None
+    train_images: Path | None = None
+    val_labels: Path | None = None
+    val_images: Path | None = None
+    limit: int | None = None
+    patience: int | None = None
+    time_limit: str | None = None
 
     def __post_init__(self) -> None:
+        for name, (valid, allowed) in _ALLOWED.items():
+            value = getattr(self, name)
+            if value is not None and not valid(value):
+                raise SettingError(f"{name}: {shown(value)} is not {allowed}")
+        self._check_data()
         self._check_resume()
-        demo, now = self.data is None, f"{datetime.now():%Y%m%d-%H%M%S}"
+        demo, now = self.demo, f"{datetime.now():%Y%m%d-%H%M%S}"
         for name, value in (
             ("pipeline", default_recipe(demo)),
             ("output", f"runs/{self.backbone}-{now}"),
@@ -89,17 +124,38 @@ class Settings:
         ):
             if getattr(self, name) is None:
                 object.__setattr__(self, name, value)
-        for name in ("output", "weights", "cache"):
+        for name in ("output", "weights", "cache", *LABEL_FILES):
             if isinstance(getattr(self, name), str):
                 object.__setattr__(self, name, Path(getattr(self, name)))
 
     @property
     def interval(self) -> Interval:
         """What `save_every` says."""
-        return Interval.parse(self.save_every, "--save-every")
+        return Interval.parse(str(self.save_every), "--save-every")
+
+    @property
+    def longest(self) -> Interval:
+        """What `time_limit` says."""
+        return Interval() if self.time_limit is None else time_of(self.time_limit, "--time-limit")
+
+    @property
+    def demo(self) -> bool:
+        """Whether the images are the built-in ones."""
+        return self.data is None and self.train_labels is None
+
+    def _check_data(self) -> None:
+        given = [name for name in LABEL_FILES if getattr(self, name) is not None]
+        if not given or (len(given) == len(LABEL_FILES) and self.data is None):
+            return
+        missing = [f"--{name.replace('_', '-')}" for name in LABEL_FILES if name not in given]
+        problem = "--data" if self.data is not None else f"{' and '.join(missing)} missing"
+        raise SettingError(
+            f"{problem}: give either --data, or all of --train-labels, --train-images, --val-labels and "
+            "--val-images"
+        )
 
     def _check_resume(self) -> None:
-        _ = self.interval
+        _ = self.interval, self.longest
         if self.resume is None:
             return
         if self.resume not in (MUST, AUTO):
@@ -111,9 +167,19 @@ class Settings:
                 "--resume: goes on with a run, which --overwrite deletes; leave out one of the two"
             )
 
-    def dataset(self, say: Callable[[str], None] | None = None) -> Dataset:
-        """The images to train on. `say` and DataError are find_dataset's."""
+    def dataset(self, say: Callable[[str], None] | None = None, builtin: Path | None = None) -> Dataset:
+        """The images to train on. `say` and DataError are find_dataset's.
+
+        `builtin` is the folder of the demo images, where it is known.
+        """
+        dataset = self._all_images(say or (lambda line: None), builtin)
+        return dataset if self.limit is None else dataset.limit(self.limit, self.seed)
+
+    def _all_images(self, say: Callable[[str], None], builtin: Path | None) -> Dataset:
         if isinstance(self.data, Dataset):
             return self.data
-        folder = demo_folder() if self.data is None else self.data
+        if self.train_labels is not None:
+            files = {name: getattr(self, name) for name in LABEL_FILES}
+            return label_files(**files, say=say, follow_symlinks=self.follow_symlinks)
+        folder = (builtin or demo_folder()) if self.data is None else self.data
         return find_dataset(folder, say, self.follow_symlinks)

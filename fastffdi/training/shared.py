@@ -90,7 +90,7 @@ def scored(
         own = None
     shares = group.all((rows, own, loader.corrupt, stop.number or 0))
     if any(number for *_, number in shares):
-        stop.number = stop.number or max(number for *_, number in shares)
+        stop.number = max(number for *_, number in shares)
         raise Stopping
     return _joined(shares, count, loader)
 

@@ -11,6 +11,7 @@ from fastffdi.loaders.settings import LoaderSettings
 SURFACE = {
     "fastffdi": {"--debug": False},
     "train": {
+        "--config": None,
         "--data": None,
         "--train-labels": None,
         "--train-images": None,
@@ -45,6 +46,8 @@ SURFACE = {
         "--resume": None,
         "--sync-bn": False,
         "--save-every": "10m",
+        "--time-limit": None,
+        "--dry-run": False,
     },
     "predict": {
         "CHECKPOINT": None,
@@ -69,6 +72,31 @@ SURFACE = {
         "--excel-safe": False,
         "--fill": "",
         "--compile": False,
+    },
+    "evaluate": {
+        "[CHECKPOINT...]": None,
+        "--data": None,
+        "--labels": None,
+        "--images": None,
+        "--scores": None,
+        "--by": None,
+        "--threshold": None,
+        "--resamples": 2000,
+        "--json": None,
+        "--overwrite": False,
+        "--seed": 0,
+        "--follow-symlinks": False,
+        "--loader": "auto",
+        "--batch-size": None,
+        "--threads": None,
+        "--loader-process/--no-loader-process": None,
+        "--cache": None,
+        "--loader-settings": None,
+        "--memory-cap": None,
+        "--device": "auto",
+        "--amp": "auto",
+        "--on-corrupt": "skip",
+        "--max-megapixels": None,
     },
     "check": {
         "--data": None,
@@ -203,11 +231,22 @@ def test_help_works_and_names_every_option(fastffdi, name):
 WITHOUT_DEFAULT = (
     {
         ("train", name)
-        for name in ("--train-labels", "--train-images", "--val-labels", "--val-images", "--weights")
+        for name in (
+            "--config",
+            "--train-labels",
+            "--train-images",
+            "--val-labels",
+            "--val-images",
+            "--weights",
+        )
     }
     | {("predict", "--data"), ("predict", "--labels")}
-    | {(name, "--cache") for name in ("train", "predict", "cache", "bench-loader")}
-    | {(name, "--loader-settings") for name in ("train", "predict", "bench-loader", "bench-train")}
+    | {("evaluate", name) for name in ("--data", "--labels", "--scores", "--by", "--threshold", "--json")}
+    | {(name, "--cache") for name in ("train", "predict", "evaluate", "cache", "bench-loader")}
+    | {
+        (name, "--loader-settings")
+        for name in ("train", "predict", "evaluate", "bench-loader", "bench-train")
+    }
     | {
         ("backbones", "--json"),
         ("bench-loader", "--plot"),

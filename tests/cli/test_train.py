@@ -129,4 +129,32 @@ def test_overwrite_replaces_the_run(train, output, old):
 def test_a_run_that_diverges_ends_with_1_and_what_to_do(train):
     code, _, err = train("--lr", 1e30)
     assert code == 1
-    assert re.fullmatch(r"fastffdi: epoch 1: .* lower --lr( or set --amp off)?", err.splitlines()[-1])
+    said = r"fastffdi: epoch 1, batch \d+: the loss is (nan|inf); lower --lr.*"
+    assert re.fullmatch(said, err.splitlines()[-1])
+
+
+def test_a_run_out_of_patience_says_so(train, output, tmp_path, monkeypatch):
+    falling = property(lambda history: max(0, len(history.results) - 1))
+    monkeypatch.setattr("fastffdi.training.history.History.since_best", falling)
+    (tmp_path / "own.yaml").write_text("patience: 2\n")
+    code, out, _ = train("--config", tmp_path / "own.yaml", "--epochs", 5, "--limit", 8)
+    assert code == 0
+    assert ", with none better in 2 more, validation AUC " in out
+    assert len((output / "metrics.csv").read_text().splitlines()) == 1 + 3
+
+
+def test_a_run_whose_time_is_over_ends_well_and_says_how_to_go_on(train, fastffdi, output):
+    code, out, err = train("--time-limit", "0.001s", "--epochs", 2)
+    assert code == 0
+    assert out.startswith("best: epoch 1, of which 8 images were trained, validation AUC ")
+    *_, over, then = err.splitlines()
+    where = f"stopped in epoch 1 of 2, after 8 of 40 training images; all of it is kept in {output}"
+    assert over.startswith(f"--time-limit 0.001s is over: {where}; go on with: fastffdi train ")
+    assert over.endswith(" --resume")
+    assert then.startswith("next: fastffdi predict ")
+    assert checkpoint.read(output / "best.safetensors").epoch == 0
+
+
+def test_a_time_limit_is_a_time(train, output):
+    code, _, err = train("--time-limit", "500")
+    assert (code, err) == (2, "fastffdi: --time-limit 500: give a time such as 30m or 2h\n")

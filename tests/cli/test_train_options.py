@@ -38,6 +38,13 @@ DEFAULTS = {
     "follow_symlinks": False,
     "imagenet1k_only": False,
     "sync_bn": False,
+    "train_labels": None,
+    "train_images": None,
+    "val_labels": None,
+    "val_images": None,
+    "limit": None,
+    "patience": None,
+    "time_limit": None,
 }
 OPTIONS = [
     ((), {}),
@@ -72,6 +79,7 @@ OPTIONS = [
     (("--resume", "auto"), {"resume": "auto"}),
     (("--sync-bn",), {"sync_bn": True}),
     (("--save-every", 500), {"save_every": "500"}),
+    (("--time-limit", "2h"), {"time_limit": "2h"}),
 ]
 
 
@@ -93,13 +101,13 @@ def test_every_option_reaches_the_settings(fastffdi, tiny, tmp_path, monkeypatch
     monkeypatch.chdir(tmp_path)
     write_settings(Path("own.yaml"), {"prefetch": 5}, [])
     assert fastffdi("train", "--data", tiny, "--output", "run", *words).err == "fastffdi: enough\n"
-    ((settings, dataset),) = given
-    assert settings.data is dataset
+    ((settings, _),) = given
+    assert settings.data == tiny
     assert {name: value for name, value in vars(settings).items() if name != "data"} == DEFAULTS | changed
 
 
 def test_no_option_is_left_out():
-    others = {"--data", "--limit", *FILES}  # which images
+    others = {"--data", "--limit", *FILES, "--config", "--dry-run"}  # not settings, or images
     options = (option for option in train_command.params if isinstance(option, click.Option))
     names = {name for option in options for name in (option.opts[-1], *option.secondary_opts)}
     assert names - others == {words[0] for words, _ in OPTIONS if words}
@@ -118,11 +126,10 @@ def test_label_files_take_the_place_of_a_folder(train, tiny, given, copy):
     files = ("--train-labels", copy / "trainset_label.txt", "--train-images", tiny / "trainset")
     more = ("--val-labels", copy / "valset_label.txt", "--val-images", tiny / "valset")
     train(*files, *more, data=None)
-    ((settings, data),) = given
+    ((_, data),) = given
     assert list(data.train.paths()) == [f"{tiny}/trainset/03.jpg", f"{tiny}/trainset/00.jpg"]
     assert list(data.val.paths()) == [f"{tiny}/valset/05.jpg", f"{tiny}/valset/04.jpg"]
     assert (data.train.labels.tolist(), data.val.labels.tolist()) == ([1, 0], [1, 0])
-    assert settings.data is data
 
 
 @pytest.mark.parametrize("given", FILES)

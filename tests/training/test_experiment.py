@@ -12,7 +12,7 @@ from fastffdi.evaluation import metrics
 from fastffdi.loaders.settings import LoaderSettings
 from fastffdi.model import checkpoint
 from fastffdi.recipe.recipe import load, parse
-from fastffdi.training.folder import BEST, LAST, TABLE
+from fastffdi.training.folder import BEST, CONFIG, LAST, TABLE
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -28,7 +28,7 @@ def run(tiny, dataset, tmp_path_factory):
 def test_a_run_leaves_two_checkpoints_a_table_and_events(run):
     experiment, _ = run
     found = sorted(re.sub(r"(?<=tfevents).*", "", path.name) for path in experiment.settings.output.iterdir())
-    assert found == [BEST, "events.out.tfevents", LAST, TABLE, "state-15.safetensors"]
+    assert found == [BEST, CONFIG, "events.out.tfevents", LAST, TABLE, "state-15.safetensors"]
 
 
 def test_what_differs_in_brightness_is_learnt(run):

@@ -29,7 +29,7 @@ pytestmark = pytest.mark.usefixtures("one_thread")
 def test_the_best_epoch_and_the_last_are_kept(settings, dataset, fit, epochs, best):
     fit(*epochs)
     experiment, results = finished(settings, dataset)
-    assert experiment.best is results[best]
+    assert experiment.best == results[best]
     assert kept(settings.output, BEST) == (best, best)
     assert kept(settings.output, LAST) == (len(epochs) - 1, len(epochs) - 1)
     for name, epoch in ((BEST, best), (LAST, -1)):
@@ -136,7 +136,7 @@ def test_overwrite_replaces_a_run_and_nothing_else(settings, dataset, fit):
     with prepared(replace(settings, overwrite=True), dataset) as failing:
         fit()
         list(failing.run(lambda images, means: None))
-    assert [path.name for path in settings.output.iterdir()] == ["notes.txt"]
+    assert sorted(path.name for path in settings.output.iterdir()) == ["config.yaml", "notes.txt"]
     fit((0.1, 0.5))
     finished(replace(settings, overwrite=True), dataset)
     assert [row["val_auc"] for row in figures(settings.output)] == ["0.1"]

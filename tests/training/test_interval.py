@@ -5,7 +5,7 @@ import pytest
 
 from fastffdi.errors import SettingError
 from fastffdi.training import interval
-from fastffdi.training.interval import Alarm, Interval
+from fastffdi.training.interval import Alarm, Interval, time_of
 
 
 @pytest.mark.parametrize(
@@ -45,3 +45,9 @@ def test_seconds_since_the_last_time(monkeypatch):
     assert [alarm.is_due(1), alarm.is_due(2)] == [False, True]
     alarm.reset(2)
     assert [alarm.is_due(3), alarm.is_due(4)] == [False, True]
+
+
+def test_a_time_is_no_number_of_updates():
+    assert time_of("90s", "--time-limit").seconds == 90
+    with pytest.raises(SettingError, match=r"^--time-limit 500: give a time such as 30m or 2h$"):
+        time_of("500", "--time-limit")

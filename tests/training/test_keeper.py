@@ -2,11 +2,18 @@
 
 import signal
 from dataclasses import replace
+from itertools import count
 
+import numpy as np
 import pytest
+import torch
+from experiments import prepared
 from outcomes import STEPS, run
 
+from fastffdi.errors import RunError
 from fastffdi.training import state
+from fastffdi.training.saving import Saver
+from fastffdi.training.watch import NonFinite, Seen
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -49,3 +56,25 @@ def test_states_are_saved_every_so_many_updates_and_at_the_end_of_an_epoch(setti
     saved.clear()
     run(replace(settings, overwrite=True), dataset)
     assert saved == [5, 10, 15]
+
+
+def test_weights_that_are_no_numbers_are_not_saved_over_good_ones(settings, dataset):
+    with prepared(replace(settings, save_every="2"), dataset) as experiment:
+        number = count(1)
+
+        def told(images, means):
+            if next(number) == STEPS + 2:
+                experiment.trainer.model.classifier.bias.data.fill_(float("nan"))
+
+        with pytest.raises(RunError, match=r"not finite, and are not saved|the loss is nan"):
+            list(experiment.run(told))
+    # After seven updates, the second of its epoch, the state is due.
+    assert [path.stem for path in state.files(settings.output)] == ["state-4", "state-5"]
+
+
+def test_a_loss_that_is_no_number_ends_a_run_before_it_is_saved(settings, dataset):
+    with prepared(settings, dataset) as experiment:
+        keeper = experiment._keeper(Saver(settings.output), experiment.trainer.stop)
+        experiment.trainer.watch._seen.append(Seen(0, 2, *[np.zeros(1, int)] * 2, torch.tensor([torch.nan])))
+        with pytest.raises(NonFinite, match=r"^epoch 1, batch 3: the loss is nan; lower --lr, or clip"):
+            keeper.save()

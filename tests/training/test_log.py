@@ -16,14 +16,14 @@ VALIDATION = {
     "tpr_at_fpr_0.001": None,
 }
 FIRST = EpochResult(0, 0.69314718, 0.55, 1234.5, 0.0625, 0.0001, VALIDATION)
-SECOND = EpochResult(1, 0.5, 0.75, 2000.0, 0.5, 0.01, VALIDATION | {"auc": None, "eer": None}, 3)
+SECOND = EpochResult(1, 0.5, 0.75, 2000.0, 0.5, 0.01, VALIDATION | {"auc": None, "eer": None}, 3, 2.5, 0.125)
 HEADER = (
     "epoch,train_loss,train_accuracy,val_auc,val_ap,val_accuracy,val_log_loss,val_eer,"
-    "val_tpr_at_fpr_0.01,val_tpr_at_fpr_0.001,images_per_second,wait_share,learning_rate,corrupt"
+    "val_tpr_at_fpr_0.01,val_tpr_at_fpr_0.001,images_per_second,wait_share,save_share,learning_rate,gradient_norm,corrupt"
 )
 ROWS = [
-    "1,0.693147,0.55,0.875,0.9,0.8125,0.432199,0.1875,,,1234.5,0.0625,0.0001,0",
-    "2,0.5,0.75,,0.9,0.8125,0.432199,,,,2000,0.5,0.01,3",
+    "1,0.693147,0.55,0.875,0.9,0.8125,0.432199,0.1875,,,1234.5,0.0625,0,0.0001,,0",
+    "2,0.5,0.75,,0.9,0.8125,0.432199,,,,2000,0.5,0.125,0.01,2.5,3",
 ]
 
 
@@ -71,7 +71,9 @@ def test_events_hold_the_same_figures_by_epoch(log, tmp_path):
         "val_eer": [0.1875],
         "images_per_second": [1234.5, 2000.0],
         "wait_share": [0.0625, 0.5],
+        "save_share": [0, 0.125],
         "learning_rate": [0.0001, 0.01],
+        "gradient_norm": [2.5],
         "corrupt": [0, 3],
     }
     found = events(tmp_path)
@@ -79,7 +81,8 @@ def test_events_hold_the_same_figures_by_epoch(log, tmp_path):
         tag: pytest.approx(values) for tag, values in expected.items()
     }
     steps = {tag: [step for step, _ in points] for tag, points in found.items()}
-    assert steps == {tag: [1, 2][: len(values)] for tag, values in expected.items()}
+    assert steps.pop("gradient_norm") == [2]
+    assert steps == {tag: [1, 2][: len(expected[tag])] for tag in steps}
 
 
 def test_the_line_of_an_epoch():

@@ -333,7 +333,9 @@ class Breaking(nn.Module):
 
 
 def test_a_loss_that_is_not_a_number_ends_the_run():
-    with pytest.raises(RunError, match=r"^epoch 1: the loss is nan; lower --lr or set --amp off$"):
+    with pytest.raises(
+        RunError, match=r"^epoch 1, batch 1: the loss is nan; lower --lr, set --amp off, or clip"
+    ):
         fitted(trainer_of(Breaking(training=True)))
 
 

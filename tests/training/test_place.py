@@ -57,3 +57,19 @@ def test_the_time_goes_on_as_well(monkeypatch):
     assert second.images_per_second == 30 / 4
     assert second.wait_share == 1 / 4
     assert second.state_dict() | {"seconds": 3} == state
+
+
+def test_saving_counts_from_the_end_of_the_epoch_before(monkeypatch):
+    seconds = itertools.count()
+    monkeypatch.setattr(time, "perf_counter", lambda: next(seconds))
+    place = Place(CPU)
+    with place.saving():  # from 0 to 1, when no clock runs
+        pass
+    place.start_clock()  # at 2
+    with place.saving():  # from 3 to 4
+        pass
+    place.stop_clock()  # at 5
+    assert place.save_share == (1 + 1) / (3 + 1)
+    second = Place(CPU)
+    second.load_state_dict(place.state_dict())
+    assert second.save_share == place.save_share

@@ -20,6 +20,7 @@ class Experiment:
     def __init__(self, fails=False):
         self.best, self.fails, self.closed, self.history = None, fails, 0, History()
         self.settings = Settings()
+        self.stopped = None
 
     def run(self, progress):
         for result in EPOCHS:

@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 
 from fastffdi.data.layout import find_dataset
-from fastffdi.errors import DataError
+from fastffdi.errors import DataError, SettingError
 from fastffdi.loaders.settings import LoaderSettings
 from fastffdi.training.settings import Settings
 
@@ -51,3 +51,32 @@ def test_the_data_is_a_folders_the_demos_or_what_is_given(tiny, monkeypatch):
 def test_a_folder_that_is_not_there_is_refused():
     with pytest.raises(DataError, match="absent: no such folder"):
         Settings(data="absent").dataset()
+
+
+def test_label_files_and_a_limit_are_settings_too(tiny):
+    files = {
+        f"{split}_{what}": str(tiny / f"{split}{end}")
+        for split in ("train", "val")
+        for what, end in (("labels", "set_label.txt"), ("images", "set"))
+    }
+    settings = Settings(**files, limit=8)
+    assert (settings.pipeline, settings.pretrained, settings.demo) == ("standard", True, False)
+    data = settings.dataset()
+    assert (len(data.train), len(data.val)) == (8, 8)
+    assert data.train.names.tolist() == find_dataset(tiny).limit(8, 0).train.names.tolist()
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "allowed"),
+    [
+        ("epochs", 0, "a whole number from 1 on"),
+        ("learning_rate", float("nan"), "a number above 0"),
+        ("seed", -1, "a whole number from 0 on"),
+        ("limit", 1, "a whole number from 2 on"),
+        ("on_corrupt", "keep", "skip or fail"),
+        ("max_corrupt", 1.5, "a number from 0 to 1"),
+    ],
+)
+def test_a_value_out_of_range_is_refused(name, value, allowed):
+    with pytest.raises(SettingError, match=f"^{name}: .* is not {allowed}$"):
+        Settings(**{name: value})

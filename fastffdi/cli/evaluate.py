@@ -1,0 +1,213 @@
+"""fastffdi evaluate"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from fastffdi.cli.loading import follow_symlinks, loading, max_megapixels, merged, on_corrupt
+from fastffdi.errors import DataError, RunError, SettingError
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from fastffdi.data.manifest import Manifest
+    from fastffdi.evaluation.figures import Comparison, Figure, Group
+    from fastffdi.evaluation.scored import Scored
+
+_FILE = click.Path(path_type=Path)
+
+#: The exit code where images were left out that cannot be decoded, as predict's.
+SKIPPED = 3
+
+
+@click.command()
+@click.argument("checkpoints", nargs=-1, type=_FILE, metavar="[CHECKPOINT...]")
+@click.option("--data", type=_FILE, help="Folder as for train: its validation images.")
+@click.option("--labels", type=_FILE, help="Label file img_name,target, in place of --data.")
+@click.option(
+    "--images",
+    type=_FILE,
+    help="Folder of the label file's images.  [default: the label file's own, or the one it is named after]",
+)
+@click.option(
+    "--scores",
+    type=_FILE,
+    help="Table img_name,target,y_pred of any detector, in place of checkpoints and images.",
+)
+@click.option("--by", metavar="COLUMN", help="Also the figures for each value of a column of --scores.")
+@click.option(
+    "--threshold",
+    type=click.FloatRange(0, 1),
+    help="Also what is right where a score of at least this counts as fake.",
+)
+@click.option(
+    "--resamples",
+    type=click.IntRange(min=100),
+    default=2000,
+    show_default=True,
+    help="Of the bootstrap, for the intervals.",
+)
+@click.option("--json", "json_file", type=_FILE, help="Write everything to this file, too.")
+@click.option("--overwrite", is_flag=True, help="Write over a file that exists.  [default: off]")
+@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Of the bootstrap.")
+@follow_symlinks
+@loading
+@on_corrupt
+@max_megapixels
+def evaluate(checkpoints: tuple[Path, ...], **options: Any) -> None:
+    """Say how good a model's scores are, each figure with its 95 % interval.
+
+    CHECKPOINTs are .safetensors files that train wrote, and the images are --data or --labels; or --scores
+    has the scores of any detector. A second checkpoint is compared with the first on the same images.
+    Images that cannot be decoded are left out, and the exit code is 3.
+    """
+    from fastffdi.cli.evaluate_tables import compared, grouped, headed, told
+    from fastffdi.cli.screen import console
+
+    _check(checkpoints, options)
+    screen = console()
+    models, skipped = _scored(checkpoints, options, screen)
+    from fastffdi.evaluation.figures import compare, figures, groups
+
+    threshold, how = options["threshold"], (options["resamples"], options["seed"])
+    record: list[dict[str, Any]] = []
+    for name, scored in models.items():
+        found = figures(scored.labels, scored.scores, threshold, *how)
+        parts = [] if options["by"] is None else groups(scored, options["by"], threshold, *how)
+        click.echo("\n".join([*headed(name, scored), *told(found), *grouped(options["by"], parts)]))
+        record.append(_model(name, scored, found, parts))
+    (first, *others) = models
+    for other in others:
+        common = _common(models[first], models[other])
+        found_apart = compare(*common, *how)
+        click.echo("\n".join(compared(first, other, found_apart)))
+        record[[*models].index(other)]["less_than_first"] = _apart(found_apart)
+    if options["json_file"] is not None:
+        _write(options["json_file"], record)
+    if skipped:
+        click.echo(f"images that cannot be decoded: {skipped}", err=True)
+        raise click.exceptions.Exit(SKIPPED)
+
+
+def _check(checkpoints: tuple[Path, ...], options: dict[str, Any]) -> None:
+    """Refuse what does not go together before any work."""
+    data, labels, scores, file = (options[name] for name in ("data", "labels", "scores", "json_file"))
+    if (scores is None) == (not checkpoints):
+        raise SettingError("evaluate: give CHECKPOINTs, or --scores FILE of any detector")
+    if scores is not None and (data or labels or options["images"]):
+        raise SettingError("--scores: has the labels as well; leave out --data, --labels and --images")
+    if scores is None and (data is None) == (labels is None):
+        raise SettingError("evaluate: name the images in one way: --data DIR or --labels FILE")
+    if options["images"] is not None and labels is None:
+        raise SettingError("--images: belongs to --labels FILE; give both")
+    if len(set(checkpoints)) < len(checkpoints):
+        raise SettingError("evaluate: a checkpoint is named twice; name each once")
+    if file is not None and file.exists() and not options["overwrite"]:
+        raise SettingError(f"--json {file}: exists; name another file, or add --overwrite")
+    if file is not None and not file.resolve().parent.is_dir():
+        raise SettingError(f"--json {file}: there is no folder {file.parent}; make it first")
+
+
+def _scored(
+    checkpoints: tuple[Path, ...], options: dict[str, Any], screen: Console
+) -> tuple[dict[str, Scored], int]:
+    """The images with their scores by model, and how many cannot be decoded."""
+    from fastffdi.evaluation.scored import Scored, read_scores
+
+    if options["scores"] is not None:
+        return {str(options["scores"]): read_scores(options["scores"])}, 0
+    manifest = _manifest(options, screen.print)
+    assert manifest.labels is not None
+    if options["by"] is not None:
+        raise SettingError("--by: needs a column of --scores FILE")
+    found, skipped = {}, 0
+    for checkpoint in checkpoints:
+        scores, corrupt = _predicted(checkpoint, manifest, options, screen)
+        found[str(checkpoint)] = Scored(manifest.names, manifest.labels, scores).known()
+        skipped = max(skipped, corrupt)
+    return found, skipped
+
+
+def _manifest(options: dict[str, Any], say: Callable[[str], None]) -> Manifest:
+    from fastffdi.data.labels import read_labels
+    from fastffdi.data.layout import find_validation
+    from fastffdi.data.links import Links
+
+    follow = options["follow_symlinks"]
+    if options["data"] is not None:
+        return find_validation(options["data"], say, follow)
+    labels, images = options["labels"], options["images"]
+    links = Links(images or labels.parent, follow)
+    return read_labels(labels, images, targets="required", duplicates=True, say=say, links=links)
+
+
+def _predicted(
+    checkpoint: Path, manifest: Manifest, options: dict[str, Any], screen: Console
+) -> tuple[Any, int]:
+    from fastffdi.cli.screen import bar
+    from fastffdi.inference.predict import Predictor
+
+    predictor = Predictor(
+        checkpoint,
+        device=options["device"],
+        amp=options["amp"],
+        backend=options["loader"],
+        loading=merged(
+            options["loader_settings"],
+            options["threads"],
+            options["batch_size"],
+            options["process"],
+            options["memory_cap"],
+            options["max_megapixels"],
+        ),
+        cache=options["cache"],
+        on_corrupt=options["on_corrupt"],
+    )
+    with bar(len(manifest), f"scoring by {checkpoint.name}", screen) as progress:
+        scores = predictor(manifest, progress.advance)
+    return scores, len(predictor.reasons)
+
+
+def _common(first: Scored, other: Scored) -> tuple[Any, Any, Any]:
+    """Labels and both scores of the images; the same ones could be decoded for both."""
+    if first.names.tolist() != other.names.tolist():
+        raise DataError(
+            "evaluate: the checkpoints could not decode the same images; take out those that fail"
+        )
+    return first.labels, first.scores, other.scores
+
+
+def _model(name: str, scored: Scored, found: dict[str, Figure], parts: list[Group]) -> dict[str, Any]:
+    return {
+        "scores_of": name,
+        "images": len(scored),
+        "reals": int((scored.labels == 0).sum()),
+        "fakes": int((scored.labels == 1).sum()),
+        "left_out": scored.left_out,
+        "figures": {key: asdict(figure) for key, figure in found.items()},
+        "groups": [asdict(group) for group in parts],
+    }
+
+
+def _apart(found: Comparison) -> dict[str, Any]:
+    return asdict(found)
+
+
+def _write(file: Path, record: list[dict[str, Any]]) -> None:
+    from fastffdi.files import DiskFull, atomic
+    from fastffdi.model.checkpoint import versions
+
+    text = json.dumps({"versions": versions(), "models": record}, indent=1, allow_nan=False)
+    try:
+        with atomic(file) as part:
+            part.write_text(text + "\n", encoding="utf-8")
+    except DiskFull:
+        raise
+    except OSError as error:
+        raise RunError(f"--json {file}: cannot be written ({error.strerror}); name another file") from None

@@ -1,0 +1,95 @@
+import json
+
+import pandas as pd
+import pytest
+
+from fastffdi.evaluation import metrics
+
+PLAIN = ("--amp", "off", "--threads", 1, "--resamples", 100)
+
+
+@pytest.fixture
+def best(tiny_run):
+    return tiny_run.settings.output / "best.safetensors"
+
+
+@pytest.fixture
+def evaluate(fastffdi):
+    return lambda *words: fastffdi("evaluate", *words)
+
+
+@pytest.fixture
+def scores(tmp_path):
+    file = tmp_path / "scores.csv"
+    rows = [f"{k}.jpg,{k % 2},{(k * 37 % 100) / 100},{'abc'[k % 3]}" for k in range(120)]
+    file.write_text("\n".join(["img_name,target,y_pred,group", *rows]) + "\n")
+    return file
+
+
+def test_a_checkpoint_is_scored_on_the_validation_images(evaluate, fastffdi, best, tiny, tmp_path):
+    code, out, err = evaluate(best, "--data", tiny, "--json", tmp_path / "e.json", *PLAIN)
+    assert (code, err) == (0, "")
+    assert out.splitlines()[0] == f"{best}: 16 images, 8 real and 8 fake"
+    (found,) = json.loads((tmp_path / "e.json").read_text())["models"]
+    table = tmp_path / "submit.csv"
+    fastffdi("predict", best, "--data", tiny, "-o", table, *PLAIN[:4])
+    predicted = pd.read_csv(table)["y_pred"].to_numpy()
+    labels = pd.read_csv(tiny / "valset_label.txt")["target"].to_numpy()
+    assert found["figures"]["auc"]["value"] == pytest.approx(metrics.auc(labels, predicted))
+    assert found["figures"]["log_loss"]["value"] == pytest.approx(
+        metrics.log_loss(labels, predicted), abs=1e-6
+    )
+    assert found["figures"]["auc"]["interval"]["level"] == 0.95
+
+
+def test_two_checkpoints_are_compared(evaluate, best, tiny):
+    last = best.with_name("last.safetensors")
+    code, out, _ = evaluate(best, last, "--labels", tiny / "valset_label.txt", *PLAIN)
+    assert code == 0
+    assert out.splitlines()[-1].startswith(f"{best} less {last}: AUC ")
+    assert out.splitlines()[-1].endswith("(DeLong)")
+
+
+def test_scores_of_any_detector_by_group(evaluate, scores):
+    code, out, err = evaluate("--scores", scores, "--by", "group", "--threshold", 0.3, "--resamples", 100)
+    assert (code, err) == (0, "")
+    lines = out.splitlines()
+    table = pd.read_csv(scores)
+    expected = metrics.auc(table["target"], table["y_pred"])
+    assert lines[2].split()[:2] == ["AUC", f"{expected:.4f}"]
+    assert any(line.startswith("  accuracy at the threshold ") for line in lines)
+    assert [line.split()[0] for line in lines[-4:]] == ["a", "b", "c", "worst:"]
+
+
+def test_an_image_that_cannot_be_decoded_is_left_out(evaluate, best, copy):
+    (copy / "valset" / "03.jpg").write_bytes(b"no image")
+    code, out, err = evaluate(best, "--data", copy, *PLAIN)
+    assert code == 3
+    assert out.splitlines()[0] == f"{best}: 15 images, 8 real and 7 fake; 1 more without a score"
+    assert err == "images that cannot be decoded: 1\n"
+    code, _, err = evaluate(best, "--data", copy, "--on-corrupt", "fail", *PLAIN)
+    assert code == 1
+    assert "03.jpg" in err
+
+
+@pytest.mark.parametrize(
+    ("words", "problem"),
+    [
+        ([], "give CHECKPOINTs, or --scores FILE"),
+        (["a.safetensors"], "name the images in one way: --data DIR or --labels FILE"),
+        (["--scores", "s.csv", "--data", "d"], "--scores: has the labels as well"),
+        (["a.safetensors", "--data", "d", "--images", "i"], "--images: belongs to --labels FILE"),
+        (["a.st", "a.st", "--data", "d"], "a checkpoint is named twice"),
+        (["--scores", "s.csv", "--json", "/no/such/f.json"], "there is no folder /no/such"),
+    ],
+)
+def test_what_does_not_go_together_is_refused(evaluate, words, problem):
+    code, out, err = evaluate(*words)
+    assert (code, out) == (2, "")
+    assert problem in err
+    assert err.count("\n") == 1
+
+
+def test_nothing_is_written_over(evaluate, scores):
+    assert evaluate("--scores", scores, "--json", scores).code == 2
+    assert scores.read_text().startswith("img_name")
