@@ -10,7 +10,7 @@ import pytest
 import together as processes
 import torch
 from experiments import figures, settings_of, with_mixing
-from outcomes import Outcome
+from outcomes import Outcome, variants
 
 from fastffdi.data.layout import find_dataset
 from fastffdi.errors import SettingError
@@ -127,6 +127,24 @@ def test_by_as_many_it_ends_as_it_would_have_to_the_bit(tiny, dataset, together,
         together(2, "train", stopped, dataset, stop, rank=0)
         stopped = replace(stopped, resume="must")
     Outcome.of(whole.output).check(Outcome.of(stopped.output))
+
+
+@pytest.mark.parametrize("name", ["process", "dali", "cache", "torchvision"])
+def test_by_every_loader_each_image_is_seen_once(tiny, dataset, together, tmp_path, name):
+    plain = settings_of(tiny, tmp_path / "run")
+    settings = replace(plain, backend=name) if name == "torchvision" else variants(tiny, tmp_path)[name]
+    codes, values = together(2, "train", replace(settings, epochs=1), dataset, record=tmp_path)
+    assert codes == [0, 0]
+    assert [len(results) for _, results, _ in values] == [1, 1]
+    assert sorted(rows_of(tmp_path, 0, 2)[0]) == list(range(40))
+
+
+def test_sizes_that_a_recipe_needs_come_from_the_first(settings, odd, together, tmp_path):
+    steps = "{random_resized_crop: {size: [32, 32]}}", "{resize: {size: [32, 32]}}"
+    recipe = tmp_path / "sized.yaml"
+    recipe.write_text("train: [{}, normalize]\neval: [{}, normalize]\n".format(*steps))
+    _, values = together(2, "train", replace(settings, pipeline=str(recipe), epochs=1, max_corrupt=0.5), odd)
+    assert [results[0].corrupt for _, results, _ in values] == [2, 2]
 
 
 def test_one_that_is_killed_ends_all(settings, dataset, together):
