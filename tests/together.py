@@ -132,7 +132,7 @@ def train(
 
     said: list[str] = []
     with closing(prepare(settings, dataset, said.append)) as experiment:
-        world, trained = experiment.group.world, []
+        world, trained = experiment.processes.world, []
         experiment.trainer.model.drop_rate = 0.3
         prepared, done = experiment.train.prepared, iter(range(1, 1000))
 
@@ -163,68 +163,74 @@ def scores(settings: Any, dataset: Any) -> Any:
 
     with closing(prepare(settings, dataset, lambda line: None)) as experiment:
         trainer, val = experiment.trainer, experiment.val
-        scorer = Scorer(trainer.model, trainer.precision)
-        given = scored(experiment.group, scorer, val, len(dataset.val), lambda seen: None, trainer.stop)
+        scorer, count = Scorer(trainer.model, trainer.precision), len(dataset.val)
+        score = scored(experiment.processes, lambda: {"raw": scorer(val, count)}, val, count, trainer.stop)
+        given = score["raw"]
         return given, val.backend.planner.sampler.epoch(0)[0], sorted(val.corrupt)
 
 
 def gradients(settings: Any, dataset: Any) -> Any:
-    """Of the first batch, where BatchNorm does not depend on it: by name, and the sums."""
+    """Of the first batch, where BatchNorm does not depend on it: by name, and how many images it is of."""
     from fastffdi.training.experiment import prepare
-    from fastffdi.training.objective import CrossEntropy
+    from fastffdi.training.shared import weighed
 
     with closing(prepare(settings, dataset, lambda line: None)) as experiment:
         trainer = experiment.trainer
         trainer.model.eval()
-        objective = trainer.objective or CrossEntropy(trainer.model, trainer.precision, trainer.device)
         batch = experiment.train.prepared(next(experiment.train.batches(0)))
-        mean, *sums = objective(*batch)
-        mean.backward()
-        return {name: weight.grad for name, weight in trainer.model.named_parameters()}, sums
+        assert trainer.eager is not None
+        mean, *_, count = trainer.eager(*batch)
+        weighed(trainer.processes, mean, count)[0].backward()
+        return {name: weight.grad for name, weight in trainer.model.named_parameters()}, int(count)
 
 
 def predict(checkpoint: Path, manifest: Any) -> Any:
     from fastffdi.inference.predict import Predictor
     from fastffdi.loaders.settings import LoaderSettings
-    from fastffdi.model.group import Group
+    from fastffdi.model.processes import Processes
 
-    with Group.join() as group:
+    with Processes.join() as processes:
         predictor = Predictor(
-            checkpoint, device="cpu", amp="off", loading=LoaderSettings(1, 4), on_corrupt="skip", group=group
+            checkpoint,
+            device="cpu",
+            amp="off",
+            loading=LoaderSettings(1, 4),
+            on_corrupt="skip",
+            processes=processes,
         )
         return predictor(manifest), predictor.reasons
 
 
 def collectives() -> Any:
-    """What a Group's methods give."""
+    """What a Processes's methods give."""
     import torch
     from torch import nn
 
     from fastffdi.errors import SettingError
-    from fastffdi.model.group import Group
+    from fastffdi.model.processes import Processes
 
     def refuses() -> None:
         raise SettingError("refused")
 
-    with Group.join() as group:
-        rank = group.world.rank
+    with Processes.join() as processes:
+        rank = processes.world.rank
         norm = nn.Sequential(nn.Conv2d(3, 4, 1), nn.BatchNorm2d(4))
         torch.nn.init.constant_(norm[0].weight, rank)
         norm[1].running_mean.fill_(rank)
         found = {
-            "first": group.first(lambda: rank + 5),
-            "only_first": group.only_first(lambda: rank + 5),
-            "all": group.all(rank),
-            "sum": group.sum(torch.tensor([rank, 1.0])).tolist(),
-            "most": group.most(rank, -rank),
+            "first": processes.first(lambda: rank + 5),
+            "only_first": processes.only_first(lambda: rank + 5),
+            "all": processes.all(rank),
+            "sum": processes.sum(torch.tensor([rank, 1.0])).tolist(),
+            "most": processes.most(rank, -rank),
         }
-        group.average_statistics(norm)
+        processes.average_statistics(norm)
         found["mean"] = norm[1].running_mean.tolist()
         found["before"] = norm[0].weight.flatten().unique().tolist()
-        group.align(norm)
+        processes.align(norm)
         found["after"] = norm[0].weight.flatten().unique().tolist()
         try:
-            group.first(refuses)
+            processes.first(refuses)
         except SettingError as error:
             found["error"] = str(error)
         return found

@@ -43,7 +43,7 @@ def watched(trainer: Trainer, timer: PhaseTimer) -> Iterator[Trainer]:
 
     In a compiled step, hooks of the model would be compiled as well: its forward phase has the loss in it.
     """
-    model, optimiser = trainer.model, trainer.optimiser.adamw
+    model, optimiser = trainer.model, trainer.optimiser.inner
     hooks: list[RemovableHandle] = [
         optimiser.register_step_pre_hook(lambda *_: timer.end("backward")),
         optimiser.register_step_post_hook(lambda *_: timer.end("optimiser")),

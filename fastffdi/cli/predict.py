@@ -106,10 +106,10 @@ def predict(
     if world.first:
         check_no_image(output, manifest.paths())
     from fastffdi.inference.predict import Predictor, write_csv, write_errors
-    from fastffdi.model.group import Group
+    from fastffdi.model.processes import Processes
 
     settings = merged(loader_settings, threads, batch_size, process, memory_cap, max_megapixels)
-    group = Group.join()
+    processes = Processes.join()
     predictor = Predictor(
         checkpoint,
         device=device,
@@ -119,7 +119,7 @@ def predict(
         cache=cache,
         compile=compile,
         on_corrupt=on_corrupt,
-        group=group,
+        processes=processes,
     )
     try:
         with last_words(), bar(world.part_of(len(manifest)), "predicting", screen) as progress:
@@ -128,7 +128,7 @@ def predict(
         kept = "as it was before" if output.exists() else "not written"
         screen.print(f"interrupted; {escaped(str(output))} is {kept}; the same command begins again")
         raise SystemExit(130) from None
-    group.leave()
+    processes.leave()
     if not world.first:
         return
     write_csv(output, manifest.names, scores, fill, excel_safe)

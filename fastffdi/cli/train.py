@@ -12,6 +12,7 @@ import click
 from fastffdi.cli import interrupts
 from fastffdi.cli.dataset import data_folder
 from fastffdi.cli.loading import compiled, follow_symlinks, loading, max_megapixels, on_corrupt
+from fastffdi.cli.optimising import optimising
 from fastffdi.cli.train_settings import settings as settings_of
 from fastffdi.world import World
 
@@ -68,8 +69,9 @@ _FILE = click.Path(path_type=Path)
     type=click.FloatRange(min=0, min_open=True),
     default=1e-3,
     show_default=True,
-    help="Highest learning rate (AdamW, warm-up, cosine).",
+    help="Highest learning rate.",
 )
+@optimising
 @click.option(
     "--balance",
     is_flag=True,
@@ -150,6 +152,7 @@ def train(context: click.Context, /, **options: Any) -> None:
         return
     with interrupts.last_words():
         experiment = prepare(settings, dataset, remarks.append)
+    experiment.command = shlex.join(["fastffdi", *sys.argv[1:]])
     if options["loader_settings"] is not None:
         remarks.append(f"loader settings: {settings.loading.described()}")
     screen.print("\n".join(remarks))  # only now, so that an error stands alone
@@ -222,7 +225,7 @@ def _run(experiment: Experiment, screen: Console, options: dict[str, Any]) -> No
                 progress.restart(f"epoch {result.epoch + 2}/{epochs}")
     best = experiment.best
     assert best is not None
-    if not experiment.group.world.first:
+    if not experiment.processes.world.first:
         return
     click.echo(f"best: {_which(experiment, best)}, validation AUC {shown(best.validation['auc'])}")
     click.echo(f"checkpoint: {output / BEST}")

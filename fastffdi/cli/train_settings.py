@@ -7,11 +7,16 @@ from typing import TYPE_CHECKING, Any
 import click
 from click.core import ParameterSource
 
+from fastffdi.cli import optimising
+
 if TYPE_CHECKING:
     from fastffdi.training.settings import Settings
 
 #: Options that are in a section of the settings.
-_SECTIONS = dict.fromkeys(("threads", "batch_size", "process", "memory_cap", "max_megapixels"), "loading")
+_SECTIONS = {
+    **dict.fromkeys(("threads", "batch_size", "process", "memory_cap", "max_megapixels"), "loading"),
+    **dict.fromkeys(optimising.NAMES, "optimisation"),
+}
 
 #: Options whose setting has another name.
 _NAMES = {"lr": "learning_rate", "loader": "backend"}

@@ -25,9 +25,9 @@ from fastffdi.loaders.quarantine import FAIL, Quarantine, skips
 from fastffdi.loaders.settings import LoaderSettings
 from fastffdi.model.checkpoint import restore
 from fastffdi.model.device import choose_device, tune_convolutions
-from fastffdi.model.group import Group
 from fastffdi.model.precision import cast_weights
 from fastffdi.model.precision import choose as choose_precision
+from fastffdi.model.processes import Processes
 from fastffdi.recipe.lowering import template
 from fastffdi.recipe.recipe import Recipe, parse
 from fastffdi.render.device.stage import DeviceStage
@@ -48,8 +48,8 @@ class Predictor:
         on_corrupt: fail at the first image that cannot be decoded, or skip such images: their score is NaN
         compile: compile the forward pass of whole batches with torch.compile when the first one comes
         follow_symlinks: of folders, also take images by links that lead out of them
-        group: processes that each score a share of the images, and all get the scores of all; they have to
-            make the same calls. None: this process is on its own
+        processes: that each score a share of the images, and all get the scores of all; they have to make
+            the same calls. None: this process is on its own
 
     Raises SettingError for a file that is no checkpoint and for arguments that do not fit this machine,
     RecipeError for a checkpoint whose recipe is not valid. Nothing is imported because a checkpoint names it.
@@ -72,9 +72,9 @@ class Predictor:
         compile: bool = False,
         on_corrupt: str = FAIL,
         follow_symlinks: bool = False,
-        group: Group | None = None,
+        processes: Processes | None = None,
     ) -> None:
-        self._skip, self._group = skips(on_corrupt), group or Group()
+        self._skip, self._processes = skips(on_corrupt), processes or Processes()
         self.reasons: dict[str, str] = {}
         self._follow_symlinks = follow_symlinks
         path = Path(checkpoint)
@@ -103,7 +103,7 @@ class Predictor:
         such are skipped, `reasons` says why, by name, until the next call.
         """
         manifest = _manifest(images, self._follow_symlinks)
-        planner = self._planner(manifest).divided(self._group.world)
+        planner = self._planner(manifest).divided(self._processes.world)
         if self._cache is not None:
             (planner,) = cached([planner], self._cache)
         backend = factory.build_loader(self._backend, planner, self._loading, self._device)
@@ -121,15 +121,15 @@ class Predictor:
                 self.recipe, "eval", manifest, self._loading, skip_corrupt=self._skip
             )
 
-        planner = self._group.only_first(lambda: planned(manifest))
-        sizes = self._group.first(lambda: None if planner is None else planner.manifest.sizes)
+        planner = self._processes.only_first(lambda: planned(manifest))
+        sizes = self._processes.first(lambda: None if planner is None else planner.manifest.sizes)
         return planned(replace(manifest, sizes=sizes)) if planner is None else planner
 
     def _of_all(self, rows: np.ndarray, scores: np.ndarray) -> np.ndarray:
         """The scores of all rows, of which these are this process's; `reasons` become those of all too."""
-        if self._group.world.alone:
+        if self._processes.world.alone:
             return scores
-        for others, own, reasons in self._group.all((rows, scores[rows], self.reasons)):
+        for others, own, reasons in self._processes.all((rows, scores[rows], self.reasons)):
             scores[others] = own
             self.reasons |= reasons
         return scores

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -25,7 +25,6 @@ class Scorer:
     precision: Precision
     forward: Forward | None = None
 
-    @torch.inference_mode()
     def __call__(
         self, loader: DeviceLoader, count: int, progress: Callable[[int], None] | None = None
     ) -> np.ndarray:
@@ -36,18 +35,32 @@ class Scorer:
         """
         self.model.eval()
         forward = self.forward or Autocast(self.model, self.precision)
-        rows, scores, valid = [], [], []
-        for batch in loader.batches(0):
-            logits = forward(loader.prepared(batch).images)
-            fake = logits.float().softmax(dim=1)[:, 1]
-            # Left on the device: reading each batch would make the host wait for it.
-            scores.append(fake.view(len(batch), batch.views).mean(dim=1))
-            rows.append(batch.rows)
-            valid.append(batch.valid)
-            if progress is not None:
-                progress(len(batch))
-        out = np.full(count, np.nan)
-        if rows:
-            kept = np.concatenate(valid)
-            out[np.concatenate(rows)[kept]] = torch.cat(scores).double().cpu().numpy()[kept]
-        return out
+        return score_all((forward,), loader, count, progress)[0]
+
+
+@torch.inference_mode()
+def score_all(
+    forwards: Sequence[Forward],
+    loader: DeviceLoader,
+    count: int,
+    progress: Callable[[int], None] | None = None,
+) -> np.ndarray:
+    """(forwards, images) what Scorer gives, of several models that see each batch in turn.
+
+    They are in eval mode.
+    """
+    rows, scores, valid = [], [], []
+    for batch in loader.batches(0):
+        images = loader.prepared(batch).images
+        fake = torch.stack([forward(images).float().softmax(dim=1)[:, 1] for forward in forwards])
+        # Left on the device: reading each batch would make the host wait for it.
+        scores.append(fake.view(len(forwards), len(batch), batch.views).mean(dim=2))
+        rows.append(batch.rows)
+        valid.append(batch.valid)
+        if progress is not None:
+            progress(len(batch))
+    out = np.full((len(forwards), count), np.nan)
+    if rows:
+        kept = np.concatenate(valid)
+        out[:, np.concatenate(rows)[kept]] = torch.cat(scores, dim=1).double().cpu().numpy()[:, kept]
+    return out

@@ -80,21 +80,24 @@ def build(
     pretrained: bool,
     weights: Path | None = None,
     say: Callable[[str], None] | None = None,
+    drop_path: float | None = None,
 ) -> nn.Module:
     """A timm model with logits (N, 2) for images (N, 3, H, W), in channels_last memory, on the CPU.
 
     `weights`, if given, takes the place of timm's pretrained weights; `say` receives the sentence of
-    `load_weights`. Raises SettingError for an unknown name, weights that are not published, cannot be
-    fetched or do not fit: the model never starts from random weights unless `pretrained` is false.
+    `load_weights`. `drop_path`, if given, is the rate at which residual branches are left out in training.
+    Raises SettingError for an unknown name, for a model without such branches, and for weights that are not
+    published, cannot be fetched or do not fit: the model never starts from random weights unless `pretrained`
+    is false.
     """
     published = published_config(name)
     if weights is not None:
-        model = _create(name)
+        model = _create(name, drop_path)
         sentence = load_weights(model, weights)
         if say is not None:
             say(sentence)
     else:
-        model = _create_pretrained(name, published) if pretrained else _create(name)
+        model = _create_pretrained(name, published, drop_path) if pretrained else _create(name, drop_path)
     return model.to(memory_format=torch.channels_last)
 
 
@@ -167,23 +170,41 @@ def _instead(given: str, known: list[str]) -> str:
     return f"; allowed: timm's {len(known)} models, which timm.list_models() names"
 
 
-def _create(name: str) -> nn.Module:
-    import timm
-
+def _create(name: str, drop_path: float | None = None) -> nn.Module:
     # Without its tag, since timm would warn that the tagged weights are not going to be loaded.
-    return _with_quiet_head(timm.create_model(name, pretrained=False, num_classes=2))
+    return _with_quiet_head(_timms(name, False, drop_path))
 
 
-def _create_pretrained(name: str, published: dict[str, Any]) -> nn.Module:
+def _timms(name: str, pretrained: bool, drop_path: float | None) -> nn.Module:
     import timm
+    from timm.layers import DropPath
 
+    given = {} if drop_path is None else {"drop_path_rate": drop_path}
+    try:
+        model: nn.Module = timm.create_model(name, pretrained=pretrained, num_classes=2, **given)
+    except TypeError as error:
+        if "drop_path_rate" not in str(error):
+            raise
+        raise SettingError(_without_branches(name)) from error
+    if drop_path and not any(isinstance(module, DropPath) for module in model.modules()):
+        raise SettingError(_without_branches(name))
+    return model
+
+
+def _without_branches(name: str) -> str:
+    return f"drop_path: backbone '{name}' has no residual branches that timm could leave out; leave it out"
+
+
+def _create_pretrained(name: str, published: dict[str, Any], drop_path: float | None = None) -> nn.Module:
     if not has_weights(published):
         raise SettingError(f"backbone '{name}' has no published pretrained weights; {WAYS_OUT}")
     reason = _out_of_reach(published)
     if reason:
         raise SettingError(_not_fetched(name, reason))
     try:
-        model = timm.create_model(name, pretrained=True, num_classes=2)
+        model = _timms(name, True, drop_path)
+    except SettingError:
+        raise
     except Exception as error:  # the hub's client has no common base for what can go wrong
         raise SettingError(_not_fetched(name, _first_line(error))) from error
     return _with_quiet_head(model)

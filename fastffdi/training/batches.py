@@ -8,19 +8,19 @@ from dataclasses import replace
 from fastffdi.data.layout import Dataset
 from fastffdi.loaders.planner import BatchPlanner
 from fastffdi.loaders.quarantine import skips
-from fastffdi.model.group import Group
+from fastffdi.model.processes import Processes
 from fastffdi.recipe.recipe import Recipe
 from fastffdi.training.settings import Settings
 from fastffdi.world import World
 
 
-def of_all(settings: Settings, dataset: Dataset, recipe: Recipe, group: Group) -> list[BatchPlanner]:
+def of_all(settings: Settings, dataset: Dataset, recipe: Recipe, processes: Processes) -> list[BatchPlanner]:
     """The batches of all processes together, for training and for validation.
 
     The first process alone probes the sizes of images. Raises as BatchPlanner.over, in all of them.
     """
-    planners = group.only_first(lambda: _planners(settings, dataset, recipe))
-    sizes = group.first(lambda: [planner.manifest.sizes for planner in planners or []])
+    planners = processes.only_first(lambda: _planners(settings, dataset, recipe))
+    sizes = processes.first(lambda: [planner.manifest.sizes for planner in planners or []])
     if planners is None:
         rows = zip((dataset.train, dataset.val), sizes, strict=True)
         train, val = (replace(manifest, sizes=known) for manifest, known in rows)

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any
 
 import torch
-from torch import nn
 
 from fastffdi.data.layout import Dataset
 from fastffdi.loaders import factory, quarantine
@@ -16,32 +16,43 @@ from fastffdi.loaders.mix import Mixer
 from fastffdi.loaders.planner import BatchPlanner, cached
 from fastffdi.model import backbone, checkpoint, compilation, precision, pretraining
 from fastffdi.model.device import choose_device, tune_convolutions
-from fastffdi.model.group import Group
+from fastffdi.model.processes import Processes
 from fastffdi.recipe.lowering import output_size, template
 from fastffdi.recipe.recipe import Recipe
 from fastffdi.recipe.steps.combine import functions
 from fastffdi.render.device.python import imported
 from fastffdi.render.device.stage import DeviceStage
-from fastffdi.training import batches, config, folder, resumption, shared, state
+from fastffdi.training import (
+    batches,
+    config,
+    curves,
+    ending,
+    exhaustion,
+    feasibility,
+    folder,
+    resumption,
+    scores,
+    shared,
+    state,
+)
+from fastffdi.training.building import model_of, trainer_of
 from fastffdi.training.folder import writing
 from fastffdi.training.generators import Generators
 from fastffdi.training.history import History
 from fastffdi.training.identity import identity
-from fastffdi.training.interruption import SAME_SECONDS_PASSED_ON, TIME_OVER, Interruption, Stopping
+from fastffdi.training.interruption import TIME_OVER, Interruption, Stopping
 from fastffdi.training.interval import Alarm, Interval
 from fastffdi.training.keeper import Keeper, Stopped, place_in_words
 from fastffdi.training.log import RunLog
 from fastffdi.training.loop import Progress, Trainer
-from fastffdi.training.objective import CrossEntropy, Objective
-from fastffdi.training.optimiser import Optimiser
 from fastffdi.training.place import Place
 from fastffdi.training.ranks import Ranks, seed_apart
-from fastffdi.training.result import EpochResult
+from fastffdi.training.result import EMA, RAW, EpochResult
 from fastffdi.training.saving import Saver
 from fastffdi.training.settings import Settings
 from fastffdi.training.state import Part, State
 from fastffdi.training.unfinished import keep_unfinished
-from fastffdi.training.watch import Watch
+from fastffdi.training.watch import NonFinite
 
 #: The loader whose images do not follow from the seed.
 BASELINE = "torchvision"
@@ -61,7 +72,8 @@ class Experiment:
         identity: what a run must have in common with it to go on from its states
         weights_data: what the weights saw that it starts from
         resumed: whether it goes on with what its folder holds
-        group: the processes that share it, each of which has an Experiment
+        command: that it was started with, for the summary
+        processes: those that share it, each of which has an Experiment
         time_limit: rings when it is to end
         stopped: how it ended where its time was over
         unfinished: the figures of the best model where no epoch was
@@ -79,7 +91,8 @@ class Experiment:
     identity: dict[str, Any]
     weights_data: str
     resumed: bool = False
-    group: Group = field(default_factory=Group)
+    command: str | None = None
+    processes: Processes = field(default_factory=Processes)
     time_limit: Alarm = field(default_factory=lambda: Alarm(Interval()))
     stopped: Stopped | None = None
     unfinished: EpochResult | None = None
@@ -95,23 +108,32 @@ class Experiment:
         settings, labels = self.settings, self.dataset.val.labels
         assert labels is not None, "find_dataset gives labels"
         if self.finished:
+            if not (settings.output / folder.SUMMARY).exists():
+                ending.finish(self)
             return
-        log = self._log()
-        with Saver(settings.output) as saver, self.trainer.stop as stop:
+        log, how = self._log(), settings.optimisation
+        enough = exhaustion.explained(settings.loading.batch_size, self.trainer.device, how.accumulate)
+        with enough, Saver(settings.output) as saver, self.trainer.stop as stop:
             keeper = self._keeper(saver, stop)
             told = keeper.watching(progress)
+            if self.place.fresh and not self.resumed and self.processes.world.first:
+                self.trainer.watch.first = ending.shown_first(self, saver)
             fitted = self.trainer.fit(self.train, self.val, labels, settings.epochs, told, self.place)
             try:
                 for result in fitted:
                     with writing(settings.output):
                         best = self.history.add(result) if log is None else log.write(result)
-                    keeper.save_epoch(self.described(result), best, self.finished)
+                    part = "model" if result.weights == RAW else result.weights
+                    keeper.save_epoch(self.described(result), best, self.finished, self._scores(result), part)
                     yield result
                     if self.finished:
                         break
                     keeper.heed_time()
             except Stopping:
                 self._end(keeper, progress)
+            except NonFinite as error:
+                raise ending.recorded(error, settings.output, self.train.backend.planner) from None
+        ending.finish(self)
 
     def _end(self, keeper: Keeper, progress: Progress) -> None:
         """Keep what there is, and raise Stopped unless it is the time that is over."""
@@ -148,12 +170,18 @@ class Experiment:
         assert quarantine is not None, "prepare gives the loaders one"
         return {
             "model": trainer.model,
+            **({} if trainer.average is None else {EMA: trainer.average.model}),
             "optimiser": trainer.optimiser,
             "place": self.place,
-            "generators": Ranks(self.group, Generators(trainer.device), self.place, trainer.model),
+            "generators": self._ranks,
             "history": self.history,
             "quarantine": quarantine,
         }
+
+    @property
+    def _ranks(self) -> Ranks:
+        trainer = self.trainer
+        return Ranks(self.processes, Generators(trainer.device), self.place, tuple(trainer.models.values()))
 
     @property
     def corrupt(self) -> dict[str, str]:
@@ -164,14 +192,14 @@ class Experiment:
         """Free the loaders."""
         self.train.close()
         self.val.close()
-        self.group.leave()
+        self.processes.leave()
 
     def _log(self) -> RunLog | None:
         """The record of the run in its folder, where nothing is left of what does not belong to it.
 
         The first process alone has one.
         """
-        return self.group.only_first(self._begun_log)
+        return self.processes.only_first(self._begun_log)
 
     def _begun_log(self) -> RunLog:
         output, quarantine = self.settings.output, self.train.quarantine
@@ -179,7 +207,7 @@ class Experiment:
             folder.make(output)
         with writing(output):
             if self.resumed:
-                folder.clear(output)
+                folder.clear(output, (folder.SUMMARY,))
                 state.discard_after(output, self.trainer.optimiser.updates)
                 assert quarantine is not None, "prepare gives the loaders one"
                 quarantine.write_table()
@@ -203,9 +231,15 @@ class Experiment:
             time_limit=self.time_limit,
             watch=self.trainer.watch,
             kept=(place.epoch, place.images) if self.resumed else None,
-            group=self.group,
+            processes=self.processes,
             agree_every=1 if self.trainer.device.type == "cpu" else AGREE_EVERY,
         )
+
+    def _scores(self, result: EpochResult) -> Callable[[], None]:
+        """Writes the validation scores of an epoch."""
+        if result.scores is None:
+            return lambda: None
+        return partial(scores.save, self.settings.output, self.dataset.val, result.scores)
 
     def described(self, result: EpochResult) -> checkpoint.Checkpoint:
         """What a checkpoint says of itself after an epoch."""
@@ -231,16 +265,18 @@ def prepare(settings: Settings, dataset: Dataset, say: Callable[[str], None]) ->
     they share the run, and its folder is the one that the first has in its settings. Raises UsageError where
     the settings, the recipe and the data do not go together, or with what the folder holds.
     """
-    group = Group.join()
+    processes = Processes.join()
     try:
-        settings = replace(settings, output=group.first(lambda: settings.output))
-        return _prepared(settings, dataset, say if group.world.first else lambda line: None, group)
+        settings = replace(settings, output=processes.first(lambda: settings.output))
+        return _prepared(settings, dataset, say if processes.world.first else lambda line: None, processes)
     except BaseException:
-        group.leave()
+        processes.leave()
         raise
 
 
-def _prepared(settings: Settings, dataset: Dataset, say: Callable[[str], None], group: Group) -> Experiment:
+def _prepared(
+    settings: Settings, dataset: Dataset, say: Callable[[str], None], processes: Processes
+) -> Experiment:
     time_limit, loading = Alarm(settings.longest), settings.loading
     recipe = backbone.load_recipe(settings.pipeline, settings.backbone)
     device = choose_device(settings.device)
@@ -250,15 +286,18 @@ def _prepared(settings: Settings, dataset: Dataset, say: Callable[[str], None], 
     if settings.compile:
         compilation.check(device)
     if settings.sync_bn:
-        shared.check_synchronised_norms(device, group)
+        shared.check_synchronised_norms(device, processes)
+    feasibility.check(settings, device)
     own = identity(settings, dataset, recipe, kind, numbers.name, device.type)
-    shared.check_same(group, own)
-    found = group.first(lambda: resumption.find(settings, own, say))
-    saw = group.first(lambda: pretraining.of_run(settings.backbone, settings.pretrained, settings.weights))
+    shared.check_same(processes, own)
+    found = processes.first(lambda: resumption.find(settings, own, say))
+    saw = processes.first(
+        lambda: pretraining.of_run(settings.backbone, settings.pretrained, settings.weights)
+    )
     if settings.imagenet1k_only and found is None:
         pretraining.check_only_imagenet1k(saw, settings.backbone, settings.weights)
     torch.manual_seed(settings.seed)
-    model = _model(settings, found is None, say, group)
+    model = model_of(settings, found is None, say, processes)
     for steps in (recipe.train, recipe.eval):
         backbone.check_input(model, output_size(template(steps)))
     for step in functions(recipe.train):
@@ -270,23 +309,29 @@ def _prepared(settings: Settings, dataset: Dataset, say: Callable[[str], None], 
     say(f"{settings.backbone} on {device}, loader {kind}, {numbers.reason}")
     if kind == BASELINE:
         say("loader torchvision: a run that is stopped goes on at the beginning of an epoch")
-    planners = batches.of_all(settings, dataset, recipe, group)
+    if not curves.can_be_drawn():
+        say(f"{folder.CURVES} will not be drawn: {curves.CURE}")
+    planners = batches.of_all(settings, dataset, recipe, processes)
     if settings.compile:
         planners[0] = replace(planners[0], drop_last=True)  # since a short batch would be compiled anew
         say(_compiling(planners[0], device))
-    planners = batches.of_process(planners, group.world, say)
+    planners = batches.of_process(planners, processes.world, say)
     if settings.cache is not None:
         planners = cached(planners, settings.cache, say)
     backends = [factory.build_loader(kind, planner, loading, device) for planner in planners]
     stage = DeviceStage(device, numbers.dtype)
     rows = len(dataset.train) + len(dataset.val)
-    table = settings.output / quarantine.TABLE if group.world.first else None
+    table = settings.output / quarantine.TABLE if processes.world.first else None
     corrupt = quarantine.Quarantine(rows, settings.max_corrupt, kind, table)
     mixer = Mixer.of_run(recipe.mix, settings.seed, settings.epochs)
     train = DeviceLoader(backends[0], stage, mixer, corrupt)
     val = DeviceLoader(backends[1], stage, None, corrupt)
-    trainer = _trainer(settings, model, numbers, device, settings.epochs * len(train), group)
-    seed_apart(settings.seed, group)
+    assert dataset.train.labels is not None, "find_dataset gives labels"
+    trainer = trainer_of(settings, model, numbers, device, len(train), dataset.train.labels, processes)
+    if found is None:
+        for told in (*trainer.described(), *feasibility.doubts(settings, len(train))):
+            say(told)
+    seed_apart(settings.seed, processes)
     images = sum(planner.images for planner in planners)
     experiment = Experiment(
         settings,
@@ -300,7 +345,7 @@ def _prepared(settings: Settings, dataset: Dataset, say: Callable[[str], None], 
         History(),
         own,
         saw,
-        group=group,
+        processes=processes,
     )
     experiment.time_limit = time_limit
     if found is not None:
@@ -319,54 +364,13 @@ def _go_on(experiment: Experiment, found: State, say: Callable[[str], None]) -> 
     else:
         of = experiment.train.backend.planner.images
         say(f"{output}: going on at {place_in_words(place.epoch, place.images, of)}, of {epochs} epochs")
-        ranks, size = parts["generators"], experiment.group.world.size
+        ranks, size = parts["generators"], experiment.processes.world.size
         assert isinstance(ranks, Ranks)
         if ranks.begun_with not in (size, None):
             say(
                 f"processes: {size}, before {ranks.begun_with}; the same images in the same updates, but "
                 "dropout and the like draw other numbers, and mixing pairs other images"
             )
-
-
-def _model(settings: Settings, anew: bool, say: Callable[[str], None], group: Group) -> nn.Module:
-    """The model as training begins with it, in all processes; the first alone reads weights.
-
-    Not `anew` it is without them: they are in the state.
-    """
-    built: list[nn.Module] = []
-
-    def build() -> None:
-        built.append(backbone.build(settings.backbone, settings.pretrained, settings.weights, say))
-
-    if anew:
-        group.only_first(build)
-    (model,) = built or [backbone.build(settings.backbone, pretrained=False)]
-    group.align(model)
-    return model
-
-
-def _trainer(
-    settings: Settings,
-    model: nn.Module,
-    numbers: precision.Precision,
-    device: torch.device,
-    updates: int,
-    group: Group,
-) -> Trainer:
-    if settings.sync_bn:
-        model = shared.with_synchronised_norms(model, group)
-    model = model.to(device)
-    optimiser = Optimiser(model, settings.learning_rate, updates, numbers.scaler())
-    objective: Objective | None = None
-    if settings.compile or not group.world.alone:
-        objective = CrossEntropy(shared.wrapped(model, device, group), numbers, device)
-    if objective is not None and settings.compile:
-        objective = compilation.compiled(objective, device)
-    if objective is not None:
-        objective = shared.scaled(objective, group)
-    stop = Interruption() if group.world.alone else Interruption(SAME_SECONDS_PASSED_ON)
-    watch = Watch(mixed=numbers.name != "off")
-    return Trainer(model, numbers, optimiser, device, objective, stop, watch, group)
 
 
 def _compiling(planner: BatchPlanner, device: torch.device) -> str:

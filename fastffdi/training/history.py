@@ -32,7 +32,7 @@ class History:
     @property
     def best(self) -> EpochResult | None:
         """The first of those with the highest AUC; None before the first epoch."""
-        return max(self.results, key=_rank, default=None)
+        return max(self.results, key=lambda result: rank(result.validation), default=None)
 
     @property
     def since_best(self) -> int:
@@ -59,7 +59,7 @@ class History:
         self._began = time.perf_counter() - state["seconds"]
 
 
-def _rank(result: EpochResult) -> float:
+def rank(validation: Mapping[str, float | None]) -> float:
     """Higher is better: AUC, or less loss where one class is absent and AUC is undefined."""
-    auc, loss = result.validation["auc"], result.validation["log_loss"]
+    auc, loss = validation["auc"], validation["log_loss"]
     return auc if auc is not None else -(loss or 0.0)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
+from dataclasses import asdict
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,11 @@ from fastffdi.data.layout import Dataset
 from fastffdi.data.manifest import Manifest
 from fastffdi.recipe.recipe import Recipe
 from fastffdi.training.settings import Settings
+
+#: Settings of the optimisation that have an option.
+_OPTIONS = {
+    name: f"--{name.replace('_', '-')}" for name in ("ema", "accumulate", "tune", "freeze", "label_smoothing")
+}
 
 
 def identity(
@@ -40,6 +46,7 @@ def identity(
         "--amp": precision,
         "--compile": settings.compile,
         "patience": settings.patience,
+        **{_OPTIONS.get(name, name): value for name, value in asdict(settings.optimisation).items()},
         **({"--sync-bn": True} if settings.sync_bn else {}),
     }
 

@@ -11,7 +11,7 @@ from typing import Any
 from fastffdi.errors import FastffdiError, RunError
 from fastffdi.loaders.quarantine import Quarantine
 from fastffdi.model import checkpoint
-from fastffdi.model.group import Group
+from fastffdi.model.processes import Processes
 from fastffdi.training.folder import BEST, LAST
 from fastffdi.training.interruption import TIME_OVER, Interruption, Stopping
 from fastffdi.training.interval import Alarm, Interval
@@ -50,7 +50,7 @@ class Keeper:
         time_limit: rings when the run is to end
         watch: knows whether the loss is still a number
         kept: epoch and images of the last state that was saved, or was gone on from; None where there is none
-        group: the processes that share the run, all of which call the same methods; the first one writes
+        processes: those that share the run, all of which call the same methods; the first one writes
         agree_every: of so many updates all agree on whether to stop
     """
 
@@ -68,7 +68,7 @@ class Keeper:
     time_limit: Alarm
     watch: Watch
     kept: tuple[int, int] | None
-    group: Group = field(default_factory=Group)
+    processes: Processes = field(default_factory=Processes)
     agree_every: int = 1
 
     def __post_init__(self) -> None:
@@ -80,6 +80,8 @@ class Keeper:
         def told(images: int, means: dict[str, float] | None) -> None:
             progress(images, means)
             self.saver.check()
+            if self.place.pending:
+                return
             # In validation nothing changes that a state would hold, each process is on its own, and what has
             # been trained is worth its validation.
             number, due = self.stop.number, False
@@ -101,12 +103,12 @@ class Keeper:
 
     def _agreed(self, due: bool) -> tuple[int | None, bool]:
         """The same for all processes: a signal that has come to one, and whether the first is to save."""
-        world, number = self.group.world, self.stop.number
+        world, number = self.processes.world, self.stop.number
         if world.alone:
             return number, due
         if self.optimiser.updates % self.agree_every:
             return None, False
-        agreed, saves = self.group.most(number or 0, int(due and world.first))
+        agreed, saves = self.processes.most(number or 0, int(due and world.first))
         return agreed or None, bool(saves)
 
     def save(self) -> None:
@@ -122,19 +124,27 @@ class Keeper:
         best: bool,
         finished: bool,
         scores: Callable[[], None] = lambda: None,
+        part: str = "model",
     ) -> None:
         """Save the last checkpoint, the best one and `scores` too where it is that, and then the state.
+
+        `part` names the model that they are of.
 
         At the end of the run, the state is no more than the fact that it is finished.
         """
         with self.place.saving():
-            self._save_epoch(described, best, finished, scores)
+            self._save_epoch(described, best, finished, scores, part)
 
     def _save_epoch(
-        self, described: checkpoint.Checkpoint, best: bool, finished: bool, scores: Callable[[], None]
+        self,
+        described: checkpoint.Checkpoint,
+        best: bool,
+        finished: bool,
+        scores: Callable[[], None],
+        part: str,
     ) -> None:
         state = self._state()
-        weights = state.weights("model")
+        weights = state.weights(part)
         writes: list[Callable[[], None]] = [
             partial(checkpoint.save, described, weights, self.folder / name)
             for name in ([LAST, BEST] if best else [LAST])
@@ -150,7 +160,7 @@ class Keeper:
         if not self.place.fresh and self._can_save() and self.kept != here:
             self.save()
         self.saver.wait()
-        self.group.most(0)  # no process ends before: torchrun would end the others
+        self.processes.most(0)  # no process ends before: torchrun would end the others
         number = self.stop.number or 0
         return Stopped(self._described(here), number, self.kept is not None)
 
@@ -160,11 +170,11 @@ class Keeper:
     def _state(self) -> State:
         quarantine = self.parts["quarantine"]
         assert isinstance(quarantine, Quarantine), "prepare gives one"
-        meet(self.group, self.place, quarantine)
+        meet(self.processes, self.place, quarantine)
         return State.of(self.parts, self.optimiser.updates, self.identity)
 
     def _write(self, *writes: Callable[[], None]) -> None:
-        if self.group.world.first:
+        if self.processes.world.first:
             self.saver.save(*writes)
         self.kept = self.place.epoch, self.place.images
         self._alarm.reset(self.optimiser.updates)

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from fastffdi.files import append, atomic
-from fastffdi.training.folder import EVENTS, TABLE
+from fastffdi.training.folder import BATCH, EVENTS, TABLE
 from fastffdi.training.history import History
 from fastffdi.training.result import EpochResult
 
@@ -46,7 +46,7 @@ class RunLog:
         table = csv.DictWriter(text, rows[-1], restval="")
         table.writeheader()
         for row in rows:
-            table.writerow({name: "" if value is None else f"{value:.6g}" for name, value in row.items()})
+            table.writerow({name: _cell(value) for name, value in row.items()})
         with atomic(self._table) as part:
             part.write_text(text.getvalue(), encoding="utf-8", newline="")
 
@@ -66,6 +66,24 @@ class _Events:
         now = time.time()
         self._file = self._folder / EVENTS.replace("*", f"{now:.0f}.{socket.gethostname()}")
         append(self._file, _record(Event(wall_time=now, file_version="brain.Event:2")))
+        self._add_sheet(now)
+
+    def _add_sheet(self, now: float) -> None:
+        """Add the sheet of the first batch, where there is one in the folder."""
+        from PIL import Image
+        from tensorboard.compat.proto.event_pb2 import Event
+        from tensorboard.compat.proto.summary_pb2 import Summary
+
+        path = self._folder / BATCH
+        if not path.exists():
+            return
+        with Image.open(path) as sheet:
+            width, height = sheet.size
+        image = Summary.Image(
+            height=height, width=width, colorspace=3, encoded_image_string=path.read_bytes()
+        )
+        value = Summary.Value(tag=path.stem, image=image)
+        append(self._file, _record(Event(wall_time=now, step=0, summary=Summary(value=[value]))))
 
     def add(self, result: EpochResult, at: float) -> None:
         """Add the figures of an epoch that was over at a time, in seconds since 1970."""
@@ -75,7 +93,7 @@ class _Events:
         events = [
             Event(wall_time=at, step=result.epoch + 1, summary=scalar(name, value))  # type: ignore[no-untyped-call]
             for name, value in flat(result).items()
-            if value is not None and name != "epoch"
+            if isinstance(value, (int, float)) and name != "epoch"
         ]
         append(self._file, b"".join(map(_record, events)))
 
@@ -88,7 +106,11 @@ def _record(event: Any) -> bytes:
     return data.getvalue()
 
 
-def flat(result: EpochResult) -> dict[str, float | None]:
+def _cell(value: float | str | None) -> str:
+    return value if isinstance(value, str) else "" if value is None else f"{value:.6g}"
+
+
+def flat(result: EpochResult) -> dict[str, float | str | None]:
     """The figures of an epoch in one row; epochs count from 1 as people do."""
     return {
         "epoch": result.epoch + 1,
@@ -101,7 +123,15 @@ def flat(result: EpochResult) -> dict[str, float | None]:
         "learning_rate": result.learning_rate,
         "gradient_norm": result.gradient_norm,
         "corrupt": result.corrupt,
+        **_of_both(result),
     }
+
+
+def _of_both(result: EpochResult) -> dict[str, float | str | None]:
+    """Of which weights the validation is, and the AUC of both; nothing where there is no moving average."""
+    if not result.aucs:
+        return {}
+    return {"weights": result.weights, **{f"val_auc_{name}": auc for name, auc in result.aucs.items()}}
 
 
 def line(result: EpochResult, epochs: int) -> str:
@@ -110,9 +140,16 @@ def line(result: EpochResult, epochs: int) -> str:
     skipped = f"  corrupt images skipped: {result.corrupt}" if result.corrupt else ""
     return (
         f"epoch {result.epoch + 1}/{epochs}  train loss {result.train_loss:.4f}  "
-        f"val loss {shown(val['log_loss'])}  accuracy {shown(val['accuracy'])}  AUC {shown(val['auc'])}  "
+        f"val loss {shown(val['log_loss'])}  accuracy {shown(val['accuracy'])}  "
+        f"AUC {shown(val['auc'])}{_beside(result)}  "
         f"{result.images_per_second:.0f} img/s  waiting for data {result.wait_share:.0%}{skipped}"
     )
+
+
+def _beside(result: EpochResult) -> str:
+    """` (ema; raw 0.9712)` where there is a moving average."""
+    others = [f"{name} {shown(auc)}" for name, auc in result.aucs.items() if name != result.weights]
+    return f" ({result.weights}; {', '.join(others)})" if others else ""
 
 
 def shown(value: float | None) -> str:

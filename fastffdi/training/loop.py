@@ -11,20 +11,23 @@ from functools import partial
 import numpy as np
 import torch
 from torch import nn
+from torch.nn.parallel import DistributedDataParallel
 
 from fastffdi.errors import RunError
-from fastffdi.evaluation import metrics
-from fastffdi.inference.scoring import Scorer
 from fastffdi.loaders.loader import DeviceLoader, Prepared
 from fastffdi.model.compilation import explained
-from fastffdi.model.group import Group
 from fastffdi.model.precision import Precision
+from fastffdi.model.processes import Processes
+from fastffdi.training.average import Average
+from fastffdi.training.group import Group
 from fastffdi.training.interruption import Interruption
+from fastffdi.training.judging import best_of, scores_of
 from fastffdi.training.objective import CrossEntropy, Objective
 from fastffdi.training.optimiser import Optimiser
 from fastffdi.training.place import Place
-from fastffdi.training.result import EpochResult
-from fastffdi.training.shared import meet, scored
+from fastffdi.training.result import EMA, RAW, EpochResult
+from fastffdi.training.shared import meet, scored, weighed
+from fastffdi.training.tuning import Tuning
 from fastffdi.training.watch import PEEK_EVERY, Watch
 
 #: Batches before the end at which the next loader begins: those that a loader makes ahead are rendered then.
@@ -40,9 +43,14 @@ class Trainer:
 
     Attributes:
         objective: the compiled one, where there is one
+        eager: the plain one, where it is not the usual
+        tuning: which weights are trained; None: all
+        average: a moving average of the weights, where there is one
+        accumulate: batches per update
         stop: a request to end, which is heeded at once where nothing is lost by it
         watch: sees every batch of training
-        group: the processes that share the run; `objective` is then one that brings them together
+        processes: those that share the run
+        exchange: of several processes, what brings their gradients together; the objectives call it
     """
 
     model: nn.Module
@@ -50,9 +58,14 @@ class Trainer:
     optimiser: Optimiser
     device: torch.device
     objective: Objective | None = None
+    eager: Objective | None = None
+    tuning: Tuning | None = None
+    average: Average | None = None
+    accumulate: int = 1
     stop: Interruption = field(default_factory=Interruption)
     watch: Watch = field(default_factory=Watch)
-    group: Group = field(default_factory=Group)
+    processes: Processes = field(default_factory=Processes)
+    exchange: DistributedDataParallel | None = None
 
     def fit(
         self,
@@ -88,17 +101,24 @@ class Trainer:
         validating: Progress,
     ) -> EpochResult:
         epoch, means = place.epoch, self.train_epoch(train, place, training)
-        self.group.average_statistics(self.model)
-        scorer = Scorer(self.model, self.precision)
-        scores = scored(self.group, scorer, val, len(labels), lambda seen: validating(seen, None), self.stop)
-        meet(self.group, place, train.quarantine)
+        models, told = self.models, lambda seen: validating(seen, None)
+        self.processes.average_statistics(*models.values())
+        scores = scored(
+            self.processes,
+            lambda: scores_of(models, self.precision, val, len(labels), told),
+            val,
+            len(labels),
+            self.stop,
+        )
+        meet(self.processes, place, train.quarantine)
         skipped = len(place.corrupt) + len(val.corrupt)
         every, kept = scores, np.setdiff1d(np.arange(len(labels)), list(val.corrupt))
         if not len(kept):
             raise RunError(f"epoch {epoch + 1}: no validation image can be decoded")
-        scores, labels = scores[kept], labels[kept]
-        if not np.isfinite(scores).all():
+        scores, labels = {name: one[kept] for name, one in scores.items()}, labels[kept]
+        if not all(np.isfinite(one).all() for one in scores.values()):
             raise RunError(f"epoch {epoch + 1}: the model's scores are not finite; lower --lr")
+        best = self.processes.first(lambda: best_of(labels, scores))
         result = EpochResult(
             epoch=epoch,
             train_loss=means["loss"],
@@ -106,14 +126,26 @@ class Trainer:
             images_per_second=place.images_per_second,
             wait_share=place.wait_share,
             learning_rate=place.highest_rate,
-            validation=self.group.first(lambda: metrics.summary(labels, scores)),
+            validation=best.figures,
             corrupt=skipped,
-            gradient_norm=means.get("gradient_norm"),
+            gradient_norm=means["gradient_norm"],
             save_share=place.save_share,
-            scores=every,
+            scores=every[best.name],
+            weights=best.name,
+            aucs=best.aucs if self.average is not None else {},
         )
         place.begin(epoch + 1)
         return result
+
+    def described(self) -> list[str]:
+        """A line where not all weights are trained."""
+        told = self.tuning and self.tuning.described()
+        return [told] if told else []
+
+    @property
+    def models(self) -> dict[str, nn.Module]:
+        """Those that are judged, by the name of their weights."""
+        return {RAW: self.model} | ({} if self.average is None else {EMA: self.average.model})
 
     def train_epoch(self, loader: DeviceLoader, place: Place, progress: Progress) -> dict[str, float]:
         """The rest of a pass over the training images, from `place` on: mean loss and accuracy of all of it.
@@ -123,26 +155,34 @@ class Trainer:
         first = loader.batches_in(place.images)
         if first < len(loader):
             self._train(loader, place, range(first, len(loader)), progress)
-        figures = place.means.means(self.group.sum)
+        figures = place.means.means(self.processes.sum)
         if not np.isfinite(figures["loss"]):
             self.watch.check()
             raise RunError(f"epoch {place.epoch + 1}: the loss is {figures['loss']}; lower --lr")
         return figures
 
     def _train(self, loader: DeviceLoader, place: Place, steps: range, progress: Progress) -> None:
-        self.model.train()
+        if self.tuning is None:
+            self.model.train()
+        else:
+            self.tuning.begin(place.epoch)
+        group = Group(self.optimiser, self.accumulate) if self.accumulate > 1 else None
         clock, batches = place.start_clock(), loader.batches(place.epoch, place.images)
         loader.corrupt.update(place.corrupt)
         place.corrupt = loader.corrupt
         for step in steps:
-            with clock.waiting(), self._at_once():
+            # Between the batches of an update there is nothing that could be kept.
+            with clock.waiting(), nullcontext() if place.pending else self._at_once():
                 batch = next(batches)
-            images = len(batch) if self.group.world.alone else loader.backend.planner.images_in(step)
+            images = len(batch) if self.processes.world.alone else loader.backend.planner.images_in(step)
             rate, prepared = self.optimiser.learning_rate, loader.prepared(batch)
             # The first compiled step takes minutes, and there is nothing yet that it could spoil.
             with self._at_once() if place.fresh and self.objective else nullcontext():
-                sums = self._step(prepared)
-            added = place.add(images, sums, rate)
+                last = (step + 1) % self.accumulate == 0 or step + 1 == len(loader)
+                sums = self._step(prepared, group, last, images * batch.views)
+            if last and self.average is not None:
+                self.average.update(self.model, self.optimiser.updates)
+            added = place.add(images, sums, rate, pending=not last)
             means = place.means.peek() if step % PEEK_EVERY == 0 else None
             self.watch.saw(batch, prepared, step, added, means)
             progress(images, means)
@@ -150,15 +190,28 @@ class Trainer:
 
     def _at_once(self) -> AbstractContextManager[None]:
         """As `stop.at_once`; but of several processes none may leave the others waiting for its part."""
-        return self.stop.at_once() if self.group.world.alone else nullcontext()
+        return self.stop.at_once() if self.processes.world.alone else nullcontext()
 
-    def _step(self, batch: Prepared) -> tuple[torch.Tensor, ...]:
-        """One update: summed loss, summed accuracy, and how many images they are over."""
-        objective = self.objective or CrossEntropy(self.model, self.precision, self.device)
-        with explained(), self.group.losses():
-            mean, *sums = objective(*batch)
-            self.optimiser.step(mean)
-        return tuple(sums)
+    def _step(
+        self, batch: Prepared, group: Group | None = None, last: bool = True, images: int = 0
+    ) -> tuple[torch.Tensor, ...]:
+        """A batch, and the update where it is the `last` of its group: summed loss, accuracy and norm of the
+        gradient, and how many images they are over. A group wants to know how many all processes have.
+        """
+        objective = self.objective or self.eager or CrossEntropy(self.model, self.precision, self.device)
+        with explained(), self.processes.losses(), self._exchanging(last):
+            mean, loss, correct, count = objective(*batch)
+            mean, of_all = weighed(self.processes, mean, count)
+            if group is None:
+                norm = self.optimiser.step(mean) * count
+            else:
+                norm = group.add(mean, images, of_all, last) / self.processes.world.size
+        # A step of fp16 whose scale was too high has none.
+        return loss, correct, norm.nan_to_num(0.0, 0.0, 0.0), count
+
+    def _exchanging(self, last: bool) -> AbstractContextManager[None]:
+        """Gradients are exchanged with other processes at the `last` batch of an update alone."""
+        return nullcontext() if last or self.exchange is None else self.exchange.no_sync()
 
 
 def _begins(progress: Progress, batches: int, begin: Callable[[], None]) -> Progress:

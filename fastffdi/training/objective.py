@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import nn
 
+from fastffdi.errors import SettingError
 from fastffdi.model.precision import Precision
 
 #: (images, labels, valid) as in Prepared → mean loss with a graph, summed loss, summed accuracy, how many
@@ -18,21 +20,42 @@ Objective = Callable[[torch.Tensor, torch.Tensor, torch.Tensor], tuple[torch.Ten
 
 @dataclass(frozen=True)
 class CrossEntropy:
-    """An Objective: cross-entropy in single precision over the valid images, of a model in its precision."""
+    """An Objective: cross-entropy in single precision over the valid images, of a model in its precision.
+
+    Attributes:
+        smoothing: share of each label that is spread over both classes
+        weights: (2,) on the device: how much real and fake images count; the mean is still over images.
+            None: all the same
+    """
 
     model: nn.Module
     precision: Precision
     device: torch.device
+    smoothing: float = 0.0
+    weights: torch.Tensor | None = None
 
     def __call__(
         self, images: torch.Tensor, labels: torch.Tensor, valid: torch.Tensor
     ) -> tuple[torch.Tensor, ...]:
         with self.precision.autocast(self.device):
             logits = self.model(images)
-        losses = F.cross_entropy(logits.float(), labels, reduction="none")
+        losses = F.cross_entropy(
+            logits.float(), labels, self.weights, reduction="none", label_smoothing=self.smoothing
+        )
         total, count = (losses * valid).sum(), valid.sum()
         correct = (accuracy(logits, labels) * valid).sum()
         return total / count.clamp(min=1), total.detach(), correct, count
+
+
+def class_weights(labels: np.ndarray, device: torch.device) -> torch.Tensor:
+    """(2,) on the device: both classes of labels (n,) then count the same, and an image 1 on average.
+
+    Raises SettingError where one class is absent.
+    """
+    counts = np.bincount(labels, minlength=2)
+    if not counts.all():
+        raise SettingError("class_weights balanced: the training images are of one class; leave it out")
+    return torch.tensor(len(labels) / (2 * counts), dtype=torch.float32).to(device)
 
 
 def accuracy(logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:

@@ -13,25 +13,26 @@ from fastffdi.training.measures import RunningMeans, WaitClock
 
 
 class Place:
-    """Where a run is between two updates; `state_dict` has all of it.
+    """Where a run is; between two updates `state_dict` has all of it.
 
     Attributes:
         epoch: the present one, counted from 0
         images: of this epoch, that the run has been trained on
-        means: of the loss and the accuracy, in this epoch
+        means: of the loss, the accuracy and the norm of the gradient, in this epoch
         highest_rate: the highest learning rate of the updates in this epoch
         corrupt: rows that were skipped in this epoch's training
         fresh: this process has not made an update yet
+        pending: the last batches are in no update yet, whose gradients a state would lack
     """
 
     def __init__(self, device: torch.device) -> None:
-        self._device, self.fresh = device, True
+        self._device, self.fresh, self.pending = device, True, False
         self.begin(0)
 
     def begin(self, epoch: int) -> None:
         """Be at the beginning of an epoch."""
         self.epoch, self.images, self.highest_rate = epoch, 0, 0.0
-        self.means = RunningMeans(("loss", "accuracy"), self._device)
+        self.means = RunningMeans(("loss", "accuracy", "gradient_norm"), self._device)
         self.corrupt: set[int] = set()
         self._seconds = self._waited = self._saved = self._between = 0.0
         self._clock: WaitClock | None = None
@@ -56,12 +57,16 @@ class Place:
         if self._clock is None:
             self._between += seconds
 
-    def add(self, images: int, sums: tuple[torch.Tensor, ...], rate: float) -> torch.Tensor:
-        """An update over so many images was made, at a rate; `sums` and the result as RunningMeans.add."""
+    def add(
+        self, images: int, sums: tuple[torch.Tensor, ...], rate: float, pending: bool = False
+    ) -> torch.Tensor:
+        """A batch of so many images was used; `sums` and the result as RunningMeans.add, `rate` that of its
+        update, which is `pending` where it needs another batch.
+        """
         added = self.means.add(*sums)
         self.images += images
         self.highest_rate = max(self.highest_rate, rate)
-        self.fresh = False
+        self.fresh, self.pending = False, pending
         return added
 
     @property

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from fastffdi.model.group import Group, statistics
+from fastffdi.model.processes import Processes, statistics
 from fastffdi.training.generators import Generators
 from fastffdi.training.place import Place
 
@@ -26,23 +26,25 @@ class Ranks:
         begun_with: how many processes there were where it went on from; None where it did not
     """
 
-    group: Group
+    processes: Processes
     generators: Generators
     place: Place
-    model: nn.Module
+    models: tuple[nn.Module, ...]
     begun_with: int | None = None
 
     def state_dict(self) -> dict[str, Any]:
         """All that the processes have of their own; of one that is alone, its generators."""
         own = self.generators.state_dict()
-        if self.group.world.alone:
+        if self.processes.world.alone:
             return own
-        copies = [buffer.detach().cpu() for buffer in statistics(self.model)]
-        return {"each": self.group.all({"generators": own, "sums": self.place.means.sums(), "norms": copies})}
+        copies = [buffer.detach().cpu() for buffer in statistics(*self.models)]
+        return {
+            "each": self.processes.all({"generators": own, "sums": self.place.means.sums(), "norms": copies})
+        }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Go on where `state_dict` was called; to be called after the model's and the place's."""
-        world = self.group.world
+        world = self.processes.world
         each = state.get("each") or [{"generators": state, "sums": self.place.means.sums(), "norms": None}]
         self.begun_with = len(each)
         if len(each) == world.size:
@@ -57,12 +59,12 @@ class Ranks:
     def _restore(self, sums: list[float], norms: list[torch.Tensor] | None) -> None:
         self.place.means.load_sums(sums)
         with torch.no_grad():
-            for buffer, value in zip(statistics(self.model), norms or [], strict=norms is not None):
+            for buffer, value in zip(statistics(*self.models), norms or [], strict=norms is not None):
                 buffer.copy_(value)
 
 
-def seed_apart(seed: int, group: Group) -> None:
+def seed_apart(seed: int, processes: Processes) -> None:
     """Let torch's random numbers of each process be others, as the seed decides; one alone has its own."""
-    if not group.world.alone:
-        own = np.random.SeedSequence([seed, group.world.rank]).generate_state(1, np.uint64)
+    if not processes.world.alone:
+        own = np.random.SeedSequence([seed, processes.world.rank]).generate_state(1, np.uint64)
         torch.manual_seed(int(own[0]) >> 1)

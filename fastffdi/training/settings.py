@@ -15,6 +15,7 @@ from fastffdi.loaders.settings import LoaderSettings, positive, share, whole
 from fastffdi.recipe.recipe import default_recipe
 from fastffdi.recipe.steps.base import shown
 from fastffdi.training.interval import Interval, time_of
+from fastffdi.training.optimisation import Optimisation
 
 MUST, AUTO = "must", "auto"
 
@@ -44,7 +45,8 @@ class Settings:
         backbone: any timm model
         pipeline: a shipped recipe's name, or a file; standard, or demo for the demo images
         epochs: passes over the training images
-        learning_rate: the highest one (AdamW, warm-up, cosine)
+        learning_rate: the highest one
+        optimisation: optimiser, schedule, loss, and which weights are trained
         output: folder for checkpoints and figures; runs/BACKBONE-DATE-TIME
         loading: threads, images per batch (and update) and what else the loader works with
         backend: what decodes and renders: auto, dali, cpu or torchvision
@@ -108,6 +110,7 @@ class Settings:
     limit: int | None = None
     patience: int | None = None
     time_limit: str | None = None
+    optimisation: Optimisation = field(default_factory=Optimisation)
 
     def __post_init__(self) -> None:
         for name, (valid, allowed) in _ALLOWED.items():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import inspect
 from collections.abc import Callable
 from typing import Any
@@ -12,36 +13,43 @@ from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 
 from fastffdi.errors import SettingError
-from fastffdi.inference.scoring import Scorer
 from fastffdi.loaders.loader import DeviceLoader
 from fastffdi.loaders.quarantine import Quarantine
-from fastffdi.model.group import Group
+from fastffdi.model.processes import Processes
 from fastffdi.training.identity import differences
 from fastffdi.training.interruption import Interruption, Stopping
-from fastffdi.training.objective import Objective
 from fastffdi.training.place import Place
 
+#: P(fake) of rows, by the name of the model.
+Scores = dict[str, np.ndarray]
 
-def wrapped(model: nn.Module, device: torch.device, group: Group) -> nn.Module:
-    """The model, whose gradients are the mean of those of all processes; alone, the model itself."""
-    if group.world.alone:
-        return model
+
+def exchange_of(
+    model: nn.Module, device: torch.device, processes: Processes, changing: bool = False
+) -> DistributedDataParallel | None:
+    """The model, whose gradients are the mean of those of all processes; None where there is one process.
+
+    `changing`: not always the same weights are trained.
+    """
+    if processes.world.alone:
+        return None
     ids = [device] if device.type == "cuda" else None
     known = inspect.signature(DistributedDataParallel).parameters
     as_they_are = "forward_sync_buffers" if "forward_sync_buffers" in known else "broadcast_buffers"
-    with group.losses():
-        return DistributedDataParallel(model, ids, **{as_they_are: False})  # type: ignore[arg-type]
+    how: dict[str, Any] = {as_they_are: False, "find_unused_parameters": changing}
+    with processes.losses():
+        return DistributedDataParallel(model, ids, **how)
 
 
-def check_synchronised_norms(device: torch.device, group: Group) -> None:
+def check_synchronised_norms(device: torch.device, processes: Processes) -> None:
     """Raise SettingError where `with_synchronised_norms` cannot be: torch has it on GPUs only."""
-    if device.type != "cuda" and not group.world.alone:
+    if device.type != "cuda" and not processes.world.alone:
         raise SettingError("--sync-bn: torch has it on GPUs only; leave it out, or choose --device cuda")
 
 
-def with_synchronised_norms(model: nn.Module, group: Group) -> nn.Module:
+def with_synchronised_norms(model: nn.Module, processes: Processes) -> nn.Module:
     """The model with BatchNorm over the images of all processes."""
-    if group.world.alone:
+    if processes.world.alone:
         return model
     from timm.layers import convert_sync_batchnorm
 
@@ -49,72 +57,62 @@ def with_synchronised_norms(model: nn.Module, group: Group) -> nn.Module:
     return synchronised
 
 
-def scaled(objective: Objective, group: Group) -> Objective:
-    """An Objective whose gradient, averaged over the processes, is that of the mean over all valid images.
+def weighed(
+    processes: Processes, mean: torch.Tensor, count: torch.Tensor
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """A loss for the mean loss over this process's `count` valid images, and how many all processes have.
 
-    The mean that it gives is larger or smaller than this process's, by its part of the valid images.
+    The gradient of the loss, averaged over the processes, is that of the mean over the images of all.
     """
-    if group.world.alone:
-        return objective
-    size = group.world.size
-
-    def shared(images: torch.Tensor, labels: torch.Tensor, valid: torch.Tensor) -> tuple[torch.Tensor, ...]:
-        mean, total, correct, count = objective(images, labels, valid)
-        of_all = group.sum(count)
-        return mean * (size * count / of_all.clamp(min=1)), total, correct, count
-
-    return shared
+    if processes.world.alone:
+        return mean, count
+    of_all = processes.sum(count)
+    return mean * (processes.world.size * count / of_all.clamp(min=1)), of_all
 
 
 def scored(
-    group: Group,
-    scorer: Scorer,
+    processes: Processes,
+    score: Callable[[], Scores],
     loader: DeviceLoader,
     count: int,
-    seen: Callable[[int], None],
     stop: Interruption,
-) -> np.ndarray:
-    """(count,) float64: the scores of all rows, of which every process computes its share.
+) -> Scores:
+    """The scores (count,) of all rows by name, of which `score` gives those of this process's share.
 
     The loader's `corrupt` are those of all processes afterwards. Raises Stopping in all of them where it is
     requested in one.
     """
-    if group.world.alone:
+    if processes.world.alone:
         with stop.at_once():
-            return scorer(loader, count, seen)
+            return score()
     rows = loader.backend.planner.sampler.epoch(0)[0]
-    try:
-        with stop.at_once():
-            own = scorer(loader, count, seen)[rows]
-    except Stopping:
-        own = None
-    shares = group.all((rows, own, loader.corrupt, stop.number or 0))
+    own: Scores = {}
+    with contextlib.suppress(Stopping), stop.at_once():
+        own = {name: scores[rows] for name, scores in score().items()}
+    shares = processes.all((rows, own, loader.corrupt, stop.number or 0))
     if any(number for *_, number in shares):
         stop.number = max(number for *_, number in shares)
         raise Stopping
-    return _joined(shares, count, loader)
-
-
-def _joined(shares: list[Any], count: int, loader: DeviceLoader) -> np.ndarray:
-    out = np.full(count, np.nan)
-    for rows, scores, corrupt, _ in shares:
-        out[rows] = scores
+    out = {name: np.full(count, np.nan) for name in own}
+    for others, scores, corrupt, _ in shares:
+        for name, one in scores.items():
+            out[name][others] = one
         loader.corrupt |= corrupt
     return out
 
 
-def meet(group: Group, place: Place, quarantine: Quarantine | None) -> None:
+def meet(processes: Processes, place: Place, quarantine: Quarantine | None) -> None:
     """Let every process know which images any of them has skipped. Raises RunError as Quarantine.merge."""
-    if group.world.alone or quarantine is None:
+    if processes.world.alone or quarantine is None:
         return
-    for corrupt, found in group.all((place.corrupt, quarantine.state_dict())):
+    for corrupt, found in processes.all((place.corrupt, quarantine.state_dict())):
         place.corrupt |= corrupt
         quarantine.merge(found)
 
 
-def check_same(group: Group, own: dict[str, Any]) -> None:
+def check_same(processes: Processes, own: dict[str, Any]) -> None:
     """Raise SettingError where the identity of the run is not the same in all processes."""
-    first, *others = group.all(own)
+    first, *others = processes.all(own)
     for rank, other in enumerate(others, 1):
         if found := differences(first, other):
             raise SettingError(

@@ -27,8 +27,9 @@ def keep_unfinished(experiment: Experiment, progress: Progress) -> EpochResult:
     rest = trainer.fit(experiment.train, experiment.val, labels, place.epoch + 1, progress, place)
     result = replace(next(rest), images_per_second=speed)
     place.load_state_dict(here)
-    if experiment.group.world.first:
+    if experiment.processes.world.first:
         with writing(experiment.settings.output):
             path = experiment.settings.output / BEST
-            checkpoint.save(experiment.described(result), trainer.model, path)
+            model = trainer.models[result.weights]
+            checkpoint.save(experiment.described(result), model, path)
     return result

@@ -25,6 +25,11 @@ SURFACE = {
         "--pipeline": None,
         "--epochs": 5,
         "--lr": 0.001,
+        "--tune": "all",
+        "--freeze": 0,
+        "--accumulate": 1,
+        "--label-smoothing": 0.0,
+        "--ema": None,
         "--balance": False,
         "--follow-symlinks": False,
         "--loader": "auto",
@@ -98,6 +103,7 @@ SURFACE = {
         "--on-corrupt": "skip",
         "--max-megapixels": None,
     },
+    "compare": {"RUN...": None, "--json": None, "--csv": None},
     "check": {
         "--data": None,
         "--json": None,
@@ -252,6 +258,8 @@ WITHOUT_DEFAULT = (
         ("bench-loader", "--plot"),
         ("bench-loader", "--tune"),
         ("bench-train", "--json"),
+        ("compare", "--json"),
+        ("compare", "--csv"),
         ("check", "--json"),
         ("check", "--fix"),
     }

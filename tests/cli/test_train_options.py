@@ -12,6 +12,7 @@ from fastffdi.cli.train import train as train_command
 from fastffdi.errors import RunError
 from fastffdi.loaders.settings import LoaderSettings, write_settings
 from fastffdi.model import checkpoint
+from fastffdi.training.optimisation import Optimisation
 
 FILES = ("--train-labels", "--train-images", "--val-labels", "--val-images")
 DEFAULTS = {
@@ -45,6 +46,7 @@ DEFAULTS = {
     "limit": None,
     "patience": None,
     "time_limit": None,
+    "optimisation": Optimisation(),
 }
 OPTIONS = [
     ((), {}),
@@ -56,6 +58,11 @@ OPTIONS = [
     (("--pipeline", "jitter"), {"pipeline": "jitter"}),
     (("--epochs", 3), {"epochs": 3}),
     (("--lr", 0.5), {"learning_rate": 0.5}),
+    (("--tune", "norm"), {"optimisation": Optimisation(tune="norm")}),
+    (("--freeze", 2), {"optimisation": Optimisation(freeze=2)}),
+    (("--accumulate", 4), {"optimisation": Optimisation(accumulate=4)}),
+    (("--label-smoothing", 0.1), {"optimisation": Optimisation(label_smoothing=0.1)}),
+    (("--ema", 0.99), {"optimisation": Optimisation(ema=0.99)}),
     (("--balance",), {"balance": True}),
     (("--loader", "dali"), {"backend": "dali"}),
     (("--batch-size", 5), {"loading": LoaderSettings(batch_size=5)}),

@@ -10,6 +10,7 @@ from safetensors.torch import load_file
 from fastffdi.errors import SettingError
 from fastffdi.loaders.settings import LoaderSettings
 from fastffdi.training import config
+from fastffdi.training.optimisation import Optimisation
 from fastffdi.training.settings import Settings
 
 #: A value other than the default for every setting that a file may give.
@@ -38,6 +39,7 @@ OTHERS = {
     "limit": 12,
     "patience": 3,
     "time_limit": "2h",
+    "optimisation": Optimisation("sgd", clip_gradient=1.0, class_weights="balanced", tune="norm", ema=0.99),
 }
 LABELS = {name: Path(name) for name in ("train_labels", "train_images", "val_labels", "val_images")}
 

@@ -72,7 +72,7 @@ def test_the_model_is_built_as_asked_for(settings, dataset, monkeypatch):
     for pretrained in (True, False):
         with pytest.raises(SettingError, match="enough"):
             prepare(replace(settings, pretrained=pretrained, weights=Path("w")), dataset, say)
-    assert seen == [("test_efficientnet", pretrained, Path("w"), say) for pretrained in (True, False)]
+    assert seen == [("test_efficientnet", pretrained, Path("w"), say, None) for pretrained in (True, False)]
 
 
 KINDS = [
@@ -139,7 +139,11 @@ def test_a_compiled_run_keeps_the_one_short_batch_of_few_images(settings, datase
     few = replace(dataset, train=dataset.train.take(slice(5)))
     with prepared(replace(settings, compile=True), few, said.append) as experiment:
         assert [len(batch) for batch in experiment.train.backend.epoch(0)] == [5]
-    assert said[-1] == "the training step is compiled first, which takes minutes"
+    assert said[-2:] == [
+        "the training step is compiled first, which takes minutes",
+        "3 updates in all, 1 in an epoch: fewer than a warm-up of 0.15 of them needs; lower --batch-size, or "
+        "raise --epochs",
+    ]
 
 
 def test_a_run_that_is_not_compiled_uses_all_images(settings, dataset):
@@ -205,7 +209,7 @@ def test_random_weights_are_said_and_others_are_not_called_random(settings, data
 
 def test_pretrained_weights_are_not_called_random(settings, dataset, monkeypatch):
     monkeypatch.setattr(
-        "fastffdi.model.backbone._create_pretrained", lambda name, _: backbone.build(name, False)
+        "fastffdi.model.backbone._create_pretrained", lambda name, *_: backbone.build(name, False)
     )
     said = []
     with prepared(replace(settings, pretrained=True), dataset, said.append):

@@ -7,6 +7,7 @@ from fastffdi.data.manifest import Manifest
 from fastffdi.loaders.settings import LoaderSettings
 from fastffdi.model.backbone import load_recipe
 from fastffdi.training.identity import differences, identity
+from fastffdi.training.optimisation import Optimisation
 
 
 def of(settings, dataset, loader="cpu", precision="off", device="cpu"):
@@ -26,6 +27,32 @@ def test_what_decides_the_course_of_a_run_is_in_it(settings, dataset):
         "--weights": {"weights": "w.pth"},
         "--compile": {"compile": True},
         "hw_decoder_load": {"loading": LoaderSettings(1, 8, hw_decoder_load=0.5)},
+        **{
+            f"--{name.replace('_', '-')}": {"optimisation": Optimisation(**{name: value})}
+            for name, value in {
+                "ema": 0.9,
+                "accumulate": 2,
+                "tune": "norm",
+                "freeze": 1,
+                "label_smoothing": 0.1,
+            }.items()
+        },
+        **{
+            name: {"optimisation": Optimisation(**{name: value})}
+            for name, value in {
+                "optimiser": "sgd",
+                "weight_decay": 0.1,
+                "momentum": 0.8,
+                "schedule": "constant",
+                "warmup": 0.0,
+                "decay_every": 2,
+                "decay_rate": 0.5,
+                "clip_gradient": 1.0,
+                "class_weights": "balanced",
+                "layer_decay": 0.75,
+                "drop_path": 0.1,
+            }.items()
+        },
         "jpeg_fancy_upsampling": {"loading": LoaderSettings(1, 8, jpeg_fancy_upsampling=False)},
     }
     own = of(settings, dataset)

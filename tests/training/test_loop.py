@@ -228,7 +228,7 @@ def test_progress_counts_all_images_and_shows_means_now_and_then():
     fitted(trainer_of(network()), Images(47), Images(10), progress=lambda *step: seen.append(step))
     assert [images for images, _ in seen] == [4] * 11 + [3] + [4, 4, 2]
     shown = {k: means.keys() for k, (_, means) in enumerate(seen) if means is not None}
-    assert shown == {10: {"loss", "accuracy"}}
+    assert shown == {10: {"loss", "accuracy", "gradient_norm"}}
 
 
 def test_speed_and_waiting_are_measured_in_the_training_part(monkeypatch):
@@ -252,6 +252,7 @@ class Losses:
         assert loss.dtype == torch.float32
         self.values.append(loss.item())
         self.gradients.append(torch.autograd.grad(loss, self.bias)[0].tolist())
+        return torch.tensor(1.0)
 
 
 def losses_of(images, name="off", mixer=None):
@@ -358,12 +359,12 @@ def test_on_cuda_a_steps_loss_and_the_means_wait_for_nothing(monkeypatch, mixed)
         model = nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(3, 2, device=device))
         # Without its update: torch's autograd asks for a real device.
         losses = []
-        trainer = Trainer(model, OFF, SimpleNamespace(step=losses.append), device)
-        means = measures.RunningMeans(("loss", "accuracy"), device)
+        trainer = Trainer(model, OFF, SimpleNamespace(step=lambda loss: losses.append(loss) or loss), device)
+        means = measures.RunningMeans(("loss", "accuracy", "gradient_norm"), device)
         images, valid = torch.zeros(4, 3, 6, 6, device=device), torch.ones(4, device=device)
         labels = torch.zeros((4, 2) if mixed else 4, dtype=None if mixed else torch.int64, device=device)
         for _ in range(2):
             sums = trainer._step(Prepared(images, labels, valid))
             means.add(*sums)
             means.peek()
-        assert [(x.device, x.shape) for x in (*sums, *losses)] == [(device, ())] * 5
+        assert [(x.device, x.shape) for x in (*sums, *losses)] == [(device, ())] * 6

@@ -5,7 +5,9 @@ import pytest
 import torch
 from torch import nn
 
+from fastffdi.errors import SettingError
 from fastffdi.training import optimiser as module
+from fastffdi.training.optimisation import Optimisation
 from fastffdi.training.optimiser import Optimiser
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -74,9 +76,9 @@ def test_a_run_of_few_updates_is_silent_and_has_a_rate(updates, caplog):
 def test_parameters_step_at_the_rate_that_was_reported(monkeypatch):
     model = network()
     optimiser = optimiser_of(model, 10)
-    used, step = [], optimiser.adamw.step
+    used, step = [], optimiser.inner.step
     monkeypatch.setattr(
-        optimiser.adamw, "step", lambda: (used.append(optimiser.adamw.param_groups[0]["lr"]), step())[1]
+        optimiser.inner, "step", lambda: (used.append(optimiser.inner.param_groups[0]["lr"]), step())[1]
     )
     reported = []
     for _ in range(10):
@@ -99,7 +101,7 @@ def test_an_update_is_adamws():
 
 def test_biases_and_norms_do_not_decay():
     model = network()
-    groups = optimiser_of(model, 10).adamw.param_groups
+    groups = optimiser_of(model, 10).inner.param_groups
     decay = {id(weight): group["weight_decay"] for group in groups for weight in group["params"]}
     found = {name: decay[id(weight)] for name, weight in model.named_parameters()}
     unchanged = dict.fromkeys(("0.bias", "1.weight", "1.bias", "3.bias"), 0.0)
@@ -107,7 +109,7 @@ def test_biases_and_norms_do_not_decay():
 
 
 def test_the_optimiser_is_adamw_with_the_usual_constants():
-    adamw = optimiser_of(network(), 10).adamw
+    adamw = optimiser_of(network(), 10).inner
     assert type(adamw) is torch.optim.AdamW
     assert [(group["betas"], group["eps"]) for group in adamw.param_groups] == [((0.9, 0.999), 1e-8)] * 2
 
@@ -121,7 +123,7 @@ def as_on_cuda(monkeypatch):
 @pytest.mark.parametrize(("device", "expected"), [("cpu", None), ("cuda", True)])
 def test_it_is_fused_where_the_parameters_are_on_cuda(monkeypatch, device, expected):
     monkeypatch.setattr(nn.Parameter, "is_cuda", property(lambda self: device == "cuda"), raising=False)
-    adamw = optimiser_of(network(), 10).adamw
+    adamw = optimiser_of(network(), 10).inner
     assert [group["fused"] for group in adamw.param_groups] == [expected] * 2
 
 
@@ -158,7 +160,7 @@ def test_a_fused_update_takes_the_scale_without_reading_it(monkeypatch):
 @pytest.mark.gpu
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
 def test_on_a_gpu_the_update_is_fused():
-    adamw = optimiser_of(network().cuda(), 10).adamw
+    adamw = optimiser_of(network().cuda(), 10).inner
     assert all(group["fused"] for group in adamw.param_groups)
 
 
@@ -178,21 +180,72 @@ class Scaler:
         self.calls.append("scale")
         return loss * 8
 
-    def step(self, optimiser):
-        self.calls.append("step")
+    def unscale_(self, optimiser):
+        self.calls.append("unscale")
         for group in optimiser.param_groups:
             for weight in group["params"]:
                 weight.grad /= 8
+
+    def step(self, optimiser):
+        self.calls.append("step")
         optimiser.step()
 
     def update(self):
         self.calls.append("update")
 
 
-def test_the_scaler_has_its_three_turns():
+def test_the_scaler_has_its_turns():
     model, scaler = network(), Scaler()
     plain = copy.deepcopy(model)
     Optimiser(model, RATE, 10, scaler).step(loss_of(model))
     optimiser_of(plain, 10).step(loss_of(plain))
-    assert scaler.calls == ["scale", "step", "update"]
+    assert scaler.calls == ["scale", "unscale", "step", "update"]
     assert all(torch.equal(a, b) for a, b in zip(model.parameters(), plain.parameters(), strict=True))
+
+
+def test_the_norm_is_that_of_the_gradient_before_it_is_clipped():
+    model, plain = network(), network()
+    loss_of(plain).backward()
+    expected = torch.cat([weight.grad.flatten() for weight in plain.parameters()]).norm()
+    how = Optimisation(
+        "momentum", momentum=0.0, weight_decay=0.0, clip_gradient=0.25, schedule="constant", warmup=0.0
+    )
+    norm = Optimiser(model, RATE, 10, torch.amp.GradScaler("cuda", enabled=False), how).step(loss_of(model))
+    torch.testing.assert_close(norm, expected)
+    moved = [after - before for after, before in zip(model.parameters(), network().parameters(), strict=True)]
+    torch.testing.assert_close(torch.cat([one.flatten() for one in moved]).norm() / RATE, torch.tensor(0.25))
+
+
+def test_scaled_gradients_are_clipped_at_their_own_size():
+    how, found = Optimisation("sgd", clip_gradient=0.25), []
+    for scaler in (torch.amp.GradScaler("cpu", init_scale=8.0), torch.amp.GradScaler("cuda", enabled=False)):
+        model = network().double()
+        norm = Optimiser(model, RATE, 10, scaler, how).step(loss_of(model))
+        found.append([norm, *model.parameters()])
+    torch.testing.assert_close(found[0], found[1])
+
+
+def test_weights_that_need_no_gradient_are_left_out():
+    model = network()
+    model[0].requires_grad_(False)
+    groups = optimiser_of(model, 10).inner.param_groups
+    assert sum(len(group["params"]) for group in groups) == 4
+
+
+def test_the_rate_is_that_of_the_topmost_layer():
+    import timm
+
+    model = timm.create_model("test_efficientnet", num_classes=2)
+    scaler = torch.amp.GradScaler("cuda", enabled=False)
+    optimiser = Optimiser(model, RATE, 10, scaler, Optimisation(layer_decay=0.5, warmup=0.0))
+    assert optimiser.learning_rate == pytest.approx(RATE)
+    assert min(group["lr"] for group in optimiser.inner.param_groups) < RATE / 4
+
+
+def test_an_optimiser_that_timm_cannot_make_is_refused(monkeypatch):
+    def failing(*given, **more):
+        raise ValueError("no such\nthing")
+
+    monkeypatch.setattr("timm.optim.create_optimizer_v2", failing)
+    with pytest.raises(SettingError, match=r"^optimiser adamw: timm cannot make it \(no such thing\)"):
+        optimiser_of(network(), 10)

@@ -149,7 +149,7 @@ def test_other_files_are_no_states(tmp_path: Path) -> None:
     assert not state.is_finished(other)
 
 
-@pytest.mark.parametrize("document", ["[]", "{}", '{"format": 1}', '{"format": 1, "more": 2}', "no JSON"])
+@pytest.mark.parametrize("document", ["[]", "{}", '{"format": 2}', '{"format": 2, "more": 2}', "no JSON"])
 def test_a_document_that_is_none_is_noticed_whatever_its_checksum(tmp_path: Path, document: str) -> None:
     metadata = {state.HEADER: document, state.CHECKSUM: state._checksum(document, {})}
     write_tensors(tmp_path / "state-1.safetensors", {}, metadata)

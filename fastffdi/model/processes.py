@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
@@ -37,7 +37,7 @@ class Lost(RunError):
 
 
 @dataclass(frozen=True)
-class Group:
+class Processes:
     """The processes of a run, connected. Alone, every method gives what one process would get, at no cost.
 
     Methods have to be called by all processes, in the same order.
@@ -47,7 +47,7 @@ class Group:
     _ours: bool = False  # to be left at the end
 
     @classmethod
-    def join(cls) -> Group:
+    def join(cls) -> Processes:
         """Connect to the others that torchrun has started: by gloo, and between GPUs by NCCL.
 
         The GPU of this process becomes torch's current one before. Raises SettingError as World.here, Lost
@@ -72,7 +72,7 @@ class Group:
         if self._ours and dist.is_initialized():
             dist.destroy_process_group()
 
-    def __enter__(self) -> Group:
+    def __enter__(self) -> Processes:
         return self
 
     def __exit__(
@@ -146,7 +146,7 @@ class Group:
 
     def average_statistics(self, *models: nn.Module) -> None:
         """Let the running statistics of BatchNorm be the mean of those of all processes."""
-        buffers = [buffer for model in models for buffer in statistics(model)]
+        buffers = statistics(*models)
         if self.world.alone or not buffers:
             return
         flat = self.sum(torch.cat(buffers)) / self.world.size
@@ -169,9 +169,9 @@ class Group:
             ) from error
 
 
-def statistics(model: nn.Module) -> Iterable[Tensor]:
-    """The running means and variances of a model's BatchNorm, each (channels,)."""
-    norms = [module for module in model.modules() if isinstance(module, _BatchNorm)]
+def statistics(*models: nn.Module) -> list[Tensor]:
+    """The running means and variances of models' BatchNorm, each (channels,)."""
+    norms = [module for model in models for module in model.modules() if isinstance(module, _BatchNorm)]
     found = [buffer for norm in norms for buffer in (norm.running_mean, norm.running_var)]
     return [buffer for buffer in found if buffer is not None]
 

@@ -8,13 +8,13 @@ import torch
 from torch import nn
 
 from fastffdi.errors import RunError
-from fastffdi.model.group import Group, Lost, statistics
+from fastffdi.model.processes import Lost, Processes, statistics
 from fastffdi.world import World
 
 
 @pytest.fixture
 def of_two():
-    return Group(World(0, 2, 0, 2))
+    return Processes(World(0, 2, 0, 2))
 
 
 def test_together_they_know_what_each_has(together):
@@ -35,17 +35,17 @@ def test_together_they_know_what_each_has(together):
 
 
 def test_alone_each_gets_its_own():
-    group, tensor = Group.join(), torch.ones(2)
-    assert group == Group()
-    assert group.first(lambda: 5) == group.only_first(lambda: 5) == 5
-    assert group.all(7) == [7]
-    assert group.sum(tensor) is tensor
-    assert group.most(1, 2) == [1, 2]
+    processes, tensor = Processes.join(), torch.ones(2)
+    assert processes == Processes()
+    assert processes.first(lambda: 5) == processes.only_first(lambda: 5) == 5
+    assert processes.all(7) == [7]
+    assert processes.sum(tensor) is tensor
+    assert processes.most(1, 2) == [1, 2]
 
 
 def test_alone_torch_distributed_is_not_initialised():
-    code = "from fastffdi.model.group import Group; import torch.distributed as d; "
-    code += "Group.join().average_statistics(); assert not d.is_initialized()"
+    code = "from fastffdi.model.processes import Processes; import torch.distributed as d; "
+    code += "Processes.join().average_statistics(); assert not d.is_initialized()"
     subprocess.run([sys.executable, "-c", code], check=True)
 
 
@@ -68,5 +68,5 @@ def test_a_process_that_ended_is_said_in_one_line(of_two, message):
 def test_other_errors_stay_what_they_are(of_two):
     with pytest.raises(RuntimeError, match="shapes"), of_two.losses():
         raise RuntimeError("shapes do not fit")
-    with pytest.raises(RuntimeError, match=r"^Connection reset$"), Group().losses():
+    with pytest.raises(RuntimeError, match=r"^Connection reset$"), Processes().losses():
         raise RuntimeError("Connection reset")
