@@ -42,6 +42,7 @@ METHODS = {
     "paths": "{}.paths",
     "take": "{}.take",
     "limit": "{}.limit",
+    "column": "{}.column",
     "class_counts": "{}.class_counts",
 }
 

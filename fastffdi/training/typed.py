@@ -64,7 +64,8 @@ def _as(node: yaml.Node, kind: Any) -> Any:
     if isinstance(node, yaml.MappingNode):
         return SafeConstructor().construct_document(node) if origin is dict else None
     if origin in (str, Path):
-        return None if node.tag == f"{_TAG}null" else origin(node.value)
+        text = None if node.tag == f"{_TAG}null" else str(node.value)
+        return Path(text).expanduser() if text is not None and origin is Path else text
     if origin is bool:
         return SafeConstructor.bool_values[node.value.lower()] if node.tag == f"{_TAG}bool" else None
     if origin in _NUMBERS and isinstance(node, yaml.ScalarNode):

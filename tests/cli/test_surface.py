@@ -51,6 +51,9 @@ SURFACE = {
         "--resume": None,
         "--save-every": "10m",
         "--time-limit": None,
+        "--seeds": None,
+        "--folds": None,
+        "--group-by": None,
         "--dry-run": False,
     },
     "predict": {
@@ -243,6 +246,7 @@ WITHOUT_DEFAULT = (
             "--val-labels",
             "--val-images",
             "--weights",
+            "--group-by",
         )
     }
     | {("predict", "--data"), ("predict", "--labels")}

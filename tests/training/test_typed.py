@@ -26,6 +26,7 @@ def value(text, hint, null=False):
         ("off", bool, False),
         ("true", bool, True),
         ("a/b", Path | None, Path("a/b")),
+        ("~/a", Path, Path.home() / "a"),
         ("null", Path | None, None),
         ("~", int | None, None),
         ("'null'", str | None, "null"),
