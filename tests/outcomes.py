@@ -1,5 +1,6 @@
 """Runs on the tiny images that are stopped and gone on with, and what they leave."""
 
+import json
 import signal
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -16,7 +17,7 @@ from tensorboard.backend.event_processing.event_file_loader import EventFileLoad
 from fastffdi.data.layout import Dataset
 from fastffdi.loaders.settings import LoaderSettings
 from fastffdi.training.experiment import Experiment
-from fastffdi.training.folder import BEST, LAST
+from fastffdi.training.folder import BATCH, BEST, LAST, MISTAKES, SCORES, SUMMARY
 from fastffdi.training.keeper import Stopped
 from fastffdi.training.settings import Settings
 
@@ -29,18 +30,31 @@ class Outcome(NamedTuple):
 
     weights: dict[str, dict[str, torch.Tensor]]
     table: list[dict[str, str]]
-    events: list[tuple[int, str, float]]
+    events: list[tuple[int, str, float | None]]
+    scores: bytes
+    best: dict[str, object]
+    sheets: list[bytes]
 
     @classmethod
     def of(cls, folder: Path) -> "Outcome":
         (file,) = folder.glob("events.*")
         events = [
-            (event.step, value.tag, value.tensor.float_val[0])
+            (event.step, value.tag, next(iter(value.tensor.float_val), None))
             for event in EventFileLoader(str(file)).Load()
             for value in event.summary.value
             if value.tag not in CLOCKED
         ]
-        return cls({name: load_file(folder / name) for name in (BEST, LAST)}, figures(folder), events)
+        assert events.pop(0) == (0, BATCH.removesuffix(".png"), None)
+        found = json.loads((folder / SUMMARY).read_text())
+        sheets = [(folder / name).read_bytes() for name in (BATCH, MISTAKES) if (folder / name).exists()]
+        return cls(
+            weights={name: load_file(folder / name) for name in (BEST, LAST)},
+            table=figures(folder),
+            events=events,
+            scores=(folder / SCORES).read_bytes(),
+            best={name: found[name] for name in ("epochs", "best_epoch", "auc", "auc_interval")},
+            sheets=sheets,
+        )
 
     def check(self, other: "Outcome") -> None:
         for name, weights in self.weights.items():
@@ -48,6 +62,7 @@ class Outcome(NamedTuple):
                 assert torch.equal(value, other.weights[name][tensor]), (name, tensor)
         assert self.table == other.table
         assert self.events == other.events
+        assert (self.scores, self.best, self.sheets) == (other.scores, other.best, other.sheets)
 
 
 @contextmanager

@@ -115,19 +115,11 @@ def _measured_on(facts: dict[str, Any]) -> str:
 
 
 def _show(found: Sequence[Backbone], speeds: Sequence[Speed] | None) -> None:
-    """A table in a terminal, aligned text elsewhere."""
-    from fastffdi.cli.bench_tables import show, table
-    from fastffdi.cli.terminal import Terminal
+    from fastffdi.cli.columns import show
 
     headings = (*_HEADINGS, *(() if speeds is None else _SPEED), _SAW)
     rows = [_row(one, None if speeds is None else speeds[k]) for k, one in enumerate(found)]
-    if not Terminal().is_terminal:
-        click.echo("\n".join(_aligned([headings, *rows])))
-        return
-    made = table("", headings, rows)
-    made.columns[-1].justify = "left"
-    made.columns[0].no_wrap = True
-    show(made)
+    show(headings, rows, left=(0, len(headings) - 1))
 
 
 def _row(one: Backbone, speed: Speed | None) -> tuple[str, ...]:
@@ -144,16 +136,6 @@ def _speed(found: Speed) -> tuple[str, str]:
     from fastffdi.cli.bench_tables import speed
 
     return speed(Quartiles.of(found.rates), 1)
-
-
-def _aligned(rows: Sequence[Sequence[str]]) -> list[str]:
-    """Columns two spaces apart: numbers to the right, the first and the last to the left."""
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    lines = []
-    for first, *numbers, last in rows:
-        middle = (cell.rjust(width) for cell, width in zip(numbers, widths[1:], strict=False))
-        lines.append("  ".join([first.ljust(widths[0]), *middle, last]).rstrip())
-    return lines
 
 
 def _data(found: Sequence[Backbone], speeds: Sequence[Speed] | None) -> list[dict[str, Any]]:

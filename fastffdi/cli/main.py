@@ -19,6 +19,7 @@ COMMANDS = {
     "train": ("train", "Train a real/fake classifier."),
     "predict": ("predict", "Write P(fake) for images to a CSV file."),
     "evaluate": ("evaluate", "Say how good scores are, with intervals."),
+    "compare": ("compare", "Show runs beside each other in one table."),
     "check": ("check", "Find broken files, copies, leaks and shortcuts in a data set."),
     "cache": ("cache", "Keep on disk what every epoch would decode again."),
     "preview": ("preview", "Draw what training would see of the images."),

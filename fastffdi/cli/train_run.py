@@ -39,6 +39,7 @@ def train_one(
     from fastffdi.training.keeper import Stopped
 
     experiment = prepare(settings, dataset, remarks.append)
+    experiment.command = shlex.join(["fastffdi", *sys.argv[1:]])
     if time_limit is not None:
         experiment.time_limit = time_limit
     if options["loader_settings"] is not None:

@@ -8,8 +8,9 @@ import math
 import os
 import platform
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field, replace
+from functools import cache, cached_property
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -29,6 +30,11 @@ PACKAGES = ("fastffdi", "torch", "timm", "torchvision", "numpy", "safetensors")
 
 def versions() -> dict[str, str]:
     """Versions of python and of the packages that decide what a model computes."""
+    return dict(_versions())
+
+
+@cache  # reading them takes longer than copying a small model
+def _versions() -> dict[str, str]:
     found = {"python": platform.python_version()}
     for package in PACKAGES:
         try:
@@ -61,21 +67,27 @@ class Checkpoint:
     weights_data: str = "unknown: the checkpoint does not tell"
 
 
-@dataclass(frozen=True)
 class Snapshot:
     """A model's weights at one moment, on the CPU: the model may be trained further.
 
-    Attributes:
-        tensors: by name in the state dict, contiguous, each with memory of its own, as safetensors wants them
+    Args:
+        copies: gives the weights by name, in any memory format; called when they are first asked for, in
+            whichever thread that is
     """
 
-    tensors: dict[str, Tensor]
+    def __init__(self, copies: Callable[[], Mapping[str, Tensor]]) -> None:
+        self._copies = copies
 
     @classmethod
     def of(cls, model: nn.Module | Mapping[str, Tensor]) -> Snapshot:
         """The snapshot of a model, or of its state dict."""
-        state = model.state_dict() if isinstance(model, nn.Module) else model
-        return cls({name: _plain_copy(tensor) for name, tensor in state.items()})
+        copies = _copied(model.state_dict() if isinstance(model, nn.Module) else model)
+        return cls(lambda: copies)
+
+    @cached_property
+    def tensors(self) -> dict[str, Tensor]:
+        """By name in the state dict, contiguous, each with memory of its own, as safetensors wants them."""
+        return {name: tensor.contiguous() for name, tensor in self._copies().items()}
 
 
 def save(checkpoint: Checkpoint, model: nn.Module | Mapping[str, Tensor] | Snapshot, path: Path) -> None:
@@ -194,8 +206,14 @@ def _as_os_error(error: Exception) -> OSError:
     return OSError(int(found[1]), os.strerror(int(found[1])))
 
 
-def _plain_copy(tensor: Tensor) -> Tensor:
-    return tensor.detach().to("cpu", copy=True, memory_format=torch.contiguous_format)
+def _copied(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Copies on the CPU, in the order that each has in memory, which is fastest."""
+    copies = {
+        name: tensor.detach().to("cpu", copy=True, non_blocking=True) for name, tensor in tensors.items()
+    }
+    for device in {tensor.device for tensor in tensors.values() if tensor.is_cuda}:
+        torch.cuda.synchronize(device)
+    return copies
 
 
 def _finite(value: float | None) -> float | None:

@@ -31,6 +31,13 @@ def choose_device(name: str) -> torch.device:
     return torch.device("cuda", int(index or 0))
 
 
+def named(device: torch.device) -> str:
+    """The device, and what torch calls a GPU."""
+    if device.type != "cuda":
+        return str(device)
+    return f"{device} ({torch.cuda.get_device_name(device)})"
+
+
 def tune_convolutions(device: torch.device) -> None:
     """Let cuDNN choose its algorithms by trial, and compute float32 convolutions in TF32; CUDA only.
 

@@ -86,7 +86,7 @@ def mix(planner: BatchPlanner, epoch: int, mixer: Mixer) -> list[Mixed]:
     return [
         Mixed(image, int(partner), float(own))
         for image, partner, own in zip(
-            _denormalised(out, batch.remaining.normalize), partners, share, strict=True
+            denormalised(out, batch.remaining.normalize), partners, share, strict=True
         )
     ]
 
@@ -105,7 +105,7 @@ def _one_by_one(planner: BatchPlanner, epoch: int) -> list[Image]:
     ]
 
 
-def _denormalised(images: torch.Tensor, normalize: Normalize) -> list[Image]:
+def denormalised(images: torch.Tensor, normalize: Normalize) -> list[Image]:
     """(H, W, 3) uint8 of each of the images (N, 3, H, W)."""
     mean, std = torch.tensor(normalize.mean), torch.tensor(normalize.std)
     values = (images.permute(0, 2, 3, 1) * std + mean) * 255

@@ -21,10 +21,11 @@ _TITLE, _HEADING, _TEXT = 24, 17, 14
 
 @dataclass(frozen=True)
 class Cell:
-    """An image (H, W, 3) uint8 and the caption below it."""
+    """An image (H, W, 3) uint8, the caption below it, and a fainter line below that."""
 
     image: np.ndarray
     caption: str = ""
+    note: str = ""
 
 
 @dataclass(frozen=True)
@@ -38,7 +39,7 @@ class Row:
 
 @dataclass(frozen=True)
 class Section:
-    """A table of images below a heading; all rows are as long as `columns`, their titles."""
+    """A table of images below a heading; no row is longer than `columns`, their titles."""
 
     heading: str
     columns: Sequence[str]
@@ -69,17 +70,19 @@ class _Table:
         self.section, self._titles = section, titles
         self._thumbs = [[_thumbnail(cell.image) for cell in row.cells] for row in section.rows]
         self._rows = [max(thumb.height for thumb in row) for row in self._thumbs]
-        self._captioned = [any(cell.caption for cell in row.cells) for row in section.rows]
+        self._lines = [max(_lines(cell) for cell in row.cells) for row in section.rows]
         self._columns = [self._column_width(k) for k in range(len(section.columns))]
         self.width = self._titles + sum(self._columns) + _GAP * (len(self._columns) - 1)
         self.height = 2 * _LINE + _GAP + sum(self._height(k) for k in range(len(self._rows))) - _GAP
 
     def _column_width(self, k: int) -> int:
-        texts = [self.section.columns[k], *(row.cells[k].caption for row in self.section.rows)]
-        return max(*(_width(text, _TEXT) for text in texts), *(thumbs[k].width for thumbs in self._thumbs))
+        cells = [cell for row in self.section.rows for cell in row.cells[k : k + 1]]
+        texts = [self.section.columns[k], *(text for cell in cells for text in (cell.caption, cell.note))]
+        thumbs = [thumb.width for row in self._thumbs for thumb in row[k : k + 1]]
+        return max([*(_width(text, _TEXT) for text in texts), *thumbs])
 
     def _height(self, row: int) -> int:
-        return self._rows[row] + self._captioned[row] * _LINE + _GAP
+        return self._rows[row] + self._lines[row] * _LINE + _GAP
 
     def draw(self, paper: Image.Image, pen: ImageDraw.ImageDraw, top: int) -> None:
         pen.text((_MARGIN, top), printable(self.section.heading), _INK, _font(_HEADING))
@@ -105,10 +108,8 @@ class _Table:
 def _titles_width(sections: Sequence[Section]) -> int:
     """One width for all, so that their columns are aligned."""
     rows = [row for section in sections for row in section.rows]
-    return (
-        min(max(_width(text, _TEXT) for row in rows for text in (row.title, row.note)), WIDEST_TITLE)
-        + 2 * _GAP
-    )
+    widest = max(_width(text, _TEXT) for row in rows for text in (row.title, row.note))
+    return min(widest, WIDEST_TITLE) + 2 * _GAP if widest else 0
 
 
 def _draw_cell(
@@ -123,7 +124,13 @@ def _draw_cell(
     pen.rectangle((x - 1, y - 1, x + thumb.width, y + thumb.height), outline=_FRAME)
     paper.paste(thumb, (x, y))
     colour = _COLOURS.get(cell.caption, _INK)
-    pen.text((left + width / 2, top + height + 4), cell.caption, colour, _font(_TEXT), anchor="ma")
+    for line, (text, ink) in enumerate(((cell.caption, colour), (cell.note, _FAINT))):
+        place_of_text = left + width / 2, top + height + 4 + line * _LINE
+        pen.text(place_of_text, printable(text), ink, _font(_TEXT), anchor="ma")
+
+
+def _lines(cell: Cell) -> int:
+    return 2 if cell.note else 1 if cell.caption else 0
 
 
 def printable(text: str) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any
 
 import torch
@@ -21,7 +22,17 @@ from fastffdi.recipe.recipe import Recipe
 from fastffdi.recipe.steps.combine import functions
 from fastffdi.render.device.python import imported
 from fastffdi.render.device.stage import DeviceStage
-from fastffdi.training import config, feasibility, folder, resumption, state
+from fastffdi.training import (
+    config,
+    curves,
+    ending,
+    exhaustion,
+    feasibility,
+    folder,
+    resumption,
+    scores,
+    state,
+)
 from fastffdi.training.building import trainer_of
 from fastffdi.training.folder import writing
 from fastffdi.training.generators import Generators
@@ -38,6 +49,7 @@ from fastffdi.training.saving import Saver
 from fastffdi.training.settings import Settings
 from fastffdi.training.state import Part, State
 from fastffdi.training.unfinished import keep_unfinished
+from fastffdi.training.watch import NonFinite
 
 #: The loader whose images do not follow from the seed.
 BASELINE = "torchvision"
@@ -54,6 +66,7 @@ class Experiment:
         identity: what a run must have in common with it to go on from its states
         weights_data: what the weights saw that it starts from
         resumed: whether it goes on with what its folder holds
+        command: that it was started with, for the summary
         time_limit: rings when it is to end
         stopped: how it ended where its time was over
         unfinished: the figures of the best model where no epoch was
@@ -71,6 +84,7 @@ class Experiment:
     identity: dict[str, Any]
     weights_data: str
     resumed: bool = False
+    command: str | None = None
     time_limit: Alarm = field(default_factory=lambda: Alarm(Interval()))
     stopped: Stopped | None = None
     unfinished: EpochResult | None = None
@@ -86,24 +100,32 @@ class Experiment:
         settings, labels = self.settings, self.dataset.val.labels
         assert labels is not None, "find_dataset gives labels"
         if self.finished:
+            if not (settings.output / folder.SUMMARY).exists():
+                ending.finish(self)
             return
-        log = self._log()
-        with Saver(settings.output) as saver, self.trainer.stop as stop:
+        log, how = self._log(), settings.optimisation
+        enough = exhaustion.explained(settings.loading.batch_size, self.trainer.device, how.accumulate)
+        with enough, Saver(settings.output) as saver, self.trainer.stop as stop:
             keeper = self._keeper(saver, stop)
             told = keeper.watching(progress)
+            if self.place.fresh and not self.resumed:
+                self.trainer.watch.first = ending.shown_first(self, saver)
             fitted = self.trainer.fit(self.train, self.val, labels, settings.epochs, told, self.place)
             try:
                 for result in fitted:
                     with writing(settings.output):
                         best = log.write(result)
                     part = "model" if result.weights == RAW else result.weights
-                    keeper.save_epoch(self.described(result), best, self.finished, part=part)
+                    keeper.save_epoch(self.described(result), best, self.finished, self._scores(result), part)
                     yield result
                     if self.finished:
                         break
                     keeper.heed_time()
             except Stopping:
                 self._end(keeper, progress)
+            except NonFinite as error:
+                raise ending.recorded(error, settings.output, self.train.backend.planner) from None
+        ending.finish(self)
 
     def _end(self, keeper: Keeper, progress: Progress) -> None:
         """Keep what there is, and raise Stopped unless it is the time that is over."""
@@ -165,7 +187,7 @@ class Experiment:
             folder.make(output)
         with writing(output):
             if self.resumed:
-                folder.clear(output)
+                folder.clear(output, (folder.SUMMARY,))
                 state.discard_after(output, self.trainer.optimiser.updates)
                 assert quarantine is not None, "prepare gives the loaders one"
                 quarantine.write_table()
@@ -190,6 +212,12 @@ class Experiment:
             watch=self.trainer.watch,
             kept=(place.epoch, place.images) if self.resumed else None,
         )
+
+    def _scores(self, result: EpochResult) -> Callable[[], None]:
+        """Writes the validation scores of an epoch."""
+        if result.scores is None:
+            return lambda: None
+        return partial(scores.save, self.settings.output, self.dataset.val, result.scores)
 
     def described(self, result: EpochResult) -> checkpoint.Checkpoint:
         """What a checkpoint says of itself after an epoch."""
@@ -245,6 +273,8 @@ def prepare(settings: Settings, dataset: Dataset, say: Callable[[str], None]) ->
     say(f"{settings.backbone} on {device}, loader {kind}, {numbers.reason}")
     if kind == BASELINE:
         say("loader torchvision: a run that is stopped goes on at the beginning of an epoch")
+    if not curves.can_be_drawn():
+        say(f"{folder.CURVES} will not be drawn: {curves.CURE}")
     planners = _planners(settings, dataset, recipe)
     if settings.compile:
         planners[0] = replace(planners[0], drop_last=True)  # since a short batch would be compiled anew

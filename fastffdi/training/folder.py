@@ -14,6 +14,31 @@ from fastffdi.training import state
 BEST, LAST, TABLE = "best.safetensors", "last.safetensors", "metrics.csv"
 CONFIG = "config.yaml"
 
+#: The validation scores of the best epoch.
+SCORES = "val_scores.csv"
+
+#: Pictures: the first batch, the epochs' figures, the worst mistakes; and all of a run in figures.
+BATCH, CURVES, MISTAKES, SUMMARY = "train_batch.png", "curves.png", "mistakes.png", "summary.json"
+
+#: The batch whose loss was no number.
+BROKEN, BROKEN_SHEET = "nonfinite.csv", "nonfinite.png"
+
+#: What a run writes, but for its states and events.
+_FILES = (
+    CONFIG,
+    TABLE,
+    quarantine.TABLE,
+    BEST,
+    LAST,
+    SCORES,
+    BATCH,
+    CURVES,
+    MISTAKES,
+    SUMMARY,
+    BROKEN,
+    BROKEN_SHEET,
+)
+
 #: TensorBoard's own names.
 EVENTS = "events.out.tfevents.*"
 
@@ -40,8 +65,7 @@ def make(folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise DataError(f"--output {folder}: cannot be made ({error.strerror})") from None
-    states = (path.name for path in state.files(folder))
-    clear(folder, (CONFIG, TABLE, quarantine.TABLE, BEST, LAST, EVENTS, *states))
+    clear(folder, (*_FILES, EVENTS, *(path.name for path in state.files(folder))))
 
 
 def clear(folder: Path, names: tuple[str, ...] = ()) -> None:
@@ -50,7 +74,7 @@ def clear(folder: Path, names: tuple[str, ...] = ()) -> None:
         for path in folder.glob(name):
             with suppress(FileNotFoundError):
                 path.unlink()
-    for name in (CONFIG, TABLE, quarantine.TABLE, BEST, LAST, "state-*"):
+    for name in (*_FILES, "state-*"):
         discard_parts(folder, name)
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from fastffdi.files import append, atomic
-from fastffdi.training.folder import EVENTS, TABLE
+from fastffdi.training.folder import BATCH, EVENTS, TABLE
 from fastffdi.training.history import History
 from fastffdi.training.result import EpochResult
 
@@ -66,6 +66,24 @@ class _Events:
         now = time.time()
         self._file = self._folder / EVENTS.replace("*", f"{now:.0f}.{socket.gethostname()}")
         append(self._file, _record(Event(wall_time=now, file_version="brain.Event:2")))
+        self._add_sheet(now)
+
+    def _add_sheet(self, now: float) -> None:
+        """Add the sheet of the first batch, where there is one in the folder."""
+        from PIL import Image
+        from tensorboard.compat.proto.event_pb2 import Event
+        from tensorboard.compat.proto.summary_pb2 import Summary
+
+        path = self._folder / BATCH
+        if not path.exists():
+            return
+        with Image.open(path) as sheet:
+            width, height = sheet.size
+        image = Summary.Image(
+            height=height, width=width, colorspace=3, encoded_image_string=path.read_bytes()
+        )
+        value = Summary.Value(tag=path.stem, image=image)
+        append(self._file, _record(Event(wall_time=now, step=0, summary=Summary(value=[value]))))
 
     def add(self, result: EpochResult, at: float) -> None:
         """Add the figures of an epoch that was over at a time, in seconds since 1970."""

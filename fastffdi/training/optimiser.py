@@ -134,7 +134,7 @@ def _made(model: nn.Module, learning_rate: float, how: Optimisation) -> torch.op
     except (AssertionError, TypeError, ValueError, RuntimeError) as error:
         reason = " ".join(str(error).split())[:200]
         raise SettingError(
-            f"optimiser {how.optimiser}: timm cannot make it ({reason}); take adamw"
+            f"optimiser {how.optimiser}: timm cannot make it ({reason}); change its settings, or take adamw"
         ) from error
     return made
 

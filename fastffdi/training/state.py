@@ -54,7 +54,7 @@ class State:
         finished: there is nothing left to do
         versions: of the packages at work
         parts: what each part's state_dict gave, as plain data that refers to the tensors
-        tensors: by part and name, on the CPU
+        snapshot: of all tensors, by part and name
     """
 
     updates: int
@@ -62,7 +62,7 @@ class State:
     finished: bool
     versions: dict[str, str]
     parts: dict[str, Any]
-    tensors: dict[str, Tensor]
+    snapshot: Snapshot
 
     @classmethod
     def of(
@@ -71,8 +71,12 @@ class State:
         """The present state of the parts, copied. It waits for the device."""
         tensors: dict[str, Tensor] = {}
         data = {name: flatten(part.state_dict(), name, tensors) for name, part in parts.items()}
-        copies = Snapshot.of(tensors).tensors
-        return cls(updates, identity, finished, versions(), data, copies)
+        return cls(updates, identity, finished, versions(), data, Snapshot.of(tensors))
+
+    @property
+    def tensors(self) -> dict[str, Tensor]:
+        """Those of the snapshot."""
+        return self.snapshot.tensors
 
     def restore(self, parts: Mapping[str, Part]) -> None:
         """Put every part where it was. Raises SettingError for parts that do not fit."""
@@ -90,13 +94,19 @@ class State:
 
     def weights(self, part: str) -> Snapshot:
         """The tensors of a part that is a model, by their names in it."""
-        names = {name: name.removeprefix(f"{part}/") for name in self.tensors if name.startswith(f"{part}/")}
-        return Snapshot({short: self.tensors[name] for name, short in names.items()})
+        prefix = f"{part}/"
+        return Snapshot(
+            lambda: {
+                name.removeprefix(prefix): tensor
+                for name, tensor in self.tensors.items()
+                if name.startswith(prefix)
+            }
+        )
 
     def as_finished(self) -> State:
         """Of a run that is over: without what it would need to go on."""
         parts = {name: part for name, part in self.parts.items() if name in _OF_THE_FINISHED}
-        return replace(self, finished=True, parts=parts, tensors={})
+        return replace(self, finished=True, parts=parts, snapshot=Snapshot(dict))
 
     def save(self, folder: Path) -> None:
         """Write it to a folder of states, and delete all but the last two.
@@ -137,7 +147,7 @@ class State:
             data = json.loads(document)
             if data.pop("format") != FORMAT:
                 raise Damaged("was written by another version of fastffdi")
-            return cls(tensors=tensors, **data)
+            return cls(snapshot=Snapshot(lambda: tensors), **data)
         except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
             raise Damaged(f"is no state ({' '.join(str(error).split())[:200]})") from None
 

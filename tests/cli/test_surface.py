@@ -105,6 +105,7 @@ SURFACE = {
         "--on-corrupt": "skip",
         "--max-megapixels": None,
     },
+    "compare": {"RUN...": None, "--json": None, "--csv": None},
     "check": {
         "--data": None,
         "--json": None,
@@ -260,6 +261,8 @@ WITHOUT_DEFAULT = (
         ("bench-loader", "--plot"),
         ("bench-loader", "--tune"),
         ("bench-train", "--json"),
+        ("compare", "--json"),
+        ("compare", "--csv"),
         ("check", "--json"),
         ("check", "--fix"),
     }

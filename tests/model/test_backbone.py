@@ -196,3 +196,19 @@ def test_a_model_without_two_logits_is_refused():
 
 def test_the_image_that_is_tried_is_where_the_model_is():
     check_input(build("test_resnet", pretrained=False).to("meta"), (64, 96))
+
+
+def test_residual_branches_are_left_out_at_the_rate_given():
+    from timm.layers import DropPath
+
+    rates = {
+        name: max(module.drop_prob for module in model.modules() if isinstance(module, DropPath))
+        for name in ("test_efficientnet", "test_vit")
+        for model in [build(name, pretrained=False, drop_path=0.5)]
+    }
+    assert all(0.25 < rate <= 0.5 for rate in rates.values())
+
+
+def test_a_backbone_without_residual_branches_is_refused():
+    with pytest.raises(SettingError, match=r"^drop_path: backbone 'vgg11' has no residual branches"):
+        build("vgg11", pretrained=False, drop_path=0.1)

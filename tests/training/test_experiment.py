@@ -28,7 +28,9 @@ def run(tiny, dataset, tmp_path_factory):
 def test_a_run_leaves_two_checkpoints_a_table_and_events(run):
     experiment, _ = run
     found = sorted(re.sub(r"(?<=tfevents).*", "", path.name) for path in experiment.settings.output.iterdir())
-    assert found == [BEST, CONFIG, "events.out.tfevents", LAST, TABLE, "state-15.safetensors"]
+    pictures = ["curves.png", "train_batch.png"]  # and of mistakes, of which there are none
+    files = ["events.out.tfevents", TABLE, "state-15.safetensors", "summary.json", "val_scores.csv"]
+    assert found == sorted([BEST, CONFIG, LAST, *pictures, *files])
 
 
 def test_what_differs_in_brightness_is_learnt(run):

@@ -8,7 +8,21 @@ from fastffdi.errors import DataError, RunError
 from fastffdi.files import DiskFull
 from fastffdi.training import folder
 
-OWN = ["best.safetensors", "last.safetensors", "metrics.csv", "quarantine.csv", "state-5.safetensors"]
+OWN = [
+    "best.safetensors",
+    "config.yaml",
+    "curves.png",
+    "last.safetensors",
+    "metrics.csv",
+    "mistakes.png",
+    "nonfinite.csv",
+    "nonfinite.png",
+    "quarantine.csv",
+    "state-5.safetensors",
+    "summary.json",
+    "train_batch.png",
+    "val_scores.csv",
+]
 
 
 def test_of_an_older_run_nothing_stays_and_of_others_everything(tmp_path):

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import pytest
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
@@ -102,3 +104,14 @@ def test_the_line_says_what_is_undefined():
 
 def test_a_figure_is_shown_with_four_decimals():
     assert [shown(0.5), shown(1.0), shown(None)] == ["0.5000", "1.0000", "undefined"]
+
+
+def test_of_two_kinds_of_weights_it_says_which(log, tmp_path):
+    both = replace(FIRST, weights="ema", aucs={"raw": 0.75, "ema": 0.875})
+    assert "AUC 0.8750 (ema; raw 0.7500)  " in line(both, 5)
+    log.write(both)
+    header, row = table(tmp_path)
+    assert header.endswith(",weights,val_auc_raw,val_auc_ema")
+    assert row.endswith(",ema,0.75,0.875")
+    assert events(tmp_path)["val_auc_ema"] == [(1, 0.875)]
+    assert "weights" not in events(tmp_path)

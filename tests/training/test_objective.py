@@ -1,10 +1,12 @@
+import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
 from torch import nn
 
+from fastffdi.errors import SettingError
 from fastffdi.model import compilation, precision
-from fastffdi.training.objective import CrossEntropy, accuracy
+from fastffdi.training.objective import CrossEntropy, accuracy, class_weights
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -78,3 +80,19 @@ def test_it_can_be_compiled(monkeypatch, name, labels):
         mean.backward()
         found.append([mean.detach(), *sums, *(weight.grad for weight in model.parameters())])
     torch.testing.assert_close(found[1], found[0], rtol=0, atol=1e-6 if name == "off" else 1e-2)
+
+
+@pytest.mark.parametrize("labels", [LABELS, soft_targets()])
+def test_smoothing_and_weights_are_torchs_and_the_mean_is_over_images(labels):
+    weights = torch.tensor([0.5, 2.0])
+    mean, *_ = CrossEntropy(Given(), OFF, CPU, 0.2, weights)(torch.empty(0), labels, VALID)
+    expected = F.cross_entropy(LOGITS, labels, weights, reduction="none", label_smoothing=0.2)
+    torch.testing.assert_close(mean, expected[VALID.bool()].mean())
+
+
+def test_weights_make_classes_equal():
+    weights = class_weights(np.array([0, 0, 0, 1]), CPU)
+    torch.testing.assert_close(weights, torch.tensor([2 / 3, 2.0]))
+    assert weights.dtype == torch.float32
+    with pytest.raises(SettingError, match=r"^class_weights balanced: "):
+        class_weights(np.array([1, 1]), CPU)

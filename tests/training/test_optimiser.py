@@ -5,7 +5,9 @@ import pytest
 import torch
 from torch import nn
 
+from fastffdi.errors import SettingError
 from fastffdi.training import optimiser as module
+from fastffdi.training.optimisation import Optimisation
 from fastffdi.training.optimiser import Optimiser
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -199,3 +201,51 @@ def test_the_scaler_has_its_turns():
     optimiser_of(plain, 10).step(loss_of(plain))
     assert scaler.calls == ["scale", "unscale", "step", "update"]
     assert all(torch.equal(a, b) for a, b in zip(model.parameters(), plain.parameters(), strict=True))
+
+
+def test_the_norm_is_that_of_the_gradient_before_it_is_clipped():
+    model, plain = network(), network()
+    loss_of(plain).backward()
+    expected = torch.cat([weight.grad.flatten() for weight in plain.parameters()]).norm()
+    how = Optimisation(
+        "momentum", momentum=0.0, weight_decay=0.0, clip_gradient=0.25, schedule="constant", warmup=0.0
+    )
+    norm = Optimiser(model, RATE, 10, torch.amp.GradScaler("cuda", enabled=False), how).step(loss_of(model))
+    torch.testing.assert_close(norm, expected)
+    moved = [after - before for after, before in zip(model.parameters(), network().parameters(), strict=True)]
+    torch.testing.assert_close(torch.cat([one.flatten() for one in moved]).norm() / RATE, torch.tensor(0.25))
+
+
+def test_scaled_gradients_are_clipped_at_their_own_size():
+    how, found = Optimisation("sgd", clip_gradient=0.25), []
+    for scaler in (torch.amp.GradScaler("cpu", init_scale=8.0), torch.amp.GradScaler("cuda", enabled=False)):
+        model = network().double()
+        norm = Optimiser(model, RATE, 10, scaler, how).step(loss_of(model))
+        found.append([norm, *model.parameters()])
+    torch.testing.assert_close(found[0], found[1])
+
+
+def test_weights_that_need_no_gradient_are_left_out():
+    model = network()
+    model[0].requires_grad_(False)
+    groups = optimiser_of(model, 10).inner.param_groups
+    assert sum(len(group["params"]) for group in groups) == 4
+
+
+def test_the_rate_is_that_of_the_topmost_layer():
+    import timm
+
+    model = timm.create_model("test_efficientnet", num_classes=2)
+    scaler = torch.amp.GradScaler("cuda", enabled=False)
+    optimiser = Optimiser(model, RATE, 10, scaler, Optimisation(layer_decay=0.5, warmup=0.0))
+    assert optimiser.learning_rate == pytest.approx(RATE)
+    assert min(group["lr"] for group in optimiser.inner.param_groups) < RATE / 4
+
+
+def test_an_optimiser_that_timm_cannot_make_is_refused(monkeypatch):
+    def failing(*given, **more):
+        raise ValueError("no such\nthing")
+
+    monkeypatch.setattr("timm.optim.create_optimizer_v2", failing)
+    with pytest.raises(SettingError, match=r"^optimiser adamw: timm cannot make it \(no such thing\)"):
+        optimiser_of(network(), 10)
