@@ -25,6 +25,7 @@ ORDER = (
     fastffdi.Settings,
     fastffdi.train,
     fastffdi.LoaderSettings,
+    fastffdi.Optimisation,
     fastffdi.FastffdiError,
 )
 GIVEN = (Dataset, Manifest, Run, EpochResult)

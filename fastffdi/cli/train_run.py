@@ -87,8 +87,9 @@ def _run(experiment: Experiment, screen: Console, options: dict[str, Any], folde
     from fastffdi.training.log import line, shown
 
     epochs, output = experiment.settings.epochs, experiment.settings.output
-    first = min(experiment.place.epoch + 1, epochs)
-    with bar(experiment.images, f"epoch {first}/{epochs}", screen, experiment.place.images) as progress:
+    first, each = min(experiment.place.epoch + 1, epochs), experiment.images
+    done = experiment.place.epoch * each + experiment.place.images
+    with bar(epochs * each, f"epoch {first}/{epochs}", screen, done) as progress:
 
         def advance(done: int, means: dict[str, float] | None) -> None:
             progress.advance(done, None if means is None else f"loss {means['loss']:.3f}")
@@ -96,7 +97,7 @@ def _run(experiment: Experiment, screen: Console, options: dict[str, Any], folde
         for result in experiment.run(advance):
             screen.print(line(result, epochs))
             if result.epoch + 1 < epochs:
-                progress.restart(f"epoch {result.epoch + 2}/{epochs}")
+                progress.rename(f"epoch {result.epoch + 2}/{epochs}")
     best = experiment.best
     assert best is not None
     click.echo(f"best: {_which(experiment, best)}, validation AUC {shown(best.validation['auc'])}")

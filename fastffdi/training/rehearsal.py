@@ -133,8 +133,8 @@ def _told(experiment: Experiment, dataset: Dataset) -> Iterator[tuple[str, str]]
     sizes = [output_size(template(steps)) for steps in (experiment.recipe.train, experiment.recipe.eval)]
     shown = " and ".join(dict.fromkeys(f"{height}×{width}" for height, width in sizes))
     yield "recipe", f"{settings.pipeline}, images of {shown}"
-    steps = settings.optimisation.updates(len(experiment.train))
-    batch = settings.loading.batch_size * settings.optimisation.accumulate
+    how, batches = settings.optimisation, len(experiment.train)
+    steps, batch = how.updates(batches), settings.loading.batch_size * min(how.accumulate, batches)
     yield (
         "epochs",
         (

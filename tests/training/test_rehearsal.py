@@ -106,3 +106,8 @@ def test_corrupt_images_are_not_noted(settings, tiny, tmp_path):
         path.write_bytes(path.read_bytes()[:300])
     rehearse(settings, find_dataset(folder), lambda line: None)
     assert not settings.output.exists()
+
+
+def test_updates_of_several_batches_are_said_as_such(told):
+    said = told(optimisation=Optimisation(accumulate=2))["epochs"]
+    assert said.startswith("3 of 3 updates of 16 images: 9 updates, ")
