@@ -24,8 +24,9 @@ from fastffdi.cli.bench_tables import show, table
 from fastffdi.cli.record import write_record
 from fastffdi.loaders.settings import LoaderSettings, usable_cores
 from fastffdi.training import state
-from fastffdi.training.experiment import Experiment, prepare
+from fastffdi.training.experiment import Experiment
 from fastffdi.training.keeper import Keeper
+from fastffdi.training.preparation import prepare
 from fastffdi.training.saving import Saver
 from fastffdi.training.settings import Settings
 

@@ -164,7 +164,7 @@ def tiny_run(tiny: Path, tmp_path_factory: pytest.TempPathFactory) -> "Experimen
     """A finished run on them of one epoch, so short that the model is sure of nothing."""
     from fastffdi.data.layout import find_dataset
     from fastffdi.loaders.settings import LoaderSettings
-    from fastffdi.training.experiment import prepare
+    from fastffdi.training.preparation import prepare
     from fastffdi.training.settings import Settings
 
     output = tmp_path_factory.mktemp("runs") / "tiny"
@@ -182,8 +182,8 @@ def demo_run(tmp_path_factory: pytest.TempPathFactory) -> "Experiment":
     from fastffdi.data.layout import find_dataset
     from fastffdi.demo.dataset import demo_folder
     from fastffdi.loaders.settings import LoaderSettings
-    from fastffdi.training.experiment import prepare
     from fastffdi.training.log import line
+    from fastffdi.training.preparation import prepare
     from fastffdi.training.settings import Settings
 
     output = tmp_path_factory.mktemp("runs") / "demo"

@@ -13,8 +13,8 @@ from fastffdi.inference.predict import Predictor
 from fastffdi.loaders.settings import LoaderSettings
 from fastffdi.model import checkpoint
 from fastffdi.recipe.recipe import load
-from fastffdi.training.experiment import prepare
 from fastffdi.training.folder import TABLE
+from fastffdi.training.preparation import prepare
 from fastffdi.training.settings import Settings
 
 CLOCKED = ("images_per_second", "wait_share", "save_share")

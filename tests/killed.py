@@ -24,7 +24,7 @@ IMPORTS = (
     "fastffdi.loaders.cpu",
     "fastffdi.loaders.dali",
     "fastffdi.loaders.process.loader",
-    "fastffdi.training.experiment",
+    "fastffdi.training.preparation",
     "sklearn.metrics",
     "tensorboard.summary.writer.record_writer",
     "timm.optim",
@@ -98,7 +98,7 @@ def main(requests: IO[bytes]) -> None:
 def _run(settings: Any, dataset: Any, kill: Kill | None) -> None:
     from contextlib import closing
 
-    from fastffdi.training.experiment import prepare
+    from fastffdi.training.preparation import prepare
 
     signal.alarm(120)  # should it wait for something that does not come
     kill = kill or Kill()

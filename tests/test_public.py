@@ -16,7 +16,7 @@ from pytorch_lightning import LightningModule, Trainer
 from torch import nn
 
 import fastffdi
-from fastffdi.training.experiment import prepare
+from fastffdi.training.preparation import prepare
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 

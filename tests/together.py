@@ -128,7 +128,7 @@ def train(
 
     `record` gets a line for each update: its number, its epoch, and this process's rows.
     """
-    from fastffdi.training.experiment import prepare
+    from fastffdi.training.preparation import prepare
 
     said: list[str] = []
     with closing(prepare(settings, dataset, said.append)) as experiment:
@@ -158,7 +158,7 @@ def train(
 def scores(settings: Any, dataset: Any) -> Any:
     """The scores of the validation images, the rows of this process, and the figures."""
     from fastffdi.inference.scoring import Scorer
-    from fastffdi.training.experiment import prepare
+    from fastffdi.training.preparation import prepare
     from fastffdi.training.shared import scored
 
     with closing(prepare(settings, dataset, lambda line: None)) as experiment:
@@ -171,7 +171,7 @@ def scores(settings: Any, dataset: Any) -> Any:
 
 def gradients(settings: Any, dataset: Any) -> Any:
     """Of the first batch, where BatchNorm does not depend on it: by name, and how many images it is of."""
-    from fastffdi.training.experiment import prepare
+    from fastffdi.training.preparation import prepare
     from fastffdi.training.shared import weighed
 
     with closing(prepare(settings, dataset, lambda line: None)) as experiment:

@@ -29,7 +29,7 @@ from fastffdi.loaders.planner import BatchPlanner
 from fastffdi.loaders.torchvision import TorchvisionLoader
 from fastffdi.model.backbone import load_recipe
 from fastffdi.recipe.lowering import needs_sizes
-from fastffdi.training import experiment
+from fastffdi.training import preparation
 from fastffdi.training.experiment import Experiment
 from fastffdi.training.settings import Settings
 
@@ -112,7 +112,7 @@ class Result:
 def prepare(settings: Settings, manifest: Manifest, say: Callable[[str], None]) -> Experiment:
     """The training run to measure: as `train` builds it, with the images repeated.
 
-    Images without labels count as real. Raises UsageError as training.experiment.prepare does.
+    Images without labels count as real. Raises UsageError as training.preparation.prepare does.
     """
     recipe, loading = load_recipe(settings.pipeline, settings.backbone), settings.loading
     if needs_sizes(recipe.train):
@@ -121,7 +121,7 @@ def prepare(settings: Settings, manifest: Manifest, say: Callable[[str], None]) 
         manifest = replace(manifest, labels=np.zeros(len(manifest), np.int64))
     dataset = Dataset(repeated(manifest, loading.batch_size, EPOCH), manifest.take(slice(1)), "")
     unmixed = 0 if recipe.mix is None else recipe.mix.off_epochs  # the epoch before these is measured
-    return experiment.prepare(replace(settings, epochs=1 + unmixed), dataset, say)
+    return preparation.prepare(replace(settings, epochs=1 + unmixed), dataset, say)
 
 
 def described(ready: Experiment, rounds: Rounds) -> dict[str, Any]:

@@ -38,8 +38,8 @@ def train_one(
     Of a series of runs, `folder` is the one that its command names, and `begun` says that there is something
     to go on from already. Raises Stopped with the command that goes on.
     """
-    from fastffdi.training.experiment import prepare
     from fastffdi.training.keeper import Stopped
+    from fastffdi.training.preparation import prepare
 
     with interrupts.last_words():
         experiment = prepare(settings, dataset, remarks.append)

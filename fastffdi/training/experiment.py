@@ -1,56 +1,33 @@
-"""From settings to a finished run: parts are built so that the cheapest mistakes to find come first."""
+"""A run: its epochs, what is kept of it, and how it ends."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
-import torch
-
 from fastffdi.data.layout import Dataset
-from fastffdi.loaders import factory, quarantine
 from fastffdi.loaders.loader import DeviceLoader
-from fastffdi.loaders.mix import Mixer
-from fastffdi.loaders.planner import BatchPlanner, cached
-from fastffdi.model import backbone, checkpoint, compilation, precision, pretraining
-from fastffdi.model.device import choose_device, tune_convolutions
+from fastffdi.model import checkpoint
 from fastffdi.model.processes import Processes
 from fastffdi.recipe.lowering import output_size, template
 from fastffdi.recipe.recipe import Recipe
-from fastffdi.recipe.steps.combine import functions
-from fastffdi.render.device.python import imported
-from fastffdi.render.device.stage import DeviceStage
-from fastffdi.training import (
-    batches,
-    config,
-    curves,
-    ending,
-    exhaustion,
-    feasibility,
-    folder,
-    resumption,
-    scores,
-    shared,
-    state,
-)
-from fastffdi.training.building import model_of, trainer_of
+from fastffdi.training import config, ending, exhaustion, folder, scores, state
 from fastffdi.training.folder import writing
 from fastffdi.training.generators import Generators
 from fastffdi.training.history import History
-from fastffdi.training.identity import identity
 from fastffdi.training.interruption import TIME_OVER, Interruption, Stopping
 from fastffdi.training.interval import Alarm, Interval
-from fastffdi.training.keeper import Keeper, Stopped, place_in_words
+from fastffdi.training.keeper import Keeper, Stopped
 from fastffdi.training.log import RunLog
 from fastffdi.training.loop import Progress, Trainer
 from fastffdi.training.place import Place
-from fastffdi.training.ranks import Ranks, seed_apart
+from fastffdi.training.ranks import Ranks
 from fastffdi.training.result import EMA, RAW, EpochResult
 from fastffdi.training.saving import Saver
 from fastffdi.training.settings import Settings
-from fastffdi.training.state import Part, State
+from fastffdi.training.state import Part
 from fastffdi.training.unfinished import keep_unfinished
 
 #: The loader whose images do not follow from the seed.
@@ -254,126 +231,3 @@ class Experiment:
             metrics=result.validation,
             weights_data=self.weights_data,
         )
-
-
-def prepare(settings: Settings, dataset: Dataset, say: Callable[[str], None]) -> Experiment:
-    """Check everything and build everything; nothing is written but an empty cache.
-
-    `say` gets lines worth telling the user. Of the processes that torchrun has started each is to call it;
-    they share the run, and its folder is the one that the first has in its settings. Raises UsageError where
-    the settings, the recipe and the data do not go together, or with what the folder holds.
-    """
-    processes = Processes.join()
-    try:
-        settings = replace(settings, output=processes.first(lambda: settings.output))
-        return _prepared(settings, dataset, say if processes.world.first else lambda line: None, processes)
-    except BaseException:
-        processes.leave()
-        raise
-
-
-def _prepared(
-    settings: Settings, dataset: Dataset, say: Callable[[str], None], processes: Processes
-) -> Experiment:
-    time_limit, loading = Alarm(settings.longest), settings.loading
-    recipe = backbone.load_recipe(settings.pipeline, settings.backbone)
-    device = choose_device(settings.device)
-    tune_convolutions(device)
-    numbers = precision.choose(settings.amp, device)
-    kind = factory.choose_loader(settings.backend, device, loading.process, settings.cache is not None)
-    if settings.compile:
-        compilation.check(device)
-    if settings.sync_bn:
-        shared.check_synchronised_norms(device, processes)
-    feasibility.check(settings, device)
-    own = identity(settings, dataset, recipe, kind, numbers.name, device.type)
-    shared.check_same(processes, own)
-    found = processes.first(lambda: resumption.find(settings, own, say))
-    saw = processes.first(
-        lambda: pretraining.of_run(settings.backbone, settings.pretrained, settings.weights)
-    )
-    if settings.imagenet1k_only and found is None:
-        pretraining.check_only_imagenet1k(saw, settings.backbone, settings.weights)
-    torch.manual_seed(settings.seed)
-    model = model_of(settings, found is None, say, processes)
-    for steps in (recipe.train, recipe.eval):
-        backbone.check_input(model, output_size(template(steps)))
-    for step in functions(recipe.train):
-        imported(step.function, step.folder)
-        does = "what it does does not follow from the seed"
-        say(f"{settings.pipeline} runs code of yours, {step.function}: {does}")
-    if found is None and not settings.pretrained and settings.weights is None:
-        say(f"{settings.backbone} starts from random weights")
-    say(f"{settings.backbone} on {device}, loader {kind}, {numbers.reason}")
-    if kind == BASELINE:
-        say("loader torchvision: a run that is stopped goes on at the beginning of an epoch")
-    if not curves.can_be_drawn():
-        say(f"{folder.CURVES} will not be drawn: {curves.CURE}")
-    planners = batches.of_all(settings, dataset, recipe, processes)
-    if settings.compile:
-        planners[0] = replace(planners[0], drop_last=True)  # since a short batch would be compiled anew
-        say(_compiling(planners[0], device))
-    planners = batches.of_process(planners, processes.world, say)
-    if settings.cache is not None:
-        planners = cached(planners, settings.cache, say)
-    backends = [factory.build_loader(kind, planner, loading, device) for planner in planners]
-    stage = DeviceStage(device, numbers.dtype)
-    rows = len(dataset.train) + len(dataset.val)
-    table = settings.output / quarantine.TABLE if processes.world.first else None
-    corrupt = quarantine.Quarantine(rows, settings.max_corrupt, kind, table)
-    mixer = Mixer.of_run(recipe.mix, settings.seed, settings.epochs)
-    train = DeviceLoader(backends[0], stage, mixer, corrupt)
-    val = DeviceLoader(backends[1], stage, None, corrupt)
-    assert dataset.train.labels is not None, "find_dataset gives labels"
-    trainer = trainer_of(settings, model, numbers, device, len(train), dataset.train.labels, processes)
-    if found is None:
-        for told in (*trainer.described(), *feasibility.doubts(settings, len(train))):
-            say(told)
-    seed_apart(settings.seed, processes)
-    images = sum(planner.images for planner in planners)
-    experiment = Experiment(
-        settings,
-        dataset,
-        recipe,
-        trainer,
-        train,
-        val,
-        images,
-        Place(device),
-        History(),
-        own,
-        saw,
-        processes=processes,
-    )
-    experiment.time_limit = time_limit
-    if found is not None:
-        _go_on(experiment, found, say)
-    return experiment
-
-
-def _go_on(experiment: Experiment, found: State, say: Callable[[str], None]) -> None:
-    parts = experiment.parts
-    found.restore(parts)
-    experiment.resumed = True
-    output, place, epochs = experiment.settings.output, experiment.place, experiment.settings.epochs
-    if experiment.finished:
-        over = len(experiment.history.results)
-        say(f"{output}: this run is finished, after {over} epochs; nothing is left to do")
-    else:
-        of = experiment.train.backend.planner.images
-        say(f"{output}: going on at {place_in_words(place.epoch, place.images, of)}, of {epochs} epochs")
-        ranks, size = parts["generators"], experiment.processes.world.size
-        assert isinstance(ranks, Ranks)
-        if ranks.begun_with not in (size, None):
-            say(
-                f"processes: {size}, before {ranks.begun_with}; the same images in the same updates, but "
-                "dropout and the like draw other numbers, and mixing pairs other images"
-            )
-
-
-def _compiling(planner: BatchPlanner, device: torch.device) -> str:
-    """What `--compile` means for a run."""
-    left_out = len(planner.sampler) - planner.images
-    fewer = f"; {left_out} training images, which fill no batch, are left out of each epoch" * (left_out > 0)
-    unproven = "; unproven on a GPU" * (device.type == "cuda")
-    return f"the training step is compiled first, which takes minutes{fewer}{unproven}"

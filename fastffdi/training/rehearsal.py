@@ -19,8 +19,9 @@ from fastffdi.loaders import factory
 from fastffdi.loaders.quarantine import Quarantine
 from fastffdi.model.device import choose_device
 from fastffdi.recipe.lowering import output_size, template
-from fastffdi.training.experiment import Experiment, prepare
+from fastffdi.training.experiment import Experiment
 from fastffdi.training.place import Place
+from fastffdi.training.preparation import prepare
 from fastffdi.training.settings import Settings
 from fastffdi.training.state import KEPT, State
 

@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from fastffdi.data.doubts import doubts
-from fastffdi.training.experiment import prepare
 from fastffdi.training.folder import BEST
 from fastffdi.training.keeper import Stopped
 from fastffdi.training.log import line
+from fastffdi.training.preparation import prepare
 from fastffdi.training.result import EpochResult
 from fastffdi.training.settings import Settings
 

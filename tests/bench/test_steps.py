@@ -10,7 +10,7 @@ from fastffdi.bench.steps import kept, train, watched
 from fastffdi.bench.stream import batches
 from fastffdi.data.layout import find_dataset
 from fastffdi.loaders.settings import LoaderSettings
-from fastffdi.training.experiment import prepare
+from fastffdi.training.preparation import prepare
 from fastffdi.training.settings import Settings
 
 pytestmark = pytest.mark.usefixtures("one_thread")

@@ -64,7 +64,7 @@ def given(monkeypatch):
         seen.append(loading)
         raise RunError("enough")
 
-    monkeypatch.setattr("fastffdi.training.experiment.prepare", prepare)
+    monkeypatch.setattr("fastffdi.training.preparation.prepare", prepare)
     monkeypatch.setattr("fastffdi.inference.predict.Predictor", predictor)
     return seen
 

@@ -15,7 +15,7 @@ from fastffdi.loaders.settings import LoaderSettings
 from fastffdi.preview import sheet as module
 from fastffdi.preview.sheet import Section
 from fastffdi.render.device.stage import DeviceStage
-from fastffdi.training.experiment import prepare
+from fastffdi.training.preparation import prepare
 from fastffdi.training.settings import Settings
 
 Run = Callable[..., Any]

@@ -19,7 +19,7 @@ def given(monkeypatch):
         seen.append(settings)
         raise RunError("enough")
 
-    monkeypatch.setattr("fastffdi.training.experiment.prepare", prepare)
+    monkeypatch.setattr("fastffdi.training.preparation.prepare", prepare)
     return seen
 
 

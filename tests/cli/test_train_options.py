@@ -99,7 +99,7 @@ def given(monkeypatch):
         seen.append((settings, dataset))
         raise RunError("enough")
 
-    monkeypatch.setattr("fastffdi.training.experiment.prepare", prepare)
+    monkeypatch.setattr("fastffdi.training.preparation.prepare", prepare)
     return seen
 
 

@@ -9,9 +9,9 @@ from safetensors.torch import load_file
 
 from fastffdi.errors import SettingError
 from fastffdi.model import compilation
-from fastffdi.training.experiment import prepare
 from fastffdi.training.folder import BEST, LAST
 from fastffdi.training.optimisation import Optimisation
+from fastffdi.training.preparation import prepare
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 

@@ -11,9 +11,9 @@ from outcomes import EPOCHS, STEPS, Outcome, resumed, run, variants
 
 from fastffdi.errors import SettingError
 from fastffdi.training import state
-from fastffdi.training.experiment import prepare
 from fastffdi.training.keeper import Stopped
 from fastffdi.training.optimisation import Optimisation
+from fastffdi.training.preparation import prepare
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 

@@ -16,8 +16,8 @@ from fastffdi.loaders.settings import LoaderSettings
 from fastffdi.loaders.torchvision import TorchvisionLoader
 from fastffdi.model import backbone
 from fastffdi.recipe.recipe import parse
-from fastffdi.training.experiment import prepare
 from fastffdi.training.folder import BEST, LAST, TABLE
+from fastffdi.training.preparation import prepare
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -114,7 +114,7 @@ def test_the_precision_is_the_one_asked_for(settings, dataset, amp, dtype):
 
 def test_convolutions_are_tuned_for_the_device(settings, dataset, monkeypatch):
     tuned = []
-    monkeypatch.setattr("fastffdi.training.experiment.tune_convolutions", tuned.append)
+    monkeypatch.setattr("fastffdi.training.preparation.tune_convolutions", tuned.append)
     with prepared(settings, dataset):
         assert tuned == [torch.device("cpu")]
 
