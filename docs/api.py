@@ -25,6 +25,7 @@ ORDER = (
     fastffdi.Settings,
     fastffdi.train,
     fastffdi.LoaderSettings,
+    fastffdi.Optimisation,
     fastffdi.FastffdiError,
 )
 GIVEN = (Dataset, Manifest, Run, EpochResult)
@@ -41,6 +42,7 @@ METHODS = {
     "paths": "{}.paths",
     "take": "{}.take",
     "limit": "{}.limit",
+    "column": "{}.column",
     "class_counts": "{}.class_counts",
 }
 

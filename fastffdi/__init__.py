@@ -3,7 +3,8 @@
     find_dataset    a folder of images → training and validation images
     load_recipe     a recipe by name or file → preprocessing steps
     Loader          images and steps → batches on the device, for any training loop
-    Settings        what a training run is given; LoaderSettings: how its loader works
+    Settings        what a training run is given; LoaderSettings: how its loader works;
+                    Optimisation: how it learns
     train           Settings → a trained model
     Predictor       a trained model → P(fake) of images
     FastffdiError   base of all errors that are raised on purpose
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from fastffdi.loaders.loader import Loader as Loader
     from fastffdi.loaders.settings import LoaderSettings as LoaderSettings
     from fastffdi.model.backbone import load_recipe as load_recipe
+    from fastffdi.training.optimisation import Optimisation as Optimisation
     from fastffdi.training.run import train as train
     from fastffdi.training.settings import Settings as Settings
 
@@ -33,6 +35,7 @@ _MODULES = {
     "FastffdiError": "errors",
     "Loader": "loaders.loader",
     "LoaderSettings": "loaders.settings",
+    "Optimisation": "training.optimisation",
     "Predictor": "inference.predict",
     "Settings": "training.settings",
     "find_dataset": "data.layout",

@@ -19,6 +19,7 @@ from fastffdi.loaders.settings import LoaderSettings
 from fastffdi.training.experiment import Experiment
 from fastffdi.training.folder import BATCH, BEST, LAST, MISTAKES, SCORES, SUMMARY
 from fastffdi.training.keeper import Stopped
+from fastffdi.training.optimisation import Optimisation
 from fastffdi.training.settings import Settings
 
 #: Batches of an epoch: five of training and two of validation.
@@ -107,4 +108,5 @@ def variants(tiny: Path, folder: Path) -> dict[str, Settings]:
         "process": replace(plain, loading=process),
         "dali": replace(plain, backend="dali"),
         "cache": replace(plain, cache=folder / "cache"),
+        "average": replace(plain, optimisation=Optimisation(accumulate=2, clip_gradient=0.5, ema=0.9)),
     }

@@ -24,6 +24,7 @@ NAMES = [
     "FastffdiError",
     "Loader",
     "LoaderSettings",
+    "Optimisation",
     "Predictor",
     "Settings",
     "find_dataset",
@@ -42,7 +43,7 @@ def test_names_and_documentation_go_together() -> None:
     documented = {
         line.split()[0] for line in (fastffdi.__doc__ or "").splitlines() if line[:5].strip(" ") != ""
     }
-    assert {*NAMES} - {"LoaderSettings"} <= documented
+    assert {*NAMES} - {"LoaderSettings", "Optimisation"} <= documented
 
 
 def test_another_name_is_no_attribute() -> None:

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import shlex
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from fastffdi.cli import interrupts
 from fastffdi.cli.dataset import data_folder
 from fastffdi.cli.loading import compiled, follow_symlinks, loading, max_megapixels, on_corrupt
 from fastffdi.cli.optimising import optimising
+from fastffdi.cli.train_run import train_one
+from fastffdi.cli.train_series import is_series, train_series
 from fastffdi.cli.train_settings import settings as settings_of
 from fastffdi.world import World
 
@@ -20,9 +19,6 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from fastffdi.data.layout import Dataset
-    from fastffdi.training.experiment import Experiment
-    from fastffdi.training.keeper import Stopped
-    from fastffdi.training.result import EpochResult
     from fastffdi.training.settings import Settings
 
 _FILE = click.Path(path_type=Path)
@@ -122,6 +118,17 @@ _FILE = click.Path(path_type=Path)
     help="End after 30m, 2h …, as at a signal, with the best model so far.  [default: none]",
 )
 @click.option(
+    "--seeds",
+    metavar="N,N,…",
+    help="Train once with each of these seeds, in folders of --output, and say the mean AUC.  [default: off]",
+)
+@click.option(
+    "--folds",
+    type=click.IntRange(min=2),
+    help="Train as often, each time validated on another part of all images.  [default: off]",
+)
+@click.option("--group-by", metavar="COLUMN", help="Images with the same cell there stay in one fold.")
+@click.option(
     "--dry-run",
     is_flag=True,
     help="Say what would be done, and about how long it would take; write nothing.  [default: off]",
@@ -139,10 +146,12 @@ def train(context: click.Context, /, **options: Any) -> None:
     remarks: list[str] = []
     settings = settings_of(context)
     builtin = data_folder(None, screen) if settings.demo else None
+    if is_series(options):
+        train_series(context, settings, builtin, screen)
+        return
     dataset = settings.dataset(remarks.append, builtin)
     from fastffdi.audit.audit import quick_findings
     from fastffdi.data.doubts import doubts
-    from fastffdi.training.experiment import prepare
 
     remarks += [f"data: {dataset.description}", *doubts(dataset)]
     if World.here().first:
@@ -150,38 +159,7 @@ def train(context: click.Context, /, **options: Any) -> None:
     if options["dry_run"]:
         _rehearse(settings, dataset, remarks, screen)
         return
-    with interrupts.last_words():
-        experiment = prepare(settings, dataset, remarks.append)
-    experiment.command = shlex.join(["fastffdi", *sys.argv[1:]])
-    if options["loader_settings"] is not None:
-        remarks.append(f"loader settings: {settings.loading.described()}")
-    screen.print("\n".join(remarks))  # only now, so that an error stands alone
-    from fastffdi.training.keeper import Stopped
-
-    try:
-        with interrupts.last_words():
-            _run(experiment, screen, options)
-    except Stopped as stopped:
-        raise _with_command(stopped, experiment.settings.output, options) from None
-    finally:
-        experiment.close()
-
-
-def _with_command(stopped: Stopped, output: Path, options: dict[str, Any]) -> Stopped:
-    """The error with the command that goes on: the one that was given, where it says so already."""
-    from fastffdi.training.keeper import Stopped
-
-    words = [word for word in sys.argv[1:] if word != "--overwrite"]
-    if options["output"] is None:
-        words += ["--output", str(output)]
-    if stopped.resumable and options["resume"] is None:
-        words.append("--resume")
-    how = "go on" if stopped.resumable else "begin again"
-    command = shlex.join(["fastffdi", *words])
-    if not World.here().alone:
-        command = f"torchrun … -m {command}"
-    message = f"{stopped}; {how} with: {command}"
-    return Stopped(message, stopped.number, stopped.resumable)
+    train_one(settings, dataset, remarks, screen, options)
 
 
 def _rehearse(settings: Settings, dataset: Dataset, remarks: list[str], screen: Console) -> None:
@@ -194,46 +172,3 @@ def _rehearse(settings: Settings, dataset: Dataset, remarks: list[str], screen: 
     click.echo("dry run: nothing is written; a few batches were trained, and are forgotten")
     for topic, words in told.items():
         click.echo(f"  {topic:<9} {words}")
-
-
-def _which(experiment: Experiment, best: EpochResult) -> str:
-    """Which epoch is the best, and why there are no more."""
-    which = f"epoch {best.epoch + 1}"
-    if experiment.unfinished is best:
-        return f"{which}, of which {experiment.place.images} images were trained"
-    if experiment.out_of_patience:
-        return f"{which}, with none better in {experiment.settings.patience} more"
-    return which
-
-
-def _run(experiment: Experiment, screen: Console, options: dict[str, Any]) -> None:
-    from fastffdi.cli.screen import bar
-    from fastffdi.loaders.quarantine import TABLE as QUARANTINE
-    from fastffdi.training.folder import BEST
-    from fastffdi.training.log import line, shown
-
-    epochs, output = experiment.settings.epochs, experiment.settings.output
-    first = min(experiment.place.epoch + 1, epochs)
-    with bar(experiment.images, f"epoch {first}/{epochs}", screen, experiment.place.images) as progress:
-
-        def advance(done: int, means: dict[str, float] | None) -> None:
-            progress.advance(done, None if means is None else f"loss {means['loss']:.3f}")
-
-        for result in experiment.run(advance):
-            screen.print(line(result, epochs))
-            if result.epoch + 1 < epochs:
-                progress.restart(f"epoch {result.epoch + 2}/{epochs}")
-    best = experiment.best
-    assert best is not None
-    if not experiment.processes.world.first:
-        return
-    click.echo(f"best: {_which(experiment, best)}, validation AUC {shown(best.validation['auc'])}")
-    click.echo(f"checkpoint: {output / BEST}")
-    if experiment.corrupt:
-        screen.print(
-            f"images that cannot be decoded: {len(experiment.corrupt)}, listed in {output / QUARANTINE}"
-        )
-    if experiment.stopped is not None:
-        over = f"--time-limit {experiment.settings.time_limit} is over"
-        screen.print(f"{over}: {_with_command(experiment.stopped, output, options)}")
-    screen.print(f"next: fastffdi predict {shlex.quote(str(output / BEST))} FOLDER -o submit.csv")

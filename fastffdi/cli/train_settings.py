@@ -22,7 +22,7 @@ _SECTIONS = {
 _NAMES = {"lr": "learning_rate", "loader": "backend"}
 
 #: Options that are no settings.
-_OTHERS = ("config", "loader_settings", "dry_run")
+_OTHERS = ("config", "loader_settings", "dry_run", "seeds", "folds", "group_by")
 
 
 def settings(context: click.Context) -> Settings:

@@ -12,6 +12,7 @@ from typing import TextIO
 import numpy as np
 import pandas as pd
 
+from fastffdi.data.columns import Columns, Format, read_cells
 from fastffdi.errors import DataError
 
 _COLUMNS = ("img_name", "target")
@@ -28,17 +29,38 @@ class _Header:
     separator: str
     line: int  # of the first row
 
+    @property
+    def format(self) -> Format:
+        """What it takes to read a column."""
+        return Format(self.separator, len(self.columns), self.line)
 
-def read_table(file: Path, targets: str) -> tuple[np.ndarray, np.ndarray | None, int, list[str]]:
-    """Names and targets (or None) as text, the line number of the first row, and how the file was read.
 
-    The last is for the user: empty where the file is as it should be. Raises DataError as `read_labels`.
+@dataclass(frozen=True)
+class Table:
+    """What a label file holds.
+
+    Attributes:
+        names, words: (N,) the images and, where there are any, their targets, as text
+        line: the line number of the first row
+        readings: how the file was understood, for the user: empty where it is as it should be
+        columns: the others; None where there are none
     """
+
+    names: np.ndarray
+    words: np.ndarray | None
+    line: int
+    readings: list[str]
+    columns: Columns | None
+
+
+def read_table(file: Path, targets: str) -> Table:
+    """The table in a file. Raises DataError as `read_labels`."""
     try:
         with file.open(encoding="utf-8-sig") as text:
             header = _read_header(text)
             _check_header(file, header, targets)
-            names, words = _read_rows(text, header)
+            names, *others = read_cells(text, header.format, list(header.places.values()))
+            words = others[0] if others else None
     except UnicodeDecodeError:
         raise DataError(f"{file}: not UTF-8 text; save it as CSV in UTF-8") from None
     except (pd.errors.ParserError, csv.Error) as error:
@@ -57,7 +79,14 @@ def read_table(file: Path, targets: str) -> tuple[np.ndarray, np.ndarray | None,
     if words is not None and _swapped(names, words):
         names, words = words, names
         readings.append("img_name and target the other way round")
-    return names, words, header.line, readings
+    return Table(names, words, header.line, readings, _others(file, header, count))
+
+
+def _others(file: Path, header: _Header, rows: int) -> Columns | None:
+    """The columns that are neither names nor targets; of those with the same name the first."""
+    taken = header.places.values()
+    places = {name: k for k, name in reversed([*enumerate(header.columns)]) if name and k not in taken}
+    return Columns(file, header.format, places, np.arange(rows)) if places else None
 
 
 def refuse(file: Path, line: int, rows: np.ndarray, problem: Callable[[int], str]) -> None:
@@ -92,24 +121,6 @@ def _check_header(file: Path, header: _Header, targets: str) -> None:
         inside = len(columns) == 1 and all(name in columns[0].lower() for name in missing)
         cure = "write img_name,target" + ", with commas between the columns" * inside
         raise DataError(f"{file}: no column {' and '.join(missing)}; {has}; {cure}")
-
-
-def _read_rows(text: TextIO, header: _Header) -> tuple[np.ndarray, np.ndarray | None]:
-    text.seek(0)  # pandas counts the columns by the header, since the first row may be short or blank
-    table = pd.read_csv(
-        text,
-        sep=header.separator,
-        skiprows=header.line - 2,
-        header=0,
-        names=range(len(header.columns)),
-        usecols=list(header.places.values()),
-        index_col=False,
-        dtype=object,
-        na_filter=False,  # an image may be called NA
-        skip_blank_lines=False,  # row numbers must give line numbers
-    )
-    names, *words = (table[column].to_numpy() for column in header.places.values())
-    return names, words[0] if words else None
 
 
 def _readings(header: _Header) -> list[str]:

@@ -41,9 +41,9 @@ def read_labels(
 ) -> Manifest:
     """Read the CSV `file` (columns `img_name`, `target`; 0 = real, 1 = fake) of images below `images`.
 
-    Other columns are ignored, as are blank lines at the end. If `targets` is "optional" and there is no
-    `target` column, labels are None. Without `images` they are beside the file, or in the folder that it is
-    named after: those of valset_label.txt in valset/.
+    Other columns are read when they are asked for; blank lines at the end are ignored. If `targets` is
+    "optional" and there is no `target` column, labels are None. Without `images` they are beside the file, or
+    in the folder that it is named after: those of valset_label.txt in valset/.
 
     What is written otherwise but can mean only one thing is understood, and said in one line through `say`:
     semicolons or tabs, columns in other letter case or the other way round, the targets real and fake, and
@@ -62,7 +62,8 @@ def read_labels(
         raise DataError(f"{file}: no such label file; give a CSV file with the header img_name,target")
     if images is not None and not images.is_dir():
         raise DataError(f"{images}: no such image folder; give the folder with the images {file} lists")
-    names, words, line, readings = read_table(file, targets)
+    table = read_table(file, targets)
+    names, words, line, readings = table.names, table.words, table.line, table.readings
     refuse(file, line, np.flatnonzero(names == ""), lambda _: "the name is empty; add it or delete the line")
     labels = None if words is None else _labels(file, line, words, readings)
     roots = [os.path.abspath(place) for place in (_places(file) if images is None else [images])]
@@ -85,7 +86,7 @@ def read_labels(
     readings += [f"images from {root}"] * (root != roots[0])
     if readings:
         say(f"{file}: understood as {', '.join(readings)}")
-    return Manifest(root or roots[0], names, labels, files=found.files)
+    return Manifest(root or roots[0], names, labels, files=found.files, columns=table.columns)
 
 
 def first_three(names: Iterable[str]) -> str:

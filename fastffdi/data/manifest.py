@@ -7,9 +7,11 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from fastffdi.data.columns import Columns
 from fastffdi.data.patience import READ_SECONDS
 from fastffdi.data.sizes import image_sizes
 from fastffdi.data.source import FILES, ImageSource
+from fastffdi.errors import DataError
 
 LABELS = ("real", "fake")  # label 0, label 1
 
@@ -25,6 +27,7 @@ class Manifest:
         sizes: (N, 2) int32 height, width in pixels after EXIF orientation; None when not probed
         files: (N,) object array of str, the files' names below the root where the user wrote them otherwise
             (without their extension, for one); None where they are the names
+        columns: further columns of the label file, for `column`; None where there are none
     """
 
     root: str
@@ -32,6 +35,7 @@ class Manifest:
     labels: np.ndarray | None = None
     sizes: np.ndarray | None = None
     files: np.ndarray | None = None
+    columns: Columns | None = None
 
     def __len__(self) -> int:
         return len(self.names)
@@ -55,7 +59,20 @@ class Manifest:
             labels=None if self.labels is None else self.labels[rows],
             sizes=None if self.sizes is None else self.sizes[rows],
             files=None if self.files is None else self.files[rows],
+            columns=None if self.columns is None else self.columns.take(rows),
         )
+
+    def column(self, name: str) -> np.ndarray:
+        """A further column of the label file: (N,) object array of str, as it is written there.
+
+        Raises DataError where there is none of that name.
+        """
+        if self.columns is None:
+            raise DataError(
+                f"{self.root}: no column '{name}': these images have only names and labels; add the column "
+                "to their label file"
+            )
+        return self.columns[name]
 
     def limit(self, n: int, seed: int) -> Manifest:
         """About `n` rows in their order, drawn so that classes keep their proportions and none vanishes.

@@ -8,13 +8,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from fastffdi.files import atomic
-from fastffdi.training.result import EpochResult
+from fastffdi.training.result import EMA, RAW, EpochResult
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 #: What to do where `can_be_drawn` is False.
 CURE = "matplotlib is not installed; pip install 'fastffdi[plot]'"
+
+#: What the weights are called that are validated side by side.
+_KINDS = {RAW: "weights as trained", EMA: "their moving average"}
 
 _TRAINING, _VALIDATION, _BEST, _TEXT = "#2f6fb2", "#13795b", "#b3261e", "#1c2430"
 _STYLE = {
@@ -68,7 +71,11 @@ def _losses(axes: Axes, epochs: Sequence[EpochResult], best: EpochResult) -> Non
 
 def _auc(axes: Axes, epochs: Sequence[EpochResult], best: EpochResult) -> None:
     axes.set_title("Validation AUC")
-    _line(axes, epochs, [epoch.validation["auc"] for epoch in epochs], _VALIDATION)
+    kinds = dict.fromkeys(kind for epoch in epochs for kind in epoch.aucs)
+    for kind, colour in zip(kinds, (_TRAINING, _VALIDATION), strict=False):
+        _line(axes, epochs, [epoch.aucs.get(kind) for epoch in epochs], colour, _KINDS.get(kind, kind))
+    if not kinds:
+        _line(axes, epochs, [epoch.validation["auc"] for epoch in epochs], _VALIDATION)
     value = best.validation["auc"]
     if value is None:
         return
@@ -79,14 +86,17 @@ def _auc(axes: Axes, epochs: Sequence[EpochResult], best: EpochResult) -> None:
 
 def _rate(axes: Axes, epochs: Sequence[EpochResult], best: EpochResult) -> None:
     axes.set_title("Highest learning rate")
-    _line(axes, epochs, [epoch.learning_rate for epoch in epochs], _TRAINING)
-    axes.set_ylim(bottom=0)
+    _from_zero(axes, epochs, [epoch.learning_rate for epoch in epochs])
 
 
 def _speed(axes: Axes, epochs: Sequence[EpochResult], best: EpochResult) -> None:
     axes.set_title("Training images/s")
-    _line(axes, epochs, [epoch.images_per_second for epoch in epochs], _TRAINING)
-    axes.set_ylim(bottom=0)
+    _from_zero(axes, epochs, [epoch.images_per_second for epoch in epochs])
+
+
+def _from_zero(axes: Axes, epochs: Sequence[EpochResult], values: Sequence[float]) -> None:
+    _line(axes, epochs, values, _TRAINING)
+    axes.set_ylim(0, 1.1 * max(values) or 1)
 
 
 def _line(

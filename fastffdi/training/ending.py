@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -84,6 +85,15 @@ def save_sheet(sheet: Image.Image, path: Path) -> None:
     """Write it as PNG. Raises as `atomic`."""
     with atomic(path) as part:
         sheet.save(part, format="PNG")
+
+
+@contextmanager
+def recording(folder: Path, planner: BatchPlanner) -> Iterator[None]:
+    """Turn NonFinite into what `recorded` makes of it."""
+    try:
+        yield
+    except NonFinite as error:
+        raise recorded(error, folder, planner) from None
 
 
 def recorded(error: NonFinite, folder: Path, planner: BatchPlanner) -> RunError:

@@ -52,7 +52,6 @@ from fastffdi.training.saving import Saver
 from fastffdi.training.settings import Settings
 from fastffdi.training.state import Part, State
 from fastffdi.training.unfinished import keep_unfinished
-from fastffdi.training.watch import NonFinite
 
 #: The loader whose images do not follow from the seed.
 BASELINE = "torchvision"
@@ -113,7 +112,8 @@ class Experiment:
             return
         log, how = self._log(), settings.optimisation
         enough = exhaustion.explained(settings.loading.batch_size, self.trainer.device, how.accumulate)
-        with enough, Saver(settings.output) as saver, self.trainer.stop as stop:
+        told_of = ending.recording(settings.output, self.train.backend.planner)
+        with enough, told_of, Saver(settings.output) as saver, self.trainer.stop as stop:
             keeper = self._keeper(saver, stop)
             told = keeper.watching(progress)
             if self.place.fresh and not self.resumed and self.processes.world.first:
@@ -131,8 +131,6 @@ class Experiment:
                     keeper.heed_time()
             except Stopping:
                 self._end(keeper, progress)
-            except NonFinite as error:
-                raise ending.recorded(error, settings.output, self.train.backend.planner) from None
         ending.finish(self)
 
     def _end(self, keeper: Keeper, progress: Progress) -> None:

@@ -199,7 +199,7 @@ def refuse_broken(state: State) -> None:
     if broken:
         raise RunError(
             f"after {state.updates} updates weights such as {broken[0]} are not finite, and are not saved; "
-            "lower --lr, or clip gradients"
+            "lower --lr, or set clip_gradient in --config"
         )
 
 

@@ -33,8 +33,8 @@ class Optimisation:
         decay_rate: what the step schedule multiplies the learning rate by
         clip_gradient: the highest norm of the gradient; a longer one is scaled down. None: as it is
         label_smoothing: share of each label that is spread over both classes
-        class_weights: balanced: an image counts the more, the rarer its class is in the training images.
-            None: all count the same
+        class_weights: balanced: an image counts the more, the rarer its class is among the training images,
+            with None as much as any other
         layer_decay: the learning rate of a layer is this times that of the layer above it. None: one for all
         drop_path: rate at which residual branches are left out in training. None: the backbone's own
         freeze: epochs at the beginning in which the head alone is trained

@@ -133,7 +133,8 @@ def _told(experiment: Experiment, dataset: Dataset) -> Iterator[tuple[str, str]]
     sizes = [output_size(template(steps)) for steps in (experiment.recipe.train, experiment.recipe.eval)]
     shown = " and ".join(dict.fromkeys(f"{height}×{width}" for height, width in sizes))
     yield "recipe", f"{settings.pipeline}, images of {shown}"
-    steps, batch = len(experiment.train), settings.loading.batch_size
+    how, batches = settings.optimisation, len(experiment.train)
+    steps, batch = how.updates(batches), settings.loading.batch_size * min(how.accumulate, batches)
     yield (
         "epochs",
         (

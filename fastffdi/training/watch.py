@@ -98,4 +98,4 @@ class Watch:
     def _described(self, seen: Seen, loss: float) -> str:
         precision = "set --amp off, " * self._mixed
         where = f"epoch {seen.epoch + 1}, batch {seen.number + 1}"
-        return f"{where}: the loss is {loss:g}; lower --lr, {precision}or clip gradients"
+        return f"{where}: the loss is {loss:g}; lower --lr, {precision}or set clip_gradient in --config"

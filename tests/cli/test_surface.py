@@ -52,6 +52,9 @@ SURFACE = {
         "--sync-bn": False,
         "--save-every": "10m",
         "--time-limit": None,
+        "--seeds": None,
+        "--folds": None,
+        "--group-by": None,
         "--dry-run": False,
     },
     "predict": {
@@ -244,6 +247,7 @@ WITHOUT_DEFAULT = (
             "--val-labels",
             "--val-images",
             "--weights",
+            "--group-by",
         )
     }
     | {("predict", "--data"), ("predict", "--labels")}

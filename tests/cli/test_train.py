@@ -50,16 +50,16 @@ class Bar:
     def advance(self, images, note):
         self.told.append((images, note))
 
-    def restart(self, title):
+    def rename(self, title):
         self.told.append(title)
 
 
-def test_the_bar_shows_epochs_and_images(train, monkeypatch):
+def test_the_bar_shows_epochs_and_all_images_of_the_run(train, monkeypatch):
     bar = Bar()
     monkeypatch.setattr("fastffdi.cli.screen.bar", bar)
     train("--epochs", 2, "--limit", 12)
     epoch = [(8, None), (4, None)]  # of training, and of validation
-    assert bar.told == [(24, "epoch 1/2", 0), *epoch, *epoch, "epoch 2/2", *epoch, *epoch]
+    assert bar.told == [(48, "epoch 1/2", 0), *epoch, *epoch, "epoch 2/2", *epoch, *epoch]
 
 
 @pytest.mark.parametrize("fails", [False, True])

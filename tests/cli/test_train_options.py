@@ -114,7 +114,7 @@ def test_every_option_reaches_the_settings(fastffdi, tiny, tmp_path, monkeypatch
 
 
 def test_no_option_is_left_out():
-    others = {"--data", "--limit", *FILES, "--config", "--dry-run"}  # not settings, or images
+    others = {"--data", "--limit", *FILES, "--config", "--dry-run", "--seeds", "--folds", "--group-by"}
     options = (option for option in train_command.params if isinstance(option, click.Option))
     names = {name for option in options for name in (option.opts[-1], *option.secondary_opts)}
     assert names - others == {words[0] for words, _ in OPTIONS if words}

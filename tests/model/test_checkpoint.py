@@ -14,7 +14,7 @@ from fastffdi.errors import SettingError
 from fastffdi.files import DiskFull
 from fastffdi.model import checkpoint
 from fastffdi.model.backbone import build
-from fastffdi.model.checkpoint import Checkpoint, read, restore, save
+from fastffdi.model.checkpoint import Checkpoint, Snapshot, read, restore, save
 from fastffdi.model.weights import load_weights, read_tensors
 
 RECIPE = {
@@ -327,3 +327,15 @@ def test_absurd_values_are_refused_in_one_line(tmp_path, change):
     header = {checkpoint.HEADER: json.dumps({"format": 1} | values | change)}
     save_file({"weight": torch.zeros(2)}, tmp_path / "odd.safetensors", metadata=header)
     refused(tmp_path / "odd.safetensors")
+
+
+def test_a_snapshot_is_of_its_moment_and_contiguous_when_it_is_asked_for():
+    model = torch.nn.Conv2d(3, 4, 3).to(memory_format=torch.channels_last)
+    before = model.weight.detach().clone()
+    snapshot = Snapshot.of(model)
+    with torch.no_grad():
+        model.weight.zero_()
+    kept = snapshot.tensors["weight"]
+    assert torch.equal(kept, before)
+    assert kept.is_contiguous()
+    assert snapshot.tensors["weight"] is kept

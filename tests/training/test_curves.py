@@ -5,7 +5,7 @@ import pytest
 from PIL import Image
 
 from fastffdi.training import curves
-from fastffdi.training.result import EpochResult
+from fastffdi.training.result import EMA, RAW, EpochResult
 
 FIRST = EpochResult(0, 0.7, 0.5, 100.0, 0.1, 1e-3, {"auc": 0.6, "log_loss": 0.65})
 
@@ -33,6 +33,8 @@ def test_it_shows_the_epochs(tmp_path):
     training = extent(pixels, curves._TRAINING)
     panels = {(y > height, x > width) for y, x in training}
     assert panels == {(False, False), (True, False), (True, True)}
+    # The highest point of the speed has room above it.
+    assert min(y for y, x in training if y > height and x > width) > height + 60
 
 
 def test_one_epoch_and_undefined_figures_are_drawn_too(tmp_path):
@@ -53,3 +55,13 @@ def test_the_style_of_the_user_is_left_alone(tmp_path):
 def test_without_matplotlib_nothing_can_be_drawn(monkeypatch, there):
     monkeypatch.setattr(curves, "find_spec", lambda name: object() if there else None)
     assert curves.can_be_drawn() is there
+
+
+def test_weights_and_their_average_have_a_line_each(tmp_path):
+    both = {RAW: 0.6, EMA: 0.7}
+    epochs = [replace(FIRST, epoch=k, aucs=both) for k in range(3)]
+    pixels = drawn(tmp_path / "a.png", *epochs)
+    height, width = (side // 2 for side in pixels.shape[:2])
+    corner = pixels[:height, width:]
+    assert len(extent(corner, curves._TRAINING)) > 100
+    assert len(extent(corner, curves._VALIDATION)) > 100

@@ -140,7 +140,7 @@ def broken(settings, dataset):
 def test_a_loss_that_is_no_number_names_its_images(once, dataset):
     experiment, message = broken(once, dataset)
     files = f"{once.output / BROKEN} and {once.output / BROKEN_SHEET}"
-    cure = "lower --lr, or clip gradients"
+    cure = "lower --lr, or set clip_gradient in --config"
     assert message == f"epoch 1, batch 3: the loss is nan; {cure}; the images are in {files}"
     with (once.output / BROKEN).open(newline="") as file:
         rows = list(csv.DictReader(file))

@@ -76,5 +76,5 @@ def test_a_loss_that_is_no_number_ends_a_run_before_it_is_saved(settings, datase
     with prepared(settings, dataset) as experiment:
         keeper = experiment._keeper(Saver(settings.output), experiment.trainer.stop)
         experiment.trainer.watch._seen.append(Seen(0, 2, *[np.zeros(1, int)] * 2, torch.tensor([torch.nan])))
-        with pytest.raises(NonFinite, match=r"^epoch 1, batch 3: the loss is nan; lower --lr, or clip"):
+        with pytest.raises(NonFinite, match=r"^epoch 1, batch 3: the loss is nan; lower --lr, or set clip"):
             keeper.save()

@@ -335,7 +335,7 @@ class Breaking(nn.Module):
 
 def test_a_loss_that_is_not_a_number_ends_the_run():
     with pytest.raises(
-        RunError, match=r"^epoch 1, batch 1: the loss is nan; lower --lr, set --amp off, or clip"
+        RunError, match=r"^epoch 1, batch 1: the loss is nan; lower --lr, set --amp off, or set clip"
     ):
         fitted(trainer_of(Breaking(training=True)))
 

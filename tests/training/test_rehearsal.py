@@ -10,6 +10,7 @@ from fastffdi.data.layout import find_dataset
 from fastffdi.errors import SettingError
 from fastffdi.loaders.settings import LoaderSettings
 from fastffdi.training import rehearsal
+from fastffdi.training.optimisation import Optimisation
 from fastffdi.training.rehearsal import Measured, rehearse
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -36,6 +37,12 @@ def test_it_says_what_would_be_done_and_writes_nothing(told, tmp_path):
     assert said["by"] == "loader cpu with 1 threads, model on cpu, float32, as asked for"
     assert "left" not in said
     assert list(tmp_path.iterdir()) == []
+
+
+def test_batches_that_make_one_update_are_counted_as_one(told):
+    assert told(optimisation=Optimisation(accumulate=2))["epochs"].startswith(
+        "3 of 3 updates of 16 images: 9 updates, "
+    )
 
 
 def test_the_time_follows_from_the_slower_of_loading_and_training(told, monkeypatch):
@@ -99,3 +106,8 @@ def test_corrupt_images_are_not_noted(settings, tiny, tmp_path):
         path.write_bytes(path.read_bytes()[:300])
     rehearse(settings, find_dataset(folder), lambda line: None)
     assert not settings.output.exists()
+
+
+def test_updates_of_several_batches_are_said_as_such(told):
+    said = told(optimisation=Optimisation(accumulate=2))["epochs"]
+    assert said.startswith("3 of 3 updates of 16 images: 9 updates, ")

@@ -147,7 +147,7 @@ def test_killed_in_training_in_validation_and_in_saving_it_ends_as_it_would_have
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["cpu", "process", "dali", "cache"])
+@pytest.mark.parametrize("name", ["cpu", "process", "dali", "cache", "average"])
 def test_killed_ten_times_it_ends_as_it_would_have(tiny, dataset, tmp_path, whole, runs, name):
     settings = replace(variants(tiny, tmp_path)[name], save_every="2", epochs=8)
     reference = replace(settings, output=tmp_path / "whole")

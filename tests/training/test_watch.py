@@ -41,13 +41,13 @@ def test_on_a_cpu_the_batch_itself_is_named_and_the_one_before_suspected(loss, s
     with pytest.raises(NonFinite) as caught:
         saw(Watch(), 1.0, 2.0, loss)
     assert str(caught.value) == (
-        f"epoch 3, batch 3: the loss is {said}; lower --lr, set --amp off, or clip gradients"
+        f"epoch 3, batch 3: the loss is {said}; lower --lr, set --amp off, or set clip_gradient in --config"
     )
     assert [seen.rows.tolist() for seen in caught.value.suspects] == [[4, 5, 6, 7], [8, 9, 10, 11]]
 
 
 def test_what_is_off_need_not_be_set_off():
-    with pytest.raises(NonFinite, match=r"is nan; lower --lr, or clip gradients$"):
+    with pytest.raises(NonFinite, match=r"is nan; lower --lr, or set clip_gradient in --config$"):
         saw(Watch(mixed=False), NAN)
 
 
