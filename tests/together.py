@@ -184,6 +184,20 @@ def gradients(settings: Any, dataset: Any) -> Any:
         return {name: weight.grad for name, weight in trainer.model.named_parameters()}, int(count)
 
 
+def updated(settings: Any, dataset: Any) -> Any:
+    """The weights after one epoch, where BatchNorm does not depend on batches, and the gradient's norm."""
+    from fastffdi.training.experiment import prepare
+
+    with closing(prepare(settings, dataset, lambda line: None)) as experiment:
+        model = experiment.trainer.model
+        for module in model.modules():
+            if "norm" in type(module).__name__.lower():
+                module.train = lambda mode=True, module=module: module  # type: ignore[method-assign,assignment]
+                module.training = False
+        (result,) = experiment.run(lambda images, means: None)
+        return dict(model.named_parameters()), result.gradient_norm
+
+
 def predict(checkpoint: Path, manifest: Any) -> Any:
     from fastffdi.inference.predict import Predictor
     from fastffdi.loaders.settings import LoaderSettings

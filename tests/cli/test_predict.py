@@ -12,6 +12,7 @@ from fastffdi.cli.predict import predict as predict_command
 from fastffdi.errors import RunError
 from fastffdi.evaluation.metrics import auc
 from fastffdi.loaders.settings import LoaderSettings, write_settings
+from fastffdi.model.processes import Processes
 
 PLAIN = ("--amp", "off", "--threads", 1)
 
@@ -307,7 +308,7 @@ def test_the_bar_counts_the_images(fastffdi, lit, brightness, output, monkeypatc
 
 DEFAULTS = {
     "device": "auto", "amp": "auto", "backend": "auto", "loading": LoaderSettings(), "cache": None,
-    "compile": False, "on_corrupt": "skip",
+    "compile": False, "on_corrupt": "skip", "processes": Processes(),
 }  # fmt: skip
 OPTIONS = [
     ((), {}),

@@ -15,6 +15,7 @@ from outcomes import Outcome, variants
 from fastffdi.data.layout import find_dataset
 from fastffdi.errors import SettingError
 from fastffdi.loaders.settings import LoaderSettings
+from fastffdi.training.optimisation import Optimisation
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -124,6 +125,31 @@ def test_by_as_many_it_ends_as_it_would_have_to_the_bit(tiny, dataset, together,
     together(2, "train", whole, dataset)
     stopped = replace(whole, output=tmp_path / "stopped")
     for stop in (3, 4, 0):
+        together(2, "train", stopped, dataset, stop, rank=0)
+        stopped = replace(stopped, resume="must")
+    Outcome.of(whole.output).check(Outcome.of(stopped.output))
+
+
+def test_accumulated_an_update_is_that_of_one_process(settings, odd, together):
+    settings = replace(settings, epochs=1, max_corrupt=0.5, loading=LoaderSettings(threads=1, batch_size=10))
+    settings = replace(settings, optimisation=Optimisation(optimiser="sgd", accumulate=3), overwrite=True)
+    (alone,) = together(1, "updated", settings, odd).values
+    _, values = together(2, "updated", settings, odd)
+    for weights, norm in values:
+        assert norm == pytest.approx(alone[1], rel=1e-3)
+        for name, weight in alone[0].items():
+            torch.testing.assert_close(weights[name], weight, rtol=1e-3, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    "how", [{"ema": 0.9}, {"freeze": 1}, {"tune": "head"}, {"tune": "norm", "accumulate": 2}]
+)
+def test_whatever_is_trained_it_goes_on_to_the_bit(settings, dataset, together, tmp_path, how):
+    whole = replace(settings, output=tmp_path / "whole", optimisation=Optimisation(**how))
+    _, values = together(2, "train", whole, dataset)
+    assert [len(results) for _, results, _ in values] == [3, 3]
+    stopped = replace(whole, output=tmp_path / "stopped")
+    for stop in (4, 0):
         together(2, "train", stopped, dataset, stop, rank=0)
         stopped = replace(stopped, resume="must")
     Outcome.of(whole.output).check(Outcome.of(stopped.output))
