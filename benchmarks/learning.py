@@ -32,7 +32,6 @@ import torch
 from fastffdi.bench import machine
 from fastffdi.bench.baseline import LEARNING_RATE, TutorialLoop
 from fastffdi.bench.phases import PhaseTimer
-from fastffdi.cli.bench_tables import show, table
 from fastffdi.cli.record import write_record
 from fastffdi.evaluation import metrics
 from fastffdi.loaders.batch import Batch
@@ -86,10 +85,8 @@ def main(faces: Path, weights: Path, output: Path, seeds: str, **options: Any) -
                 record["results"].append(before | run(faces, weights, seed, options))
                 record["summary"] = summary(record["results"])
                 write_record(output, record)
-    rows = [[ROWS[name][2], *cells(found)] for name, found in record["summary"].items()]
-    heads = ["", *(f"AUC after epoch {k + 1}" for k in range(options["epochs"])), "s per epoch"]
-    title = f"{options['backbone']}, means over seeds (least to most)"
-    show(table(title, heads, rows), machine.sentence(record["machine"], options["threads"]))
+    click.echo("\n".join(table(record)))
+    click.echo(machine.sentence(record["machine"], options["threads"]))
 
 
 def described(faces: Path, weights: Path, options: dict[str, Any]) -> dict[str, Any]:
@@ -209,10 +206,15 @@ def spread(values: Sequence[float]) -> dict[str, float]:
     return {"mean": round(statistics.mean(values), 6), "least": min(values), "most": max(values)}
 
 
-def cells(found: dict[str, Any]) -> list[str]:
-    """A row of the table."""
-    aucs = [f"{one['mean']:.3f} ({one['least']:.3f}–{one['most']:.3f})" for one in found["auc"]]
-    return [*aucs, f"{found['seconds_per_epoch']:.0f}"]
+def table(record: dict[str, Any]) -> Iterator[str]:
+    """Lines of Markdown: a row for each way to train."""
+    epochs = range(1, record["settings"]["epochs"] + 1)
+    heads = [f"{record['settings']['backbone']}, AUC after epoch", *map(str, epochs), "s per epoch"]
+    yield f"| {' | '.join(heads)} |"
+    yield "|---" * len(heads) + "|"
+    for name, found in record["summary"].items():
+        aucs = [f"{one['mean']:.3f} ({one['least']:.3f}–{one['most']:.3f})" for one in found["auc"]]
+        yield f"| {' | '.join([ROWS[name][2], *aucs, format(found['seconds_per_epoch'], '.0f')])} |"
 
 
 if __name__ == "__main__":
