@@ -17,6 +17,7 @@ from fastffdi.data.manifest import Manifest
 
 if TYPE_CHECKING:
     from brightness import Brightness
+    from together import Together
 
     from fastffdi.training.experiment import Experiment
 
@@ -193,6 +194,15 @@ def demo_run(tmp_path_factory: pytest.TempPathFactory) -> "Experiment":
         for result in experiment.run(lambda images, means: None):
             print(line(result, settings.epochs))
     return experiment
+
+
+@pytest.fixture(scope="session")
+def together(tmp_path_factory: pytest.TempPathFactory) -> Iterator["Together"]:
+    """together(3, "train", settings, dataset): a function of together.py, in so many processes at once."""
+    from together import together
+
+    with together(tmp_path_factory.mktemp("together")) as started:
+        yield started
 
 
 # Scores that can be worked out from the images.

@@ -20,6 +20,7 @@ LAYERS = [
     {"cache"},
     {"render"},
     {"recipe", "data", "demo"},
+    {"world"},
     {"errors", "escapes", "files"},
 ]
 PARTS = sorted(set.union(*LAYERS))

@@ -147,6 +147,8 @@ def test_every_module_is_there(installed):
 def test_nothing_lies_beside_the_package(installed):
     names = {path.name for path in installed.iterdir()}
     assert {name for name in names if not name.endswith(".dist-info")} == {"fastffdi", "bin"}
+    schema = installed / "fastffdi" / "training" / "train.schema.json"
+    assert schema.read_bytes() == (ROOT / schema.relative_to(installed)).read_bytes()
 
 
 def test_the_command_is_there(installed):

@@ -9,13 +9,20 @@ import signal
 import sys
 import threading
 import time
+from collections.abc import Iterator
 from types import FrameType
 from typing import NoReturn
 
 import click
 
+from fastffdi.errors import FastffdiError
+from fastffdi.world import World
+
 #: A command that has not ended by then is ended: the exception may be lost in an import of a library.
 MOST_SECONDS = 1.7
+
+#: What closing loaders and telling an error may take where other processes have ended already.
+LONGEST_END_SECONDS = 6.0
 
 
 def install() -> None:
@@ -36,6 +43,28 @@ def end(code: int) -> NoReturn:
         sys.stderr.flush()
     atexit._run_exitfuncs()
     os._exit(code)
+
+
+@contextlib.contextmanager
+def last_words() -> Iterator[None]:
+    """After an error of one of several processes, no signal keeps it from closing what is open and telling.
+
+    torchrun sends one to the others as soon as one has ended. After LONGEST_END_SECONDS it ends in any case.
+    """
+    try:
+        yield
+    except FastffdiError:
+        if not World.here().alone:
+            _end_undisturbed()
+        raise
+
+
+def _end_undisturbed() -> None:
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)
+    late = threading.Timer(LONGEST_END_SECONDS, os._exit, (1,))
+    late.daemon = True
+    late.start()
 
 
 def ignore() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import sys
+import time
 import traceback
 import warnings
 from collections.abc import Iterable
@@ -13,6 +14,10 @@ import click
 from fastffdi.cli import interrupts
 from fastffdi.errors import FastffdiError, Stalled
 from fastffdi.escapes import escaped
+from fastffdi.world import World
+
+#: What a process waits before it says that another one has ended, which may say why itself.
+OTHERS_SECONDS = 1.0
 
 #: Command, where it lives, and its line in --help: kept here so that --help loads no command.
 COMMANDS = {
@@ -101,12 +106,24 @@ def main() -> None:
         _end(f"{place}: {reason}; see {place} --help", error.exit_code, debug)
     except FastffdiError as error:
         first, *below = map(str, error.args)
+        if type(error).__name__ == "Lost":
+            time.sleep(OTHERS_SECONDS)
         _end(f"fastffdi: {first}", error.exit_code, debug, below)
 
 
 def _end(message: str, code: int, debug: bool, below: Iterable[str] = ()) -> None:
     if debug:
         raise
+    if not _may_tell():
+        sys.exit(code)
     for line in (message, *below):
         click.echo(escaped(line), err=True)
     sys.exit(code)
+
+
+def _may_tell() -> bool:
+    """Whether no other process of the run has told its error: the same, or the one behind this."""
+    try:
+        return World.here().may_tell()
+    except FastffdiError:  # which is the error to be told
+        return True

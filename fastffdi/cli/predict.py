@@ -7,10 +7,12 @@ from typing import TYPE_CHECKING
 
 import click
 
+from fastffdi.cli.interrupts import last_words
 from fastffdi.cli.loading import follow_symlinks, loading, max_megapixels, merged, on_corrupt
 from fastffdi.cli.output import check_no_image, check_output
 from fastffdi.errors import SettingError
 from fastffdi.escapes import escaped
+from fastffdi.world import World
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -96,13 +98,18 @@ def predict(
         ("the label file", labels),
         ("the settings file", loader_settings),
     ]
-    check_output(output, [*files, *(("one of the images", Path(name)) for name in inputs)], overwrite)
+    world = World.here()
+    if world.first:
+        check_output(output, [*files, *(("one of the images", Path(name)) for name in inputs)], overwrite)
     screen = console()
     manifest = _manifest(inputs, data, labels, images, screen.print, follow_symlinks)
-    check_no_image(output, manifest.paths())
+    if world.first:
+        check_no_image(output, manifest.paths())
     from fastffdi.inference.predict import Predictor, write_csv, write_errors
+    from fastffdi.model.processes import Processes
 
     settings = merged(loader_settings, threads, batch_size, process, memory_cap, max_megapixels)
+    processes = Processes.join()
     predictor = Predictor(
         checkpoint,
         device=device,
@@ -112,14 +119,18 @@ def predict(
         cache=cache,
         compile=compile,
         on_corrupt=on_corrupt,
+        processes=processes,
     )
     try:
-        with bar(len(manifest), "predicting", screen) as progress:
+        with last_words(), bar(world.part_of(len(manifest)), "predicting", screen) as progress:
             scores = predictor(manifest, progress.advance)
     except KeyboardInterrupt:
         kept = "as it was before" if output.exists() else "not written"
         screen.print(f"interrupted; {escaped(str(output))} is {kept}; the same command begins again")
         raise SystemExit(130) from None
+    processes.leave()
+    if not world.first:
+        return
     write_csv(output, manifest.names, scores, fill, excel_safe)
     write_errors(output.with_suffix(ERRORS), predictor.reasons, excel_safe)
     click.echo(f"{len(manifest)} rows in {output}")

@@ -8,16 +8,21 @@ from contextlib import contextmanager
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
+from fastffdi.world import World
+
 if TYPE_CHECKING:
     from rich.console import Console
     from rich.progress import Progress
 
 
 def console() -> Console:
-    """Where progress and remarks go: standard error, so that standard output holds results only."""
+    """Where progress and remarks go: standard error, so that standard output holds results only.
+
+    Of several processes that share a run the first alone shows anything.
+    """
     from fastffdi.cli.terminal import Terminal
 
-    return Terminal(stderr=True)
+    return Terminal(stderr=True, quiet=not World.here().first)
 
 
 class Bar:

@@ -12,8 +12,10 @@ from fastffdi.escapes import escaped
 class Terminal(Console):
     """rich's console, for text that means itself: each string is printed by `escaped`, line by line."""
 
-    def __init__(self, stderr: bool = False) -> None:
-        super().__init__(stderr=stderr, highlight=False, markup=False, emoji=False, soft_wrap=True)
+    def __init__(self, stderr: bool = False, quiet: bool = False) -> None:
+        super().__init__(
+            stderr=stderr, quiet=quiet, highlight=False, markup=False, emoji=False, soft_wrap=True
+        )
 
     def print(self, *objects: Any, **how: Any) -> None:
         """As rich's; line breaks in a string are meant as such."""

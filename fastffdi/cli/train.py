@@ -13,6 +13,7 @@ from fastffdi.cli.optimising import optimising
 from fastffdi.cli.train_run import train_one
 from fastffdi.cli.train_series import is_series, train_series
 from fastffdi.cli.train_settings import settings as settings_of
+from fastffdi.world import World
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -100,6 +101,11 @@ _FILE = click.Path(path_type=Path)
     help="Go on with the run that the folder holds; auto: or begin one, where it holds none.  [default: off]",
 )
 @click.option(
+    "--sync-bn",
+    is_flag=True,
+    help="With torchrun, each process on a GPU: compute BatchNorm over the images of all.  [default: off]",
+)
+@click.option(
     "--save-every",
     default="10m",
     show_default=True,
@@ -148,7 +154,8 @@ def train(context: click.Context, /, **options: Any) -> None:
     from fastffdi.data.doubts import doubts
 
     remarks += [f"data: {dataset.description}", *doubts(dataset)]
-    remarks += quick_findings(dataset, settings.loading.threads)
+    if World.here().first:
+        remarks += quick_findings(dataset, settings.loading.threads)
     if options["dry_run"]:
         _rehearse(settings, dataset, remarks, screen)
         return
@@ -160,6 +167,8 @@ def _rehearse(settings: Settings, dataset: Dataset, remarks: list[str], screen: 
 
     told = rehearse(settings, dataset, remarks.append)
     screen.print("\n".join(remarks))
+    if not World.here().first:
+        return
     click.echo("dry run: nothing is written; a few batches were trained, and are forgotten")
     for topic, words in told.items():
         click.echo(f"  {topic:<9} {words}")

@@ -9,6 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from fastffdi.cli import interrupts
+from fastffdi.world import World
+
 if TYPE_CHECKING:
     from rich.console import Console
 
@@ -38,16 +41,18 @@ def train_one(
     from fastffdi.training.experiment import prepare
     from fastffdi.training.keeper import Stopped
 
-    experiment = prepare(settings, dataset, remarks.append)
+    with interrupts.last_words():
+        experiment = prepare(settings, dataset, remarks.append)
     experiment.command = shlex.join(["fastffdi", *sys.argv[1:]])
     if time_limit is not None:
         experiment.time_limit = time_limit
     if options["loader_settings"] is not None:
         remarks.append(f"loader settings: {settings.loading.described()}")
     screen.print("\n".join(remarks))  # only now, so that an error stands alone
-    folder = folder or settings.output
+    folder = folder or experiment.settings.output
     try:
-        _run(experiment, screen, options, folder)
+        with interrupts.last_words():
+            _run(experiment, screen, options, folder)
     except Stopped as stopped:
         stopped.resumable |= begun
         raise with_command(stopped, folder, options) from None
@@ -66,7 +71,10 @@ def with_command(stopped: Stopped, output: Path, options: dict[str, Any]) -> Sto
     if stopped.resumable and options["resume"] is None:
         words.append("--resume")
     how = "go on" if stopped.resumable else "begin again"
-    message = f"{stopped}; {how} with: {shlex.join(['fastffdi', *words])}"
+    command = shlex.join(["fastffdi", *words])
+    if not World.here().alone:
+        command = f"torchrun … -m {command}"
+    message = f"{stopped}; {how} with: {command}"
     return Stopped(message, stopped.number, stopped.resumable)
 
 
@@ -100,6 +108,8 @@ def _run(experiment: Experiment, screen: Console, options: dict[str, Any], folde
                 progress.rename(f"epoch {result.epoch + 2}/{epochs}")
     best = experiment.best
     assert best is not None
+    if not experiment.processes.world.first:
+        return
     click.echo(f"best: {_which(experiment, best)}, validation AUC {shown(best.validation['auc'])}")
     click.echo(f"checkpoint: {output / BEST}")
     if experiment.corrupt:

@@ -10,6 +10,7 @@ from click.core import ParameterSource
 
 from fastffdi.cli.train_run import train_one, with_command
 from fastffdi.errors import SettingError
+from fastffdi.world import World
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -32,6 +33,10 @@ def is_series(options: dict[str, Any]) -> bool:
         raise SettingError("--seeds: goes without --folds; give one of the two")
     if given and options["dry_run"]:
         raise SettingError(f"--dry-run: is of a single run; leave out {given[0]}")
+    if given and not World.here().alone:
+        raise SettingError(
+            f"{given[0]}: not in several processes; start its runs one by one, or without torchrun"
+        )
     return bool(given)
 
 

@@ -77,9 +77,13 @@ class Pool:
 
     def write(self, rows: np.ndarray, file: Path) -> None:
         """Write some of the images as a label file, names relative to `root`; whole or not at all."""
-        table = pd.DataFrame({"img_name": self.files[rows], "target": self.labels[rows]})
         with atomic(file) as part:
-            table.to_csv(part, index=False, errors="surrogateescape")
+            part.write_bytes(self.label_file(rows))
+
+    def label_file(self, rows: np.ndarray) -> bytes:
+        """What `write` writes."""
+        table = pd.DataFrame({"img_name": self.files[rows], "target": self.labels[rows]})
+        return table.to_csv(index=False, lineterminator="\n").encode("utf-8", "surrogateescape")
 
     def _check(self, count: int) -> None:
         for label, name in enumerate(LABELS):

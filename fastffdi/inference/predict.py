@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,7 @@ from fastffdi.model.checkpoint import restore
 from fastffdi.model.device import choose_device, tune_convolutions
 from fastffdi.model.precision import cast_weights
 from fastffdi.model.precision import choose as choose_precision
+from fastffdi.model.processes import Processes
 from fastffdi.recipe.lowering import template
 from fastffdi.recipe.recipe import Recipe, parse
 from fastffdi.render.device.stage import DeviceStage
@@ -46,6 +48,8 @@ class Predictor:
         on_corrupt: fail at the first image that cannot be decoded, or skip such images: their score is NaN
         compile: compile the forward pass of whole batches with torch.compile when the first one comes
         follow_symlinks: of folders, also take images by links that lead out of them
+        processes: that each score a share of the images, and all get the scores of all; they have to make
+            the same calls. None: this process is on its own
 
     Raises SettingError for a file that is no checkpoint and for arguments that do not fit this machine,
     RecipeError for a checkpoint whose recipe is not valid. Nothing is imported because a checkpoint names it.
@@ -68,8 +72,9 @@ class Predictor:
         compile: bool = False,
         on_corrupt: str = FAIL,
         follow_symlinks: bool = False,
+        processes: Processes | None = None,
     ) -> None:
-        self._skip = skips(on_corrupt)
+        self._skip, self._processes = skips(on_corrupt), processes or Processes()
         self.reasons: dict[str, str] = {}
         self._follow_symlinks = follow_symlinks
         path = Path(checkpoint)
@@ -98,14 +103,36 @@ class Predictor:
         such are skipped, `reasons` says why, by name, until the next call.
         """
         manifest = _manifest(images, self._follow_symlinks)
-        planner = BatchPlanner.of_split(self.recipe, "eval", manifest, self._loading, skip_corrupt=self._skip)
+        planner = self._planner(manifest).divided(self._processes.world)
         if self._cache is not None:
             (planner,) = cached([planner], self._cache)
         backend = factory.build_loader(self._backend, planner, self._loading, self._device)
         quarantine = Quarantine()
         self.reasons = quarantine.reasons
         with DeviceLoader(backend, self._stage, None, quarantine) as loader:
-            return self._scorer(loader, len(manifest), progress)
+            scores = self._scorer(loader, len(manifest), progress)
+        return self._of_all(planner.sampler.epoch(0)[0], scores)
+
+    def _planner(self, manifest: Manifest) -> BatchPlanner:
+        """The batches of all processes together, of which the first alone probes the sizes of images."""
+
+        def planned(manifest: Manifest) -> BatchPlanner:
+            return BatchPlanner.of_split(
+                self.recipe, "eval", manifest, self._loading, skip_corrupt=self._skip
+            )
+
+        planner = self._processes.only_first(lambda: planned(manifest))
+        sizes = self._processes.first(lambda: None if planner is None else planner.manifest.sizes)
+        return planned(replace(manifest, sizes=sizes)) if planner is None else planner
+
+    def _of_all(self, rows: np.ndarray, scores: np.ndarray) -> np.ndarray:
+        """The scores of all rows, of which these are this process's; `reasons` become those of all too."""
+        if self._processes.world.alone:
+            return scores
+        for others, own, reasons in self._processes.all((rows, scores[rows], self.reasons)):
+            scores[others] = own
+            self.reasons |= reasons
+        return scores
 
 
 def recipe_of(data: Any, path: Path) -> Recipe:

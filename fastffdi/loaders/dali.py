@@ -59,7 +59,7 @@ class DaliLoader:
         self._split = split(self._template, can_render, "dali")
         self._settings, self._device = settings, device
         self._place = "gpu" if device.type == "cuda" else "cpu"
-        self._at_once = at_once or planner.batch_size
+        self._at_once = at_once or planner.largest
         self._memory = Pool(spare=2)
         self._parts: Iterator[Part] = iter(())
         self._again: deque[Part] = deque()  # to be given to the pipeline before the others

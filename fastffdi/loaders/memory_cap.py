@@ -19,6 +19,7 @@ from fastffdi.loaders.settings import GIB, LoaderSettings
 from fastffdi.recipe.lowering import output_size
 from fastffdi.recipe.program import Program
 from fastffdi.render.cpu.decode import SourceDecoder
+from fastffdi.world import World
 
 _HOST = torch.device("cpu")
 
@@ -64,7 +65,7 @@ def decoded_at_once(planner: BatchPlanner, settings: LoaderSettings, device: tor
     A warning says so where these are not whole batches, and where not even one for each thread fits.
     """
     cap, largest = cap_bytes(settings, device), _DALI_RUNS * 3 * _pixels(planner).max()
-    size, least = planner.batch_size, min(settings.threads, planner.batch_size)
+    size, least = planner.largest, min(settings.threads, planner.largest)
     fitting = max(least, min(size, int(cap / max(largest, 1))))
     if fitting < size or fitting * largest > cap:
         where = "" if device.type == "cpu" else f" in the memory of {device}"
@@ -73,8 +74,13 @@ def decoded_at_once(planner: BatchPlanner, settings: LoaderSettings, device: tor
 
 
 def cap_bytes(settings: LoaderSettings, device: torch.device = _HOST) -> float:
-    """The settings' cap in bytes; half of what is free for images on `device` where they have none."""
-    return settings.memory_cap * GIB if settings.memory_cap is not None else free_bytes(device) / 2
+    """The settings' cap in bytes; half of what is free for images on `device` where they have none.
+
+    The processes of a run that are on this machine share its memory.
+    """
+    if settings.memory_cap is not None:
+        return settings.memory_cap * GIB
+    return free_bytes(device) / 2 / (World.here().local_size if device.type == "cpu" else 1)
 
 
 def free_bytes(device: torch.device = _HOST) -> float:
@@ -92,7 +98,7 @@ def need_of(planner: BatchPlanner, settings: LoaderSettings) -> Need:
     """What the cpu loader's images take, from the recipe and the sizes of some of them."""
     prefix, program = planner.template
     height, width = output_size(Program((*prefix.kernels, *program.kernels)))
-    rendered = planner.batch_size * height * width * 3
+    rendered = planner.largest * height * width * 3
     # One batch is being rendered, and one is the consumer's.
     return Need(settings.threads * _THREAD_BYTES * _pixels(planner).max() + 2 * rendered, rendered)
 

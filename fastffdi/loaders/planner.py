@@ -25,6 +25,7 @@ from fastffdi.recipe.recipe import Recipe
 from fastffdi.recipe.rng import CounterRNG
 from fastffdi.recipe.steps.base import Step, TooSmall
 from fastffdi.render.cpu.decode import DECODER, Decoder, SourceDecoder
+from fastffdi.world import ALONE, World
 
 
 @dataclass(frozen=True)
@@ -64,6 +65,8 @@ class BatchPlanner:
             reports; else its error ends the epoch
         drop_last: leave out the images of an epoch that fill no batch; where they are all there are, they
             make one short batch, as they do without it
+        world: the processes that have a share of every batch. A last batch that is too short for each to
+            have two images is left out, so that all have equally many
     """
 
     manifest: Manifest
@@ -75,6 +78,7 @@ class BatchPlanner:
     prefix_steps: int = 0
     skip_corrupt: bool = False
     drop_last: bool = False
+    world: World = ALONE
 
     @classmethod
     def over(
@@ -134,10 +138,26 @@ class BatchPlanner:
 
     @property
     def images(self) -> int:
-        """Images in an epoch."""
+        """Images in an epoch, of all processes together."""
         every = len(self.sampler)
-        whole = every - every % self.batch_size
-        return whole if self.drop_last and whole else every
+        last = every % self.batch_size
+        too_short = last < self._fewest or (self.drop_last and every > last)
+        return every - last if too_short else every
+
+    @property
+    def _fewest(self) -> int:
+        """Images of the shortest batch: BatchNorm may need two in each process."""
+        world = self.world
+        return 1 if world.alone else world.size * min(2, self.batch_size // world.size)
+
+    @property
+    def largest(self) -> int:
+        """Images of the largest batch, in this process."""
+        return self.world.part_of(self.batch_size)
+
+    def images_in(self, batch: int) -> int:
+        """Images of one batch of an epoch, of all processes together."""
+        return min(self.batch_size, self.images - batch * self.batch_size)
 
     @cached_property
     def template(self) -> tuple[Program, Program]:
@@ -152,6 +172,27 @@ class BatchPlanner:
     def cached(self, plan: CachePlan) -> BatchPlanner:
         """The same batches with their images from a cache, which is filled as they are rendered."""
         return replace(self, decoder=plan.open(), prefix_steps=len(plan.prefix))
+
+    def shared(self, world: World) -> BatchPlanner:
+        """The same batches, each divided among the processes: for training.
+
+        Raises SettingError where not every process gets an image.
+        """
+        planner = replace(self, world=world)
+        if self.batch_size < world.size or not planner.images:
+            few = "--batch-size" if self.batch_size < world.size else "the training images"
+            raise SettingError(
+                f"{few}: {min(self.batch_size, len(self.sampler))} for {world.size} processes; each needs "
+                "one of every batch: start fewer processes"
+            )
+        return planner
+
+    def divided(self, world: World) -> BatchPlanner:
+        """Each image in one process's batches, which has up to one more than another: for evaluation."""
+        if world.alone:
+            return self
+        assert isinstance(self.sampler, Sampler), "shares are those of a whole manifest"
+        return replace(self, sampler=replace(self.sampler, rank=world.rank, world=world.size))
 
     def require_files(self, loader: str) -> None:
         """Raise SettingError for a loader that opens files itself where the images are not whole files."""
@@ -168,12 +209,12 @@ class BatchPlanner:
             yield self.plan(epoch, rows, repeats)
 
     def order(self, epoch: int, start: int = 0) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-        """Rows and repeats of each of these batches."""
+        """Rows and repeats of this process's share of each of these batches."""
         first = start * self.batch_size
         rows, repeats = self.sampler.epoch(epoch, first)
         for begin in range(0, self.images - first, self.batch_size):
             span = slice(begin, begin + self.batch_size)
-            yield rows[span], repeats[span]
+            yield rows[span][self.world.share], repeats[span][self.world.share]
 
     def plan(self, epoch: int, rows: np.ndarray, repeats: np.ndarray) -> BatchPlan:
         """The plan of any images of an epoch.

@@ -52,12 +52,14 @@ class Quarantine:
         """Take note of a batch's corrupt images. Raises RunError when there are too many, or no room."""
         for place, error in batch.corrupt:
             name = str(planner.manifest.names[batch.rows[place]])
-            if name not in self.reasons:
-                self._take((name, error.reason, self._loader, batch.epoch + 1))
-                if self._table is not None:
-                    self._write_last(self._table)
-        if self._most is not None and len(self.reasons) > max(1, self._most * self._rows):
-            self._refuse()
+            self._add((name, error.reason, self._loader, batch.epoch + 1))
+        self._check()
+
+    def merge(self, state: Mapping[str, Any]) -> None:
+        """Know what the `state_dict` of another process gave as well. Raises as `add`."""
+        for found in state["found"]:
+            self._add(found)
+        self._check()
 
     def state_dict(self) -> dict[str, Any]:
         """What is known, as plain data."""
@@ -79,6 +81,17 @@ class Quarantine:
             return
         with atomic(self._table) as part:
             part.write_bytes(_csv(self._found, header=True))
+
+    def _add(self, found: tuple[str, str, str, int]) -> None:
+        if found[0] in self.reasons:
+            return
+        self._take(found)
+        if self._table is not None:
+            self._write_last(self._table)
+
+    def _check(self) -> None:
+        if self._most is not None and len(self.reasons) > max(1, self._most * self._rows):
+            self._refuse()
 
     def _write_last(self, table: Path) -> None:
         lines = self._found[-1:] if table.exists() else self._found

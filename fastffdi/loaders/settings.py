@@ -17,6 +17,7 @@ from fastffdi.errors import SettingError, did_you_mean
 from fastffdi.files import atomic
 from fastffdi.recipe.document import read_document
 from fastffdi.recipe.steps.base import shown
+from fastffdi.world import World
 
 GIB = 2**30
 
@@ -33,8 +34,11 @@ def usable_cores() -> int:
 
 
 def default_threads() -> int:
-    """The number of decoding threads where none is asked for: the usable cores up to MOST_THREADS."""
-    return min(usable_cores(), MOST_THREADS)
+    """The number of decoding threads where none is asked for: the usable cores up to MOST_THREADS.
+
+    The processes of a run that are on this machine share its cores.
+    """
+    return max(1, min(usable_cores() // World.here().local_size, MOST_THREADS))
 
 
 @dataclass(frozen=True)

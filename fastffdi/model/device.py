@@ -5,15 +5,18 @@ from __future__ import annotations
 import torch
 
 from fastffdi.errors import SettingError
+from fastffdi.world import World
 
 
 def choose_device(name: str) -> torch.device:
     """The device for --device: auto (CUDA where there is one), cpu, cuda or cuda:N.
 
     A CUDA device becomes torch's current one in this thread: pinned memory, events and what torch says of a
-    GPU are then of this device, and no memory is taken on device 0 beside it.
+    GPU are then of this device, and no memory is taken on device 0 beside it. Where torchrun has started
+    several processes on this machine, each has the GPU of its number.
     Raises SettingError for a name that is none of these, and for CUDA that is absent.
     """
+    world = World.here()
     if name == "auto":
         name = "cuda" if torch.cuda.is_available() else "cpu"
     kind, _, index = name.partition(":")
@@ -22,6 +25,15 @@ def choose_device(name: str) -> torch.device:
     if kind == "cpu":
         return torch.device("cpu")
     count = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    if world.local_size > 1:
+        if index:
+            raise SettingError(f"--device {name}: each process has a GPU of its own; take --device cuda")
+        if world.local_rank >= count > 0:
+            raise SettingError(
+                f"--device {name}: {world.local_size} processes for {count} GPU{'s' * (count != 1)}; start "
+                "torchrun with one for each"
+            )
+        index = str(world.local_rank)
     if int(index or 0) >= count:
         raise SettingError(
             f"--device {name}: torch {torch.__version__} sees {count or 'no'} CUDA device{'s' * (count != 1)}"

@@ -86,14 +86,17 @@ def _auc(axes: Axes, epochs: Sequence[EpochResult], best: EpochResult) -> None:
 
 def _rate(axes: Axes, epochs: Sequence[EpochResult], best: EpochResult) -> None:
     axes.set_title("Highest learning rate")
-    _line(axes, epochs, [epoch.learning_rate for epoch in epochs], _TRAINING)
-    axes.set_ylim(bottom=0)
+    _from_zero(axes, epochs, [epoch.learning_rate for epoch in epochs])
 
 
 def _speed(axes: Axes, epochs: Sequence[EpochResult], best: EpochResult) -> None:
     axes.set_title("Training images/s")
-    _line(axes, epochs, [epoch.images_per_second for epoch in epochs], _TRAINING)
-    axes.set_ylim(bottom=0)
+    _from_zero(axes, epochs, [epoch.images_per_second for epoch in epochs])
+
+
+def _from_zero(axes: Axes, epochs: Sequence[EpochResult], values: Sequence[float]) -> None:
+    _line(axes, epochs, values, _TRAINING)
+    axes.set_ylim(0, 1.1 * max(values) or 1)
 
 
 def _line(

@@ -43,7 +43,12 @@ def shown_first(experiment: Experiment, saver: Saver) -> Callable[[Batch, Prepar
 
 
 def finish(experiment: Experiment) -> None:
-    """Leave pictures and the summary of a run that ends. Raises DiskFull, or a RunError naming the folder."""
+    """Leave pictures and the summary of a run that ends. Raises DiskFull, or a RunError naming the folder.
+
+    Of several processes the first one does.
+    """
+    if not experiment.processes.world.first:
+        return
     settings, device = experiment.settings, experiment.trainer.device
     facts = {
         "backbone": settings.backbone,
@@ -93,6 +98,8 @@ def recording(folder: Path, planner: BatchPlanner) -> Iterator[None]:
 
 def recorded(error: NonFinite, folder: Path, planner: BatchPlanner) -> RunError:
     """The error of a run, with the files that name and show the images of the batch; where there is room."""
+    if not folder.is_dir():  # of one of several processes, on another machine
+        return error
     try:
         files = _record(error.suspects, folder, planner)
     except DiskFull:

@@ -14,15 +14,16 @@ from fastffdi.loaders import factory, quarantine
 from fastffdi.loaders.loader import DeviceLoader
 from fastffdi.loaders.mix import Mixer
 from fastffdi.loaders.planner import BatchPlanner, cached
-from fastffdi.loaders.quarantine import skips
 from fastffdi.model import backbone, checkpoint, compilation, precision, pretraining
 from fastffdi.model.device import choose_device, tune_convolutions
+from fastffdi.model.processes import Processes
 from fastffdi.recipe.lowering import output_size, template
 from fastffdi.recipe.recipe import Recipe
 from fastffdi.recipe.steps.combine import functions
 from fastffdi.render.device.python import imported
 from fastffdi.render.device.stage import DeviceStage
 from fastffdi.training import (
+    batches,
     config,
     curves,
     ending,
@@ -31,9 +32,10 @@ from fastffdi.training import (
     folder,
     resumption,
     scores,
+    shared,
     state,
 )
-from fastffdi.training.building import trainer_of
+from fastffdi.training.building import model_of, trainer_of
 from fastffdi.training.folder import writing
 from fastffdi.training.generators import Generators
 from fastffdi.training.history import History
@@ -44,6 +46,7 @@ from fastffdi.training.keeper import Keeper, Stopped, place_in_words
 from fastffdi.training.log import RunLog
 from fastffdi.training.loop import Progress, Trainer
 from fastffdi.training.place import Place
+from fastffdi.training.ranks import Ranks, seed_apart
 from fastffdi.training.result import EMA, RAW, EpochResult
 from fastffdi.training.saving import Saver
 from fastffdi.training.settings import Settings
@@ -52,6 +55,9 @@ from fastffdi.training.unfinished import keep_unfinished
 
 #: The loader whose images do not follow from the seed.
 BASELINE = "torchvision"
+
+#: Updates on a GPU between two times that several processes agree on whether to stop: it makes the host wait.
+AGREE_EVERY = 10
 
 
 @dataclass
@@ -66,6 +72,7 @@ class Experiment:
         weights_data: what the weights saw that it starts from
         resumed: whether it goes on with what its folder holds
         command: that it was started with, for the summary
+        processes: those that share it, each of which has an Experiment
         time_limit: rings when it is to end
         stopped: how it ended where its time was over
         unfinished: the figures of the best model where no epoch was
@@ -84,6 +91,7 @@ class Experiment:
     weights_data: str
     resumed: bool = False
     command: str | None = None
+    processes: Processes = field(default_factory=Processes)
     time_limit: Alarm = field(default_factory=lambda: Alarm(Interval()))
     stopped: Stopped | None = None
     unfinished: EpochResult | None = None
@@ -108,13 +116,13 @@ class Experiment:
         with enough, told_of, Saver(settings.output) as saver, self.trainer.stop as stop:
             keeper = self._keeper(saver, stop)
             told = keeper.watching(progress)
-            if self.place.fresh and not self.resumed:
+            if self.place.fresh and not self.resumed and self.processes.world.first:
                 self.trainer.watch.first = ending.shown_first(self, saver)
             fitted = self.trainer.fit(self.train, self.val, labels, settings.epochs, told, self.place)
             try:
                 for result in fitted:
                     with writing(settings.output):
-                        best = log.write(result)
+                        best = self.history.add(result) if log is None else log.write(result)
                     part = "model" if result.weights == RAW else result.weights
                     keeper.save_epoch(self.described(result), best, self.finished, self._scores(result), part)
                     yield result
@@ -162,11 +170,16 @@ class Experiment:
             "model": trainer.model,
             **({} if trainer.average is None else {EMA: trainer.average.model}),
             "optimiser": trainer.optimiser,
-            "generators": Generators(trainer.device),
             "place": self.place,
+            "generators": self._ranks,
             "history": self.history,
             "quarantine": quarantine,
         }
+
+    @property
+    def _ranks(self) -> Ranks:
+        trainer = self.trainer
+        return Ranks(self.processes, Generators(trainer.device), self.place, tuple(trainer.models.values()))
 
     @property
     def corrupt(self) -> dict[str, str]:
@@ -177,9 +190,16 @@ class Experiment:
         """Free the loaders."""
         self.train.close()
         self.val.close()
+        self.processes.leave()
 
-    def _log(self) -> RunLog:
-        """The record of the run in its folder, where nothing is left of what does not belong to it."""
+    def _log(self) -> RunLog | None:
+        """The record of the run in its folder, where nothing is left of what does not belong to it.
+
+        The first process alone has one.
+        """
+        return self.processes.only_first(self._begun_log)
+
+    def _begun_log(self) -> RunLog:
         output, quarantine = self.settings.output, self.train.quarantine
         if not self.resumed:
             folder.make(output)
@@ -209,6 +229,8 @@ class Experiment:
             time_limit=self.time_limit,
             watch=self.trainer.watch,
             kept=(place.epoch, place.images) if self.resumed else None,
+            processes=self.processes,
+            agree_every=1 if self.trainer.device.type == "cpu" else AGREE_EVERY,
         )
 
     def _scores(self, result: EpochResult) -> Callable[[], None]:
@@ -237,9 +259,22 @@ class Experiment:
 def prepare(settings: Settings, dataset: Dataset, say: Callable[[str], None]) -> Experiment:
     """Check everything and build everything; nothing is written but an empty cache.
 
-    `say` gets lines worth telling the user. Raises UsageError where the settings, the recipe and the data do
-    not go together, or with what the folder holds.
+    `say` gets lines worth telling the user. Of the processes that torchrun has started each is to call it;
+    they share the run, and its folder is the one that the first has in its settings. Raises UsageError where
+    the settings, the recipe and the data do not go together, or with what the folder holds.
     """
+    processes = Processes.join()
+    try:
+        settings = replace(settings, output=processes.first(lambda: settings.output))
+        return _prepared(settings, dataset, say if processes.world.first else lambda line: None, processes)
+    except BaseException:
+        processes.leave()
+        raise
+
+
+def _prepared(
+    settings: Settings, dataset: Dataset, say: Callable[[str], None], processes: Processes
+) -> Experiment:
     time_limit, loading = Alarm(settings.longest), settings.loading
     recipe = backbone.load_recipe(settings.pipeline, settings.backbone)
     device = choose_device(settings.device)
@@ -248,18 +283,19 @@ def prepare(settings: Settings, dataset: Dataset, say: Callable[[str], None]) ->
     kind = factory.choose_loader(settings.backend, device, loading.process, settings.cache is not None)
     if settings.compile:
         compilation.check(device)
+    if settings.sync_bn:
+        shared.check_synchronised_norms(device, processes)
     feasibility.check(settings, device)
     own = identity(settings, dataset, recipe, kind, numbers.name, device.type)
-    found = resumption.find(settings, own, say)
-    saw = pretraining.of_run(settings.backbone, settings.pretrained, settings.weights)
+    shared.check_same(processes, own)
+    found = processes.first(lambda: resumption.find(settings, own, say))
+    saw = processes.first(
+        lambda: pretraining.of_run(settings.backbone, settings.pretrained, settings.weights)
+    )
     if settings.imagenet1k_only and found is None:
         pretraining.check_only_imagenet1k(saw, settings.backbone, settings.weights)
     torch.manual_seed(settings.seed)
-    drop_path = settings.optimisation.drop_path
-    if found is None:
-        model = backbone.build(settings.backbone, settings.pretrained, settings.weights, say, drop_path)
-    else:  # whose weights are in the state
-        model = backbone.build(settings.backbone, pretrained=False, drop_path=drop_path)
+    model = model_of(settings, found is None, say, processes)
     for steps in (recipe.train, recipe.eval):
         backbone.check_input(model, output_size(template(steps)))
     for step in functions(recipe.train):
@@ -273,27 +309,41 @@ def prepare(settings: Settings, dataset: Dataset, say: Callable[[str], None]) ->
         say("loader torchvision: a run that is stopped goes on at the beginning of an epoch")
     if not curves.can_be_drawn():
         say(f"{folder.CURVES} will not be drawn: {curves.CURE}")
-    planners = _planners(settings, dataset, recipe)
+    planners = batches.of_all(settings, dataset, recipe, processes)
     if settings.compile:
         planners[0] = replace(planners[0], drop_last=True)  # since a short batch would be compiled anew
         say(_compiling(planners[0], device))
+    planners = batches.of_process(planners, processes.world, say)
     if settings.cache is not None:
         planners = cached(planners, settings.cache, say)
     backends = [factory.build_loader(kind, planner, loading, device) for planner in planners]
     stage = DeviceStage(device, numbers.dtype)
-    rows, table = len(dataset.train) + len(dataset.val), settings.output / quarantine.TABLE
+    rows = len(dataset.train) + len(dataset.val)
+    table = settings.output / quarantine.TABLE if processes.world.first else None
     corrupt = quarantine.Quarantine(rows, settings.max_corrupt, kind, table)
     mixer = Mixer.of_run(recipe.mix, settings.seed, settings.epochs)
     train = DeviceLoader(backends[0], stage, mixer, corrupt)
     val = DeviceLoader(backends[1], stage, None, corrupt)
     assert dataset.train.labels is not None, "find_dataset gives labels"
-    trainer = trainer_of(settings, model, numbers, device, len(train), dataset.train.labels)
+    trainer = trainer_of(settings, model, numbers, device, len(train), dataset.train.labels, processes)
     if found is None:
         for told in (*trainer.described(), *feasibility.doubts(settings, len(train))):
             say(told)
+    seed_apart(settings.seed, processes)
     images = sum(planner.images for planner in planners)
     experiment = Experiment(
-        settings, dataset, recipe, trainer, train, val, images, Place(device), History(), own, saw
+        settings,
+        dataset,
+        recipe,
+        trainer,
+        train,
+        val,
+        images,
+        Place(device),
+        History(),
+        own,
+        saw,
+        processes=processes,
     )
     experiment.time_limit = time_limit
     if found is not None:
@@ -302,7 +352,8 @@ def prepare(settings: Settings, dataset: Dataset, say: Callable[[str], None]) ->
 
 
 def _go_on(experiment: Experiment, found: State, say: Callable[[str], None]) -> None:
-    found.restore(experiment.parts)
+    parts = experiment.parts
+    found.restore(parts)
     experiment.resumed = True
     output, place, epochs = experiment.settings.output, experiment.place, experiment.settings.epochs
     if experiment.finished:
@@ -311,17 +362,13 @@ def _go_on(experiment: Experiment, found: State, say: Callable[[str], None]) -> 
     else:
         of = experiment.train.backend.planner.images
         say(f"{output}: going on at {place_in_words(place.epoch, place.images, of)}, of {epochs} epochs")
-
-
-def _planners(settings: Settings, dataset: Dataset, recipe: Recipe) -> list[BatchPlanner]:
-    """The batches for training and for validation."""
-    seed, loading, skip = settings.seed, settings.loading, skips(settings.on_corrupt)
-    return [
-        BatchPlanner.of_split(
-            recipe, "train", dataset.train, loading, seed=seed, balance=settings.balance, skip_corrupt=skip
-        ),
-        BatchPlanner.of_split(recipe, "eval", dataset.val, loading, seed=seed, skip_corrupt=skip),
-    ]
+        ranks, size = parts["generators"], experiment.processes.world.size
+        assert isinstance(ranks, Ranks)
+        if ranks.begun_with not in (size, None):
+            say(
+                f"processes: {size}, before {ranks.begun_with}; the same images in the same updates, but "
+                "dropout and the like draw other numbers, and mixing pairs other images"
+            )
 
 
 def _compiling(planner: BatchPlanner, device: torch.device) -> str:

@@ -47,6 +47,7 @@ def identity(
         "--compile": settings.compile,
         "patience": settings.patience,
         **{_OPTIONS.get(name, name): value for name, value in asdict(settings.optimisation).items()},
+        **({"--sync-bn": True} if settings.sync_bn else {}),
     }
 
 

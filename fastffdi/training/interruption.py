@@ -26,6 +26,9 @@ TIME_OVER = 1
 #: Within which signals count as one: `timeout` sends its own to the process and then to all of the group.
 SAME_SECONDS = 0.05
 
+#: The same for a process that torchrun has started: it passes on what a scheduler has sent to all of them.
+SAME_SECONDS_PASSED_ON = 3.0
+
 
 class Stopping(BaseException):
     """Raised inside a run that is to end; no `except Exception` on the way holds it up."""
@@ -37,12 +40,16 @@ class Interruption:
     Signals that the process ignores, as background jobs of a shell ignore Ctrl-C, stay ignored. Only the main
     thread can have it: elsewhere nothing changes.
 
+    Args:
+        same_seconds: within which signals count as one
+
     Attributes:
         number: of the signal that has come; None before
     """
 
-    def __init__(self) -> None:
+    def __init__(self, same_seconds: float = SAME_SECONDS) -> None:
         self.number: int | None = None
+        self._same_seconds = same_seconds
         self.raising = False
         self._before: dict[int, Any] = {}
         self._watch: _Watch | None = None
@@ -67,7 +74,7 @@ class Interruption:
 
     def __enter__(self) -> Interruption:
         if threading.current_thread() is threading.main_thread():
-            self._watch = _Watch()
+            self._watch = _Watch(self._same_seconds)
             for number in SIGNALS:
                 if callable(before := signal.getsignal(number)) or before == signal.SIG_DFL:
                     self._before[number] = signal.signal(number, self._received)
@@ -97,7 +104,8 @@ class _Watch:
     The handlers of Python would come after the end of a call such as backward, which may take minutes.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, same_seconds: float) -> None:
+        self._same_seconds = same_seconds
         self._ours, theirs = socket.socketpair()
         self._ours.setblocking(False)
         self._thread = threading.Thread(target=self._run, args=(theirs,), name="fastffdi-stop", daemon=True)
@@ -117,7 +125,7 @@ class _Watch:
                 if number[0] not in SIGNALS:
                     continue
                 now = time.monotonic()
-                if first is not None and now - first > SAME_SECONDS:
+                if first is not None and now - first > self._same_seconds:
                     end_now(number[0])
                 first = now if first is None else first
 

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from fastffdi.errors import FastffdiError, RunError
+from fastffdi.loaders.quarantine import Quarantine
 from fastffdi.model import checkpoint
+from fastffdi.model.processes import Processes
 from fastffdi.training.folder import BEST, LAST
 from fastffdi.training.interruption import TIME_OVER, Interruption, Stopping
 from fastffdi.training.interval import Alarm, Interval
@@ -17,6 +19,7 @@ from fastffdi.training.loop import Progress
 from fastffdi.training.optimiser import Optimiser
 from fastffdi.training.place import Place
 from fastffdi.training.saving import Saver
+from fastffdi.training.shared import meet
 from fastffdi.training.state import Part, State
 from fastffdi.training.watch import Watch
 
@@ -47,6 +50,8 @@ class Keeper:
         time_limit: rings when the run is to end
         watch: knows whether the loss is still a number
         kept: epoch and images of the last state that was saved, or was gone on from; None where there is none
+        processes: those that share the run, all of which call the same methods; the first one writes
+        agree_every: of so many updates all agree on whether to stop
     """
 
     folder: Path
@@ -63,6 +68,8 @@ class Keeper:
     time_limit: Alarm
     watch: Watch
     kept: tuple[int, int] | None
+    processes: Processes = field(default_factory=Processes)
+    agree_every: int = 1
 
     def __post_init__(self) -> None:
         self._alarm = Alarm(self.interval, self.optimiser.updates)
@@ -75,12 +82,15 @@ class Keeper:
             self.saver.check()
             if self.place.pending:
                 return
-            if not self.stop.raising:  # what has been trained is worth its validation
+            # In validation nothing changes that a state would hold, each process is on its own, and what has
+            # been trained is worth its validation.
+            number, due = self.stop.number, False
+            if not self.stop.raising:
                 self.heed_time()
-            if self.stop.number is not None:
+                number, due = self._agreed(self._alarm.is_due(self.optimiser.updates))
+            if number is not None:
+                self.stop.number = number
                 raise Stopping
-            # In validation nothing changes that a state would hold.
-            due = not self.stop.raising and self._alarm.is_due(self.optimiser.updates)
             if due and self._can_save():
                 self.save()
 
@@ -91,13 +101,22 @@ class Keeper:
         if self.time_limit.is_due(0):
             self.stop.request(TIME_OVER)
 
+    def _agreed(self, due: bool) -> tuple[int | None, bool]:
+        """The same for all processes: a signal that has come to one, and whether the first is to save."""
+        world, number = self.processes.world, self.stop.number
+        if world.alone:
+            return number, due
+        if self.optimiser.updates % self.agree_every:
+            return None, False
+        agreed, saves = self.processes.most(number or 0, int(due and world.first))
+        return agreed or None, bool(saves)
+
     def save(self) -> None:
         """Save the state as it is now. Raises NonFinite where it is worth nothing."""
         self.watch.check()
         with self.place.saving():
-            state = State.of(self.parts, self.optimiser.updates, self.identity)
-            self.saver.save(partial(refuse_broken, state), partial(state.save, self.folder))
-        self._noted()
+            state = self._state()
+            self._write(partial(refuse_broken, state), partial(state.save, self.folder))
 
     def save_epoch(
         self,
@@ -115,7 +134,6 @@ class Keeper:
         """
         with self.place.saving():
             self._save_epoch(described, best, finished, scores, part)
-        self._noted()
 
     def _save_epoch(
         self,
@@ -125,7 +143,7 @@ class Keeper:
         scores: Callable[[], None],
         part: str,
     ) -> None:
-        state = State.of(self.parts, self.optimiser.updates, self.identity)
+        state = self._state()
         weights = state.weights(part)
         writes: list[Callable[[], None]] = [
             partial(checkpoint.save, described, weights, self.folder / name)
@@ -134,7 +152,7 @@ class Keeper:
         if best:
             writes.append(scores)
         kept = state.as_finished() if finished else state
-        self.saver.save(partial(refuse_broken, state), *writes, partial(kept.save, self.folder))
+        self._write(partial(refuse_broken, state), *writes, partial(kept.save, self.folder))
 
     def stopped(self) -> Stopped:
         """Save what is not yet saved, and say what is kept."""
@@ -142,13 +160,22 @@ class Keeper:
         if not self.place.fresh and self._can_save() and self.kept != here:
             self.save()
         self.saver.wait()
+        self.processes.most(0)  # no process ends before: torchrun would end the others
         number = self.stop.number or 0
         return Stopped(self._described(here), number, self.kept is not None)
 
     def _can_save(self) -> bool:
         return not self.whole_epochs or self.place.images in (0, self.images)
 
-    def _noted(self) -> None:
+    def _state(self) -> State:
+        quarantine = self.parts["quarantine"]
+        assert isinstance(quarantine, Quarantine), "prepare gives one"
+        meet(self.processes, self.place, quarantine)
+        return State.of(self.parts, self.optimiser.updates, self.identity)
+
+    def _write(self, *writes: Callable[[], None]) -> None:
+        if self.processes.world.first:
+            self.saver.save(*writes)
         self.kept = self.place.epoch, self.place.images
         self._alarm.reset(self.optimiser.updates)
 

@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Iterator
-from contextlib import nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from functools import partial
 
 import numpy as np
 import torch
 from torch import nn
+from torch.nn.parallel import DistributedDataParallel
 
 from fastffdi.errors import RunError
 from fastffdi.loaders.loader import DeviceLoader, Prepared
 from fastffdi.model.compilation import explained
 from fastffdi.model.precision import Precision
+from fastffdi.model.processes import Processes
 from fastffdi.training.average import Average
 from fastffdi.training.group import Group
 from fastffdi.training.interruption import Interruption
@@ -24,6 +26,7 @@ from fastffdi.training.objective import CrossEntropy, Objective
 from fastffdi.training.optimiser import Optimiser
 from fastffdi.training.place import Place
 from fastffdi.training.result import EMA, RAW, EpochResult
+from fastffdi.training.shared import meet, scored, weighed
 from fastffdi.training.tuning import Tuning
 from fastffdi.training.watch import PEEK_EVERY, Watch
 
@@ -46,6 +49,8 @@ class Trainer:
         accumulate: batches per update
         stop: a request to end, which is heeded at once where nothing is lost by it
         watch: sees every batch of training
+        processes: those that share the run
+        exchange: of several processes, what brings their gradients together; the objectives call it
     """
 
     model: nn.Module
@@ -59,6 +64,8 @@ class Trainer:
     accumulate: int = 1
     stop: Interruption = field(default_factory=Interruption)
     watch: Watch = field(default_factory=Watch)
+    processes: Processes = field(default_factory=Processes)
+    exchange: DistributedDataParallel | None = None
 
     def fit(
         self,
@@ -94,9 +101,16 @@ class Trainer:
         validating: Progress,
     ) -> EpochResult:
         epoch, means = place.epoch, self.train_epoch(train, place, training)
-        with self.stop.at_once():
-            models, told = self.models, lambda seen: validating(seen, None)
-            scores = scores_of(models, self.precision, val, len(labels), told)
+        models, told = self.models, lambda seen: validating(seen, None)
+        self.processes.average_statistics(*models.values())
+        scores = scored(
+            self.processes,
+            lambda: scores_of(models, self.precision, val, len(labels), told),
+            val,
+            len(labels),
+            self.stop,
+        )
+        meet(self.processes, place, train.quarantine)
         skipped = len(place.corrupt) + len(val.corrupt)
         every, kept = scores, np.setdiff1d(np.arange(len(labels)), list(val.corrupt))
         if not len(kept):
@@ -104,7 +118,7 @@ class Trainer:
         scores, labels = {name: one[kept] for name, one in scores.items()}, labels[kept]
         if not all(np.isfinite(one).all() for one in scores.values()):
             raise RunError(f"epoch {epoch + 1}: the model's scores are not finite; lower --lr")
-        best = best_of(labels, scores)
+        best = self.processes.first(lambda: best_of(labels, scores))
         result = EpochResult(
             epoch=epoch,
             train_loss=means["loss"],
@@ -141,7 +155,7 @@ class Trainer:
         first = loader.batches_in(place.images)
         if first < len(loader):
             self._train(loader, place, range(first, len(loader)), progress)
-        figures = place.means.means()
+        figures = place.means.means(self.processes.sum)
         if not np.isfinite(figures["loss"]):
             self.watch.check()
             raise RunError(f"epoch {place.epoch + 1}: the loss is {figures['loss']}; lower --lr")
@@ -158,36 +172,46 @@ class Trainer:
         place.corrupt = loader.corrupt
         for step in steps:
             # Between the batches of an update there is nothing that could be kept.
-            with clock.waiting(), nullcontext() if place.pending else self.stop.at_once():
+            with clock.waiting(), nullcontext() if place.pending else self._at_once():
                 batch = next(batches)
+            images = len(batch) if self.processes.world.alone else loader.backend.planner.images_in(step)
             rate, prepared = self.optimiser.learning_rate, loader.prepared(batch)
             # The first compiled step takes minutes, and there is nothing yet that it could spoil.
-            with self.stop.at_once() if place.fresh and self.objective else nullcontext():
+            with self._at_once() if place.fresh and self.objective else nullcontext():
                 last = (step + 1) % self.accumulate == 0 or step + 1 == len(loader)
-                sums = self._step(prepared, group, last)
+                sums = self._step(prepared, group, last, images * batch.views)
             if last and self.average is not None:
                 self.average.update(self.model, self.optimiser.updates)
-            added = place.add(len(batch), sums, rate, pending=not last)
+            added = place.add(images, sums, rate, pending=not last)
             means = place.means.peek() if step % PEEK_EVERY == 0 else None
             self.watch.saw(batch, prepared, step, added, means)
-            progress(len(batch), means)
+            progress(images, means)
         place.stop_clock()
 
+    def _at_once(self) -> AbstractContextManager[None]:
+        """As `stop.at_once`; but of several processes none may leave the others waiting for its part."""
+        return self.stop.at_once() if self.processes.world.alone else nullcontext()
+
     def _step(
-        self, batch: Prepared, group: Group | None = None, last: bool = True
+        self, batch: Prepared, group: Group | None = None, last: bool = True, images: int = 0
     ) -> tuple[torch.Tensor, ...]:
         """A batch, and the update where it is the `last` of its group: summed loss, accuracy and norm of the
-        gradient, and how many images they are over.
+        gradient, and how many images they are over. A group wants to know how many all processes have.
         """
         objective = self.objective or self.eager or CrossEntropy(self.model, self.precision, self.device)
-        with explained():
+        with explained(), self.processes.losses(), self._exchanging(last):
             mean, loss, correct, count = objective(*batch)
+            mean, of_all = weighed(self.processes, mean, count)
             if group is None:
                 norm = self.optimiser.step(mean) * count
             else:
-                norm = group.add(mean, len(batch.labels), count, last)
+                norm = group.add(mean, images, of_all, last) / self.processes.world.size
         # A step of fp16 whose scale was too high has none.
         return loss, correct, norm.nan_to_num(0.0, 0.0, 0.0), count
+
+    def _exchanging(self, last: bool) -> AbstractContextManager[None]:
+        """Gradients are exchanged with other processes at the `last` batch of an update alone."""
+        return nullcontext() if last or self.exchange is None else self.exchange.no_sync()
 
 
 def _begins(progress: Progress, batches: int, begin: Callable[[], None]) -> Progress:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 import torch
@@ -42,9 +42,9 @@ class RunningMeans:
                 self._copied = recorded_event(self._sums.device)
         return seen
 
-    def means(self) -> dict[str, float]:
-        """The means so far; waits for the device."""
-        return self._means(self._sums.cpu())
+    def means(self, total: Callable[[torch.Tensor], torch.Tensor] = torch.Tensor.detach) -> dict[str, float]:
+        """The means so far; waits for the device. `total` makes the sums of all processes of this one's."""
+        return self._means(total(self._sums).cpu())
 
     def sums(self) -> list[float]:
         """The sums so far, each a float32 that a float holds exactly; waits for the device."""

@@ -61,4 +61,4 @@ def train(settings: Settings, say: Callable[[str], None] = print) -> Run:
         if experiment.stopped is not None:
             say(f"time_limit {settings.time_limit}: {experiment.stopped}; go on with resume='auto'")
     assert experiment.best is not None
-    return Run(settings.output / BEST, experiment.best, tuple(experiment.history.results))
+    return Run(experiment.settings.output / BEST, experiment.best, tuple(experiment.history.results))

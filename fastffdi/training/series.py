@@ -81,12 +81,25 @@ def of_folds(settings: Settings, pool: Pool, folds: np.ndarray) -> list[Member]:
         )
         members.append(Member("fold", number, own))
     members = _checked(settings, members)
+    if settings.resume is not None:
+        _check_same_folds(settings.output, members, pool, folds)
     for member in members:
         with writing(member.settings.output):
             member.settings.output.mkdir(parents=True, exist_ok=True)
             pool.write(folds != member.number, member.settings.output / _TRAIN)
             pool.write(folds == member.number, member.settings.output / _VAL)
     return members
+
+
+def _check_same_folds(folder: Path, members: Sequence[Member], pool: Pool, folds: np.ndarray) -> None:
+    """Raise SettingError where the folder holds other folds, which its runs and their settings refer to."""
+    for member in members:
+        path = member.settings.output / _VAL
+        if path.is_file() and path.read_bytes() != pool.label_file(folds == member.number):
+            raise SettingError(
+                f"--resume: the folds in {folder} are others; repeat --folds, --group-by, --seed and the "
+                "images, or name another folder"
+            )
 
 
 def _checked(settings: Settings, members: list[Member]) -> list[Member]:

@@ -66,6 +66,7 @@ class Settings:
             updates such as 500. It is saved at the end of each epoch too, and when a signal stops the run
         resume: must: go on with the run in `output`, of the same settings; auto: do so where there is one,
             else begin. None: begin
+        sync_bn: of several processes, each on a GPU: compute BatchNorm's statistics over the images of all
         data: folder in the challenge's layout or with class folders, or a Dataset; the demo images
         follow_symlinks: also take images by links that lead out of the folder
         train_labels: label file img_name,target of the training images, in place of `data`; then all four
@@ -101,6 +102,7 @@ class Settings:
     resume: str | None = None
     follow_symlinks: bool = False
     imagenet1k_only: bool = False
+    sync_bn: bool = False
     train_labels: Path | None = None
     train_images: Path | None = None
     val_labels: Path | None = None

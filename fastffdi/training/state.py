@@ -12,6 +12,7 @@ import json
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -147,7 +148,8 @@ class State:
             data = json.loads(document)
             if data.pop("format") != FORMAT:
                 raise Damaged("was written by another version of fastffdi")
-            return cls(snapshot=Snapshot(lambda: tensors), **data)
+            # Not by a lambda: other processes of the run are sent it, by pickle.
+            return cls(snapshot=Snapshot(partial(dict, tensors)), **data)
         except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
             raise Damaged(f"is no state ({' '.join(str(error).split())[:200]})") from None
 

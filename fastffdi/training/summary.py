@@ -37,6 +37,7 @@ def summary(history: History, scored: Scored | None) -> dict[str, Any]:
         "format": FORMAT,
         "epochs": len(epochs),
         "best_epoch": best.epoch + 1,
+        "weights": best.weights,
         "auc": best.validation["auc"],
         "auc_interval": None if interval is None else asdict(interval) | {"resamples": RESAMPLES},
         "best": flat(best),

@@ -14,6 +14,8 @@ from typing import Any, Literal, Union, get_args, get_origin
 import yaml
 from yaml.constructor import SafeConstructor
 
+from fastffdi.errors import did_you_mean
+
 _TAG = "tag:yaml.org,2002:"
 _WORDS = {
     bool: "true or false",
@@ -53,6 +55,8 @@ def read(node: yaml.Node, hint: Any, null: bool = False) -> Any:
         found = _as(node, kind)
         if found is not None:
             return found
+    if words := choices(hint):
+        raise ValueError(f"unknown {_shown(node)}{did_you_mean(str(node.value), words)}")
     raise ValueError(f"{_shown(node)} is not {' or '.join(_described(hint))}")
 
 
@@ -64,7 +68,8 @@ def _as(node: yaml.Node, kind: Any) -> Any:
     if isinstance(node, yaml.MappingNode):
         return SafeConstructor().construct_document(node) if origin is dict else None
     if origin in (str, Path):
-        return None if node.tag == f"{_TAG}null" else origin(node.value)
+        text = None if node.tag == f"{_TAG}null" else str(node.value)
+        return Path(text).expanduser() if text is not None and origin is Path else text
     if origin is bool:
         return SafeConstructor.bool_values[node.value.lower()] if node.tag == f"{_TAG}bool" else None
     if origin in _NUMBERS and isinstance(node, yaml.ScalarNode):
@@ -87,7 +92,7 @@ def _items(node: yaml.SequenceNode, kind: Any, origin: Any) -> Any:
 
 
 def _described(hint: Any) -> list[str]:
-    names = [", ".join(map(str, choices(hint)))] if choices(hint) else []
+    names = []
     for kind in alternatives(hint):
         origin = get_origin(kind) or kind
         if origin is tuple:

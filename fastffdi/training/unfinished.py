@@ -27,8 +27,9 @@ def keep_unfinished(experiment: Experiment, progress: Progress) -> EpochResult:
     rest = trainer.fit(experiment.train, experiment.val, labels, place.epoch + 1, progress, place)
     result = replace(next(rest), images_per_second=speed)
     place.load_state_dict(here)
-    with writing(experiment.settings.output):
-        path = experiment.settings.output / BEST
-        model = trainer.models[result.weights]
-        checkpoint.save(experiment.described(result), model, path)
+    if experiment.processes.world.first:
+        with writing(experiment.settings.output):
+            path = experiment.settings.output / BEST
+            model = trainer.models[result.weights]
+            checkpoint.save(experiment.described(result), model, path)
     return result

@@ -76,6 +76,19 @@ def test_the_cost_of_saving_a_state_is_measured(tiny: Path, tmp_path, monkeypatc
 
 
 @pytest.mark.slow
+def test_two_processes_are_measured_against_two_threads(tiny: Path, tmp_path, monkeypatch, capsys):
+    few = "--backbone", "test_efficientnet", "--size", "32", "--batch-size", "8", "--turns", "1"
+    words = "--data", str(tiny), *few, "--json", str(tmp_path / "figures.json")
+    monkeypatch.setattr(sys, "argv", ["distributed.py", *words])
+    with pytest.raises(SystemExit, match=r"^0$"):
+        runpy.run_path(str(BENCHMARKS / "distributed.py"), run_name="__main__")
+    record = json.loads((tmp_path / "figures.json").read_text())
+    assert {number: len(speeds) for number, speeds in record["turns"].items()} == {"1": 1, "2": 1}
+    assert record["results"]["ratio"]["median"] > 0
+    assert "2 processes × 1 thread" in capsys.readouterr().out
+
+
+@pytest.mark.slow
 def test_scaling_is_measured(image_files: Manifest, tmp_path: Path):
     few = "--rounds", "1", "--seconds", "0.2", "--rows", "100,1000", "--million", "2000"
     figures = tmp_path / "figures.json"

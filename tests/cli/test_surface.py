@@ -49,6 +49,7 @@ SURFACE = {
         "-o --output": None,
         "--overwrite": False,
         "--resume": None,
+        "--sync-bn": False,
         "--save-every": "10m",
         "--time-limit": None,
         "--seeds": None,

@@ -38,6 +38,7 @@ DEFAULTS = {
     "resume": None,
     "follow_symlinks": False,
     "imagenet1k_only": False,
+    "sync_bn": False,
     "train_labels": None,
     "train_images": None,
     "val_labels": None,
@@ -83,6 +84,7 @@ OPTIONS = [
     (("--overwrite",), {"overwrite": True}),
     (("--resume",), {"resume": "must"}),
     (("--resume", "auto"), {"resume": "auto"}),
+    (("--sync-bn",), {"sync_bn": True}),
     (("--save-every", 500), {"save_every": "500"}),
     (("--time-limit", "2h"), {"time_limit": "2h"}),
 ]

@@ -125,3 +125,12 @@ def test_what_does_not_go_together_is_refused(train, output, words, line):
     code, out, err = train(*words)
     assert (code, out, err) == (2, "", f"fastffdi: {line}\n")
     assert not output.exists()
+
+
+def test_several_processes_are_refused(train, output, monkeypatch):
+    for name, value in (("RANK", 0), ("WORLD_SIZE", 2), ("LOCAL_RANK", 0), ("LOCAL_WORLD_SIZE", 2)):
+        monkeypatch.setenv(name, str(value))
+    monkeypatch.setattr("fastffdi.world.World.may_tell", lambda world: True)
+    code, _, err = train("--seeds", "0,1")
+    assert (code, output.exists()) == (2, False)
+    assert err.startswith("fastffdi: --seeds: not in several processes;")

@@ -35,6 +35,7 @@ OTHERS = {
     "save_every": 500,
     "follow_symlinks": True,
     "imagenet1k_only": True,
+    "sync_bn": True,
     "limit": 12,
     "patience": 3,
     "time_limit": "2h",

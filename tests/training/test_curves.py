@@ -33,6 +33,8 @@ def test_it_shows_the_epochs(tmp_path):
     training = extent(pixels, curves._TRAINING)
     panels = {(y > height, x > width) for y, x in training}
     assert panels == {(False, False), (True, False), (True, True)}
+    # The highest point of the speed has room above it.
+    assert min(y for y, x in training if y > height and x > width) > height + 60
 
 
 def test_one_epoch_and_undefined_figures_are_drawn_too(tmp_path):

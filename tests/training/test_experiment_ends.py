@@ -13,6 +13,7 @@ from fastffdi.training import state
 from fastffdi.training.folder import BEST, LAST
 from fastffdi.training.interruption import TIME_OVER
 from fastffdi.training.keeper import Stopped
+from fastffdi.training.optimisation import Optimisation
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -102,8 +103,10 @@ def test_a_run_whose_time_is_over_ends_after_the_update_and_goes_on_to_the_bit(
     whole("cpu").check(Outcome.of(settings.output))
 
 
-def test_before_the_first_epoch_is_over_the_model_as_it_is_is_validated_and_kept(settings, dataset):
-    experiment = timed(replace(settings, time_limit="2h"), dataset, 2)
+@pytest.mark.parametrize("how", [{}, {"ema": 0.5}, {"accumulate": 3}], ids=["plain", "ema", "accumulate"])
+def test_before_the_first_epoch_is_over_the_model_as_it_is_is_validated_and_kept(settings, dataset, how):
+    settings = replace(settings, optimisation=Optimisation(**how))
+    experiment = timed(settings, dataset, 0 if "accumulate" in how else 2)  # which looks once an update
     result = experiment.best
     assert experiment.unfinished is result
     assert experiment.history.results == []

@@ -4,9 +4,11 @@ import copy
 
 import pytest
 import torch
+from sync import nothing_waits
 from torch import nn
 
 from fastffdi.model.precision import Precision
+from fastffdi.training.average import Average
 from fastffdi.training.group import Group
 from fastffdi.training.objective import CrossEntropy
 from fastffdi.training.optimisation import Optimisation
@@ -75,3 +77,24 @@ def test_one_group_follows_another():
         group.add(mean, 4, count, last=k % 2 == 1)
         assert optimiser.updates == (k + 1) // 2
         assert all((weight.grad is None) == (k % 2 == 1) for weight in model.parameters())
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+def test_on_a_gpu_updates_wait_for_nothing():
+    device, numbers = torch.device("cuda"), Precision("fp16", "")
+    model = network().float().to(device)
+    optimiser = Optimiser(model, 0.1, 10, numbers.scaler(), Optimisation(clip_gradient=1.0))
+    group, average = Group(optimiser, 2), Average(model, 0.9)
+    objective = CrossEntropy(model, numbers, device, 0.1, torch.ones(2, device=device))
+    images, labels, valid = (tensor.to(device) for tensor in batch(4))
+
+    def update():
+        for last in (False, True):
+            mean, _, _, count = objective(images.float(), labels, valid)
+            group.add(mean, 4, count, last)
+        average.update(model, optimiser.updates)
+
+    update()  # which makes the moments
+    with nothing_waits():
+        update()

@@ -39,6 +39,12 @@ def test_it_says_what_would_be_done_and_writes_nothing(told, tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
+def test_batches_that_make_one_update_are_counted_as_one(told):
+    assert told(optimisation=Optimisation(accumulate=2))["epochs"].startswith(
+        "3 of 3 updates of 16 images: 9 updates, "
+    )
+
+
 def test_the_time_follows_from_the_slower_of_loading_and_training(told, monkeypatch):
     measured = Measured(2.0, 3.0, 5 * 10**8, 10**6, 3 * 10**6)
     monkeypatch.setattr(rehearsal, "measure", lambda experiment: measured)

@@ -12,6 +12,7 @@ from outcomes import EPOCHS, STEPS, Outcome, resumed, run, variants
 from fastffdi.errors import SettingError
 from fastffdi.training import state
 from fastffdi.training.experiment import prepare
+from fastffdi.training.keeper import Stopped
 from fastffdi.training.optimisation import Optimisation
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -88,3 +89,23 @@ def test_another_way_to_learn_is_another_run(tiny, dataset, tmp_path):
     with pytest.raises(SettingError) as caught:
         prepare(replace(settings, optimisation=other, resume="must"), dataset, print)
     assert "is another one: clip_gradient 0.5, now None; --accumulate 2, now 1; repeat" in str(caught.value)
+
+
+@pytest.mark.parametrize(("batch", "images"), [(1, 16), (2, 16), (3, 32)])
+def test_a_stop_while_the_second_batch_of_an_update_is_waited_for_comes_after_it(
+    tiny, dataset, tmp_path, batch, images
+):
+    settings = recipe(tiny, tmp_path, "much")
+    with prepared(settings, dataset) as experiment:
+        loader, batches = experiment.train, experiment.train.batches
+
+        def asked(*place):
+            for number, one in enumerate(batches(*place)):
+                if number == batch:
+                    experiment.trainer.stop.request()
+                yield one
+
+        loader.batches = asked
+        with pytest.raises(Stopped, match=rf"after {images} of 40 training images; all of it is kept"):
+            list(experiment.run(lambda images, means: None))
+    assert [path.stem for path in state.files(settings.output)] == [f"state-{images // 16}"]

@@ -19,6 +19,7 @@ class Experiment:
 
     def __init__(self, fails=False):
         self.best, self.fails, self.closed, self.history = None, fails, 0, History()
+        self.settings = Settings()
         self.stopped = None
 
     def run(self, progress):
@@ -44,6 +45,7 @@ def run(monkeypatch, tmp_path):
 
         def prepare(given, dataset, say):
             assert (given, dataset) == (settings, data)
+            experiment.settings = given
             say("a remark")
             return experiment
 

@@ -65,6 +65,18 @@ def test_a_series_loses_no_old_run(settings, dataset, fit):
         assert [member.settings.resume for member in members] == ["auto", "auto"]
 
 
+def test_a_series_does_not_go_on_with_other_folds(settings, dataset):
+    pool = Pool.of(dataset)
+    of_folds(settings, pool, pool.folds(2, 0))
+    again = replace(settings, resume="auto")
+    before = (settings.output / "fold-0" / "val.csv").read_text()
+    assert len(of_folds(again, pool, pool.folds(2, 0))) == 2
+    for count, seed in ((2, 1), (3, 0)):
+        with pytest.raises(SettingError, match=r"^--resume: the folds in .* are others; repeat --folds"):
+            of_folds(again, pool, pool.folds(count, seed))
+    assert (settings.output / "fold-0" / "val.csv").read_text() == before
+
+
 def test_without_any_run_there_is_nothing_to_go_on_with(settings):
     assert [member.settings.resume for member in of_seeds(replace(settings, resume="must"), [0])] == ["must"]
 

@@ -29,7 +29,7 @@ def history():
 def test_it_holds_the_best_epoch_and_means_over_the_time(history):
     found = summary(history, None)
     assert (found["epochs"], found["best_epoch"], found["auc"], found["auc_interval"]) == (2, 1, 0.8, None)
-    assert found["best"]["gradient_norm"] == 2.0
+    assert (found["best"]["gradient_norm"], found["weights"]) == (2.0, "raw")
     # The second epoch took twice as long.
     assert found["images_per_second"] == pytest.approx(2 / (1 / 100 + 1 / 50))
     assert found["wait_share"] == pytest.approx((0.2 + 2 * 0.05) / 3)

@@ -59,7 +59,7 @@ class ProcessLoader:
     ) -> None:
         self.planner = planner
         self._split, size = reach(planner, beyond)
-        per_slot = max(1, min(planner.batch_size, len(planner.sampler)))
+        per_slot = max(1, min(planner.largest, len(planner.sampler)))
         job = Job(planner, settings, beyond, (max(3, settings.prefetch + 2), per_slot, *size, 3))
         self._generation = 0
         self._place = "".join(planner.manifest.paths(slice(0, 1)))  # where the child is, or was when it ended
