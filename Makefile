@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN = .venv/bin
 TEST_DATA ?= $(wildcard ../shared/data)
 
-.PHONY: demo test check test-slow torture test-gpu fuzz mutants bench bench-peers parity tables figures clean
+.PHONY: demo test check test-slow torture test-gpu fuzz mutants bench bench-peers speedrun parity tables figures clean
 
 demo: .venv/installed demo/data
 	$(BIN)/fastffdi train --data demo/data --pipeline demo --backbone resnet10t --no-pretrained \
@@ -51,6 +51,11 @@ bench: .venv/installed
 bench-peers: .venv/installed
 	$(BIN)/python benchmarks/peers/install.py
 	$(BIN)/python benchmarks/peers/compare.py $(or $(PHOTOS),$(TEST_DATA:%=%/photos))
+
+# The seconds to a validation AUC of 0.95 on real images; WEIGHTS is the file of the ImageNet weights.
+speedrun: .venv/installed
+	$(BIN)/python benchmarks/speedrun.py $(or $(FACES),$(TEST_DATA:%=%/faces)) \
+		--weights $(or $(WEIGHTS),$(error make speedrun WEIGHTS=FILE)) --table benchmarks/speedrun.md
 
 # What is made from the code: docs/parity.md, docs/api.md, the tables in pipelines/README.md, and the schema of
 # configuration files.

@@ -2,7 +2,8 @@
 
 torch's DataLoader with Pillow and torchvision transforms; the model in float32 and in timm's memory format;
 Adam; loss and accuracy read with `.item()` at every step. What changes the result of training but not its
-speed (the schedule, choosing the best epoch) is left out. Not to be tuned beyond what a tutorial does.
+speed (the schedule, choosing the best epoch) is left out, and benchmarks/learning.py adds it. Not to be tuned
+beyond what a tutorial does.
 """
 
 from __future__ import annotations
@@ -32,12 +33,15 @@ class TutorialLoop:
     Args:
         model: on the device
         batches: images (N, H, W, 3) float32: views of (N, 3, H, W) tensors
+
+    Attributes:
+        optimiser: for a schedule
     """
 
     def __init__(self, model: nn.Module, batches: Iterator[Batch], device: torch.device) -> None:
         self._model, self._batches, self._device = model, batches, device
         self._criterion = nn.CrossEntropyLoss()
-        self._optimiser = torch.optim.Adam(model.parameters(), LEARNING_RATE)
+        self.optimiser = torch.optim.Adam(model.parameters(), LEARNING_RATE)
 
     def train(self, steps: int, timer: PhaseTimer) -> float:
         """Images/s of so many steps; `timer` gets the ends of their phases."""
@@ -64,9 +68,9 @@ class TutorialLoop:
         loss = self._criterion(logits, labels)
         loss.item()
         (logits.argmax(1) == labels).float().mean().item()
-        self._optimiser.zero_grad()
+        self.optimiser.zero_grad()
         loss.backward()
         timer.end("backward")
-        self._optimiser.step()
+        self.optimiser.step()
         timer.end("optimiser")
         return len(batch)

@@ -126,6 +126,17 @@ def test_training():
     check(first[2:4], list(found["ratio_of_real_data_to"].values()), first[0])
 
 
+@pytest.mark.skipif(
+    not list((ROOT / "benchmarks/results").glob("*-learning.json")), reason="not measured yet"
+)
+def test_what_is_learnt_beside_the_tutorial():
+    found = record("learning")["summary"].values()
+    table = rows(BENCHMARKS, "tf_efficientnet_lite0, AUC after epoch")
+    for (name, *figures), recorded in zip(table, found, strict=True):
+        aucs = [one[part] for one in recorded["auc"] for part in ("mean", "least", "most")]
+        check(numbers(" ".join(figures)), [*aucs, recorded["seconds_per_epoch"]], name)
+
+
 PEERS = [
     (r"([\d.]+)× the stock DataLoader with a resize", "resize", "torchvision DataLoader", "fastffdi cpu"),
     (r"([\d.]+)× with random crops, [\d.]+× timm", "rrc", "torchvision DataLoader", "fastffdi cpu"),
