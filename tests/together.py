@@ -186,7 +186,7 @@ def gradients(settings: Any, dataset: Any) -> Any:
 
 def updated(settings: Any, dataset: Any) -> Any:
     """The weights after one epoch, where BatchNorm does not depend on batches, and the gradient's norm."""
-    from fastffdi.training.experiment import prepare
+    from fastffdi.training.preparation import prepare
 
     with closing(prepare(settings, dataset, lambda line: None)) as experiment:
         model = experiment.trainer.model
