@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from fastffdi.cli.deciding import deciding, fitted, store, wanted
+from fastffdi.cli.deciding import told as told_of
 from fastffdi.cli.loading import follow_symlinks, loading, max_megapixels, merged, on_corrupt
 from fastffdi.errors import DataError, RunError, SettingError
 
@@ -40,7 +42,7 @@ SKIPPED = 3
     type=_FILE,
     help="Table img_name,target,y_pred of any detector, in place of checkpoints and images.",
 )
-@click.option("--by", metavar="COLUMN", help="Also the figures for each value of a column of --scores.")
+@click.option("--by", metavar="COLUMN", help="Also the figures for each value of a further column.")
 @click.option(
     "--threshold",
     type=click.FloatRange(0, 1),
@@ -53,6 +55,7 @@ SKIPPED = 3
     show_default=True,
     help="Of the bootstrap, for the intervals.",
 )
+@deciding
 @click.option("--json", "json_file", type=_FILE, help="Write everything to this file, too.")
 @click.option("--overwrite", is_flag=True, help="Write over a file that exists.  [default: off]")
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Of the bootstrap.")
@@ -71,7 +74,7 @@ def evaluate(checkpoints: tuple[Path, ...], **options: Any) -> None:
     from fastffdi.cli.screen import console
 
     _check(checkpoints, options)
-    screen = console()
+    decides, screen = wanted(options), console()
     models, skipped = _scored(checkpoints, options, screen)
     from fastffdi.evaluation.figures import compare, figures, groups
 
@@ -82,6 +85,12 @@ def evaluate(checkpoints: tuple[Path, ...], **options: Any) -> None:
         parts = [] if options["by"] is None else groups(scored, options["by"], threshold, *how)
         click.echo("\n".join([*headed(name, scored), *told(found), *grouped(options["by"], parts)]))
         record.append(_model(name, scored, found, parts))
+        if decides:
+            decision = fitted(scored, options)
+            click.echo("\n".join(["", *(f"  {line}" for line in told_of(scored, decision, options))]))
+            record[-1]["decision"] = decision.to_data()
+            if options["store"]:
+                click.echo(f"  {store(Path(name), decision)}")
     (first, *others) = models
     for other in others:
         common = _common(models[first], models[other])
@@ -124,12 +133,11 @@ def _scored(
         return {str(options["scores"]): read_scores(options["scores"])}, 0
     manifest = _manifest(options, screen.print)
     assert manifest.labels is not None
-    if options["by"] is not None:
-        raise SettingError("--by: needs a column of --scores FILE")
-    found, skipped = {}, 0
+    by, found, skipped = options["by"], {}, 0
+    columns = {} if by is None else {by: manifest.column(by)}
     for checkpoint in checkpoints:
         scores, corrupt = _predicted(checkpoint, manifest, options, screen)
-        found[str(checkpoint)] = Scored(manifest.names, manifest.labels, scores).known()
+        found[str(checkpoint)] = Scored(manifest.names, manifest.labels, scores, columns).known()
         skipped = max(skipped, corrupt)
     return found, skipped
 

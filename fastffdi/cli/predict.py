@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -56,6 +57,11 @@ ERRORS, SKIPPED = ".errors.csv", 3
 )
 @click.option("--fill", default="", help="y_pred of an image that was skipped.  [default: an empty cell]")
 @click.option(
+    "--decide",
+    is_flag=True,
+    help="Add a column decision: real, fake or inconclusive, as `evaluate --store` fitted it.  [default: off]",
+)
+@click.option(
     "--compile",
     is_flag=True,
     help="Compile the model with torch.compile, which takes minutes at the first batch; on CUDA as CUDA "
@@ -83,6 +89,7 @@ def predict(
     max_megapixels: float | None,
     excel_safe: bool,
     fill: str,
+    decide: bool,
     compile: bool,
 ) -> None:
     """Write img_name,y_pred for images, y_pred = P(fake): one row per image, in the order given.
@@ -121,6 +128,11 @@ def predict(
         on_corrupt=on_corrupt,
         processes=processes,
     )
+    if decide and predictor.decision is None:
+        raise SettingError(
+            f"--decide: {checkpoint} holds no threshold; fit one with: fastffdi evaluate "
+            f"{shlex.quote(str(checkpoint))} --data DIR --choose-threshold eer --store"
+        )
     try:
         with last_words(), bar(world.part_of(len(manifest)), "predicting", screen) as progress:
             scores = predictor(manifest, progress.advance)
@@ -131,7 +143,8 @@ def predict(
     processes.leave()
     if not world.first:
         return
-    write_csv(output, manifest.names, scores, fill, excel_safe)
+    further = {"decision": predictor.decision(scores)} if decide and predictor.decision is not None else None
+    write_csv(output, manifest.names, scores, fill, excel_safe, further)
     write_errors(output.with_suffix(ERRORS), predictor.reasons, excel_safe)
     click.echo(f"{len(manifest)} rows in {output}")
     if manifest.labels is not None:

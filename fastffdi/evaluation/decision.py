@@ -78,12 +78,27 @@ class Decision:
             fitted, band = data["calibration"], data["band"]
             ends = None if band is None else Band(*(float(one) for one in band))
             known = None if fitted is None else calibration.from_data(fitted)
-        except (KeyError, TypeError, AttributeError) as error:
-            raise ValueError(f"decision: {error} is missing or no number") from None
+        except (KeyError, TypeError, AttributeError, ValueError, OverflowError) as error:
+            raise ValueError(f"decision: {error} is missing, or not what it should be") from None
         values = [threshold] if ends is None else [threshold, ends.low, ends.high, ends.error_rate]
         if not all(math.isfinite(value) for value in values):
             raise ValueError("decision: its numbers are not finite")
         return cls(threshold, rule, images, known, ends)
+
+
+def fit(
+    labels: Labels,
+    scores: Scores,
+    method: str | None = None,
+    rule: str = "youden",
+    error_rate: float | None = None,
+) -> Decision:
+    """The decision by images that were not trained on: calibrated by a method, then `choose` and `band`."""
+    known = None if method is None else calibration.fit(labels, scores, method)
+    values = np.asarray(scores, np.float64) if known is None else known(scores)
+    threshold = choose(labels, values, rule)
+    ends = None if error_rate is None else band(labels, values, error_rate)
+    return Decision(threshold, rule, len(values), known, ends)
 
 
 def choose(labels: Labels, scores: Scores, rule: str) -> float:

@@ -12,8 +12,9 @@ import numpy as np
 
 from fastffdi.data.layout import image_files, plain_folder
 from fastffdi.data.manifest import Manifest
-from fastffdi.errors import RecipeError
+from fastffdi.errors import RecipeError, SettingError
 from fastffdi.escapes import escaped
+from fastffdi.evaluation.decision import Decision
 from fastffdi.files import atomic
 from fastffdi.inference.forward import Autocast, compiled_forward
 from fastffdi.inference.scoring import Scorer
@@ -86,6 +87,7 @@ class Predictor:
         self._backend = factory.choose_loader(backend, self._device, self._loading.process, cache is not None)
         described, model = restore(path)
         self.recipe = recipe_of(described.recipe, path)
+        self.decision = decision_of(described.decision, path)
         forward = Autocast(cast_weights(model.to(self._device), precision), precision)
         full = self._loading.batch_size * template(self.recipe.eval).views
         fast = compiled_forward(forward, self._device, full) if compile else None
@@ -148,6 +150,14 @@ def recipe_of(data: Any, path: Path) -> Recipe:
         raise RecipeError(f"checkpoint {path}: {escaped(first)[:1000]}{others}") from error
 
 
+def decision_of(data: Any, path: Path) -> Decision | None:
+    """The decision stored in the checkpoint at a path, if any. Raises SettingError for what is none."""
+    try:
+        return None if data is None else Decision.from_data(data)
+    except ValueError as error:
+        raise SettingError(f"checkpoint {path}: {escaped(str(error))[:300]}; store it anew") from None
+
+
 def _manifest(images: Images, follow_symlinks: bool) -> Manifest:
     if isinstance(images, Manifest):
         return images
@@ -176,31 +186,38 @@ def write_errors(path: Path, reasons: Mapping[str, str], excel_safe: bool = Fals
 
 
 def write_csv(
-    path: Path, names: np.ndarray, scores: np.ndarray, fill: str = "", excel_safe: bool = False
+    path: Path,
+    names: np.ndarray,
+    scores: np.ndarray,
+    fill: str = "",
+    excel_safe: bool = False,
+    further: Mapping[str, np.ndarray] | None = None,
 ) -> None:
     """Write `img_name,y_pred`, one row per image in order, names as given; the file is whole or absent.
 
     A score that is NaN is written as `fill`. With `excel_safe`, names that a spreadsheet would run begin with
-    an apostrophe.
+    an apostrophe. `further` columns (N,) hold plain words, and come last.
     """
     import pandas as pd
 
+    further = further or {}
     if excel_safe:
         values = (cell(fill) if score != score else f"{score:.9g}" for score in scores.tolist())
-        _write_rows(path, "img_name,y_pred", zip(map(cell, names), values, strict=True))
+        header = ",".join(("img_name", "y_pred", *further))
+        _write_rows(path, header, zip(map(cell, names), values, *further.values(), strict=True))
         return
     with atomic(path) as part:
-        table = pd.DataFrame({"img_name": names, "y_pred": scores})
+        table = pd.DataFrame({"img_name": names, "y_pred": scores, **further})
         # Nine digits tell any two float32 apart, so the file ranks as the scores do.
         # File names that are not UTF-8 arrive with surrogates, and leave as the bytes they were.
         table.to_csv(part, index=False, float_format="%.9g", na_rep=fill, errors="surrogateescape")
 
 
-def _write_rows(path: Path, header: str, rows: Iterable[tuple[str, str]]) -> None:
+def _write_rows(path: Path, header: str, rows: Iterable[tuple[str, ...]]) -> None:
     """Write cells as they are; names of files that are not UTF-8 leave as the bytes they were."""
     with (
         atomic(path) as part,
         part.open("w", encoding="utf-8", errors="surrogateescape", newline="") as file,
     ):
         file.write(f"{header}\n")
-        file.writelines(f"{first},{second}\n" for first, second in rows)
+        file.writelines(",".join(row) + "\n" for row in rows)

@@ -18,9 +18,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from fastffdi.errors import SettingError
+from fastffdi.errors import RunError, SettingError
 from fastffdi.escapes import escaped
-from fastffdi.files import atomic
+from fastffdi.files import DiskFull, atomic
 from fastffdi.model.description import read_description
 
 HEADER = "fastffdi.checkpoint"  # the metadata key of the document
@@ -51,7 +51,7 @@ class Checkpoint:
     `recipe` is the recipe as plain data (what YAML or JSON can hold), `size` (height, width) in pixels,
     `mean` and `std` of RGB in [0, 1]: the values in use, nothing left to look up. A metric is None where
     it was undefined. `weights_data` is what the weights saw that training started from, as
-    `pretraining.of_run` says it.
+    `pretraining.of_run` says it. `decision` is evaluation's Decision as plain data, where one was stored.
     """
 
     backbone: str
@@ -65,6 +65,7 @@ class Checkpoint:
     labels: tuple[str, ...] = ("real", "fake")
     versions: dict[str, str] = field(default_factory=versions)
     weights_data: str = "unknown: the checkpoint does not tell"
+    decision: dict[str, Any] | None = None
 
 
 class Snapshot:
@@ -99,6 +100,24 @@ def save(checkpoint: Checkpoint, model: nn.Module | Mapping[str, Tensor] | Snaps
     metrics = {name: _finite(value) for name, value in checkpoint.metrics.items()}
     document = {"format": FORMAT} | asdict(replace(checkpoint, metrics=metrics))
     write_tensors(path, tensors, {HEADER: json.dumps(document, allow_nan=False)})
+
+
+def amend(path: Path, **values: Any) -> None:
+    """Write a checkpoint anew with other values in its description; it is whole, before or after.
+
+    Raises SettingError for a file that is no checkpoint, RunError where it cannot be written, and DiskFull.
+    """
+    from safetensors.torch import load_file
+
+    described = replace(read(path), **values)
+    try:
+        save(described, load_file(path), path)
+    except DiskFull:
+        raise
+    except OSError as error:
+        raise RunError(
+            f"checkpoint {path}: cannot be written to ({error.strerror}); copy it elsewhere"
+        ) from None
 
 
 def write_tensors(path: Path, tensors: Mapping[str, Tensor], metadata: Mapping[str, str]) -> None:

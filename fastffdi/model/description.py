@@ -71,4 +71,5 @@ CHECKS: dict[str, tuple[Callable[[Any], bool], str]] = {
     "labels": (lambda value: value == list(LABELS), f"{json.dumps(LABELS)}"),
     "versions": (lambda value: _maps(value, _is_name), "versions by name"),
     "weights_data": (_is_name, "what weights saw, in at most 200 characters"),
+    "decision": (lambda value: value is None or isinstance(value, dict), "a decision, or null"),
 }

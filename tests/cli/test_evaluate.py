@@ -1,9 +1,12 @@
 import json
+import re
 
 import pandas as pd
 import pytest
 
 from fastffdi.evaluation import metrics
+from fastffdi.evaluation.decision import Band, Decision
+from fastffdi.model import checkpoint
 
 PLAIN = ("--amp", "off", "--threads", 1, "--resamples", 100)
 
@@ -93,3 +96,69 @@ def test_what_does_not_go_together_is_refused(evaluate, words, problem):
 def test_nothing_is_written_over(evaluate, scores):
     assert evaluate("--scores", scores, "--json", scores).code == 2
     assert scores.read_text().startswith("img_name")
+
+
+def test_a_decision_is_fitted_and_stored(evaluate, best, tiny, tmp_path):
+    model = tmp_path / "own.safetensors"
+    model.write_bytes(best.read_bytes())
+    words = ("--choose-threshold", "fpr=0.5", "--error-rate", 0.3, "--store", "--json", tmp_path / "e.json")
+    code, out, err = evaluate(model, "--data", tiny, *words, *PLAIN)
+    assert (code, err) == (0, "")
+    assert "  threshold by fpr=0.5: fake from scores of 0." in out
+    assert "  inconclusive: scores from 0." in out
+    assert out.splitlines()[-1] == f"  stored in {model}; next: fastffdi predict --decide"
+    (found,) = json.loads((tmp_path / "e.json").read_text())["models"]
+    assert checkpoint.read(model).decision == found["decision"]
+    assert Decision.from_data(found["decision"]).images == 16
+    assert evaluate(model, "--data", tiny, *PLAIN).out.splitlines()[2:] == out.splitlines()[2 : 2 + 14]
+
+
+def test_calibration_says_what_it_does_for_images_it_has_not_seen(evaluate, scores):
+    code, out, _ = evaluate("--scores", scores, "--calibrate", "platt", "--resamples", 100)
+    assert code == 0
+    assert re.search(r"calibrated by platt, each fifth by the others: ECE 0\.\d+ → 0\.\d+, Cllr ", out)
+    assert "threshold by youden: fake from calibrated scores of 0." in out
+
+
+def test_there_has_to_be_something_to_store_and_a_place_for_it(evaluate, scores):
+    code, _, err = evaluate("a.safetensors", "--data", "d", "--store")
+    assert (code, err.startswith("fastffdi: --store: give --calibrate")) == (2, True)
+    code, _, err = evaluate("--scores", scores, "--choose-threshold", "eer", "--store")
+    assert (code, err.startswith("fastffdi: --store: there is no checkpoint")) == (2, True)
+
+
+def test_groups_are_a_column_of_the_label_file(evaluate, best, copy):
+    labels = copy / "valset_label.txt"
+    first, *rows = labels.read_text().splitlines()
+    labels.write_text(
+        "\n".join([f"{first},camera", *(f"{row},{'ab'[k // 8]}" for k, row in enumerate(rows))])
+    )
+    code, out, _ = evaluate(best, "--data", copy, "--by", "camera", *PLAIN)
+    assert code == 0
+    assert [line.split()[0] for line in out.splitlines()[-3:]] == ["a", "b", "worst:"]
+
+
+@pytest.mark.parametrize("safe", [(), ("--excel-safe",)])
+def test_predict_decides_as_it_was_stored(fastffdi, best, tiny, tmp_path, safe):
+    model, table = tmp_path / "own.safetensors", tmp_path / "s.csv"
+    model.write_bytes(best.read_bytes())
+    words = ("predict", model, tiny / "valset", "--output", table, "--decide", *PLAIN[:4], *safe)
+    code, _, err = fastffdi(*words)
+    assert (code, table.exists()) == (2, False)
+    assert err.startswith(f"fastffdi: --decide: {model} holds no threshold; fit one with: fastffdi evaluate ")
+    decision = Decision(0.5, "eer", 16, None, Band(0.4, 0.45, 0.1))
+    checkpoint.amend(model, decision=decision.to_data())
+    assert fastffdi(*words).code == 0
+    found = pd.read_csv(table)
+    assert list(found) == ["img_name", "y_pred", "decision"]
+    assert found["decision"].tolist() == decision(found["y_pred"].to_numpy()).tolist()
+
+
+def test_a_decision_that_is_none_is_refused(fastffdi, best, tiny, tmp_path):
+    model = tmp_path / "own.safetensors"
+    model.write_bytes(best.read_bytes())
+    checkpoint.amend(model, decision={"threshold": "high"})
+    code, _, err = fastffdi("predict", model, tiny / "valset", "--output", tmp_path / "s.csv")
+    assert code == 2
+    assert err.startswith(f"fastffdi: checkpoint {model}: decision: ")
+    assert err.count("\n") == 1

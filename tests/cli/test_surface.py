@@ -79,6 +79,7 @@ SURFACE = {
         "--max-megapixels": None,
         "--excel-safe": False,
         "--fill": "",
+        "--decide": False,
         "--compile": False,
     },
     "evaluate": {
@@ -90,6 +91,10 @@ SURFACE = {
         "--by": None,
         "--threshold": None,
         "--resamples": 2000,
+        "--calibrate": None,
+        "--choose-threshold": None,
+        "--error-rate": None,
+        "--store": False,
         "--json": None,
         "--overwrite": False,
         "--seed": 0,

@@ -20,6 +20,7 @@ GOOD = {
     "labels": ["real", "fake"],
     "versions": {"timm": "1"},
     "weights_data": "imagenet-1k",
+    "decision": None,
 }
 
 
@@ -67,6 +68,7 @@ ABSURD = {
         ["real", "fake", "x"],
     ],
     "versions": [[], {"timm": 1}, {"timm": "x" * 201}, "1"],
+    "decision": [0.5, [], "eer"],
     "weights_data": ["", "x" * 201, None, ["imagenet-1k"], True],
 }
 
