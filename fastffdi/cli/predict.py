@@ -59,7 +59,7 @@ ERRORS, SKIPPED = ".errors.csv", 3
 @click.option(
     "--decide",
     is_flag=True,
-    help="Add a column decision: real, fake or inconclusive, as `evaluate --store` fitted it.  [default: off]",
+    help="Add a column decision (real, fake, inconclusive), as stored by `evaluate --store`.  [default: off]",
 )
 @click.option(
     "--compile",
