@@ -126,6 +126,25 @@ def test_training():
     check(first[2:4], list(found["ratio_of_real_data_to"].values()), first[0])
 
 
+def test_training_with_amx():
+    found = record("train-resnet18")
+    table = rows(BENCHMARKS, "resnet18, batches of 32, AMX")
+    for published, entry in zip(table, found["results"], strict=True):
+        check(numbers(published[1]), spread(entry), published[0])
+    check(table[0][2:4], list(found["ratio_of_real_data_to"].values()), table[0])
+
+
+def test_saving_and_several_processes():
+    cost = record("saving")["results"]["cost"]
+    words = re.search(r"adds ([\d.]+) % of an update.*?from −([\d.]+) %\s+to ([\d.]+) %", BENCHMARKS, re.S)
+    assert (100 * cost["median"], -100 * cost["q25"], 100 * cost["q75"]) == pytest.approx(
+        [float(word) for word in words.groups()], abs=0.51
+    )
+    speeds = re.search(r"at ([\d.]+) images/s, one process of two threads at ([\d.]+): ([\d.]+)", BENCHMARKS)
+    found = record("distributed")["results"]
+    check(list(speeds.groups()), [found[name]["median"] for name in ("two", "one", "ratio")], "processes")
+
+
 @pytest.mark.skipif(
     not list((ROOT / "benchmarks/results").glob("*-learning.json")), reason="not measured yet"
 )
