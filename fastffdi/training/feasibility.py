@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import copy
+
 import torch
+from torch import nn
 
 from fastffdi.errors import SettingError
+from fastffdi.loaders.planner import BatchPlanner
+from fastffdi.recipe.lowering import output_size, template
 from fastffdi.training.settings import Settings
 
 
@@ -23,6 +28,26 @@ def check(settings: Settings, device: torch.device) -> None:
             f"--accumulate {how.accumulate}: with --compile on a GPU each batch would overwrite the "
             "gradients of the one before; leave out one"
         )
+
+
+def check_batches(model: nn.Module, planner: BatchPlanner) -> None:
+    """Raise SettingError where an epoch has a batch of one image, and the model cannot be trained on it.
+
+    BatchNorm cannot where its map has become a single pixel: that is found by trying.
+    """
+    if planner.images_in(len(planner) - 1) > 1:
+        return
+    image = torch.zeros(1, 3, *output_size(template(planner.steps)))
+    try:
+        with torch.no_grad(), torch.random.fork_rng(devices=[]):
+            copy.deepcopy(model).train()(image)
+    except ValueError as error:
+        if "more than 1 value per channel" not in str(error):
+            raise
+        raise SettingError(
+            f"--batch-size {planner.batch_size}: of {planner.images} training images one is left for a batch "
+            "of its own, of which this backbone's BatchNorm cannot learn; take another --batch-size"
+        ) from None
 
 
 def doubts(settings: Settings, batches: int) -> list[str]:

@@ -96,6 +96,8 @@ def _prepared(settings: Settings, dataset: Dataset, say: Say, processes: Process
     for line in _told(settings, chosen, anew=found is None):
         say(line)
     train, val = _loaders(settings, dataset, chosen, say, processes)
+    if processes.world.alone:
+        feasibility.check_batches(model, train.backend.planner)
     labels = dataset.train.labels
     assert labels is not None, "find_dataset gives labels"
     trainer = trainer_of(settings, model, chosen.precision, chosen.device, len(train), labels, processes)

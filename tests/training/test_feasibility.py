@@ -1,11 +1,13 @@
+from contextlib import closing
 from dataclasses import replace
 
 import pytest
 import torch
 
 from fastffdi.errors import SettingError
-from fastffdi.training.feasibility import check, doubts
+from fastffdi.training.feasibility import check, check_batches, doubts
 from fastffdi.training.optimisation import Optimisation
+from fastffdi.training.preparation import prepare
 
 CPU = torch.device("cpu")
 CURE = "lower --batch-size, or raise --epochs"
@@ -48,3 +50,27 @@ def test_what_contradicts_is_refused(settings):
     )
     both = refused(settings, torch.device("cuda"), compile=True, optimisation=Optimisation(accumulate=2))
     assert both.startswith("--accumulate 2: with --compile on a GPU")
+
+
+def lone(settings, batch_size):
+    loading = replace(settings.loading, batch_size=batch_size)
+    return replace(settings, backbone="test_efficientnet", loading=loading)
+
+
+def test_a_batch_of_one_image_that_batchnorm_cannot_learn_from_is_refused(settings, dataset):
+    with pytest.raises(SettingError) as caught:
+        prepare(lone(settings, 13), dataset, lambda line: None)
+    assert str(caught.value).startswith(
+        "--batch-size 13: of 40 training images one is left for a batch of its"
+    )
+
+
+def test_to_try_it_changes_nothing(settings, dataset):
+    model = torch.nn.Sequential(torch.nn.Conv2d(3, 4, 3), torch.nn.BatchNorm2d(4), torch.nn.Dropout())
+    before, state = {name: value.clone() for name, value in model.state_dict().items()}, torch.get_rng_state()
+    with closing(prepare(lone(settings, 12), dataset, lambda line: None)) as experiment:
+        planner = replace(experiment.train.backend.planner, batch_size=13)
+    torch.set_rng_state(state)
+    check_batches(model, planner)
+    assert torch.equal(torch.get_rng_state(), state)
+    assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items())
