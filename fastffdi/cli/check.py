@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from pathlib import Path
 from shlex import quote
@@ -12,7 +11,7 @@ import click
 
 from fastffdi.cli.dataset import data_folder
 from fastffdi.cli.loading import follow_symlinks, threads
-from fastffdi.errors import RunError, SettingError
+from fastffdi.errors import SettingError
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -60,8 +59,10 @@ def check(
     Exit code 0 if nothing is found, 1 if anything is.
     """
     from fastffdi.audit.fix import FixFiles
+    from fastffdi.audit.report import data as data_of
     from fastffdi.audit.report import text
     from fastffdi.cli.loading import merged
+    from fastffdi.cli.record import write_json
     from fastffdi.cli.screen import console
 
     screen = console()
@@ -72,7 +73,7 @@ def check(
     found = _audit(dataset, merged(None, threads).threads, not quick, screen)
     click.echo(text(found))
     if json_file is not None:
-        _write_json(found, json_file)
+        write_json(json_file, data_of(found))
     if files is not None:
         _fix(found, files)
     if found.findings:
@@ -124,19 +125,6 @@ def _audit(dataset: Dataset, threads: int, full: bool, screen: Console) -> Audit
 
     with bar(len(dataset.train) + len(dataset.val), "checking", screen) as progress:
         return audit(dataset, threads, full, progress.advance)
-
-
-def _write_json(found: Audit, file: Path) -> None:
-    from fastffdi.audit.report import data
-    from fastffdi.files import DiskFull, atomic
-
-    try:
-        with atomic(file) as part:
-            part.write_text(json.dumps(data(found), indent=1) + "\n", encoding="utf-8")
-    except DiskFull:
-        raise
-    except OSError as error:
-        raise RunError(f"--json {file}: cannot be written ({error.strerror}); name another file") from None
 
 
 def _fix(found: Audit, files: FixFiles) -> None:

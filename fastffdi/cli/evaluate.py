@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,14 +10,16 @@ import click
 
 from fastffdi.cli.deciding import deciding, fitted, store, wanted
 from fastffdi.cli.deciding import told as told_of
+from fastffdi.cli.labelled import images_of, labelled
 from fastffdi.cli.loading import follow_symlinks, loading, max_megapixels, merged, on_corrupt
-from fastffdi.errors import DataError, RunError, SettingError
+from fastffdi.errors import DataError, SettingError
+from fastffdi.world import World
 
 if TYPE_CHECKING:
     from rich.console import Console
 
     from fastffdi.data.manifest import Manifest
-    from fastffdi.evaluation.figures import Comparison, Figure, Group
+    from fastffdi.evaluation.figures import Figure, Group
     from fastffdi.evaluation.scored import Scored
 
 _FILE = click.Path(path_type=Path)
@@ -30,13 +30,7 @@ SKIPPED = 3
 
 @click.command()
 @click.argument("checkpoints", nargs=-1, type=_FILE, metavar="[CHECKPOINT...]")
-@click.option("--data", type=_FILE, help="Folder as for train: its validation images.")
-@click.option("--labels", type=_FILE, help="Label file img_name,target, in place of --data.")
-@click.option(
-    "--images",
-    type=_FILE,
-    help="Folder of the label file's images.  [default: the label file's own, or the one it is named after]",
-)
+@labelled("Label file img_name,target, in place of --data.")
 @click.option(
     "--scores",
     type=_FILE,
@@ -71,12 +65,14 @@ def evaluate(checkpoints: tuple[Path, ...], **options: Any) -> None:
     Images that cannot be decoded are left out, and the exit code is 3.
     """
     from fastffdi.cli.evaluate_tables import compared, grouped, headed, told
+    from fastffdi.cli.record import write_json
     from fastffdi.cli.screen import console
 
     _check(checkpoints, options)
     decides, screen = wanted(options), console()
     models, skipped = _scored(checkpoints, options, screen)
     from fastffdi.evaluation.figures import compare, figures, groups
+    from fastffdi.model.checkpoint import versions
 
     threshold, how = options["threshold"], (options["resamples"], options["seed"])
     record: list[dict[str, Any]] = []
@@ -96,9 +92,9 @@ def evaluate(checkpoints: tuple[Path, ...], **options: Any) -> None:
         common = _common(models[first], models[other])
         found_apart = compare(*common, *how)
         click.echo("\n".join(compared(first, other, found_apart)))
-        record[[*models].index(other)]["less_than_first"] = _apart(found_apart)
+        record[[*models].index(other)]["less_than_first"] = asdict(found_apart)
     if options["json_file"] is not None:
-        _write(options["json_file"], record)
+        write_json(options["json_file"], {"versions": versions(), "models": record})
     if skipped:
         click.echo(f"images that cannot be decoded: {skipped}", err=True)
         raise click.exceptions.Exit(SKIPPED)
@@ -117,6 +113,11 @@ def _check(checkpoints: tuple[Path, ...], options: dict[str, Any]) -> None:
         raise SettingError("--images: belongs to --labels FILE; give both")
     if len(set(checkpoints)) < len(checkpoints):
         raise SettingError("evaluate: a checkpoint is named twice; name each once")
+    if not World.here().alone:
+        raise SettingError("evaluate: works in one process; start it without torchrun")
+    inputs = [*checkpoints, *(path for path in (labels, scores, options["loader_settings"]) if path)]
+    if file is not None and any(path.exists() and file.exists() and file.samefile(path) for path in inputs):
+        raise SettingError(f"--json {file}: is a file that is read; name another file to write")
     if file is not None and file.exists() and not options["overwrite"]:
         raise SettingError(f"--json {file}: exists; name another file, or add --overwrite")
     if file is not None and not file.resolve().parent.is_dir():
@@ -131,7 +132,8 @@ def _scored(
 
     if options["scores"] is not None:
         return {str(options["scores"]): read_scores(options["scores"])}, 0
-    manifest = _manifest(options, screen.print)
+    data, labels, images = (options[name] for name in ("data", "labels", "images"))
+    manifest = images_of(data, labels, images, "required", screen.print, options["follow_symlinks"])
     assert manifest.labels is not None
     by, found, skipped = options["by"], {}, 0
     columns = {} if by is None else {by: manifest.column(by)}
@@ -140,19 +142,6 @@ def _scored(
         found[str(checkpoint)] = Scored(manifest.names, manifest.labels, scores, columns).known()
         skipped = max(skipped, corrupt)
     return found, skipped
-
-
-def _manifest(options: dict[str, Any], say: Callable[[str], None]) -> Manifest:
-    from fastffdi.data.labels import read_labels
-    from fastffdi.data.layout import find_validation
-    from fastffdi.data.links import Links
-
-    follow = options["follow_symlinks"]
-    if options["data"] is not None:
-        return find_validation(options["data"], say, follow)
-    labels, images = options["labels"], options["images"]
-    links = Links(images or labels.parent, follow)
-    return read_labels(labels, images, targets="required", duplicates=True, say=say, links=links)
 
 
 def _predicted(
@@ -201,21 +190,3 @@ def _model(name: str, scored: Scored, found: dict[str, Figure], parts: list[Grou
         "figures": {key: asdict(figure) for key, figure in found.items()},
         "groups": [asdict(group) for group in parts],
     }
-
-
-def _apart(found: Comparison) -> dict[str, Any]:
-    return asdict(found)
-
-
-def _write(file: Path, record: list[dict[str, Any]]) -> None:
-    from fastffdi.files import DiskFull, atomic
-    from fastffdi.model.checkpoint import versions
-
-    text = json.dumps({"versions": versions(), "models": record}, indent=1, allow_nan=False)
-    try:
-        with atomic(file) as part:
-            part.write_text(text + "\n", encoding="utf-8")
-    except DiskFull:
-        raise
-    except OSError as error:
-        raise RunError(f"--json {file}: cannot be written ({error.strerror}); name another file") from None

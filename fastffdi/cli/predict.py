@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from fastffdi.cli.interrupts import last_words
+from fastffdi.cli.labelled import images_of, labelled
 from fastffdi.cli.loading import follow_symlinks, loading, max_megapixels, merged, on_corrupt
 from fastffdi.cli.output import check_no_image, check_output
 from fastffdi.errors import SettingError
@@ -31,13 +32,7 @@ ERRORS, SKIPPED = ".errors.csv", 3
 @click.command()
 @click.argument("checkpoint", type=_FILE)
 @click.argument("inputs", nargs=-1, metavar="[FOLDER|FILE...]")
-@click.option("--data", type=_FILE, help="Folder as for train: its validation images.")
-@click.option("--labels", type=_FILE, help="Label file with a column img_name; a column target is optional.")
-@click.option(
-    "--images",
-    type=_FILE,
-    help="Folder of the label file's images.  [default: the label file's own, or the one it is named after]",
-)
+@labelled("Label file with a column img_name; a column target is optional.")
 @click.option(
     "-o", "--output", type=_FILE, default="submit.csv", show_default=True, help="CSV file to write."
 )
@@ -175,8 +170,6 @@ def _manifest(
     follow_symlinks: bool,
 ) -> Manifest:
     from fastffdi.data import layout
-    from fastffdi.data.labels import read_labels
-    from fastffdi.data.links import Links
 
     if (data is not None) + (labels is not None) + bool(inputs) != 1:
         raise SettingError(
@@ -184,11 +177,8 @@ def _manifest(
         )
     if images is not None and labels is None:
         raise SettingError("--images: belongs to --labels FILE; give both")
-    if data is not None:
-        return layout.find_validation(data, say, follow_symlinks)
-    if labels is not None:
-        links = Links(images or labels.parent, follow_symlinks)
-        return read_labels(labels, images, targets="optional", duplicates=True, say=say, links=links)
+    if data is not None or labels is not None:
+        return images_of(data, labels, images, "optional", say, follow_symlinks)
     if len(inputs) == 1 and Path(inputs[0]).is_dir():
         return layout.plain_folder(Path(inputs[0]), say, follow_symlinks)
     return layout.image_files(inputs, say, follow_symlinks)

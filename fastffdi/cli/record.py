@@ -1,4 +1,4 @@
-"""The file that a benchmark's figures are written to."""
+"""The file that --json names: a benchmark's figures, or what else a command has found out."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from typing import Any
 
 import click
 
-from fastffdi.errors import SettingError
-from fastffdi.files import atomic
+from fastffdi.errors import RunError, SettingError
+from fastffdi.files import DiskFull, atomic
 
 
 def check_folder(option: str, file: Path | None) -> None:
@@ -19,7 +19,17 @@ def check_folder(option: str, file: Path | None) -> None:
 
 
 def write_record(file: Path, record: dict[str, Any]) -> None:
-    """Write a measurement as JSON; the file is whole or absent."""
-    with atomic(file) as part:
-        part.write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
+    """Write a measurement by `write_json`, and say where."""
+    write_json(file, record)
     click.echo(f"figures: {file}")
+
+
+def write_json(file: Path, data: Any) -> None:
+    """Write the file of --json, whole or not at all. Raises DiskFull, and RunError where it cannot be."""
+    try:
+        with atomic(file) as part:
+            part.write_text(json.dumps(data, indent=2) + "\n", encoding="utf-8")
+    except DiskFull:
+        raise
+    except OSError as error:
+        raise RunError(f"--json {file}: cannot be written ({error.strerror}); name another file") from None

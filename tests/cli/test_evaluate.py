@@ -95,7 +95,24 @@ def test_what_does_not_go_together_is_refused(evaluate, words, problem):
 
 def test_nothing_is_written_over(evaluate, scores):
     assert evaluate("--scores", scores, "--json", scores).code == 2
+    code, _, err = evaluate("--scores", scores, "--json", scores, "--overwrite")
+    assert (code, err) == (
+        2,
+        f"fastffdi: --json {scores}: is a file that is read; name another file to write\n",
+    )
     assert scores.read_text().startswith("img_name")
+
+
+def test_several_processes_are_refused(evaluate, scores, monkeypatch):
+    for name, value in (("RANK", 0), ("WORLD_SIZE", 2), ("LOCAL_RANK", 0), ("LOCAL_WORLD_SIZE", 2)):
+        monkeypatch.setenv(name, str(value))
+    monkeypatch.setattr("fastffdi.world.World.may_tell", lambda world: True)
+    code, out, err = evaluate("--scores", scores)
+    assert (code, out, err) == (
+        2,
+        "",
+        "fastffdi: evaluate: works in one process; start it without torchrun\n",
+    )
 
 
 def test_a_decision_is_fitted_and_stored(evaluate, best, tiny, tmp_path):

@@ -1,0 +1,55 @@
+"""Images that have labels, or may have: the options that name them, the same for every command."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import click
+
+if TYPE_CHECKING:
+    from fastffdi.data.manifest import Manifest
+
+_FILE = click.Path(path_type=Path)
+
+
+def labelled(labels: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Give a command --data, --labels and --images; `labels` is the help of the second."""
+    options = (
+        click.option("--data", type=_FILE, help="Folder as for train: its validation images."),
+        click.option("--labels", type=_FILE, help=labels),
+        click.option(
+            "--images",
+            type=_FILE,
+            help="Folder of the label file's images.  [default: the label file's own, or the one it is named "
+            "after]",
+        ),
+    )
+
+    def give(command: Callable[..., Any]) -> Callable[..., Any]:
+        for option in reversed(options):  # the last one given is the first in --help
+            command = option(command)
+        return command
+
+    return give
+
+
+def images_of(
+    data: Path | None,
+    labels: Path | None,
+    images: Path | None,
+    targets: Literal["required", "optional"],
+    say: Callable[[str], None],
+    follow_symlinks: bool,
+) -> Manifest:
+    """The images of --data or --labels, one of which is given."""
+    from fastffdi.data.labels import read_labels
+    from fastffdi.data.layout import find_validation
+    from fastffdi.data.links import Links
+
+    if data is not None:
+        return find_validation(data, say, follow_symlinks)
+    assert labels is not None
+    links = Links(images or labels.parent, follow_symlinks)
+    return read_labels(labels, images, targets=targets, duplicates=True, say=say, links=links)
