@@ -107,7 +107,8 @@ def predict(
     manifest = _manifest(inputs, data, labels, images, screen.print, follow_symlinks)
     if world.first:
         check_no_image(output, manifest.paths())
-    from fastffdi.inference.predict import Predictor, write_csv, write_errors
+    from fastffdi.inference.predict import Predictor
+    from fastffdi.inference.table import write_csv, write_errors
     from fastffdi.model.processes import Processes
 
     settings = merged(loader_settings, threads, batch_size, process, memory_cap, max_megapixels)

@@ -1,9 +1,9 @@
-"""From a checkpoint and images to P(fake), and to the challenge's CSV."""
+"""From a checkpoint and images to P(fake)."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -15,10 +15,8 @@ from fastffdi.data.manifest import Manifest
 from fastffdi.errors import RecipeError, SettingError
 from fastffdi.escapes import escaped
 from fastffdi.evaluation.decision import Decision
-from fastffdi.files import atomic
 from fastffdi.inference.forward import Autocast, compiled_forward
 from fastffdi.inference.scoring import Scorer
-from fastffdi.inference.spreadsheet import cell
 from fastffdi.loaders import factory
 from fastffdi.loaders.loader import DeviceLoader
 from fastffdi.loaders.planner import BatchPlanner, cached
@@ -165,59 +163,3 @@ def _manifest(images: Images, follow_symlinks: bool) -> Manifest:
         return plain_folder(Path(images), follow_symlinks=follow_symlinks)
     files = [images] if isinstance(images, str | os.PathLike) else images
     return image_files([os.fspath(image) for image in files], follow_symlinks=follow_symlinks)
-
-
-def write_errors(path: Path, reasons: Mapping[str, str], excel_safe: bool = False) -> None:
-    """Write `img_name,reason` of images that were skipped; where there are none, remove the file.
-
-    With `excel_safe`, no cell is one that a spreadsheet would run.
-    """
-    import pandas as pd
-
-    if not reasons:
-        path.unlink(missing_ok=True)
-        return
-    if excel_safe:
-        _write_rows(path, "img_name,reason", ((cell(name), cell(why)) for name, why in reasons.items()))
-        return
-    with atomic(path) as part:
-        table = pd.DataFrame({"img_name": list(reasons), "reason": list(reasons.values())})
-        table.to_csv(part, index=False, errors="surrogateescape")
-
-
-def write_csv(
-    path: Path,
-    names: np.ndarray,
-    scores: np.ndarray,
-    fill: str = "",
-    excel_safe: bool = False,
-    further: Mapping[str, np.ndarray] | None = None,
-) -> None:
-    """Write `img_name,y_pred`, one row per image in order, names as given; the file is whole or absent.
-
-    A score that is NaN is written as `fill`. With `excel_safe`, names that a spreadsheet would run begin with
-    an apostrophe. `further` columns (N,) hold plain words, and come last.
-    """
-    import pandas as pd
-
-    further = further or {}
-    if excel_safe:
-        values = (cell(fill) if score != score else f"{score:.9g}" for score in scores.tolist())
-        header = ",".join(("img_name", "y_pred", *further))
-        _write_rows(path, header, zip(map(cell, names), values, *further.values(), strict=True))
-        return
-    with atomic(path) as part:
-        table = pd.DataFrame({"img_name": names, "y_pred": scores, **further})
-        # Nine digits tell any two float32 apart, so the file ranks as the scores do.
-        # File names that are not UTF-8 arrive with surrogates, and leave as the bytes they were.
-        table.to_csv(part, index=False, float_format="%.9g", na_rep=fill, errors="surrogateescape")
-
-
-def _write_rows(path: Path, header: str, rows: Iterable[tuple[str, ...]]) -> None:
-    """Write cells as they are; names of files that are not UTF-8 leave as the bytes they were."""
-    with (
-        atomic(path) as part,
-        part.open("w", encoding="utf-8", errors="surrogateescape", newline="") as file,
-    ):
-        file.write(f"{header}\n")
-        file.writelines(",".join(row) + "\n" for row in rows)

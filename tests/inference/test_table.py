@@ -8,8 +8,8 @@ import pytest
 from predictors import scored
 
 from fastffdi.evaluation import metrics
-from fastffdi.inference import predict
-from fastffdi.inference.predict import write_csv
+from fastffdi.inference import table
+from fastffdi.inference.table import write_csv
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -83,7 +83,7 @@ def test_an_excel_safe_csv_has_harmless_names_and_numbers_as_they_are(tmp_path):
 
 def test_excel_safe_errors_have_harmless_names_and_reasons(tmp_path):
     reasons = {"@a.jpg": "-broken", "b.jpg": "cut, off"}
-    predict.write_errors(tmp_path / "errors.csv", reasons, excel_safe=True)
+    table.write_errors(tmp_path / "errors.csv", reasons, excel_safe=True)
     assert (tmp_path / "errors.csv").read_text() == (
         'img_name,reason\n"\'@a.jpg","\'-broken"\n"b.jpg","cut, off"\n'
     )
