@@ -128,19 +128,21 @@ class Predictor:
         """
         manifest = _manifest(images, self._follow_symlinks)
         planners = [one.divided(self._processes.world) for one in self._planners(manifest)]
-        return self._scored(planners, progress)
+        return self._scored(self._decoding(planners), self._backend, progress)
 
-    def _scored(self, planners: Sequence[BatchPlanner], progress: Callable[[int], None] | None) -> np.ndarray:
+    def _scored(
+        self, planners: Sequence[BatchPlanner], backend: str, progress: Callable[[int], None] | None
+    ) -> np.ndarray:
         """The scores of all rows, of which this process has a share, that of these planners."""
         settings = divided(self._loading, len(planners), self._device)
         quarantine = Quarantine()
         self.reasons = quarantine.reasons
         with ExitStack() as loaders:
             passes = []
-            for showing, planner in zip(self._showings, self._decoding(planners), strict=True):
+            for showing, planner in zip(self._showings, planners, strict=True):
                 draws = showing.viewing.draws
-                backend = factory.build_loader(self._backend, planner.repeated(draws), settings, self._device)
-                loader = loaders.enter_context(DeviceLoader(backend, self._stage, None, quarantine))
+                built = factory.build_loader(backend, planner.repeated(draws), settings, self._device)
+                loader = loaders.enter_context(DeviceLoader(built, self._stage, None, quarantine))
                 passes.append(Pass(loader, showing.looks, draws))
             count = len(planners[0].manifest)
             scores = pooled(passes, len(self._members), self._pool, count, progress)
