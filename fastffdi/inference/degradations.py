@@ -102,18 +102,18 @@ def enlarged(sizes: np.ndarray, strength: float) -> np.ndarray:
     return np.rint(sizes * ((shorter + strength) / shorter)).astype(np.int32)
 
 
-#: Name → what its number is, what it does, and the sizes after it; None where they stay.
+#: Name → its strength in words, what it does, and the sizes after it; None where they stay.
 _KINDS: dict[str, tuple[str, Change, Sides | None]] = {
-    "jpeg": ("quality", jpeg, None),
-    "double_jpeg": ("quality", double_jpeg, None),
-    "webp": ("quality", webp, None),
-    "blur": ("sigma in pixels", blur, None),
-    "noise": ("sigma in pixel values", noise, None),
-    "resize": ("factor", resize, None),
-    "scale": ("factor", scale, scaled),
-    "enlarge": ("pixels", enlarge, enlarged),
-    "crop": ("share of a side", crop, scaled),
-    "screenshot": ("factor", screenshot, scaled),
+    "jpeg": ("quality {:g}", jpeg, None),
+    "double_jpeg": ("quality {:g}, then 90", double_jpeg, None),
+    "webp": ("quality {:g}", webp, None),
+    "blur": ("sigma {:g} px", blur, None),
+    "noise": ("sigma {:g} of 255", noise, None),
+    "resize": ("factor {:g}", resize, None),
+    "scale": ("factor {:g}", scale, scaled),
+    "enlarge": ("{:g} px more", enlarge, enlarged),
+    "crop": ("share {:g}", crop, scaled),
+    "screenshot": ("factor {:g}", screenshot, scaled),
 }
 
 
@@ -129,8 +129,8 @@ class Degradation:
 
     @property
     def parameter(self) -> str:
-        """What the strength is."""
-        return _KINDS[self.name][0]
+        """The strength in words."""
+        return _KINDS[self.name][0].format(self.strength)
 
     def __call__(self, image: np.ndarray, key: int = 0) -> np.ndarray:
         """Of an image (H, W, 3) uint8 the degraded one, perhaps a view; `key` decides noise."""
@@ -167,6 +167,16 @@ STRESS = (
     *_family("crop", 0.9, 0.75, 0.5),
     *_family("screenshot", 1.5),
 )
+
+#: Those of evaluate --bias for each fact that may stand in for the forgery.
+BIAS = {
+    "JPEG quality": _family("jpeg", 90, 75, 50),
+    "size": _family("scale", 0.75, 0.5),
+    "sharpness": _family("blur", 0.5, 1),
+}
+
+#: An image as it is, for scores to compare with.
+AS_IT_IS = Degradation("crop", 1)
 
 
 def _sides(image: np.ndarray, after: Sides, strength: float) -> tuple[int, int]:

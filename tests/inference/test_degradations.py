@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from fastffdi.inference.degradations import MILD, STRESS, Degradation
+from fastffdi.inference.degradations import AS_IT_IS, MILD, STRESS, Degradation
 
 ALL = sorted({*MILD, *STRESS, Degradation("scale", 0.5)}, key=str)
 
@@ -93,4 +93,8 @@ def test_the_mild_ones_are_eight_with_names_of_their_own():
 
 def test_a_degradation_travels_to_child_processes(image):
     degradation = pickle.loads(pickle.dumps(Degradation("jpeg", 75)))
-    assert (degradation, degradation.parameter) == (Degradation("jpeg", 75), "quality")
+    assert (degradation, degradation.parameter) == (Degradation("jpeg", 75), "quality 75")
+
+
+def test_an_image_as_it_is_stays_the_same(image):
+    np.testing.assert_array_equal(AS_IT_IS(image), image)
