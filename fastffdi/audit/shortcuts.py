@@ -54,7 +54,7 @@ def shortcuts(train: Survey, val: Survey) -> list[Shortcut]:
     both = [_facts(split) for split in (train, val)]
     found = []
     for fact in CURES:
-        measured = [_measured(*facts[fact]) for facts in both]
+        measured = [telling(*facts[fact]) for facts in both]
         reach = (measured[0][0], measured[1][0])
         found.append(Shortcut(fact, reach, any(warn for _, warn in measured)))
     return found
@@ -84,8 +84,11 @@ def _shares(labels: np.ndarray, words: np.ndarray) -> np.ndarray:
     return np.asarray((np.bincount(codes, labels) / np.maximum(np.bincount(codes), 1))[codes])
 
 
-def _measured(labels: np.ndarray, values: np.ndarray) -> tuple[float | None, bool]:
-    """The reach of `values`, and whether to warn of it."""
+def telling(labels: np.ndarray, values: np.ndarray) -> tuple[float | None, bool]:
+    """How well `values` (N,) tell `labels`, max(AUC, 1 − AUC), and whether to warn of it.
+
+    None where a class is absent.
+    """
     value = auc(labels, values)
     if value is None:
         return None, False

@@ -11,6 +11,7 @@ from fastffdi.cli.deciding import deciding, wanted
 from fastffdi.cli.evaluate_sets import asked, parts
 from fastffdi.cli.labelled import labelled
 from fastffdi.cli.loading import follow_symlinks, loading, max_megapixels, on_corrupt
+from fastffdi.cli.stressing import Plan, examine, stressing
 
 _FILE = click.Path(path_type=Path)
 
@@ -42,6 +43,7 @@ SKIPPED = 3
     help="Of the bootstrap, for the intervals.",
 )
 @deciding
+@stressing
 @click.option("--json", "json_file", type=_FILE, help="Write everything to this file, too.")
 @click.option("--overwrite", is_flag=True, help="Write over a file that exists.  [default: off]")
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Of the bootstrap.")
@@ -61,7 +63,7 @@ def evaluate(checkpoints: tuple[Path, ...], **options: Any) -> None:
     from fastffdi.cli.screen import console
 
     checkpoints, options = asked(checkpoints, options)
-    decides, screen = wanted(options), console()
+    decides, plan, screen = wanted(options), Plan.of(options), console()
     found, skipped = parts(checkpoints, options, screen)
     from fastffdi.cli.evaluate_across import together
     from fastffdi.cli.evaluate_judged import compare_models, decide, judge
@@ -72,6 +74,8 @@ def evaluate(checkpoints: tuple[Path, ...], **options: Any) -> None:
         record.append(judge(part, options))
         if decides:
             decide(record[-1], options)
+        if plan is not None:
+            record[-1].degraded = examine(part, plan, options, screen)
     compare_models(record, options)
     everything = {"versions": versions(), "models": [one.to_data() for one in record]}
     if len({part.set for part in found}) > 1:

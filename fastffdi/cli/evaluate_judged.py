@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -20,13 +20,19 @@ from fastffdi.evaluation.scored import Scored
 
 @dataclass
 class Judged:
-    """A part and what is known of it; `less_than_first` is the first model's lead on the same set."""
+    """A part and what is known of it.
+
+    Attributes:
+        less_than_first: the first model's lead on the same set
+        degraded: what --stress and --bias found, as plain data
+    """
 
     part: Part
     figures: dict[str, Figure]
     groups: list[Group]
     decision: Decision | None = None
     less_than_first: Comparison | None = None
+    degraded: dict[str, Any] = field(default_factory=dict)
 
     @property
     def reals(self) -> int:
@@ -54,7 +60,7 @@ class Judged:
             data["decision"] = self.decision.to_data()
         if self.less_than_first is not None:
             data["less_than_first"] = asdict(self.less_than_first)
-        return data
+        return data | self.degraded
 
 
 def judge(part: Part, options: dict[str, Any]) -> Judged:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from fastffdi.cli.labelled import images_of
-from fastffdi.cli.loading import merged
+from fastffdi.cli.loading import merged_of
 from fastffdi.errors import SettingError
 from fastffdi.world import World
 
@@ -28,12 +28,15 @@ class Part:
         model: the checkpoint as the user named it; empty where the scores came from a file
         set: the folder, label file or table of scores as the user named it
         title: what it is called where all are told
+        predictor, manifest: what scored which images; None where the scores came from a file
     """
 
     model: str
     set: str
     title: str
     scored: Scored
+    predictor: Predictor | None = None
+    manifest: Manifest | None = None
 
     @property
     def scores_of(self) -> str:
@@ -79,7 +82,7 @@ def parts(checkpoints: tuple[Path, ...], options: dict[str, Any], screen: Consol
         for name, manifest in sets.items():
             scored = _scored(predictor, checkpoint, manifest, options["by"], screen)
             title = f"{checkpoint} on {name}" if len(sets) > 1 else str(checkpoint)
-            found.append(Part(str(checkpoint), name, title, scored))
+            found.append(Part(str(checkpoint), name, title, scored, predictor, manifest))
             corrupt += len(predictor.reasons)
         skipped = max(skipped, corrupt)
     return found, skipped
@@ -118,14 +121,7 @@ def _predictor(checkpoint: Path, options: dict[str, Any]) -> Predictor:
         device=options["device"],
         amp=options["amp"],
         backend=options["loader"],
-        loading=merged(
-            options["loader_settings"],
-            options["threads"],
-            options["batch_size"],
-            options["process"],
-            options["memory_cap"],
-            options["max_megapixels"],
-        ),
+        loading=merged_of(options),
         cache=options["cache"],
         on_corrupt=options["on_corrupt"],
     )
