@@ -12,6 +12,7 @@ from fastffdi.cli.evaluate_sets import asked, parts
 from fastffdi.cli.labelled import labelled
 from fastffdi.cli.loading import follow_symlinks, loading, max_megapixels, on_corrupt
 from fastffdi.cli.stressing import Plan, examine, stressing
+from fastffdi.cli.viewing import viewing
 
 _FILE = click.Path(path_type=Path)
 
@@ -48,6 +49,7 @@ SKIPPED = 3
 @click.option("--overwrite", is_flag=True, help="Write over a file that exists.  [default: off]")
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Of the bootstrap.")
 @follow_symlinks
+@viewing
 @loading
 @on_corrupt
 @max_megapixels

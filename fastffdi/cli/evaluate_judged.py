@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -49,6 +49,7 @@ class Judged:
         data = {
             "scores_of": self.part.scores_of,
             "set": self.part.set,
+            "manner": self.part.manner,
             "images": len(self.part.scored),
             "reals": self.reals,
             "fakes": self.fakes,
@@ -76,7 +77,7 @@ def judge(part: Part, options: dict[str, Any]) -> Judged:
 def decide(one: Judged, options: dict[str, Any]) -> None:
     """Fit a decision to the scores, tell it, and store it where that is asked for."""
     scored = one.part.scored
-    one.decision = fitted(scored, options)
+    one.decision = replace(fitted(scored, options), manner=one.part.manner)
     click.echo("\n".join(["", *(f"  {line}" for line in told(scored, one.decision, options))]))
     if options["store"]:
         click.echo(f"  {store(Path(one.part.model), one.decision)}")

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from fastffdi.cli.labelled import images_of
 from fastffdi.cli.loading import merged_of
+from fastffdi.cli.viewing import manner, numbers
 from fastffdi.errors import SettingError
 from fastffdi.world import World
 
@@ -39,6 +40,11 @@ class Part:
     manifest: Manifest | None = None
 
     @property
+    def manner(self) -> str:
+        """How the scores were made, as predict's options; empty by one look, or where nobody says."""
+        return "" if self.predictor is None else self.predictor.manner
+
+    @property
     def scores_of(self) -> str:
         """The checkpoint, or the table of scores."""
         return self.model or self.set
@@ -56,6 +62,8 @@ def asked(checkpoints: tuple[Path, ...], options: dict[str, Any]) -> tuple[tuple
         raise SettingError("evaluate: give CHECKPOINTs, or --scores FILE of any detector")
     if scores and (data or labels or options["images"]):
         raise SettingError("--scores: has the labels as well; leave out --data, --labels and --images")
+    if scores and manner(options["views"], options["pool"], options["scales"]):
+        raise SettingError("--scores: are made already; leave out --views, --pool and --scales")
     if not scores and bool(data) == bool(labels):
         raise SettingError("evaluate: name the images in one way: --data DIR or --labels FILE")
     if options["images"] is not None and not labels:
@@ -124,6 +132,9 @@ def _predictor(checkpoint: Path, options: dict[str, Any]) -> Predictor:
         loading=merged_of(options),
         cache=options["cache"],
         on_corrupt=options["on_corrupt"],
+        views=options["views"],
+        pool=options["pool"],
+        scales=numbers(options["scales"]),
     )
 
 
