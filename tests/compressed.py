@@ -1,4 +1,4 @@
-"""Images of two classes, each saved with its own JPEG quality, and a model that looks at more than it should."""
+"""Images of two classes, each saved with its own JPEG quality, and a model that looks at more than that."""
 
 import numpy as np
 import torch

@@ -108,9 +108,10 @@ def _told(factor: Factor, matches: Mapping[str, Match]) -> Iterator[str]:
         return
     shift, given = factor.shift, matches[fact].degradation
     yield f"{fact}: {apart}"
+    way = f"{shift.value:.2f} of the way ({shift.interval.low:.2f} … {shift.interval.high:.2f})"
     yield (
-        f"  {_CLASSES[shift.label]}s given the other's ({given.name}, {given.parameter}) move {shift.value:.2f} of "
-        f"the way ({shift.interval.low:.2f} … {shift.interval.high:.2f}): {_outcome(factor)}"
+        f"  {_CLASSES[shift.label]}s given the other's ({given.name}, {given.parameter}) move {way}: "
+        f"{_outcome(factor)}"
     )
 
 
