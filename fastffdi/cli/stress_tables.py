@@ -41,7 +41,8 @@ def biased(
     lines = [
         "",
         f"  {images:,} images, one class alone degraded; shift: share of the way to the other class",
-        f"  {'degraded':<10}{'':<14}  {'reals shift':<27}{'AUC':>8}   {'fakes shift':<27}{'AUC':>8}",
+        f"  {'degraded':<24}  {'reals':>7}   {'95 % interval':<17}{'AUC':>8}   {'fakes':>7}   "
+        f"{'95 % interval':<17}{'AUC':>8}",
     ]
     for one in shifted:
         name, words = one.degradation.name, one.degradation.parameter
@@ -54,7 +55,7 @@ def verdict(factors: Sequence[Factor]) -> str:
     found = [factor.fact for factor in factors if factor.found and factor.fact != SHARPNESS]
     if found:
         return f"  shortcut found: {' and '.join(found)}"
-    return "  no shortcut found in JPEG quality or size"
+    return "  no shortcut found: neither JPEG quality nor size"
 
 
 def stress_row(one: Stressed) -> dict[str, Any]:
@@ -106,9 +107,11 @@ def _told(factor: Factor, matches: Mapping[str, Match]) -> Iterator[str]:
         yield f"{fact}: {apart}; the medians are the same, so that neither class can be given the other's"
         return
     shift, given = factor.shift, matches[fact].degradation
+    yield f"{fact}: {apart}"
+    way = f"{shift.value:.2f} of the way ({shift.interval.low:.2f} … {shift.interval.high:.2f})"
     yield (
-        f"{fact}: {apart}; {_CLASSES[shift.label]}s given the other's ({given.name}, {given.parameter}) move "
-        f"{shift.value:.2f} of the way ({_between(shift.interval)}): {_outcome(factor)}"
+        f"  {_CLASSES[shift.label]}s given the other's ({given.name}, {given.parameter}) move {way}: "
+        f"{_outcome(factor)}"
     )
 
 

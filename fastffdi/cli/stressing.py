@@ -85,6 +85,9 @@ def examine(part: Part, plan: Plan, options: dict[str, Any], on: Console) -> dic
     predictor, manifest = part.predictor, part.manifest
     assert predictor is not None, "Plan.of refuses scores from a file"
     assert manifest is not None, "it has scored these images"
+    if min(manifest.class_counts().values()) == 0:
+        click.echo("\n  --stress, --bias: need real and fake images; only one class is there")
+        return {}
     chosen = manifest.limit(plan.limit, options["seed"])
     facts = Facts.of(chosen, merged_of(options)) if plan.bias else None
     wanted = [*plan.stress, *(() if facts is None else facts.degradations())]

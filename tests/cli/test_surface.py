@@ -79,6 +79,7 @@ SURFACE = {
         "--excel-safe": False,
         "--fill": "",
         "--decide": False,
+        "--stability": False,
         "--compile": False,
     },
     "evaluate": {
@@ -94,6 +95,9 @@ SURFACE = {
         "--choose-threshold": None,
         "--error-rate": None,
         "--store": False,
+        "--stress": None,
+        "--bias": False,
+        "--stress-limit": 1000,
         "--json": None,
         "--overwrite": False,
         "--seed": 0,
