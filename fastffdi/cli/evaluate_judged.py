@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -70,8 +71,18 @@ def judge(part: Part, options: dict[str, Any]) -> Judged:
     how = (options["threshold"], options["resamples"], options["seed"])
     found = figures(scored.labels, scored.scores, *how)
     by_group = [] if by is None else groups(scored, by, *how)
-    click.echo("\n".join([*headed(part.title, scored), *figures_told(found), *grouped(by, by_group)]))
+    heading = [*headed(part.title, scored), *_remarks(scored)]
+    click.echo("\n".join([*heading, *figures_told(found), *grouped(by, by_group)]))
     return Judged(part, found, by_group)
+
+
+def _remarks(scored: Scored) -> Iterator[str]:
+    """A line for what makes figures say nothing."""
+    if len(set(scored.labels.tolist())) == 1:
+        which, other = ("real", "fake") if scored.labels[0] == 0 else ("fake", "real")
+        yield f"  all images are {which}: what compares classes needs {other} ones too, and has no value"
+    elif (scored.scores == scored.scores[0]).all():
+        yield f"  all scores are {scored.scores[0]:g}: they tell no image from another"
 
 
 def decide(one: Judged, options: dict[str, Any]) -> None:

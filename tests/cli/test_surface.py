@@ -58,6 +58,7 @@ SURFACE = {
         "--sync-bn": False,
         "--save-every": "10m",
         "--time-limit": None,
+        "--holdout": None,
         "--seeds": None,
         "--folds": None,
         "--group-by": None,
