@@ -12,6 +12,7 @@ from fastffdi.cli.deciding import deciding, fitted, store, wanted
 from fastffdi.cli.deciding import told as told_of
 from fastffdi.cli.labelled import images_of, labelled
 from fastffdi.cli.loading import follow_symlinks, loading, max_megapixels, merged, on_corrupt
+from fastffdi.cli.reporting import check_report, images_of_scores, reporting, write_report
 from fastffdi.errors import DataError, SettingError
 from fastffdi.world import World
 
@@ -51,6 +52,7 @@ SKIPPED = 3
 )
 @deciding
 @click.option("--json", "json_file", type=_FILE, help="Write everything to this file, too.")
+@reporting
 @click.option("--overwrite", is_flag=True, help="Write over a file that exists.  [default: off]")
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Of the bootstrap.")
 @follow_symlinks
@@ -70,17 +72,19 @@ def evaluate(checkpoints: tuple[Path, ...], **options: Any) -> None:
 
     _check(checkpoints, options)
     decides, screen = wanted(options), console()
-    models, skipped = _scored(checkpoints, options, screen)
+    models, images, skipped = _scored(checkpoints, options, screen)
     from fastffdi.evaluation.figures import compare, figures, groups
     from fastffdi.model.checkpoint import versions
+    from fastffdi.report.assessed import Assessed
 
     threshold, how = options["threshold"], (options["resamples"], options["seed"])
-    record: list[dict[str, Any]] = []
+    record, assessed = list[dict[str, Any]](), list[Assessed]()
     for name, scored in models.items():
         found = figures(scored.labels, scored.scores, threshold, *how)
         parts = [] if options["by"] is None else groups(scored, options["by"], threshold, *how)
         click.echo("\n".join([*headed(name, scored), *told(found), *grouped(options["by"], parts)]))
         record.append(_model(name, scored, found, parts))
+        assessed.append(Assessed(name, _set(options), scored, found, parts, threshold, record[-1]))
         if decides:
             decision = fitted(scored, options)
             click.echo("\n".join(["", *(f"  {line}" for line in told_of(scored, decision, options))]))
@@ -95,6 +99,8 @@ def evaluate(checkpoints: tuple[Path, ...], **options: Any) -> None:
         record[[*models].index(other)]["less_than_first"] = asdict(found_apart)
     if options["json_file"] is not None:
         write_json(options["json_file"], {"versions": versions(), "models": record})
+    if options["report"] is not None:
+        write_report(options["report"], assessed, checkpoints, images, options)
     if skipped:
         click.echo(f"images that cannot be decoded: {skipped}", err=True)
         raise click.exceptions.Exit(SKIPPED)
@@ -105,11 +111,12 @@ def _check(checkpoints: tuple[Path, ...], options: dict[str, Any]) -> None:
     data, labels, scores, file = (options[name] for name in ("data", "labels", "scores", "json_file"))
     if (scores is None) == (not checkpoints):
         raise SettingError("evaluate: give CHECKPOINTs, or --scores FILE of any detector")
-    if scores is not None and (data or labels or options["images"]):
+    shown = options["images"] is not None and options["report"] is not None
+    if scores is not None and (data or labels or (options["images"] and not shown)):
         raise SettingError("--scores: has the labels as well; leave out --data, --labels and --images")
     if scores is None and (data is None) == (labels is None):
         raise SettingError("evaluate: name the images in one way: --data DIR or --labels FILE")
-    if options["images"] is not None and labels is None:
+    if options["images"] is not None and labels is None and scores is None:
         raise SettingError("--images: belongs to --labels FILE; give both")
     if len(set(checkpoints)) < len(checkpoints):
         raise SettingError("evaluate: a checkpoint is named twice; name each once")
@@ -122,16 +129,19 @@ def _check(checkpoints: tuple[Path, ...], options: dict[str, Any]) -> None:
         raise SettingError(f"--json {file}: exists; name another file, or add --overwrite")
     if file is not None and not file.resolve().parent.is_dir():
         raise SettingError(f"--json {file}: there is no folder {file.parent}; make it first")
+    check_report(options["report"], inputs, file, options["overwrite"])
 
 
 def _scored(
     checkpoints: tuple[Path, ...], options: dict[str, Any], screen: Console
-) -> tuple[dict[str, Scored], int]:
-    """The images with their scores by model, and how many cannot be decoded."""
+) -> tuple[dict[str, Scored], dict[str, Manifest], int]:
+    """The images with their scores by model, their files by set, and how many cannot be decoded."""
     from fastffdi.evaluation.scored import Scored, read_scores
 
     if options["scores"] is not None:
-        return {str(options["scores"]): read_scores(options["scores"])}, 0
+        scored, folder = read_scores(options["scores"]), options["images"]
+        files = {} if folder is None else {_set(options): images_of_scores(scored, folder)}
+        return {str(options["scores"]): scored}, files, 0
     data, labels, images = (options[name] for name in ("data", "labels", "images"))
     manifest = images_of(data, labels, images, "required", screen.print, options["follow_symlinks"])
     assert manifest.labels is not None
@@ -141,7 +151,12 @@ def _scored(
         scores, corrupt = _predicted(checkpoint, manifest, options, screen)
         found[str(checkpoint)] = Scored(manifest.names, manifest.labels, scores, columns).known()
         skipped = max(skipped, corrupt)
-    return found, skipped
+    return found, {_set(options): manifest}, skipped
+
+
+def _set(options: dict[str, Any]) -> str:
+    """The images as the user named them."""
+    return str(options["scores"] or options["labels"] or options["data"])
 
 
 def _predicted(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from fastffdi.escapes import escaped
 from fastffdi.evaluation.figures import Comparison, Figure, Group, worst
 from fastffdi.evaluation.scored import Scored
-from fastffdi.evaluation.words import shown, word
+from fastffdi.evaluation.words import p_value, shown, word
 
 
 def headed(name: str, scored: Scored) -> list[str]:
@@ -51,8 +51,8 @@ def compared(first: str, other: str, found: Comparison) -> list[str]:
     """The difference of two models' AUCs, and what chance has to do with it."""
     if found.auc is None:
         return [f"{escaped(first)} and {escaped(other)}: too few images of a class to compare"]
-    interval, p = shown(found.intervals["auc"], sign=True), found.auc.p
+    interval = shown(found.intervals["auc"], sign=True)
     return [
         f"{escaped(first)} less {escaped(other)}: AUC {found.auc.value:+.4f}, 95 % interval {interval}, "
-        f"p {'< 0.0001' if p < 1e-4 else f'= {p:.4f}'} (DeLong)"
+        f"{p_value(found.auc.p)} (DeLong)"
     ]

@@ -32,3 +32,8 @@ def shown(interval: Interval | None, sign: bool = False) -> str:
     """`0.9712 … 0.9801`; nothing where there is none."""
     how = "+.4f" if sign else ".4f"
     return "" if interval is None else f"{interval.low:{how}} … {interval.high:{how}}"
+
+
+def p_value(p: float) -> str:
+    """`p = 0.0312`."""
+    return "p < 0.0001" if p < 1e-4 else f"p = {p:.4f}"
