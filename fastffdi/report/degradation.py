@@ -51,10 +51,11 @@ def _stress(
     without = (one.figures[measure].value for one in models)
     values = [end for model in own for row in model for end in _spread(row, measure)]
     values += [value for value in without if value is not None]
+    axis, places = _strengths([row for model in own for row in model])
     chart = Chart(
         f"{kind}: {_STRESS[measure]}",
         "All images degraded so strongly (right); dashed is without, and the shade is the 95 % interval.",
-        _strengths(kind, [row for model in own for row in model]),
+        axis,
         around(_STRESS[measure], values),
     )
     for k, (one, found) in enumerate(zip(models, own, strict=True)):
@@ -62,7 +63,7 @@ def _stress(
             continue
         if (plain := one.figures[measure].value) is not None:
             chart.line(f"guide {style(k)}", [chart.x.low, chart.x.high], [plain, plain])
-        x = np.array([row["strength"] for row in found], float)
+        x = np.array([places[row["strength"]] for row in found], float)
         ends = [_ends(row["figures"][measure]) for row in found]
         if all(end is not None for end in ends):
             chart.band(style(k), x, *np.array(ends, float).T)
@@ -72,33 +73,35 @@ def _stress(
 
 
 def _bias(kind: str, rows: Sequence[Mapping[str, Any]], one: Assessed) -> Chart:
-    ends = [end for row in rows for end in (_ends(row) or (row["shift"], row["shift"]))]
+    ends = [end for row in rows for end in (row["shift"], *(_ends(row) or ()))]
+    axis, places = _strengths(rows)
     chart = Chart(
         f"{kind}: shift of the scores",
-        "How far the mean score moves (up) when images of one class alone are degraded so strongly (right): "
-        "a model that looks at the forgery stays near 0.",
-        _strengths(kind, rows),
-        around("mean change of P(fake)", [0.0, *ends]),
+        "How far the scores of a class move towards the other class (up: 0 is not at all, 1 all the way) "
+        "when its images alone are degraded so strongly (right).",
+        axis,
+        around("shift towards the other class", [0.0, *ends]),
     )
-    chart.line("guide", [chart.x.low, chart.x.high], [0, 0])
+    chart.line("guide", [axis.low, axis.high], [0, 0])
     for label, count in (("real", one.reals), ("fake", one.fakes)):
         own = [row for row in rows if row["class"] == label]
         for row in own:
             if (between := _ends(row)) is not None:
-                chart.whisker(label, row["strength"], *between)
-            chart.dot(label, row["strength"], row["shift"])
+                chart.whisker(label, places[row["strength"]], *between)
+            chart.dot(label, places[row["strength"]], row["shift"])
         if own:
-            chart.line(label, [row["strength"] for row in own], [row["shift"] for row in own])
+            chart.line(label, [places[row["strength"]] for row in own], [row["shift"] for row in own])
             chart.legend.append((f"line {label}", f"{label} images alone, {count:,}"))
     return chart
 
 
-def _strengths(kind: str, rows: Sequence[Mapping[str, Any]]) -> Axis:
-    """All strengths, weakest left, each called what its parameter is."""
-    words = {float(row["strength"]): f"{row['parameter']}" if "parameter" in row else "" for row in rows}
-    ticks = [(at, words[at] or f"{at:g}") for at in sorted(words)]
-    apart = (ticks[-1][0] - ticks[0][0]) * 0.05 or 0.5
-    return Axis(f"strength of {kind}", ticks[0][0] - apart, ticks[-1][0] + apart, ticks)
+def _strengths(rows: Sequence[Mapping[str, Any]]) -> tuple[Axis, dict[float, int]]:
+    """All strengths side by side in their order, mild to strong, and the place of each."""
+    places = {strength: k for k, strength in enumerate(dict.fromkeys(row["strength"] for row in rows))}
+    first, last = (str(rows[k].get("parameter", "")) for k in (0, -1))
+    label = f"strength: {first} … {last}" if first and last else "strength"
+    ticks = [(float(k), f"{strength:g}") for strength, k in places.items()]
+    return Axis(label, -0.4, len(places) - 0.6, ticks), places
 
 
 def _names(rows: Sequence[Mapping[str, Any]]) -> list[str]:

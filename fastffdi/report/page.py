@@ -13,6 +13,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from fastffdi.data.manifest import Manifest
 from fastffdi.escapes import escaped
+from fastffdi.evaluation.calibration import Calibration, Linear
 from fastffdi.evaluation.figures import worst
 from fastffdi.evaluation.words import p_value, shown, word
 from fastffdi.report import charts, curves, degradation, plots
@@ -113,6 +114,14 @@ def _letter(number: int) -> str:
     return chr(ord("A") + number) if number < 26 else str(number + 1)
 
 
+def _calibration(known: Calibration | None) -> str:
+    if known is None:
+        return "none"
+    if isinstance(known, Linear):
+        return f"log-odds × {known.slope:.4f} {known.offset:+.4f}".replace("-", "−")
+    return f"isotonic, by {len(known.scores)} knots"
+
+
 def _rendered(**values: Any) -> str:
     """The template with these values: every text in it is escaped, for a reader and for a browser."""
     environment = Environment(
@@ -127,6 +136,7 @@ def _rendered(**values: Any) -> str:
         "word": word,
         "shown": shown,
         "p_value": p_value,
+        "calibration": _calibration,
         "described": described,
         "preprocessing": preprocessing,
         "frame": charts,

@@ -114,12 +114,15 @@ def _tippett(one: Assessed) -> Chart:
     step = 1 if far < 4 else 2
     ticks = [(float(k), f"{k}".replace("-", "−")) for k in range(-far, far + 1) if k % step == 0]
     calibrated = one.fit is not None and one.fit.calibration is not None
-    what = "calibrated scores" if calibrated else "the scores as they are"
+    what = (
+        "From scores calibrated on these very images, which flatters them."
+        if calibrated
+        else "From the odds of the scores, which are likelihood ratios only where the model is calibrated."
+    )
     chart = Chart(
         "Tippett plot",
         "The share of images (up) whose evidence for fake is at least so strong (right: 0 is none, 1 is ten "
-        "to one); reals right of 0, and fakes left of it, are misleading. From "
-        f"{what}, whose odds are likelihood ratios only where they are calibrated.",
+        "to one); reals right of 0, and fakes left of it, are misleading. " + what,
         Axis("log10 likelihood ratio", -far, far, ticks),
         unit("share of the class"),
     )

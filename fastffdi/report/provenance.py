@@ -73,7 +73,9 @@ def preprocessing(checkpoint: Checkpoint) -> list[str]:
     """The lines of its recipe's evaluation part, as YAML."""
     import yaml
 
-    return yaml.safe_dump({"eval": checkpoint.recipe.get("eval")}, sort_keys=False).splitlines()
+    return yaml.safe_dump(
+        {"eval": checkpoint.recipe.get("eval")}, sort_keys=False, default_flow_style=None
+    ).splitlines()
 
 
 def _numbers(values: Sequence[float]) -> str:
