@@ -64,10 +64,6 @@ class Chart:
         """Straight lines through points."""
         self.marks.append(Mark(f"line {style}", "M" + " ".join(self._points(x, y))))
 
-    def steps(self, style: str, x: np.ndarray, y: np.ndarray) -> None:
-        """From point to point at the height of the latter, as what only changes at points does."""
-        self.line(style, np.repeat(x, 2)[:-1], np.repeat(y, 2)[1:])
-
     def band(self, style: str, x: np.ndarray, low: np.ndarray, high: np.ndarray) -> None:
         """The area between two lines."""
         around = self._points(np.concatenate([x, x[::-1]]), np.concatenate([high, low[::-1]]))
