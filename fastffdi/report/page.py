@@ -118,7 +118,7 @@ def _calibration(known: Calibration | None) -> str:
     if known is None:
         return "none"
     if isinstance(known, Linear):
-        return f"log-odds × {known.slope:.4f} {known.offset:+.4f}".replace("-", "−")
+        return f"log-odds × {known.slope:.4f} {known.offset:+.4f}"
     return f"isotonic, by {len(known.scores)} knots"
 
 

@@ -76,10 +76,9 @@ def test_names_would_not_run_even_if_the_page_let_scripts_run(browser, file):
 
 
 def test_a_script_that_got_in_would_be_stopped(page):
-    page.evaluate(
-        "document.body.append(Object.assign(document.createElement('script'), {textContent: 'window.in = 1'}))"
-    )
-    assert page.evaluate("typeof window.in") == "undefined"
+    made = "Object.assign(document.createElement('script'), {textContent: 'window.got = 1'})"
+    page.evaluate(f"document.body.append({made})")
+    assert page.evaluate("typeof window.got") == "undefined"
     page.evaluate("document.body.lastChild.remove()")
 
 
