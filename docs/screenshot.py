@@ -17,7 +17,8 @@ def main() -> None:
     page, output = sys.argv[1:]
     chromium = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
     if chromium is None:
-        sys.exit("screenshot.py: no chromium on PATH; install Debian's package chromium")
+        print(f"{output} stays as it is: no chromium on PATH")
+        return
     with sync_playwright() as play:
         browser = play.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
         tab = browser.new_page(viewport={"width": WIDTH, "height": HEIGHT}, color_scheme="light")

@@ -92,6 +92,7 @@ SURFACE = {
         "--error-rate": None,
         "--store": False,
         "--json": None,
+        "--report": None,
         "--overwrite": False,
         "--seed": 0,
         "--follow-symlinks": False,
@@ -244,7 +245,10 @@ WITHOUT_DEFAULT = (
         )
     }
     | {("predict", "--data"), ("predict", "--labels")}
-    | {("evaluate", name) for name in ("--data", "--labels", "--scores", "--by", "--threshold", "--json")}
+    | {
+        ("evaluate", name)
+        for name in ("--data", "--labels", "--scores", "--by", "--threshold", "--json", "--report")
+    }
     | {(name, "--cache") for name in ("train", "predict", "evaluate", "cache", "bench-loader")}
     | {
         (name, "--loader-settings")
