@@ -11,6 +11,7 @@ from fastffdi.cli.deciding import deciding, wanted
 from fastffdi.cli.evaluate_sets import asked, parts
 from fastffdi.cli.labelled import labelled
 from fastffdi.cli.loading import follow_symlinks, loading, max_megapixels, on_corrupt
+from fastffdi.cli.reporting import reporting, write_report
 from fastffdi.cli.stressing import Plan, examine, stressing
 from fastffdi.cli.viewing import viewing
 
@@ -46,6 +47,7 @@ SKIPPED = 3
 @deciding
 @stressing
 @click.option("--json", "json_file", type=_FILE, help="Write everything to this file, too.")
+@reporting
 @click.option("--overwrite", is_flag=True, help="Write over a file that exists.  [default: off]")
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Of the bootstrap.")
 @follow_symlinks
@@ -85,6 +87,8 @@ def evaluate(checkpoints: tuple[Path, ...], **options: Any) -> None:
         click.echo("\n".join(lines))
     if options["json_file"] is not None:
         write_json(options["json_file"], everything)
+    if options["report"] is not None:
+        write_report(options["report"], record, checkpoints, options)
     if skipped:
         click.echo(f"images that cannot be decoded: {skipped}", err=True)
         raise click.exceptions.Exit(SKIPPED)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from fastffdi.cli.labelled import images_of
 from fastffdi.cli.loading import merged_of
+from fastffdi.cli.reporting import check_report
 from fastffdi.cli.viewing import manner, numbers
 from fastffdi.errors import SettingError
 from fastffdi.world import World
@@ -60,13 +61,14 @@ def asked(checkpoints: tuple[Path, ...], options: dict[str, Any]) -> tuple[tuple
     data, labels, scores, file = (options[name] for name in ("data", "labels", "scores", "json_file"))
     if bool(scores) == bool(checkpoints):
         raise SettingError("evaluate: give CHECKPOINTs, or --scores FILE of any detector")
-    if scores and (data or labels or options["images"]):
+    shown = options["images"] is not None and options["report"] is not None
+    if scores and (data or labels or (options["images"] and not shown)):
         raise SettingError("--scores: has the labels as well; leave out --data, --labels and --images")
     if scores and manner(options["views"], options["pool"], options["scales"]):
         raise SettingError("--scores: are made already; leave out --views, --pool and --scales")
     if not scores and bool(data) == bool(labels):
         raise SettingError("evaluate: name the images in one way: --data DIR or --labels FILE")
-    if options["images"] is not None and not labels:
+    if options["images"] is not None and not labels and not scores:
         raise SettingError("--images: belongs to --labels FILE; give both")
     _once("a checkpoint", checkpoints)
     _once("a set of images", (*data, *labels, *scores))
@@ -74,6 +76,7 @@ def asked(checkpoints: tuple[Path, ...], options: dict[str, Any]) -> tuple[tuple
         raise SettingError("evaluate: works in one process; start it without torchrun")
     inputs = [*checkpoints, *labels, *scores, *filter(None, [options["loader_settings"]])]
     _check_output(file, inputs, options["overwrite"])
+    check_report(options["report"], inputs, file, options["overwrite"])
     return checkpoints, options
 
 

@@ -100,6 +100,7 @@ SURFACE = {
         "--bias": False,
         "--stress-limit": 1000,
         "--json": None,
+        "--report": None,
         "--overwrite": False,
         "--seed": 0,
         "--follow-symlinks": False,
@@ -253,7 +254,10 @@ WITHOUT_DEFAULT = (
         )
     }
     | {("predict", "--data"), ("predict", "--labels")}
-    | {("evaluate", name) for name in ("--data", "--labels", "--scores", "--by", "--threshold", "--json")}
+    | {
+        ("evaluate", name)
+        for name in ("--data", "--labels", "--scores", "--by", "--threshold", "--json", "--report")
+    }
     | {(name, "--cache") for name in ("train", "predict", "evaluate", "cache", "bench-loader")}
     | {
         (name, "--loader-settings")
