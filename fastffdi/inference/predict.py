@@ -14,6 +14,8 @@ from fastffdi.data.layout import image_files, plain_folder
 from fastffdi.data.manifest import Manifest
 from fastffdi.errors import SettingError
 from fastffdi.inference import views as test_time
+from fastffdi.inference.degradations import Degradation
+from fastffdi.inference.degraded import DegradedDecoder, versions
 from fastffdi.inference.forward import Forward, compiled_forward
 from fastffdi.inference.member import load
 from fastffdi.inference.pooling import Pool
@@ -26,6 +28,7 @@ from fastffdi.loaders.quarantine import FAIL, Quarantine, skips
 from fastffdi.loaders.settings import LoaderSettings
 from fastffdi.model.device import choose_device, tune_convolutions
 from fastffdi.model.processes import Processes
+from fastffdi.render.cpu.decode import SourceDecoder
 from fastffdi.render.device.stage import DeviceStage
 
 Images = Manifest | str | os.PathLike[str] | Sequence[str | os.PathLike[str]]
@@ -130,6 +133,26 @@ class Predictor:
         planners = [one.divided(self._processes.world) for one in self._planners(manifest)]
         return self._scored(self._decoding(planners), self._backend, progress)
 
+    def degraded(
+        self,
+        images: Images,
+        degradations: Sequence[Degradation],
+        progress: Callable[[int], None] | None = None,
+    ) -> np.ndarray:
+        """P(fake) of each image in each of K degraded versions: (N, K) float64, NaN for one that was skipped.
+
+        Decoded images are degraded, and then preprocessed as the checkpoint says, always by the cpu loader
+        and without a cache. `progress` is called with numbers of versions; images and errors are those of a
+        plain call.
+        """
+        manifest, chosen = _manifest(images, self._follow_symlinks), tuple(degradations)
+        known = replace(manifest, sizes=self._planners(manifest)[-1].manifest.sizes)
+        planners = [
+            _degrading(one, chosen).divided(self._processes.world)
+            for one in self._planners(versions(known, chosen))
+        ]
+        return self._scored(planners, "cpu", progress).reshape(len(manifest), len(chosen))
+
     def _scored(
         self, planners: Sequence[BatchPlanner], backend: str, progress: Callable[[int], None] | None
     ) -> np.ndarray:
@@ -183,6 +206,11 @@ class Predictor:
             scores[others] = own
             self.reasons |= reasons
         return scores
+
+
+def _degrading(planner: BatchPlanner, degradations: tuple[Degradation, ...]) -> BatchPlanner:
+    assert isinstance(planner.decoder, SourceDecoder), "it has no cache"
+    return replace(planner, decoder=DegradedDecoder(planner.decoder, degradations))
 
 
 def _manifest(images: Images, follow_symlinks: bool) -> Manifest:
