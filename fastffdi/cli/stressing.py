@@ -97,8 +97,10 @@ def examine(part: Part, plan: Plan, options: dict[str, Any], on: Console) -> dic
     how, record = (options["resamples"], options["seed"]), {}
     count = len(examined.labels)
     if plan.stress:
-        decision = predictor.decision if options["threshold"] is None else None
-        threshold = options["threshold"] or (0.5 if decision is None else decision.threshold)
+        given = options["threshold"]
+        decision = predictor.decision if given is None else None
+        default = 0.5 if decision is None else decision.threshold
+        threshold = default if given is None else given
         stressed = examined.stressed(plan.stress, threshold, *how, decision)
         click.echo("\n".join(tables.stressed(stressed, count, threshold, decision is not None)))
         record["stress"] = [tables.stress_row(one) for one in stressed[1:]]

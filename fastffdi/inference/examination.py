@@ -60,9 +60,13 @@ class Facts:
         return cls(values, {fact: one for fact, one in found.items() if one is not None})
 
     def degradations(self) -> list[Degradation]:
-        """Those that a look for bias needs scores of."""
-        table = [one for family in BIAS.values() for one in family]
-        return list(dict.fromkeys([*table, *(one.degradation for one in self.matches.values())]))
+        """Those that a look for bias needs scores of, for each fact from mild to strong."""
+        found = []
+        for fact, family in BIAS.items():
+            given = [self.matches[fact].degradation] if fact in self.matches else []
+            falling = family[0].strength > family[-1].strength
+            found += sorted({*family, *given}, key=lambda one: one.strength, reverse=falling)
+        return found
 
 
 @dataclass(frozen=True, eq=False)

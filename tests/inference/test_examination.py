@@ -12,6 +12,7 @@ from fastffdi.evaluation.decision import Decision
 from fastffdi.inference.degradations import AS_IT_IS, Degradation
 from fastffdi.inference.examination import Examined, Facts, versions
 from fastffdi.inference.predict import Predictor
+from fastffdi.inference.traits import Match
 from fastffdi.loaders.settings import LoaderSettings
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -107,3 +108,16 @@ def test_images_that_cannot_be_decoded_are_left_out(smoothness, tmp_path):
 
 def test_each_version_is_scored_once():
     assert versions([*JPEG, JPEG[0], AS_IT_IS]) == [AS_IT_IS, *JPEG]
+
+
+def test_what_a_look_for_bias_needs_goes_from_mild_to_strong():
+    matches = {
+        "JPEG quality": Match(0, Degradation("jpeg", 80)),
+        "size": Match(1, Degradation("scale", 0.5)),
+        "sharpness": Match(0, Degradation("blur", 0.7)),
+    }
+    assert [str(one) for one in Facts({}, matches).degradations()] == [
+        *("jpeg_90", "jpeg_80", "jpeg_75", "jpeg_50"),
+        *("scale_0.75", "scale_0.5"),
+        *("blur_0.5", "blur_0.7", "blur_1"),
+    ]
