@@ -11,6 +11,9 @@ from fastffdi.cli.deciding import deciding, wanted
 from fastffdi.cli.evaluate_sets import asked, parts
 from fastffdi.cli.labelled import labelled
 from fastffdi.cli.loading import follow_symlinks, loading, max_megapixels, on_corrupt
+from fastffdi.cli.reporting import reporting, write_report
+from fastffdi.cli.stressing import Plan, examine, stressing
+from fastffdi.cli.viewing import viewing
 
 _FILE = click.Path(path_type=Path)
 
@@ -42,10 +45,13 @@ SKIPPED = 3
     help="Of the bootstrap, for the intervals.",
 )
 @deciding
+@stressing
 @click.option("--json", "json_file", type=_FILE, help="Write everything to this file, too.")
+@reporting
 @click.option("--overwrite", is_flag=True, help="Write over a file that exists.  [default: off]")
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Of the bootstrap.")
 @follow_symlinks
+@viewing
 @loading
 @on_corrupt
 @max_megapixels
@@ -61,7 +67,7 @@ def evaluate(checkpoints: tuple[Path, ...], **options: Any) -> None:
     from fastffdi.cli.screen import console
 
     checkpoints, options = asked(checkpoints, options)
-    decides, screen = wanted(options), console()
+    decides, plan, screen = wanted(options), Plan.of(options), console()
     found, skipped = parts(checkpoints, options, screen)
     from fastffdi.cli.evaluate_across import together
     from fastffdi.cli.evaluate_judged import compare_models, decide, judge
@@ -72,6 +78,8 @@ def evaluate(checkpoints: tuple[Path, ...], **options: Any) -> None:
         record.append(judge(part, options))
         if decides:
             decide(record[-1], options)
+        if plan is not None:
+            record[-1].degraded = examine(part, plan, options, screen)
     compare_models(record, options)
     everything = {"versions": versions(), "models": [one.to_data() for one in record]}
     if len({part.set for part in found}) > 1:
@@ -79,6 +87,8 @@ def evaluate(checkpoints: tuple[Path, ...], **options: Any) -> None:
         click.echo("\n".join(lines))
     if options["json_file"] is not None:
         write_json(options["json_file"], everything)
+    if options["report"] is not None:
+        write_report(options["report"], record, checkpoints, options)
     if skipped:
         click.echo(f"images that cannot be decoded: {skipped}", err=True)
         raise click.exceptions.Exit(SKIPPED)

@@ -7,8 +7,8 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from fastffdi.cli.columns import aligned
-from fastffdi.cli.evaluate_tables import shown, word
 from fastffdi.escapes import escaped
+from fastffdi.evaluation.words import shown, word
 
 if TYPE_CHECKING:
     from fastffdi.cli.evaluate_judged import Judged

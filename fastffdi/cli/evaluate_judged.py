@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -21,13 +21,19 @@ from fastffdi.evaluation.scored import Scored
 
 @dataclass
 class Judged:
-    """A part and what is known of it; `less_than_first` is the first model's lead on the same set."""
+    """A part and what is known of it.
+
+    Attributes:
+        less_than_first: the first model's lead on the same set
+        degraded: what --stress and --bias found, as plain data
+    """
 
     part: Part
     figures: dict[str, Figure]
     groups: list[Group]
     decision: Decision | None = None
     less_than_first: Comparison | None = None
+    degraded: dict[str, Any] = field(default_factory=dict)
 
     @property
     def reals(self) -> int:
@@ -44,6 +50,7 @@ class Judged:
         data = {
             "scores_of": self.part.scores_of,
             "set": self.part.set,
+            "manner": self.part.manner,
             "images": len(self.part.scored),
             "reals": self.reals,
             "fakes": self.fakes,
@@ -55,7 +62,7 @@ class Judged:
             data["decision"] = self.decision.to_data()
         if self.less_than_first is not None:
             data["less_than_first"] = asdict(self.less_than_first)
-        return data
+        return data | self.degraded
 
 
 def judge(part: Part, options: dict[str, Any]) -> Judged:
@@ -81,7 +88,7 @@ def _remarks(scored: Scored) -> Iterator[str]:
 def decide(one: Judged, options: dict[str, Any]) -> None:
     """Fit a decision to the scores, tell it, and store it where that is asked for."""
     scored = one.part.scored
-    one.decision = fitted(scored, options)
+    one.decision = replace(fitted(scored, options), manner=one.part.manner)
     click.echo("\n".join(["", *(f"  {line}" for line in told(scored, one.decision, options))]))
     if options["store"]:
         click.echo(f"  {store(Path(one.part.model), one.decision)}")

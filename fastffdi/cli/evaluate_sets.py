@@ -8,7 +8,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from fastffdi.cli.labelled import images_of
-from fastffdi.cli.loading import merged
+from fastffdi.cli.loading import merged_of
+from fastffdi.cli.reporting import check_report
+from fastffdi.cli.viewing import manner, numbers
 from fastffdi.errors import SettingError
 from fastffdi.world import World
 
@@ -28,12 +30,20 @@ class Part:
         model: the checkpoint as the user named it; empty where the scores came from a file
         set: the folder, label file or table of scores as the user named it
         title: what it is called where all are told
+        predictor, manifest: what scored which images; None where the scores came from a file
     """
 
     model: str
     set: str
     title: str
     scored: Scored
+    predictor: Predictor | None = None
+    manifest: Manifest | None = None
+
+    @property
+    def manner(self) -> str:
+        """How the scores were made, as predict's options; empty by one look, or where nobody says."""
+        return "" if self.predictor is None else self.predictor.manner
 
     @property
     def scores_of(self) -> str:
@@ -51,11 +61,14 @@ def asked(checkpoints: tuple[Path, ...], options: dict[str, Any]) -> tuple[tuple
     data, labels, scores, file = (options[name] for name in ("data", "labels", "scores", "json_file"))
     if bool(scores) == bool(checkpoints):
         raise SettingError("evaluate: give CHECKPOINTs, or --scores FILE of any detector")
-    if scores and (data or labels or options["images"]):
+    shown = options["images"] is not None and options["report"] is not None
+    if scores and (data or labels or (options["images"] and not shown)):
         raise SettingError("--scores: has the labels as well; leave out --data, --labels and --images")
+    if scores and manner(options["views"], options["pool"], options["scales"]):
+        raise SettingError("--scores: are made already; leave out --views, --pool and --scales")
     if not scores and bool(data) == bool(labels):
         raise SettingError("evaluate: name the images in one way: --data DIR or --labels FILE")
-    if options["images"] is not None and not labels:
+    if options["images"] is not None and not labels and not scores:
         raise SettingError("--images: belongs to --labels FILE; give both")
     _once("a checkpoint", checkpoints)
     _once("a set of images", (*data, *labels, *scores))
@@ -63,6 +76,7 @@ def asked(checkpoints: tuple[Path, ...], options: dict[str, Any]) -> tuple[tuple
         raise SettingError("evaluate: works in one process; start it without torchrun")
     inputs = [*checkpoints, *labels, *scores, *filter(None, [options["loader_settings"]])]
     _check_output(file, inputs, options["overwrite"])
+    check_report(options["report"], inputs, file, options["overwrite"])
     return checkpoints, options
 
 
@@ -79,7 +93,7 @@ def parts(checkpoints: tuple[Path, ...], options: dict[str, Any], screen: Consol
         for name, manifest in sets.items():
             scored = _scored(predictor, checkpoint, manifest, options["by"], screen)
             title = f"{checkpoint} on {name}" if len(sets) > 1 else str(checkpoint)
-            found.append(Part(str(checkpoint), name, title, scored))
+            found.append(Part(str(checkpoint), name, title, scored, predictor, manifest))
             corrupt += len(predictor.reasons)
         skipped = max(skipped, corrupt)
     return found, skipped
@@ -118,16 +132,12 @@ def _predictor(checkpoint: Path, options: dict[str, Any]) -> Predictor:
         device=options["device"],
         amp=options["amp"],
         backend=options["loader"],
-        loading=merged(
-            options["loader_settings"],
-            options["threads"],
-            options["batch_size"],
-            options["process"],
-            options["memory_cap"],
-            options["max_megapixels"],
-        ),
+        loading=merged_of(options),
         cache=options["cache"],
         on_corrupt=options["on_corrupt"],
+        views=options["views"],
+        pool=options["pool"],
+        scales=numbers(options["scales"]),
     )
 
 

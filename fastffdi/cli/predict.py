@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,6 +11,8 @@ from fastffdi.cli.interrupts import last_words
 from fastffdi.cli.labelled import images_of, labelled
 from fastffdi.cli.loading import follow_symlinks, loading, max_megapixels, merged, on_corrupt
 from fastffdi.cli.output import check_no_image, check_output
+from fastffdi.cli.stability import columns, passes, stability, told
+from fastffdi.cli.viewing import check_decides, leading, numbers, viewing
 from fastffdi.errors import SettingError
 from fastffdi.escapes import escaped
 from fastffdi.world import World
@@ -30,7 +31,7 @@ ERRORS, SKIPPED = ".errors.csv", 3
 
 
 @click.command()
-@click.argument("checkpoint", type=_FILE)
+@click.argument("checkpoint", type=_FILE, metavar="CHECKPOINT...")
 @click.argument("inputs", nargs=-1, metavar="[FOLDER|FILE...]")
 @labelled("Label file with a column img_name; a column target is optional.")
 @click.option(
@@ -42,6 +43,7 @@ ERRORS, SKIPPED = ".errors.csv", 3
     help="Replace --output whatever it holds, but never an input.  [default: off, only a table of predict]",
 )
 @follow_symlinks
+@viewing
 @loading
 @on_corrupt
 @max_megapixels
@@ -56,6 +58,7 @@ ERRORS, SKIPPED = ".errors.csv", 3
     is_flag=True,
     help="Add a column decision (real, fake, inconclusive), as stored by `evaluate --store`.  [default: off]",
 )
+@stability
 @click.option(
     "--compile",
     is_flag=True,
@@ -71,6 +74,9 @@ def predict(
     output: Path,
     overwrite: bool,
     follow_symlinks: bool,
+    views: str | None,
+    pool: str,
+    scales: str,
     batch_size: int | None,
     loader: str,
     threads: int | None,
@@ -85,18 +91,21 @@ def predict(
     excel_safe: bool,
     fill: str,
     decide: bool,
+    stability: bool,
     compile: bool,
 ) -> None:
     """Write img_name,y_pred for images, y_pred = P(fake): one row per image, in the order given.
 
-    CHECKPOINT is a .safetensors file that train wrote; the preprocessing is the one it was trained with.
+    CHECKPOINT is a .safetensors file that train wrote; the preprocessing is the one it was trained with. The
+    scores of several, each with its own preprocessing, are pooled.
     Images are a FOLDER (names relative to it), FILEs and FOLDERs (names as given), --data or --labels. Those
     that cannot be decoded are listed beside --output, in NAME.errors.csv, and the exit code is 3.
     """
     from fastffdi.cli.screen import bar, console
 
+    checkpoints, inputs = leading(checkpoint, inputs)
     files = [
-        ("the checkpoint", checkpoint),
+        *(("the checkpoint", one) for one in checkpoints),
         ("the label file", labels),
         ("the settings file", loader_settings),
     ]
@@ -114,7 +123,7 @@ def predict(
     settings = merged(loader_settings, threads, batch_size, process, memory_cap, max_megapixels)
     processes = Processes.join()
     predictor = Predictor(
-        checkpoint,
+        checkpoints,
         device=device,
         amp=amp,
         backend=loader,
@@ -123,15 +132,19 @@ def predict(
         compile=compile,
         on_corrupt=on_corrupt,
         processes=processes,
+        views=views,
+        pool=pool,
+        scales=numbers(scales),
     )
-    if decide and predictor.decision is None:
-        raise SettingError(
-            f"--decide: {checkpoint} holds no threshold; fit one with: fastffdi evaluate "
-            f"{shlex.quote(str(checkpoint))} --data DIR --choose-threshold eer --store"
-        )
+    if decide:
+        check_decides(predictor, checkpoints)
     try:
-        with last_words(), bar(world.part_of(len(manifest)), "predicting", screen) as progress:
+        total = len(manifest) * (passes() if stability else 1)
+        further: dict[str, np.ndarray] = {}
+        with last_words(), bar(world.part_of(total), "predicting", screen) as progress:
             scores = predictor(manifest, progress.advance)
+            if stability:
+                further = columns(predictor, manifest, scores, decide, progress.advance)
     except KeyboardInterrupt:
         kept = "as it was before" if output.exists() else "not written"
         screen.print(f"interrupted; {escaped(str(output))} is {kept}; the same command begins again")
@@ -139,10 +152,13 @@ def predict(
     processes.leave()
     if not world.first:
         return
-    further = {"decision": predictor.decision(scores)} if decide and predictor.decision is not None else None
+    if decide and predictor.decision is not None:
+        further = {"decision": predictor.decision(scores)} | further
     write_csv(output, manifest.names, scores, fill, excel_safe, further)
     write_errors(output.with_suffix(ERRORS), predictor.reasons, excel_safe)
     click.echo(f"{len(manifest)} rows in {output}")
+    if stability:
+        click.echo(told(further["flips"], predictor.decision))
     if manifest.labels is not None:
         _say_auc(manifest.labels, scores)
     if predictor.reasons:

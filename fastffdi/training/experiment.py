@@ -233,4 +233,5 @@ class Experiment:
             seed=self.settings.seed,
             metrics=result.validation,
             weights_data=self.weights_data,
+            averaged=result.weights != RAW,
         )

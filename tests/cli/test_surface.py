@@ -20,6 +20,8 @@ LOADING = {
     "--device": "auto",
     "--amp": "auto",
 }
+#: What `cli.viewing.viewing` gives a command.
+VIEWING = {"--views": None, "--pool": "mean", "--scales": "1"}
 SURFACE = {
     "fastffdi": {"--debug": False},
     "train": {
@@ -63,7 +65,7 @@ SURFACE = {
         "--dry-run": False,
     },
     "predict": {
-        "CHECKPOINT": None,
+        "CHECKPOINT...": None,
         "[FOLDER|FILE...]": None,
         "--data": None,
         "--labels": None,
@@ -71,12 +73,14 @@ SURFACE = {
         "-o --output": "submit.csv",
         "--overwrite": False,
         "--follow-symlinks": False,
+        **VIEWING,
         **LOADING,
         "--on-corrupt": "skip",
         "--max-megapixels": None,
         "--excel-safe": False,
         "--fill": "",
         "--decide": False,
+        "--stability": False,
         "--compile": False,
     },
     "evaluate": {
@@ -92,10 +96,15 @@ SURFACE = {
         "--choose-threshold": None,
         "--error-rate": None,
         "--store": False,
+        "--stress": None,
+        "--bias": False,
+        "--stress-limit": 1000,
         "--json": None,
+        "--report": None,
         "--overwrite": False,
         "--seed": 0,
         "--follow-symlinks": False,
+        **VIEWING,
         **LOADING,
         "--on-corrupt": "skip",
         "--max-megapixels": None,
@@ -245,7 +254,10 @@ WITHOUT_DEFAULT = (
         )
     }
     | {("predict", "--data"), ("predict", "--labels")}
-    | {("evaluate", name) for name in ("--data", "--labels", "--scores", "--by", "--threshold", "--json")}
+    | {
+        ("evaluate", name)
+        for name in ("--data", "--labels", "--scores", "--by", "--threshold", "--json", "--report")
+    }
     | {(name, "--cache") for name in ("train", "predict", "evaluate", "cache", "bench-loader")}
     | {
         (name, "--loader-settings")
