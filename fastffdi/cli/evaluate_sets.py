@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from fastffdi.data.manifest import Manifest
+    from fastffdi.evaluation.decision import Decision
     from fastffdi.evaluation.scored import Scored
     from fastffdi.inference.predict import Predictor
 
@@ -46,6 +47,12 @@ class Part:
         return "" if self.predictor is None else self.predictor.manner
 
     @property
+    def stored(self) -> Decision | None:
+        """The decision that the checkpoint holds for scores that are made so."""
+        decision = None if self.predictor is None else self.predictor.decision
+        return decision if decision is not None and decision.manner == self.manner else None
+
+    @property
     def scores_of(self) -> str:
         """The checkpoint, or the table of scores."""
         return self.model or self.set
@@ -70,6 +77,10 @@ def asked(checkpoints: tuple[Path, ...], options: dict[str, Any]) -> tuple[tuple
         raise SettingError("evaluate: name the images in one way: --data DIR or --labels FILE")
     if options["images"] is not None and not labels and not scores:
         raise SettingError("--images: belongs to --labels FILE; give both")
+    if scores and shown and not options["images"].is_dir():
+        raise SettingError(
+            f"--images {options['images']}: there is no such folder; name the one that the names are below"
+        )
     _once("a checkpoint", checkpoints)
     _once("a set of images", (*data, *labels, *scores))
     if not World.here().alone:

@@ -59,10 +59,6 @@ def images_of_scores(scored: Scored, folder: Path) -> Manifest:
     from fastffdi.data.links import Links
     from fastffdi.data.manifest import Manifest
 
-    if not folder.is_dir():
-        raise SettingError(
-            f"--images {folder}: there is no such folder; name the one that the names are below"
-        )
     root, links = str(folder.resolve()), Links(folder)
     inside = np.array([not links.leaves(folder / name) for name in scored.names], bool)
     if not inside.any():
@@ -78,7 +74,7 @@ def write_report(
     from fastffdi.report.page import page
 
     threads = merged(options["loader_settings"], options["threads"]).threads
-    models = [_assessed(one, options["threshold"]) for one in record]
+    models = [_assessed(one) for one in record]
     images = dict(_images(record, options["images"]))
     made_of = _provenance(checkpoints, options)
     how = (options["by"], options["resamples"], options["seed"], threads)
@@ -93,11 +89,13 @@ def write_report(
     click.echo(f"report: {file}")
 
 
-def _assessed(one: Judged, threshold: float | None) -> Assessed:
+def _assessed(one: Judged) -> Assessed:
     from fastffdi.report.assessed import Assessed
 
     part = one.part
-    return Assessed(part.scores_of, part.set, part.scored, one.figures, one.groups, threshold, one.to_data())
+    return Assessed(
+        part.scores_of, part.set, part.scored, one.figures, one.groups, one.threshold, one.to_data()
+    )
 
 
 def _images(record: Sequence[Judged], folder: Path | None) -> Iterable[tuple[str, Manifest]]:
