@@ -60,7 +60,7 @@ def shortcuts(train: Survey, val: Survey) -> list[Shortcut]:
 def told_by_facts(split: Survey) -> dict[str, tuple[float | None, bool]]:
     """For each fact of CURES, in its order, its reach in one split, and whether to warn of it."""
     facts = _facts(split)
-    return {fact: _measured(*facts[fact]) for fact in CURES}
+    return {fact: telling(*facts[fact]) for fact in CURES}
 
 
 def _facts(split: Survey) -> dict[str, tuple[np.ndarray, np.ndarray]]:
@@ -87,8 +87,11 @@ def _shares(labels: np.ndarray, words: np.ndarray) -> np.ndarray:
     return np.asarray((np.bincount(codes, labels) / np.maximum(np.bincount(codes), 1))[codes])
 
 
-def _measured(labels: np.ndarray, values: np.ndarray) -> tuple[float | None, bool]:
-    """The reach of `values`, and whether to warn of it."""
+def telling(labels: np.ndarray, values: np.ndarray) -> tuple[float | None, bool]:
+    """How well `values` (N,) tell `labels`, max(AUC, 1 − AUC), and whether to warn of it.
+
+    None where a class is absent.
+    """
     value = auc(labels, values)
     if value is None:
         return None, False

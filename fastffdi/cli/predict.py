@@ -12,6 +12,7 @@ from fastffdi.cli.interrupts import last_words
 from fastffdi.cli.labelled import images_of, labelled
 from fastffdi.cli.loading import follow_symlinks, loading, max_megapixels, merged, on_corrupt
 from fastffdi.cli.output import check_no_image, check_output
+from fastffdi.cli.stability import columns, passes, stability, told
 from fastffdi.errors import SettingError
 from fastffdi.escapes import escaped
 from fastffdi.world import World
@@ -56,6 +57,7 @@ ERRORS, SKIPPED = ".errors.csv", 3
     is_flag=True,
     help="Add a column decision (real, fake, inconclusive), as stored by `evaluate --store`.  [default: off]",
 )
+@stability
 @click.option(
     "--compile",
     is_flag=True,
@@ -85,6 +87,7 @@ def predict(
     excel_safe: bool,
     fill: str,
     decide: bool,
+    stability: bool,
     compile: bool,
 ) -> None:
     """Write img_name,y_pred for images, y_pred = P(fake): one row per image, in the order given.
@@ -130,8 +133,12 @@ def predict(
             f"{shlex.quote(str(checkpoint))} --data DIR --choose-threshold eer --store"
         )
     try:
-        with last_words(), bar(world.part_of(len(manifest)), "predicting", screen) as progress:
+        total = len(manifest) * (passes() if stability else 1)
+        further: dict[str, np.ndarray] = {}
+        with last_words(), bar(world.part_of(total), "predicting", screen) as progress:
             scores = predictor(manifest, progress.advance)
+            if stability:
+                further = columns(predictor, manifest, scores, decide, progress.advance)
     except KeyboardInterrupt:
         kept = "as it was before" if output.exists() else "not written"
         screen.print(f"interrupted; {escaped(str(output))} is {kept}; the same command begins again")
@@ -139,10 +146,13 @@ def predict(
     processes.leave()
     if not world.first:
         return
-    further = {"decision": predictor.decision(scores)} if decide and predictor.decision is not None else None
+    if decide and predictor.decision is not None:
+        further = {"decision": predictor.decision(scores)} | further
     write_csv(output, manifest.names, scores, fill, excel_safe, further)
     write_errors(output.with_suffix(ERRORS), predictor.reasons, excel_safe)
     click.echo(f"{len(manifest)} rows in {output}")
+    if stability:
+        click.echo(told(further["flips"], predictor.decision))
     if manifest.labels is not None:
         _say_auc(manifest.labels, scores)
     if predictor.reasons:

@@ -15,6 +15,7 @@ from fastffdi.errors import DataError, RunError, SettingError
 from fastffdi.files import DiskFull, atomic
 
 if TYPE_CHECKING:
+    from fastffdi.cli.evaluate_judged import Judged
     from fastffdi.data.manifest import Manifest
     from fastffdi.evaluation.scored import Scored
     from fastffdi.report.assessed import Assessed
@@ -51,8 +52,10 @@ def check_report(file: Path | None, inputs: Iterable[Path], json_file: Path | No
         raise SettingError(f"--report {file}: exists; name another file, or add --overwrite")
 
 
-def images_of_scores(scored: Scored, folder: Path) -> Manifest:
-    """The images of a table of scores: those whose names lead to files inside `folder`."""
+def images_of_scores(scored: Scored, folder: Path | None) -> Manifest | None:
+    """The images of a table of scores: those whose names lead to files inside `folder`; None without one."""
+    if folder is None:
+        return None
     import numpy as np
 
     from fastffdi.data.links import Links
@@ -71,15 +74,16 @@ def images_of_scores(scored: Scored, folder: Path) -> Manifest:
 
 def write_report(
     file: Path,
-    models: Sequence[Assessed],
+    record: Sequence[Judged],
     checkpoints: Sequence[Path],
-    images: Mapping[str, Manifest],
     options: Mapping[str, Any],
 ) -> None:
     """Write the report, whole or not at all, and say so. Raises DiskFull, and RunError where it cannot be."""
     from fastffdi.cli.loading import merged
     from fastffdi.report.page import page
 
+    models = [_assessed(one, options) for one in record]
+    images = {one.part.set: one.part.manifest for one in record if one.part.manifest is not None}
     threads = merged(options["loader_settings"], options["threads"]).threads
     made_of = _provenance(checkpoints, options)
     how = (options["by"], options["resamples"], options["seed"], threads)
@@ -92,6 +96,15 @@ def write_report(
     except OSError as error:
         raise RunError(f"--report {file}: cannot be written ({error.strerror}); name another file") from None
     click.echo(f"report: {file}")
+
+
+def _assessed(one: Judged, options: Mapping[str, Any]) -> Assessed:
+    from fastffdi.report.assessed import Assessed
+
+    part = one.part
+    return Assessed(
+        part.scores_of, part.set, part.scored, one.figures, one.groups, options["threshold"], one.to_data()
+    )
 
 
 def _provenance(checkpoints: Sequence[Path], options: Mapping[str, Any]) -> Provenance:
@@ -117,8 +130,10 @@ def _sources(checkpoints: Sequence[Path], options: Mapping[str, Any]) -> Iterabl
     from fastffdi.report.provenance import source
 
     named = [("checkpoint", path) for path in checkpoints]
-    found = [] if options["data"] is None else label_files_of(options["data"])
+    found = [file for folder in options["data"] for file in label_files_of(folder)]
     named += [("label file", file) for file in found if file.name.startswith("val")]
-    given = (("label file", "labels"), ("scores", "scores"), ("loader settings", "loader_settings"))
-    named += [(what, options[name]) for what, name in given if options[name] is not None]
+    named += [("label file", file) for file in options["labels"]]
+    named += [("scores", file) for file in options["scores"]]
+    if options["loader_settings"] is not None:
+        named.append(("loader settings", options["loader_settings"]))
     return (source(what, path) for what, path in named)

@@ -15,6 +15,8 @@ from fastffdi.data.manifest import Manifest
 from fastffdi.errors import RecipeError, SettingError
 from fastffdi.escapes import escaped
 from fastffdi.evaluation.decision import Decision
+from fastffdi.inference.degradations import Degradation
+from fastffdi.inference.degraded import DegradedDecoder, versions
 from fastffdi.inference.forward import Autocast, compiled_forward
 from fastffdi.inference.scoring import Scorer
 from fastffdi.loaders import factory
@@ -29,6 +31,7 @@ from fastffdi.model.precision import choose as choose_precision
 from fastffdi.model.processes import Processes
 from fastffdi.recipe.lowering import template
 from fastffdi.recipe.recipe import Recipe, parse
+from fastffdi.render.cpu.decode import SourceDecoder
 from fastffdi.render.device.stage import DeviceStage
 
 Images = Manifest | str | os.PathLike[str] | Sequence[str | os.PathLike[str]]
@@ -106,11 +109,37 @@ class Predictor:
         planner = self._planner(manifest).divided(self._processes.world)
         if self._cache is not None:
             (planner,) = cached([planner], self._cache)
-        backend = factory.build_loader(self._backend, planner, self._loading, self._device)
+        return self._scored(planner, self._backend, progress)
+
+    def degraded(
+        self,
+        images: Images,
+        degradations: Sequence[Degradation],
+        progress: Callable[[int], None] | None = None,
+    ) -> np.ndarray:
+        """P(fake) of each image in each of K degraded versions: (N, K) float64, NaN for one that was skipped.
+
+        Decoded images are degraded, and then preprocessed as the checkpoint says, always by the cpu loader
+        and without a cache. `progress` is called with numbers of versions; images and errors are those of a
+        plain call.
+        """
+        manifest, chosen = _manifest(images, self._follow_symlinks), tuple(degradations)
+        known = replace(manifest, sizes=self._planner(manifest).manifest.sizes)
+        whole = self._planner(versions(known, chosen))
+        assert isinstance(whole.decoder, SourceDecoder)
+        planner = replace(whole, decoder=DegradedDecoder(whole.decoder, chosen))
+        scores = self._scored(planner.divided(self._processes.world), "cpu", progress)
+        return scores.reshape(len(manifest), len(chosen))
+
+    def _scored(
+        self, planner: BatchPlanner, backend: str, progress: Callable[[int], None] | None
+    ) -> np.ndarray:
+        """The scores of all rows of a planner, of which this process has its share."""
+        loader = factory.build_loader(backend, planner, self._loading, self._device)
         quarantine = Quarantine()
         self.reasons = quarantine.reasons
-        with DeviceLoader(backend, self._stage, None, quarantine) as loader:
-            scores = self._scorer(loader, len(manifest), progress)
+        with DeviceLoader(loader, self._stage, None, quarantine) as batches:
+            scores = self._scorer(batches, len(planner.manifest), progress)
         return self._of_all(planner.sampler.epoch(0)[0], scores)
 
     def _planner(self, manifest: Manifest) -> BatchPlanner:

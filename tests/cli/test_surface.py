@@ -76,6 +76,7 @@ SURFACE = {
         "--excel-safe": False,
         "--fill": "",
         "--decide": False,
+        "--stability": False,
         "--compile": False,
     },
     "evaluate": {
@@ -91,6 +92,9 @@ SURFACE = {
         "--choose-threshold": None,
         "--error-rate": None,
         "--store": False,
+        "--stress": None,
+        "--bias": False,
+        "--stress-limit": 1000,
         "--json": None,
         "--report": None,
         "--overwrite": False,
