@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from fastffdi.cli.labelled import images_of
 from fastffdi.cli.loading import merged_of
-from fastffdi.cli.reporting import check_report
+from fastffdi.cli.reporting import check_report, images_of_scores
 from fastffdi.cli.viewing import manner, numbers
 from fastffdi.errors import SettingError
 from fastffdi.world import World
@@ -31,7 +31,8 @@ class Part:
         model: the checkpoint as the user named it; empty where the scores came from a file
         set: the folder, label file or table of scores as the user named it
         title: what it is called where all are told
-        predictor, manifest: what scored which images; None where the scores came from a file
+        predictor, manifest: what scored which images; None where the scores came from a file, but for the
+            images of a report's --images
     """
 
     model: str
@@ -96,8 +97,11 @@ def parts(checkpoints: tuple[Path, ...], options: dict[str, Any], screen: Consol
     from fastffdi.evaluation.scored import read_scores
 
     if options["scores"]:
-        files = map(str, options["scores"])
-        return [Part("", file, file, read_scores(Path(file))) for file in files], 0
+        tables = {str(file): read_scores(file) for file in options["scores"]}
+        return [
+            Part("", file, file, scored, manifest=images_of_scores(scored, options["images"]))
+            for file, scored in tables.items()
+        ], 0
     sets, found, skipped = dict(_sets(options, screen)), [], 0
     for checkpoint in checkpoints:
         predictor, corrupt = _predictor(checkpoint, options), 0

@@ -52,8 +52,10 @@ def check_report(file: Path | None, inputs: Iterable[Path], json_file: Path | No
         raise SettingError(f"--report {file}: exists; name another file, or add --overwrite")
 
 
-def images_of_scores(scored: Scored, folder: Path) -> Manifest:
-    """The images of a table of scores: those whose names lead to files inside `folder`."""
+def images_of_scores(scored: Scored, folder: Path | None) -> Manifest | None:
+    """The images of a table of scores: those whose names lead to files inside `folder`; None without one."""
+    if folder is None:
+        return None
     import numpy as np
 
     from fastffdi.data.links import Links
@@ -73,9 +75,9 @@ def write_report(
     from fastffdi.cli.loading import merged
     from fastffdi.report.page import page
 
-    threads = merged(options["loader_settings"], options["threads"]).threads
     models = [_assessed(one) for one in record]
-    images = dict(_images(record, options["images"]))
+    images = {one.part.set: one.part.manifest for one in record if one.part.manifest is not None}
+    threads = merged(options["loader_settings"], options["threads"]).threads
     made_of = _provenance(checkpoints, options)
     how = (options["by"], options["resamples"], options["seed"], threads)
     text = page(models, images, made_of, *how)
@@ -96,15 +98,6 @@ def _assessed(one: Judged) -> Assessed:
     return Assessed(
         part.scores_of, part.set, part.scored, one.figures, one.groups, one.threshold, one.to_data()
     )
-
-
-def _images(record: Sequence[Judged], folder: Path | None) -> Iterable[tuple[str, Manifest]]:
-    """The files of each set of which they are there."""
-    for part in (one.part for one in record):
-        if part.manifest is not None:
-            yield part.set, part.manifest
-        elif folder is not None:
-            yield part.set, images_of_scores(part.scored, folder)
 
 
 def _provenance(checkpoints: Sequence[Path], options: Mapping[str, Any]) -> Provenance:
