@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 
 import click
 
+from fastffdi.cli.images import images_named
 from fastffdi.cli.interrupts import last_words
-from fastffdi.cli.labelled import images_of, labelled
+from fastffdi.cli.labelled import labelled
 from fastffdi.cli.loading import follow_symlinks, loading, max_megapixels, merged, on_corrupt
 from fastffdi.cli.output import check_no_image, check_output
 from fastffdi.errors import SettingError
@@ -17,11 +18,9 @@ from fastffdi.escapes import escaped
 from fastffdi.world import World
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     import numpy as np
 
-    from fastffdi.data.manifest import Manifest
+    from fastffdi.model.processes import Processes
 
 _FILE = click.Path(path_type=Path)
 
@@ -31,7 +30,7 @@ ERRORS, SKIPPED = ".errors.csv", 3
 
 @click.command()
 @click.argument("checkpoint", type=_FILE)
-@click.argument("inputs", nargs=-1, metavar="[FOLDER|FILE...]")
+@click.argument("inputs", nargs=-1, metavar="[FOLDER|FILE|PATTERN|-...]")
 @labelled("Label file with a column img_name; a column target is optional.")
 @click.option(
     "-o", "--output", type=_FILE, default="submit.csv", show_default=True, help="CSV file to write."
@@ -90,8 +89,10 @@ def predict(
     """Write img_name,y_pred for images, y_pred = P(fake): one row per image, in the order given.
 
     CHECKPOINT is a .safetensors file that train wrote; the preprocessing is the one it was trained with.
-    Images are a FOLDER (names relative to it), FILEs and FOLDERs (names as given), --data or --labels. Those
-    that cannot be decoded are listed beside --output, in NAME.errors.csv, and the exit code is 3.
+    Images are a FOLDER (names relative to it), FILEs, FOLDERs and quoted PATTERNs such as 'DIR/**/*.jpg'
+    (names as given), - for a list of them on standard input (one a line, or ended by NUL as find -print0
+    does), --data or --labels. Those that cannot be decoded are listed beside --output, in NAME.errors.csv,
+    and the exit code is 3.
     """
     from fastffdi.cli.screen import bar, console
 
@@ -103,8 +104,8 @@ def predict(
     world = World.here()
     if world.first:
         check_output(output, [*files, *(("one of the images", Path(name)) for name in inputs)], overwrite)
-    screen = console()
-    manifest = _manifest(inputs, data, labels, images, screen.print, follow_symlinks)
+    screen, others = console(), None if world.alone else _joined()
+    manifest = images_named(inputs, data, labels, images, screen.print, follow_symlinks, others)
     if world.first:
         check_no_image(output, manifest.paths())
     from fastffdi.inference.predict import Predictor
@@ -112,7 +113,7 @@ def predict(
     from fastffdi.model.processes import Processes
 
     settings = merged(loader_settings, threads, batch_size, process, memory_cap, max_megapixels)
-    processes = Processes.join()
+    processes = others or Processes()
     predictor = Predictor(
         checkpoint,
         device=device,
@@ -151,6 +152,12 @@ def predict(
         raise click.exceptions.Exit(SKIPPED)
 
 
+def _joined() -> Processes:
+    from fastffdi.model.processes import Processes
+
+    return Processes.join()
+
+
 def _say_auc(labels: np.ndarray, scores: np.ndarray) -> None:
     import numpy as np
 
@@ -160,26 +167,3 @@ def _say_auc(labels: np.ndarray, scores: np.ndarray) -> None:
     known = np.isfinite(scores)
     found = auc(labels[known], scores[known]) if known.any() else None
     click.echo(f"AUC against the labels given: {shown(found)}")
-
-
-def _manifest(
-    inputs: tuple[str, ...],
-    data: Path | None,
-    labels: Path | None,
-    images: Path | None,
-    say: Callable[[str], None],
-    follow_symlinks: bool,
-) -> Manifest:
-    from fastffdi.data import layout
-
-    if (data is not None) + (labels is not None) + bool(inputs) != 1:
-        raise SettingError(
-            "predict: name the images in one way: a FOLDER, FILEs, --data DIR or --labels FILE"
-        )
-    if images is not None and labels is None:
-        raise SettingError("--images: belongs to --labels FILE; give both")
-    if data is not None or labels is not None:
-        return images_of(data, labels, images, "optional", say, follow_symlinks)
-    if len(inputs) == 1 and Path(inputs[0]).is_dir():
-        return layout.plain_folder(Path(inputs[0]), say, follow_symlinks)
-    return layout.image_files(inputs, say, follow_symlinks)

@@ -10,8 +10,9 @@ from typing import Any
 
 import numpy as np
 
-from fastffdi.data.layout import image_files, plain_folder
+from fastffdi.data.layout import plain_folder
 from fastffdi.data.manifest import Manifest
+from fastffdi.data.named import image_files
 from fastffdi.errors import RecipeError, SettingError
 from fastffdi.escapes import escaped
 from fastffdi.evaluation.decision import Decision

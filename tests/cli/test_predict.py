@@ -2,38 +2,18 @@ import shutil
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 import pytest
 import torch
+from commands import SCORING as PLAIN
 from PIL import Image
+from submitted import names, refused, table
 
 from fastffdi.evaluation.metrics import auc
 
-PLAIN = ("--amp", "off", "--threads", 1)
-
 
 @pytest.fixture
-def best(tiny_run):
-    return tiny_run.settings.output / "best.safetensors"
-
-
-@pytest.fixture
-def output(tmp_path):
-    return tmp_path / "submit.csv"
-
-
-@pytest.fixture
-def predict(fastffdi, best, output):
-    """predict(...): with the tiny model to submit.csv, unless the words say otherwise."""
-    return lambda *words, model=best: fastffdi("predict", model, "--output", output, *PLAIN, *words)
-
-
-def table(output):
-    return pd.read_csv(output, dtype={"img_name": str}, na_filter=False)
-
-
-def names(output):
-    return table(output)["img_name"].tolist()
+def output(submit):
+    return submit
 
 
 @pytest.fixture
@@ -184,15 +164,6 @@ def test_every_loader_predicts(predict, tiny, output, expected, loader):
     assert predict(tiny / "valset", "--loader", loader, "--batch-size", 5).code == 0
     found = table(output)["y_pred"].to_numpy()
     np.testing.assert_allclose(found, list(expected.values()), atol=2e-2)
-
-
-def refused(ended, output, code=2):
-    """The one line of an error that left nothing behind."""
-    assert (ended.code, ended.out) == (code, ""), ended.err
-    assert ended.err.startswith("fastffdi: ")
-    assert ended.err.count("\n") == 1, ended.err
-    assert not output.is_file()
-    return ended.err.removeprefix("fastffdi: ").rstrip("\n")
 
 
 def test_a_checkpoint_that_is_not_there(predict, tiny, tmp_path, output):

@@ -63,7 +63,7 @@ SURFACE = {
     },
     "predict": {
         "CHECKPOINT": None,
-        "[FOLDER|FILE...]": None,
+        "[FOLDER|FILE|PATTERN|-...]": None,
         "--data": None,
         "--labels": None,
         "--images": None,
