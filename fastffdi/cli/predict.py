@@ -33,7 +33,12 @@ ERRORS, SKIPPED = ".errors.csv", 3
 @click.argument("inputs", nargs=-1, metavar="[FOLDER|FILE|PATTERN|-...]")
 @labelled("Label file with a column img_name; a column target is optional.")
 @click.option(
-    "-o", "--output", type=_FILE, default="submit.csv", show_default=True, help="CSV file to write."
+    "-o",
+    "--output",
+    type=_FILE,
+    default="submit.csv",
+    show_default=True,
+    help="File to write: .csv, .jsonl (JSON lines) or .parquet.",
 )
 @click.option(
     "--overwrite",
@@ -49,7 +54,9 @@ ERRORS, SKIPPED = ".errors.csv", 3
     is_flag=True,
     help="Put an apostrophe before names that a spreadsheet would run as a formula.  [default: off]",
 )
-@click.option("--fill", default="", help="y_pred of an image that was skipped.  [default: an empty cell]")
+@click.option(
+    "--fill", default="", help="y_pred of an image that was skipped.  [default: an empty cell, or null]"
+)
 @click.option(
     "--decide",
     is_flag=True,
@@ -86,7 +93,7 @@ def predict(
     decide: bool,
     compile: bool,
 ) -> None:
-    """Write img_name,y_pred for images, y_pred = P(fake): one row per image, in the order given.
+    """Write img_name and y_pred for images, y_pred = P(fake): one row per image, in the order given.
 
     CHECKPOINT is a .safetensors file that train wrote; the preprocessing is the one it was trained with.
     Images are a FOLDER (names relative to it), FILEs, FOLDERs and quoted PATTERNs such as 'DIR/**/*.jpg'
@@ -103,13 +110,14 @@ def predict(
     ]
     world = World.here()
     if world.first:
-        check_output(output, [*files, *(("one of the images", Path(name)) for name in inputs)], overwrite)
+        inputs_too = (("one of the images", Path(name)) for name in inputs)
+        check_output(output, [*files, *inputs_too], overwrite, fill, excel_safe)
     screen, others = console(), None if world.alone else _joined()
     manifest = images_named(inputs, data, labels, images, screen.print, follow_symlinks, others)
     if world.first:
         check_no_image(output, manifest.paths())
     from fastffdi.inference.predict import Predictor
-    from fastffdi.inference.table import write_csv, write_errors
+    from fastffdi.inference.table import write_errors, write_table
     from fastffdi.model.processes import Processes
 
     settings = merged(loader_settings, threads, batch_size, process, memory_cap, max_megapixels)
@@ -141,7 +149,7 @@ def predict(
     if not world.first:
         return
     further = {"decision": predictor.decision(scores)} if decide and predictor.decision is not None else None
-    write_csv(output, manifest.names, scores, fill, excel_safe, further)
+    write_table(output, manifest.names, scores, fill, excel_safe, further)
     write_errors(output.with_suffix(ERRORS), predictor.reasons, excel_safe)
     click.echo(f"{len(manifest)} rows in {output}")
     if manifest.labels is not None:
