@@ -75,6 +75,7 @@ as the resize asks. {large} against the same resize to {target} × {target} of t
   of 1 can grow to any size: a threshold, a nearest pixel or an equalisation makes it so.
 * `auto_augment`, `rand_augment`, `trivial_augment_wide`, `aug_mix`: their operations are compared one by one
   with torchvision's in `tests/recipe/`, and so are their random choices.
+* `flip_views` and `tiles`, which torchvision has not, copy pixels as `horizontal_flip` and `five_crop` do.
 * `random_apply`, `random_choice`, `random_order` use the kernels of the steps inside; `python` is your own
   function.
 

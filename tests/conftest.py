@@ -231,5 +231,5 @@ def brightness(monkeypatch: pytest.MonkeyPatch) -> "Brightness":
     resize, same = {"resize": {"size": [32, 32]}}, {"normalize": {"mean": [0, 0, 0], "std": [1, 1, 1]}}
     described = SimpleNamespace(recipe={"train": [resize, same], "eval": [resize, same]}, decision=None)
     model = Brightness()
-    monkeypatch.setattr("fastffdi.inference.predict.restore", lambda path: (described, model))
+    monkeypatch.setattr("fastffdi.inference.member.restore", lambda path: (described, model))
     return model

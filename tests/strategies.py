@@ -30,6 +30,8 @@ PARAMETERS = {
     "random_resized_crop": {"size": size, "interpolation": resampling},
     "five_crop": {"size": size},
     "ten_crop": {"size": size, "vertical_flip": st.booleans()},
+    "flip_views": {},
+    "tiles": {"size": size, "grid": st.integers(1, 3)},
     "pad": {
         "padding": st.integers(0, 5),
         "padding_mode": st.sampled_from(["constant", "edge", "reflect", "symmetric"]),

@@ -36,10 +36,11 @@ BY_DALI = {
     "random_rotation", "random_affine", "random_perspective", "color_jitter", "grayscale", "random_grayscale",
 }  # fmt: skip
 
-#: Steps of many operations, each compared with torchvision's where it is tested.
+#: Steps of many operations, each compared with torchvision's where it is tested, and those it has not.
 COMPOSED = {
     "auto_augment", "rand_augment", "trivial_augment_wide", "aug_mix",
     "random_apply", "random_choice", "random_order", "python",
+    "flip_views", "tiles",
 }  # fmt: skip
 
 #: color_jitter's parts: torchvision's, and by how much ours differs on average. Of photos README says so.

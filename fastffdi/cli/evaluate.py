@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +12,7 @@ from fastffdi.cli.deciding import deciding, fitted, store, wanted
 from fastffdi.cli.deciding import told as told_of
 from fastffdi.cli.labelled import images_of, labelled
 from fastffdi.cli.loading import follow_symlinks, loading, max_megapixels, merged, on_corrupt
+from fastffdi.cli.viewing import manner, numbers, viewing
 from fastffdi.errors import DataError, SettingError
 from fastffdi.world import World
 
@@ -54,6 +55,7 @@ SKIPPED = 3
 @click.option("--overwrite", is_flag=True, help="Write over a file that exists.  [default: off]")
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Of the bootstrap.")
 @follow_symlinks
+@viewing
 @loading
 @on_corrupt
 @max_megapixels
@@ -70,6 +72,7 @@ def evaluate(checkpoints: tuple[Path, ...], **options: Any) -> None:
 
     _check(checkpoints, options)
     decides, screen = wanted(options), console()
+    how_scored = manner(*(options[name] for name in ("views", "pool", "scales")))
     models, skipped = _scored(checkpoints, options, screen)
     from fastffdi.evaluation.figures import compare, figures, groups
     from fastffdi.model.checkpoint import versions
@@ -80,9 +83,9 @@ def evaluate(checkpoints: tuple[Path, ...], **options: Any) -> None:
         found = figures(scored.labels, scored.scores, threshold, *how)
         parts = [] if options["by"] is None else groups(scored, options["by"], threshold, *how)
         click.echo("\n".join([*headed(name, scored), *told(found), *grouped(options["by"], parts)]))
-        record.append(_model(name, scored, found, parts))
+        record.append(_model(name, scored, found, parts) | {"manner": how_scored})
         if decides:
-            decision = fitted(scored, options)
+            decision = replace(fitted(scored, options), manner=how_scored)
             click.echo("\n".join(["", *(f"  {line}" for line in told_of(scored, decision, options))]))
             record[-1]["decision"] = decision.to_data()
             if options["store"]:
@@ -105,6 +108,9 @@ def _check(checkpoints: tuple[Path, ...], options: dict[str, Any]) -> None:
     data, labels, scores, file = (options[name] for name in ("data", "labels", "scores", "json_file"))
     if (scores is None) == (not checkpoints):
         raise SettingError("evaluate: give CHECKPOINTs, or --scores FILE of any detector")
+    looks = options["views"] or options["pool"] != "mean" or options["scales"] != "1"
+    if scores is not None and looks:
+        raise SettingError("--scores: are made already; leave out --views, --pool and --scales")
     if scores is not None and (data or labels or options["images"]):
         raise SettingError("--scores: has the labels as well; leave out --data, --labels and --images")
     if scores is None and (data is None) == (labels is None):
@@ -165,6 +171,9 @@ def _predicted(
         ),
         cache=options["cache"],
         on_corrupt=options["on_corrupt"],
+        views=options["views"],
+        pool=options["pool"],
+        scales=numbers(options["scales"]),
     )
     with bar(len(manifest), f"scoring by {checkpoint.name}", screen) as progress:
         scores = predictor(manifest, progress.advance)

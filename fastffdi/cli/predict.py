@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,7 +12,7 @@ from fastffdi.cli.interrupts import last_words
 from fastffdi.cli.labelled import labelled
 from fastffdi.cli.loading import follow_symlinks, loading, max_megapixels, merged, on_corrupt
 from fastffdi.cli.output import check_no_image, check_output
-from fastffdi.errors import SettingError
+from fastffdi.cli.viewing import check_decides, leading, numbers, viewing
 from fastffdi.escapes import escaped
 from fastffdi.world import World
 
@@ -29,7 +28,7 @@ ERRORS, SKIPPED = ".errors.csv", 3
 
 
 @click.command()
-@click.argument("checkpoint", type=_FILE)
+@click.argument("checkpoint", type=_FILE, metavar="CHECKPOINT...")
 @click.argument("inputs", nargs=-1, metavar="[FOLDER|FILE|PATTERN|-...]")
 @labelled("Label file with a column img_name; a column target is optional.")
 @click.option(
@@ -46,6 +45,7 @@ ERRORS, SKIPPED = ".errors.csv", 3
     help="Replace --output whatever it holds, but never an input.  [default: off, only a table of predict]",
 )
 @follow_symlinks
+@viewing
 @loading
 @on_corrupt
 @max_megapixels
@@ -77,6 +77,9 @@ def predict(
     output: Path,
     overwrite: bool,
     follow_symlinks: bool,
+    views: str | None,
+    pool: str,
+    scales: str,
     batch_size: int | None,
     loader: str,
     threads: int | None,
@@ -95,7 +98,8 @@ def predict(
 ) -> None:
     """Write img_name and y_pred for images, y_pred = P(fake): one row per image, in the order given.
 
-    CHECKPOINT is a .safetensors file that train wrote; the preprocessing is the one it was trained with.
+    CHECKPOINT is a .safetensors file that train wrote; the preprocessing is the one it was trained with. The
+    scores of several, each with its own preprocessing, are pooled.
     Images are a FOLDER (names relative to it), FILEs, FOLDERs and quoted PATTERNs such as 'DIR/**/*.jpg'
     (names as given), - for a list of them on standard input (one a line, or ended by NUL as find -print0
     does), --data or --labels. Those that cannot be decoded are listed beside --output, in NAME.errors.csv,
@@ -103,8 +107,9 @@ def predict(
     """
     from fastffdi.cli.screen import bar, console
 
+    checkpoints, inputs = leading(checkpoint, inputs)
     files = [
-        ("the checkpoint", checkpoint),
+        *(("the checkpoint", one) for one in checkpoints),
         ("the label file", labels),
         ("the settings file", loader_settings),
     ]
@@ -123,7 +128,7 @@ def predict(
     settings = merged(loader_settings, threads, batch_size, process, memory_cap, max_megapixels)
     processes = others or Processes()
     predictor = Predictor(
-        checkpoint,
+        checkpoints,
         device=device,
         amp=amp,
         backend=loader,
@@ -132,12 +137,12 @@ def predict(
         compile=compile,
         on_corrupt=on_corrupt,
         processes=processes,
+        views=views,
+        pool=pool,
+        scales=numbers(scales),
     )
-    if decide and predictor.decision is None:
-        raise SettingError(
-            f"--decide: {checkpoint} holds no threshold; fit one with: fastffdi evaluate "
-            f"{shlex.quote(str(checkpoint))} --data DIR --choose-threshold eer --store"
-        )
+    if decide:
+        check_decides(predictor, checkpoints)
     try:
         with last_words(), bar(world.part_of(len(manifest)), "predicting", screen) as progress:
             scores = predictor(manifest, progress.advance)

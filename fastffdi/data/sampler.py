@@ -61,3 +61,19 @@ class Sampler:
             return self.rows
         counts = np.unique(self.labels, return_counts=True)[1]
         return int(counts.max() * len(counts))
+
+
+@dataclass(frozen=True)
+class Repeated:
+    """The rows of a sampler, each several times in succession; a row's k-th time is repeat k."""
+
+    sampler: Sampler
+    times: int
+
+    def __len__(self) -> int:
+        return len(self.sampler) * self.times
+
+    def epoch(self, epoch: int, start: int = 0) -> tuple[np.ndarray, np.ndarray]:
+        """As Sampler.epoch."""
+        rows, _ = self.sampler.epoch(epoch)
+        return np.repeat(rows, self.times)[start:], np.tile(np.arange(self.times), len(rows))[start:]

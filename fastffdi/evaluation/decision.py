@@ -38,6 +38,7 @@ class Decision:
         images: how many it was fitted on
         calibration: applied to the scores first; None: they are taken as they are
         band: calibrated scores in it are inconclusive, and those between it and the threshold; None: none is
+        manner: how the scores that it is for were made, as predict's options; empty: by one look at an image
     """
 
     threshold: float
@@ -45,6 +46,7 @@ class Decision:
     images: int
     calibration: Calibration | None = None
     band: Band | None = None
+    manner: str = ""
 
     def calibrated(self, scores: Scores) -> NDArray[np.float64]:
         """Calibrated scores (N,)."""
@@ -68,6 +70,7 @@ class Decision:
             "images": self.images,
             "calibration": fitted,
             "band": band,
+            "manner": self.manner,
         }
 
     @classmethod
@@ -75,7 +78,7 @@ class Decision:
         """What `to_data` gave. Raises ValueError for anything else."""
         try:
             threshold, rule, images = float(data["threshold"]), str(data["rule"]), int(data["images"])
-            fitted, band = data["calibration"], data["band"]
+            fitted, band, manner = data["calibration"], data["band"], str(data.get("manner", ""))
             ends = None if band is None else Band(*(float(one) for one in band))
             known = None if fitted is None else calibration.from_data(fitted)
         except (KeyError, TypeError, AttributeError, ValueError, OverflowError) as error:
@@ -83,7 +86,7 @@ class Decision:
         values = [threshold] if ends is None else [threshold, ends.low, ends.high, ends.error_rate]
         if not all(math.isfinite(value) for value in values):
             raise ValueError("decision: its numbers are not finite")
-        return cls(threshold, rule, images, known, ends)
+        return cls(threshold, rule, images, known, ends, manner)
 
 
 def fit(

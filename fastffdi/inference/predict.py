@@ -4,42 +4,41 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from fastffdi.data.layout import plain_folder
 from fastffdi.data.manifest import Manifest
 from fastffdi.data.named import image_files
-from fastffdi.errors import RecipeError, SettingError
-from fastffdi.escapes import escaped
-from fastffdi.evaluation.decision import Decision
-from fastffdi.inference.forward import Autocast, compiled_forward
-from fastffdi.inference.scoring import Scorer
+from fastffdi.errors import SettingError
+from fastffdi.inference import views as test_time
+from fastffdi.inference.forward import Forward, compiled_forward
+from fastffdi.inference.member import load
+from fastffdi.inference.pooling import Pool
+from fastffdi.inference.scoring import Pass, pooled
+from fastffdi.inference.showing import divided, shares, sharing, showings
 from fastffdi.loaders import factory
 from fastffdi.loaders.loader import DeviceLoader
 from fastffdi.loaders.planner import BatchPlanner, cached
 from fastffdi.loaders.quarantine import FAIL, Quarantine, skips
 from fastffdi.loaders.settings import LoaderSettings
-from fastffdi.model.checkpoint import restore
 from fastffdi.model.device import choose_device, tune_convolutions
-from fastffdi.model.precision import cast_weights
-from fastffdi.model.precision import choose as choose_precision
 from fastffdi.model.processes import Processes
-from fastffdi.recipe.lowering import template
-from fastffdi.recipe.recipe import Recipe, parse
 from fastffdi.render.device.stage import DeviceStage
 
 Images = Manifest | str | os.PathLike[str] | Sequence[str | os.PathLike[str]]
+Checkpoints = str | os.PathLike[str] | Sequence[str | os.PathLike[str]]
 
 
 class Predictor:
-    """Scores images by a trained model, with the preprocessing it was trained with.
+    """Scores images by a trained model, with the preprocessing it was trained with; or by several.
 
     Args:
-        checkpoint: a .safetensors file that training wrote
+        checkpoint: a .safetensors file that training wrote; of several, each looks at the images in its own
+            way, and their scores are pooled
         device: auto (CUDA where there is one), cpu, cuda or cuda:N
         amp: precision: auto, bf16, fp16 or off (float32)
         backend: what decodes and renders: auto, dali, cpu or torchvision
@@ -50,6 +49,16 @@ class Predictor:
         follow_symlinks: of folders, also take images by links that lead out of them
         processes: that each score a share of the images, and all get the scores of all; they have to make
             the same calls. None: this process is on its own
+        views: score each image in several views, whatever the recipe: flip (it and its mirror), five_crop,
+            ten_crop, tiles:N (N × N, of all of it at N times the size) or random:N (N draws of the training
+            recipe). None: as the recipe says, in one view mostly. So many images make a batch that the model
+            is given no more than its size, or one image's views
+        pool: what the score of several views is: mean (of P(fake)), logit (the mean of the logits'
+            differences, as a probability) or topk:K (the mean of the K highest); and in the same way, then
+            without choosing any, that of several models
+        scales: sizes of the model's input, in times its own, as multiples of 32 pixels; each is one more look
+            at every view
+        seed: decides the draws of random views, with the image's row
 
     Raises SettingError for a file that is no checkpoint and for arguments that do not fit this machine,
     RecipeError for a checkpoint whose recipe is not valid. Nothing is imported because a checkpoint names it.
@@ -62,7 +71,7 @@ class Predictor:
 
     def __init__(
         self,
-        checkpoint: str | os.PathLike[str],
+        checkpoint: Checkpoints,
         *,
         device: str = "auto",
         amp: str = "auto",
@@ -73,25 +82,40 @@ class Predictor:
         on_corrupt: str = FAIL,
         follow_symlinks: bool = False,
         processes: Processes | None = None,
+        views: str | None = None,
+        pool: str = "mean",
+        scales: Sequence[float] = (1.0,),
+        seed: int = 0,
     ) -> None:
         self._skip, self._processes = skips(on_corrupt), processes or Processes()
         self.reasons: dict[str, str] = {}
         self._follow_symlinks = follow_symlinks
-        path = Path(checkpoint)
+        self._pool, self._seed = Pool.parsed(pool), seed
+        asked, sizes = test_time.parsed(views), test_time.read_scales(scales)
         self._loading = loading or LoaderSettings()
         self._cache = None if cache is None else Path(cache)
         self._device = choose_device(device)
         tune_convolutions(self._device)
-        precision = choose_precision(amp, self._device)
         self._backend = factory.choose_loader(backend, self._device, self._loading.process, cache is not None)
-        described, model = restore(path)
-        self.recipe = recipe_of(described.recipe, path)
-        self.decision = decision_of(described.decision, path)
-        forward = Autocast(cast_weights(model.to(self._device), precision), precision)
-        full = self._loading.batch_size * template(self.recipe.eval).views
-        fast = compiled_forward(forward, self._device, full) if compile else None
-        self._scorer = Scorer(forward.model, precision, fast)
-        self._stage = DeviceStage(self._device, precision.dtype)
+        test_time.check_loader(asked, self._backend)
+        paths = [checkpoint] if isinstance(checkpoint, str | os.PathLike) else checkpoint
+        self._members = [load(Path(path), self._device, amp, asked, sizes) for path in paths]
+        if not self._members:
+            raise SettingError("checkpoint: none is given; name one at least")
+        self.recipe = self._members[0].recipe
+        self.decision = self._members[0].decision if len(self._members) == 1 else None
+        self.manner = test_time.manner(asked, self._pool, sizes)
+        most = max(one.views for member in self._members for one in member.viewings)
+        for member in self._members:
+            self._pool.check(sum(one.views for one in member.viewings))
+        self._rows = max(1, self._loading.batch_size // most) if asked else self._loading.batch_size
+
+        def forward_of(plain: Forward, full: int) -> Forward:
+            return compiled_forward(plain, self._device, full) if compile else plain
+
+        normalised = self._backend == "torchvision"
+        self._showings = showings(self._members, self._rows, forward_of, normalised)
+        self._stage = DeviceStage(self._device, self._members[0].forward.precision.dtype)
 
     def __call__(self, images: Images, progress: Callable[[int], None] | None = None) -> np.ndarray:
         """P(fake) of each image: (N,) float64 from 0 to 1, in the order of the images.
@@ -104,27 +128,53 @@ class Predictor:
         such are skipped, `reasons` says why, by name, until the next call.
         """
         manifest = _manifest(images, self._follow_symlinks)
-        planner = self._planner(manifest).divided(self._processes.world)
-        if self._cache is not None:
-            (planner,) = cached([planner], self._cache)
-        backend = factory.build_loader(self._backend, planner, self._loading, self._device)
+        planners = [one.divided(self._processes.world) for one in self._planners(manifest)]
+        return self._scored(self._decoding(planners), self._backend, progress)
+
+    def _scored(
+        self, planners: Sequence[BatchPlanner], backend: str, progress: Callable[[int], None] | None
+    ) -> np.ndarray:
+        """The scores of all rows, of which this process has a share, that of these planners."""
+        settings = divided(self._loading, len(planners), self._device)
         quarantine = Quarantine()
         self.reasons = quarantine.reasons
-        with DeviceLoader(backend, self._stage, None, quarantine) as loader:
-            scores = self._scorer(loader, len(manifest), progress)
-        return self._of_all(planner.sampler.epoch(0)[0], scores)
+        with ExitStack() as loaders:
+            passes = []
+            for showing, planner in zip(self._showings, planners, strict=True):
+                draws = showing.viewing.draws
+                built = factory.build_loader(backend, planner.repeated(draws), settings, self._device)
+                loader = loaders.enter_context(DeviceLoader(built, self._stage, None, quarantine))
+                passes.append(Pass(loader, showing.looks, draws))
+            count = len(planners[0].manifest)
+            scores = pooled(passes, len(self._members), self._pool, count, progress)
+        return self._of_all(planners[0].sampler.epoch(0)[0], scores)
 
-    def _planner(self, manifest: Manifest) -> BatchPlanner:
-        """The batches of all processes together, of which the first alone probes the sizes of images."""
+    def _decoding(self, planners: Sequence[BatchPlanner]) -> Sequence[BatchPlanner]:
+        """The planners with where images come from: a cache, or one decoder for all that can share it."""
+        if self._cache is not None:
+            return cached(planners, self._cache)
+        draws = [showing.viewing.draws for showing in self._showings]
+        able, together = shares(self._backend, self._loading, self._device)
+        settings = divided(self._loading, len(planners), self._device)
+        return sharing(planners, draws, settings, together) if able else planners
 
-        def planned(manifest: Manifest) -> BatchPlanner:
-            return BatchPlanner.of_split(
-                self.recipe, "eval", manifest, self._loading, skip_corrupt=self._skip
-            )
+    def _planners(self, manifest: Manifest) -> list[BatchPlanner]:
+        """For each showing the batches of all processes, of which the first alone probes images' sizes."""
+        settings = replace(self._loading, batch_size=self._rows)
 
-        planner = self._processes.only_first(lambda: planned(manifest))
-        sizes = self._processes.first(lambda: None if planner is None else planner.manifest.sizes)
-        return planned(replace(manifest, sizes=sizes)) if planner is None else planner
+        def planned(manifest: Manifest) -> list[BatchPlanner]:
+            found = []
+            for showing in self._showings:
+                planner = BatchPlanner.of_split(
+                    showing.recipe, "eval", manifest, settings, seed=self._seed, skip_corrupt=self._skip
+                )
+                manifest = planner.manifest
+                found.append(planner)
+            return found
+
+        planners = self._processes.only_first(lambda: planned(manifest))
+        sizes = self._processes.first(lambda: None if planners is None else planners[-1].manifest.sizes)
+        return planned(replace(manifest, sizes=sizes)) if planners is None else planners
 
     def _of_all(self, rows: np.ndarray, scores: np.ndarray) -> np.ndarray:
         """The scores of all rows, of which these are this process's; `reasons` become those of all too."""
@@ -134,27 +184,6 @@ class Predictor:
             scores[others] = own
             self.reasons |= reasons
         return scores
-
-
-def recipe_of(data: Any, path: Path) -> Recipe:
-    """The recipe of the checkpoint at a path; what its training steps name is not imported.
-
-    Raises RecipeError in one line, whatever is in it.
-    """
-    try:
-        return parse(data, "its recipe", code=True)
-    except RecipeError as error:
-        first, *more = error.args
-        others = f", and {len(more)} more" * bool(more)
-        raise RecipeError(f"checkpoint {path}: {escaped(first)[:1000]}{others}") from error
-
-
-def decision_of(data: Any, path: Path) -> Decision | None:
-    """The decision stored in the checkpoint at a path, if any. Raises SettingError for what is none."""
-    try:
-        return None if data is None else Decision.from_data(data)
-    except ValueError as error:
-        raise SettingError(f"checkpoint {path}: {escaped(str(error))[:300]}; store it anew") from None
 
 
 def _manifest(images: Images, follow_symlinks: bool) -> Manifest:

@@ -1,17 +1,60 @@
-"""P(fake) for every image of a loader."""
+"""P(fake) for every image of a loader, or of several that show the same images in other ways."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 import numpy as np
 import torch
 from torch import nn
 
 from fastffdi.inference.forward import Autocast, Forward
+from fastffdi.inference.pooling import POOL, Pool
+from fastffdi.loaders.batch import Batch
 from fastffdi.loaders.loader import DeviceLoader
 from fastffdi.model.precision import Precision
+from fastffdi.recipe.kernels import Normalize
+
+
+class Look(NamedTuple):
+    """A model that is given a loader's batches.
+
+    Attributes:
+        model: the model's number, of those that are scored
+        normalize: in place of that of the loader's recipe
+    """
+
+    model: int
+    forward: Forward
+    normalize: Normalize | None = None
+
+
+@dataclass(frozen=True)
+class Pass:
+    """A loader, whose batches hold each row `draws` times in succession, and the models that see them."""
+
+    loader: DeviceLoader
+    looks: tuple[Look, ...]
+    draws: int = 1
+
+    def logits(self, batch: Batch) -> Iterator[tuple[int, torch.Tensor]]:
+        """The number of each model, and its logits (N · views, 2) of the batch, until the next are made."""
+        made: dict[Normalize | None, torch.Tensor] = {None: self.loader.prepared(batch).images}
+        for model, forward, normalize in self.looks:
+            if normalize not in made:
+                other = replace(batch, remaining=replace(batch.remaining, normalize=normalize))
+                made[normalize] = self.loader.stage(other).contiguous(memory_format=torch.channels_last)
+            yield model, forward(made[normalize])
+
+
+class Scores(NamedTuple):
+    """Of one batch: N rows, whether each could be decoded, and of M models the pooled values (M, N)."""
+
+    rows: np.ndarray
+    valid: np.ndarray
+    values: torch.Tensor
 
 
 @dataclass(frozen=True)
@@ -38,7 +81,6 @@ class Scorer:
         return score_all((forward,), loader, count, progress)[0]
 
 
-@torch.inference_mode()
 def score_all(
     forwards: Sequence[Forward],
     loader: DeviceLoader,
@@ -49,18 +91,54 @@ def score_all(
 
     They are in eval mode.
     """
-    rows, scores, valid = [], [], []
-    for batch in loader.batches(0):
-        images = loader.prepared(batch).images
-        fake = torch.stack([forward(images).float().softmax(dim=1)[:, 1] for forward in forwards])
+    looks = tuple(Look(number, forward) for number, forward in enumerate(forwards))
+    return collected(scored([Pass(loader, looks)], len(forwards), POOL), len(forwards), count, progress)
+
+
+def pooled(
+    passes: Sequence[Pass],
+    models: int,
+    pool: Pool,
+    count: int,
+    progress: Callable[[int], None] | None = None,
+) -> np.ndarray:
+    """(images,) float64 P(fake) by row, pooled over the views of all passes and over the models."""
+    batches = scored(passes, models, pool)
+    together = (one._replace(values=pool.models(one.values)[None]) for one in batches)
+    return collected(together, 1, count, progress)[0]
+
+
+@torch.inference_mode()
+def scored(passes: Sequence[Pass], models: int, pool: Pool) -> Iterator[Scores]:
+    """The scores of batch after batch, of which all passes have the same rows; left on the device."""
+    for batches in zip(*(one.loader.batches(0) for one in passes), strict=True):
+        rows = batches[0].rows[:: passes[0].draws]
+        values: list[list[torch.Tensor]] = [[] for _ in range(models)]
+        valid = np.ones(len(rows), bool)
+        for one, batch in zip(passes, batches, strict=True):
+            for model, logits in one.logits(batch):
+                # At once: a compiled model's next call may overwrite them.
+                values[model].append(pool.values(logits).view(len(rows), -1))
+            valid &= batch.valid.reshape(-1, one.draws).all(axis=1)
+        yield Scores(rows, valid, torch.stack([pool.views(torch.cat(own, dim=1)) for own in values]))
+
+
+def collected(
+    batches: Iterator[Scores], models: int, count: int, progress: Callable[[int], None] | None = None
+) -> np.ndarray:
+    """(models, images) float64 by row; NaN for rows that were left out or skipped.
+
+    `progress` gets the number of images of each batch.
+    """
+    found = []
+    for one in batches:
         # Left on the device: reading each batch would make the host wait for it.
-        scores.append(fake.view(len(forwards), len(batch), batch.views).mean(dim=2))
-        rows.append(batch.rows)
-        valid.append(batch.valid)
+        found.append(one)
         if progress is not None:
-            progress(len(batch))
-    out = np.full((len(forwards), count), np.nan)
-    if rows:
-        kept = np.concatenate(valid)
-        out[:, np.concatenate(rows)[kept]] = torch.cat(scores, dim=1).double().cpu().numpy()[:, kept]
+            progress(len(one.rows))
+    out = np.full((models, count), np.nan)
+    if found:
+        rows, kept = (np.concatenate([getattr(one, name) for one in found]) for name in ("rows", "valid"))
+        values = torch.cat([one.values for one in found], dim=1).double().cpu().numpy()
+        out[:, rows[kept]] = values[:, kept]
     return out

@@ -53,7 +53,7 @@ def build_loader(name: str, planner: BatchPlanner, settings: LoaderSettings, dev
 
         return TorchvisionLoader(planner, settings, device)
     settings, on_cpu = within_cap(planner, settings), device.type == "cpu"
-    if _in_process(settings.process, device):
+    if in_process(settings.process, device):
         from fastffdi.loaders.process.loader import ProcessLoader
 
         return ProcessLoader(planner, settings, device, beyond=on_cpu)
@@ -62,7 +62,7 @@ def build_loader(name: str, planner: BatchPlanner, settings: LoaderSettings, dev
     return CpuLoader(planner, settings, beyond=on_cpu, pinned=not on_cpu)
 
 
-def _in_process(asked: bool | None, device: torch.device) -> bool:
+def in_process(asked: bool | None, device: torch.device) -> bool:
     """Whether the cpu loader's threads run in a child process."""
     possible = os.name == "posix"  # elsewhere a child cannot be given open files
     if asked and not possible:

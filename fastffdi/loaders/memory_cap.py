@@ -19,6 +19,7 @@ from fastffdi.loaders.settings import GIB, LoaderSettings
 from fastffdi.recipe.lowering import output_size
 from fastffdi.recipe.program import Program
 from fastffdi.render.cpu.decode import SourceDecoder
+from fastffdi.render.cpu.shared import SharedDecoder
 from fastffdi.world import World
 
 _HOST = torch.device("cpu")
@@ -106,6 +107,8 @@ def need_of(planner: BatchPlanner, settings: LoaderSettings) -> Need:
 def _pixels(planner: BatchPlanner) -> np.ndarray:
     """(n,) pixels of n images, of all where their sizes are known; a 0 where none can be learnt."""
     manifest, decoder = planner.manifest, planner.decoder
+    if isinstance(decoder, SharedDecoder):
+        decoder = decoder.decoder
     if not isinstance(decoder, SourceDecoder):
         return np.zeros(1)  # from a cache, as large as the recipe's first steps make them
     if manifest.sizes is not None and len(manifest):

@@ -13,7 +13,7 @@ import torch
 
 from fastffdi.cache.plan import CachePlan, check_space, estimate, unused
 from fastffdi.data.manifest import Manifest
-from fastffdi.data.sampler import Sampler
+from fastffdi.data.sampler import Repeated, Sampler
 from fastffdi.data.source import FileSource
 from fastffdi.errors import DataError, SettingError
 from fastffdi.loaders.batch import Batch
@@ -193,6 +193,13 @@ class BatchPlanner:
             return self
         assert isinstance(self.sampler, Sampler), "shares are those of a whole manifest"
         return replace(self, sampler=replace(self.sampler, rank=world.rank, world=world.size))
+
+    def repeated(self, times: int) -> BatchPlanner:
+        """The same batches with each image `times` times in succession, drawn anew: for evaluation."""
+        if times == 1:
+            return self
+        assert isinstance(self.sampler, Sampler), "the images are repeated already"
+        return replace(self, sampler=Repeated(self.sampler, times), batch_size=self.batch_size * times)
 
     def require_files(self, loader: str) -> None:
         """Raise SettingError for a loader that opens files itself where the images are not whole files."""

@@ -193,5 +193,7 @@ _VIEWS = "an image's several views have no place in the DataLoader's batches"
 REFUSED: dict[type[Step], str] = {
     views.FiveCrop: _VIEWS,
     views.TenCrop: _VIEWS,
+    views.FlipViews: _VIEWS,
+    views.Tiles: _VIEWS,
     combine.PythonStep: "your function is called on whole batches, which its workers do not have",
 }

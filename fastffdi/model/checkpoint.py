@@ -52,6 +52,7 @@ class Checkpoint:
     `mean` and `std` of RGB in [0, 1]: the values in use, nothing left to look up. A metric is None where
     it was undefined. `weights_data` is what the weights saw that training started from, as
     `pretraining.of_run` says it. `decision` is evaluation's Decision as plain data, where one was stored.
+    `averaged` is whether the weights are the moving average of those that were trained.
     """
 
     backbone: str
@@ -66,6 +67,7 @@ class Checkpoint:
     versions: dict[str, str] = field(default_factory=versions)
     weights_data: str = "unknown: the checkpoint does not tell"
     decision: dict[str, Any] | None = None
+    averaged: bool = False
 
 
 class Snapshot:

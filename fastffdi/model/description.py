@@ -72,4 +72,5 @@ CHECKS: dict[str, tuple[Callable[[Any], bool], str]] = {
     "versions": (lambda value: _maps(value, _is_name), "versions by name"),
     "weights_data": (_is_name, "what weights saw, in at most 200 characters"),
     "decision": (lambda value: value is None or isinstance(value, dict), "a decision, or null"),
+    "averaged": (lambda value: isinstance(value, bool), "true or false"),
 }

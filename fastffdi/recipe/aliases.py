@@ -12,6 +12,8 @@ _OTHERWISE = {
     "vertical_flip": "RandomVerticalFlip",
     "jpeg_compression": "JPEG",
     "python": "",
+    "flip_views": "",
+    "tiles": "",
 }
 
 _NO_NEED = "images are decoded to RGB, and normalize makes numbers of them; leave it out"

@@ -230,4 +230,5 @@ class Experiment:
             seed=self.settings.seed,
             metrics=result.validation,
             weights_data=self.weights_data,
+            averaged=result.weights != RAW,
         )

@@ -10,7 +10,8 @@ from fastffdi.model.processes import Processes
 
 DEFAULTS = {
     "device": "auto", "amp": "auto", "backend": "auto", "loading": LoaderSettings(), "cache": None,
-    "compile": False, "on_corrupt": "skip", "processes": Processes(),
+    "compile": False, "on_corrupt": "skip", "processes": Processes(), "views": None, "pool": "mean",
+    "scales": (1.0,),
 }  # fmt: skip
 OPTIONS = [
     ((), {}),
@@ -26,6 +27,9 @@ OPTIONS = [
     (("--amp", "bf16"), {"amp": "bf16"}),
     (("--compile",), {"compile": True}),
     (("--on-corrupt", "fail"), {"on_corrupt": "fail"}),
+    (("--views", "tiles:2"), {"views": "tiles:2"}),
+    (("--pool", "topk:2"), {"pool": "topk:2"}),
+    (("--scales", "0.75,1"), {"scales": (0.75, 1.0)}),
 ]
 
 
@@ -41,7 +45,7 @@ def test_every_option_reaches_the_predictor(fastffdi, tiny, tmp_path, monkeypatc
     monkeypatch.chdir(tmp_path)
     write_settings(Path("own.yaml"), {"prefetch": 5}, [])
     assert fastffdi("predict", "a.safetensors", tiny / "valset", *words).err == "fastffdi: enough\n"
-    assert seen == [(Path("a.safetensors"), DEFAULTS | changed)]
+    assert seen == [((Path("a.safetensors"),), DEFAULTS | changed)]
 
 
 def test_no_option_is_left_out():

@@ -20,6 +20,8 @@ LOADING = {
     "--device": "auto",
     "--amp": "auto",
 }
+#: What `cli.viewing.viewing` gives a command.
+VIEWING = {"--views": None, "--pool": "mean", "--scales": "1"}
 SURFACE = {
     "fastffdi": {"--debug": False},
     "train": {
@@ -62,7 +64,7 @@ SURFACE = {
         "--dry-run": False,
     },
     "predict": {
-        "CHECKPOINT": None,
+        "CHECKPOINT...": None,
         "[FOLDER|FILE|PATTERN|-...]": None,
         "--data": None,
         "--labels": None,
@@ -70,6 +72,7 @@ SURFACE = {
         "-o --output": "submit.csv",
         "--overwrite": False,
         "--follow-symlinks": False,
+        **VIEWING,
         **LOADING,
         "--on-corrupt": "skip",
         "--max-megapixels": None,
@@ -95,6 +98,7 @@ SURFACE = {
         "--overwrite": False,
         "--seed": 0,
         "--follow-symlinks": False,
+        **VIEWING,
         **LOADING,
         "--on-corrupt": "skip",
         "--max-megapixels": None,

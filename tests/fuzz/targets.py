@@ -28,7 +28,7 @@ from fastffdi.data.limits import Limits
 from fastffdi.data.refusal import checked_header
 from fastffdi.data.source import Identity
 from fastffdi.errors import FastffdiError
-from fastffdi.inference.predict import recipe_of
+from fastffdi.inference.member import recipe_of
 from fastffdi.loaders.settings import read_settings
 from fastffdi.model import checkpoint
 from fastffdi.model.weights import read_tensors

@@ -9,8 +9,8 @@ from PIL import Image
 from predictors import predictor_of, scored
 
 from fastffdi.data.layout import plain_folder
+from fastffdi.inference import predict
 from fastffdi.inference.predict import Predictor
-from fastffdi.inference.scoring import Scorer
 from fastffdi.loaders import factory
 from fastffdi.loaders.cpu import CpuLoader
 from fastffdi.loaders.dali import DaliLoader
@@ -74,7 +74,7 @@ def test_loader_and_decoder_are_the_ones_asked_for(
     lit, brightness, built, tmp_path, monkeypatch, given, backend, decoder
 ):
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(Scorer, "__call__", lambda *given: None)  # before a child process has to start
+    monkeypatch.setattr(predict, "pooled", lambda *given: None)  # before a child process has to start
     options = {"device": "cpu", "amp": "off", "loading": LoaderSettings(1, 4)} | given
     Predictor("any", **options)(lit)
     assert [type(loader) for loader in built] == [backend]

@@ -6,7 +6,7 @@ import torch
 from predictors import predictor_of, scored
 
 from fastffdi.errors import SettingError
-from fastffdi.inference import predict
+from fastffdi.inference import member, predict
 from fastffdi.inference.predict import Predictor
 from fastffdi.loaders.settings import LoaderSettings
 from fastffdi.model import checkpoint, compilation
@@ -19,7 +19,7 @@ pytestmark = pytest.mark.usefixtures("one_thread")
 def cast(monkeypatch):
     """The models whose weights are cast; they stay as they are."""
     seen = []
-    monkeypatch.setattr(predict, "cast_weights", lambda model, numbers: (seen.append(numbers.name), model)[1])
+    monkeypatch.setattr(member, "cast_weights", lambda model, numbers: (seen.append(numbers.name), model)[1])
     return seen
 
 
@@ -32,7 +32,7 @@ def test_weights_are_cast_once_and_scores_stay(best, val, request):
 
 @pytest.mark.parametrize(("amp", "dtype"), [("bf16", torch.bfloat16), ("off", torch.float32)])
 def test_weights_are_in_the_dtype_that_is_computed_in(best, amp, dtype):
-    model = predictor_of(best, amp=amp)._scorer.model
+    model = predictor_of(best, amp=amp)._members[0].forward.model
     assert model.get_classifier().weight.dtype == dtype
     assert {parameter.dtype for parameter in model.parameters()} == {dtype, torch.float32}
 

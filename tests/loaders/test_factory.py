@@ -176,7 +176,7 @@ def test_other_loaders_are_given_settings_and_device(image_files: Manifest, monk
 
 def test_where_no_process_can_be_had_asking_for_one_is_refused(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(factory, "os", SimpleNamespace(name="nt"))
-    assert not factory._in_process(None, CUDA)
+    assert not factory.in_process(None, CUDA)
     with pytest.raises(SettingError, match="--loader-process: not on this system"):
-        factory._in_process(True, CPU)
-    assert not factory._in_process(False, CUDA)
+        factory.in_process(True, CPU)
+    assert not factory.in_process(False, CUDA)

@@ -21,6 +21,7 @@ GOOD = {
     "versions": {"timm": "1"},
     "weights_data": "imagenet-1k",
     "decision": None,
+    "averaged": True,
 }
 
 
@@ -69,6 +70,7 @@ ABSURD = {
     ],
     "versions": [[], {"timm": 1}, {"timm": "x" * 201}, "1"],
     "decision": [0.5, [], "eer"],
+    "averaged": [0, 1, "true", None, []],
     "weights_data": ["", "x" * 201, None, ["imagenet-1k"], True],
 }
 

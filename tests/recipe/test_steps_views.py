@@ -55,6 +55,35 @@ def test_a_view_larger_than_the_image_is_refused() -> None:
     assert error.value.index == 1
 
 
+@pytest.mark.parametrize("size", [(5, 8), (8, 5)])
+def test_flip_views_are_the_image_and_its_mirror(paint, size: tuple[int, int]) -> None:
+    images = [paint(*size, seed) for seed in range(3)]
+    found = rendered(step("flip_views"), images)
+    wanted = [view for image in images for view in (image, image[:, ::-1])]
+    assert [np.array_equal(one, other) for one, other in zip(found, wanted, strict=True)] == [True] * 6
+
+
+@pytest.mark.parametrize(("grid", "side"), [(1, 6), (2, 12), (3, 18), (2, 9), (3, 11)])
+def test_tiles_reach_from_edge_to_edge_and_leave_nothing_out(paint, grid: int, side: int) -> None:
+    image = paint(side, side + grid, 0)
+    one = step("tiles", size=[6, 7], grid=grid)
+    windows = one.lower(np.zeros((1, 0)), np.array([image.shape[:2]], np.int32))[1].start
+    assert (windows[0].tolist(), windows[-1].tolist()) == ([0, 0], [side - 6, side + grid - 7])
+    seen = np.zeros(image.shape[:2], int)
+    for (top, left), view in zip(windows.tolist(), rendered(one, [image]), strict=True):
+        assert np.array_equal(view, image[top : top + 6, left : left + 7])
+        seen[top : top + 6, left : left + 7] += 1
+    assert seen.min() == 1
+    assert side < 6 * grid or seen.max() == 1
+
+
+@pytest.mark.parametrize("grid", [0, 9, 2.0, True])
+def test_a_number_of_tiles_out_of_bounds_is_refused(grid: object) -> None:
+    line = "tiles: grid: .*(is not from 1 to 8 tiles a side|is not a whole number)"
+    with pytest.raises(ValueError, match=line):
+        step("tiles", size=6, grid=grid)
+
+
 def test_what_a_recipe_with_views_alone_tells() -> None:
     steps = (step("resize", size=[8, 9]), step("ten_crop", size=[5, 4]))
     assert template(steps).views == 10

@@ -8,7 +8,7 @@ from experiments import figures, finished, prepared, with_mixing
 from safetensors.torch import load_file
 
 from fastffdi.errors import SettingError
-from fastffdi.model import compilation
+from fastffdi.model import checkpoint, compilation
 from fastffdi.training.folder import BEST, LAST
 from fastffdi.training.optimisation import Optimisation
 from fastffdi.training.preparation import prepare
@@ -46,6 +46,7 @@ def test_checkpoints_are_of_the_weights_that_are_better(settings, dataset, monke
     for name, state in models.items():
         same = all(torch.equal(value, state[tensor]) for tensor, value in kept.items())
         assert same == (name == better)
+    assert checkpoint.read(experiment.settings.output / LAST).averaged == (better == "ema")
 
 
 @pytest.mark.parametrize(

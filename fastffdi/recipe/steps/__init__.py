@@ -26,7 +26,7 @@ from fastffdi.recipe.steps.tone import (
     RandomPosterize,
     RandomSolarize,
 )
-from fastffdi.recipe.steps.views import FiveCrop, TenCrop
+from fastffdi.recipe.steps.views import FiveCrop, FlipViews, TenCrop, Tiles
 from fastffdi.recipe.steps.warps import RandomAffine, RandomPerspective, RandomRotation
 
 STEPS: dict[str, type[Step]] = {
@@ -38,6 +38,8 @@ STEPS: dict[str, type[Step]] = {
         RandomResizedCrop,
         FiveCrop,
         TenCrop,
+        FlipViews,
+        Tiles,
         Pad,
         HorizontalFlip,
         VerticalFlip,

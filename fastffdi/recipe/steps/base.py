@@ -89,7 +89,6 @@ class Step:
         only: parameters of torchvision's that have one value
     """
 
-    views: ClassVar[int] = 1
     only: ClassVar[tuple[Only, ...]] = ()
 
     @property
@@ -103,6 +102,10 @@ class Step:
     @property
     def needs_size(self) -> bool:
         return False
+
+    @property
+    def views(self) -> int:
+        return 1
 
     def lower(self, u: np.ndarray, size: np.ndarray | None) -> list[Kernel]:
         """Kernels for N images.
