@@ -9,11 +9,12 @@ import click
 
 from fastffdi.cli.images import images_named
 from fastffdi.cli.interrupts import last_words
+from fastffdi.cli.keeping import done, keeping
+from fastffdi.cli.keeping import resume as resume_option
 from fastffdi.cli.labelled import labelled
 from fastffdi.cli.loading import follow_symlinks, loading, max_megapixels, merged, on_corrupt
 from fastffdi.cli.output import check_no_image, check_output
 from fastffdi.cli.viewing import check_decides, leading, numbers, viewing
-from fastffdi.escapes import escaped
 from fastffdi.world import World
 
 if TYPE_CHECKING:
@@ -44,6 +45,7 @@ ERRORS, SKIPPED = ".errors.csv", 3
     is_flag=True,
     help="Replace --output whatever it holds, but never an input.  [default: off, only a table of predict]",
 )
+@resume_option
 @follow_symlinks
 @viewing
 @loading
@@ -76,6 +78,7 @@ def predict(
     images: Path | None,
     output: Path,
     overwrite: bool,
+    resume: bool,
     follow_symlinks: bool,
     views: str | None,
     pool: str,
@@ -102,8 +105,8 @@ def predict(
     scores of several, each with its own preprocessing, are pooled.
     Images are a FOLDER (names relative to it), FILEs, FOLDERs and quoted PATTERNs such as 'DIR/**/*.jpg'
     (names as given), - for a list of them on standard input (one a line, or ended by NUL as find -print0
-    does), --data or --labels. Those that cannot be decoded are listed beside --output, in NAME.errors.csv,
-    and the exit code is 3.
+    does), --data or --labels. What is scored is kept every few seconds, and --resume goes on from that. Those
+    that cannot be decoded are listed beside --output, in NAME.errors.csv, and the exit code is 3.
     """
     from fastffdi.cli.screen import bar, console
 
@@ -121,6 +124,7 @@ def predict(
     manifest = images_named(inputs, data, labels, images, screen.print, follow_symlinks, others)
     if world.first:
         check_no_image(output, manifest.paths())
+    from fastffdi.inference.parts import Parts
     from fastffdi.inference.predict import Predictor
     from fastffdi.inference.table import write_errors, write_table
     from fastffdi.model.processes import Processes
@@ -143,19 +147,22 @@ def predict(
     )
     if decide:
         check_decides(predictor, checkpoints)
-    try:
-        with last_words(), bar(world.part_of(len(manifest)), "predicting", screen) as progress:
-            scores = predictor(manifest, progress.advance)
-    except KeyboardInterrupt:
-        kept = "as it was before" if output.exists() else "not written"
-        screen.print(f"interrupted; {escaped(str(output))} is {kept}; the same command begins again")
-        raise SystemExit(130) from None
+    parts = Parts(output, predictor.key(manifest), processes)
+    parts.open(resume, screen.print)
+    count = world.part_of(len(manifest))
+    with (
+        keeping(parts, output, screen.print),
+        last_words(),
+        bar(count, "predicting", screen, done(parts, world)) as progress,
+    ):
+        scores = predictor(manifest, progress.advance, parts)
     processes.leave()
     if not world.first:
         return
     further = {"decision": predictor.decision(scores)} if decide and predictor.decision is not None else None
     write_table(output, manifest.names, scores, fill, excel_safe, further)
     write_errors(output.with_suffix(ERRORS), predictor.reasons, excel_safe)
+    parts.remove()
     click.echo(f"{len(manifest)} rows in {output}")
     if manifest.labels is not None:
         _say_auc(manifest.labels, scores)

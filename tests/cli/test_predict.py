@@ -25,6 +25,13 @@ def expected(predict, tiny, output):
     return scores
 
 
+@pytest.fixture
+def any_file(tmp_path):
+    """In place of a checkpoint, where a test says what each of them holds."""
+    (tmp_path / "any").touch()
+    return tmp_path / "any"
+
+
 def scores_of(expected, *wanted):
     return pytest.approx(np.array([expected[name] for name in wanted]), abs=1e-5)
 
@@ -256,10 +263,10 @@ def test_the_demo_models_csv_has_the_auc_that_was_reported(fastffdi, demo_run, o
     assert auc(data.val.labels, table(output)["y_pred"].to_numpy()) == pytest.approx(reported, abs=1e-3)
 
 
-def test_the_csv_holds_the_scores_of_the_images(fastffdi, lit, brightness, output, tmp_path):
+def test_the_csv_holds_the_scores_of_the_images(fastffdi, lit, brightness, any_file, output, tmp_path):
     (tmp_path / "list.txt").write_text("img_name,target\n3.jpg,1\n1.jpg,0\n5.jpg,1\n0.jpg,0\n")
     words = ("--labels", tmp_path / "list.txt", "--images", lit, "--output", output, "--loader", "cpu")
-    _, out, _ = fastffdi("predict", "any", *words, "--device", "cpu", "--amp", "off")
+    _, out, _ = fastffdi("predict", any_file, *words, "--device", "cpu", "--amp", "off")
     assert names(output) == ["3.jpg", "1.jpg", "5.jpg", "0.jpg"]
     expected = [np.asarray(Image.open(lit / name)).mean() / 255 for name in names(output)]
     np.testing.assert_allclose(table(output)["y_pred"], expected, atol=4e-3)
@@ -267,10 +274,10 @@ def test_the_csv_holds_the_scores_of_the_images(fastffdi, lit, brightness, outpu
     assert out.splitlines()[1] == "AUC against the labels given: 0.7500"
 
 
-def test_the_bar_counts_the_images(fastffdi, lit, brightness, output, monkeypatch):
+def test_the_bar_counts_the_images(fastffdi, lit, brightness, any_file, output, monkeypatch):
     done = []
     monkeypatch.setattr("fastffdi.cli.screen.Bar.advance", lambda self, images: done.append(images))
-    fastffdi("predict", "any", lit, "--output", output, "--batch-size", 4, *PLAIN, "--device", "cpu")
+    fastffdi("predict", any_file, lit, "--output", output, "--batch-size", 4, *PLAIN, "--device", "cpu")
     assert done == [4, 2]
 
 

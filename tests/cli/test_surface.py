@@ -71,6 +71,7 @@ SURFACE = {
         "--images": None,
         "-o --output": "submit.csv",
         "--overwrite": False,
+        "--resume": False,
         "--follow-symlinks": False,
         **VIEWING,
         **LOADING,
