@@ -109,7 +109,11 @@ def _provenance(checkpoints: Sequence[Path], options: Mapping[str, Any]) -> Prov
         command=shlex.join(["fastffdi", *sys.argv[1:]]),
         made=datetime.now(timezone.utc).strftime("%Y-%m-%d %H:%M UTC"),
         sources=list(_sources(checkpoints, options)),
-        settings={name: value for name, value in settings.items() if value not in (None, False, ())},
+        settings={
+            name: value
+            for name, value in settings.items()
+            if value is not None and value is not False and value != ()
+        },
         versions=checkpoint.versions(),
         models={str(path): checkpoint.read(path) for path in checkpoints},
     )
