@@ -120,7 +120,8 @@ def table(results: Sequence[dict[str, Any]], count: int) -> Iterator[str]:
         name = "one look" if one["views"] == ONE else f"`{one['views']}`"
         gains = [told(one["gain"][pool]) if one["views"] != ONE else "–" for pool in POOLS]
         cells = [name, f"{one['auc'][POOLS[0]]:.4f}", *gains]
-        yield f"| {' | '.join([*cells, format(one['images_per_second'], '.0f'), format(one['cost'], '.1f')])}× |"
+        cells += [f"{one['images_per_second']:.0f}", f"{one['cost']:.1f}×"]
+        yield f"| {' | '.join(cells)} |"
 
 
 def told(found: dict[str, Any]) -> str:
