@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN = .venv/bin
 TEST_DATA ?= $(wildcard ../shared/data)
 
-.PHONY: demo test check test-slow torture test-gpu fuzz mutants bench bench-peers speedrun parity tables figures clean
+.PHONY: demo report test check test-slow torture test-gpu fuzz mutants bench bench-peers speedrun parity tables figures clean
 
 demo: .venv/installed demo/data
 	$(BIN)/fastffdi train --data demo/data --pipeline demo --backbone resnet10t --no-pretrained \
@@ -12,6 +12,18 @@ demo: .venv/installed demo/data
 
 demo/data: | .venv/installed
 	$(BIN)/fastffdi demo-data demo/data
+
+demo/run/best.safetensors:
+	$(MAKE) demo
+
+# The report of a checkpoint on validation images, and where Chromium is there the picture of it in README.md:
+# make report CHECKPOINT=FILE [FACES=DIR]; without a checkpoint that of the demo.
+CHECKPOINT ?= demo/run/best.safetensors
+report: .venv/installed $(CHECKPOINT)
+	mkdir -p build
+	$(BIN)/fastffdi evaluate $(CHECKPOINT) --report build/report.html --overwrite \
+		--data $(or $(FACES),$(if $(filter demo/%,$(CHECKPOINT)),demo/data,$(TEST_DATA:%=%/faces)))
+	$(BIN)/python docs/screenshot.py build/report.html docs/report.png
 
 test: .venv/installed
 	FASTFFDI_TEST_DATA=$(TEST_DATA) $(BIN)/pytest

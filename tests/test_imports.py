@@ -14,7 +14,7 @@ LAYERS = [
     {"__main__"},
     {"cli"},
     {"bench"},
-    {"training"},
+    {"training", "report"},
     {"audit", "inference", "preview"},
     {"evaluation", "model", "loaders"},
     {"cache"},

@@ -198,7 +198,7 @@ def updated(settings: Any, dataset: Any) -> Any:
         return dict(model.named_parameters()), result.gradient_norm
 
 
-def predict(checkpoint: Path, manifest: Any) -> Any:
+def predict(checkpoint: Any, manifest: Any, **more: Any) -> Any:
     from fastffdi.inference.predict import Predictor
     from fastffdi.loaders.settings import LoaderSettings
     from fastffdi.model.processes import Processes
@@ -211,6 +211,7 @@ def predict(checkpoint: Path, manifest: Any) -> Any:
             loading=LoaderSettings(1, 4),
             on_corrupt="skip",
             processes=processes,
+            **more,
         )
         return predictor(manifest), predictor.reasons
 

@@ -51,13 +51,16 @@ class Shortcut:
 
 def shortcuts(train: Survey, val: Survey) -> list[Shortcut]:
     """All facts of CURES, in its order."""
-    both = [_facts(split) for split in (train, val)]
-    found = []
-    for fact in CURES:
-        measured = [_measured(*facts[fact]) for facts in both]
-        reach = (measured[0][0], measured[1][0])
-        found.append(Shortcut(fact, reach, any(warn for _, warn in measured)))
-    return found
+    first, second = told_by_facts(train), told_by_facts(val)
+    return [
+        Shortcut(fact, (first[fact][0], second[fact][0]), first[fact][1] or second[fact][1]) for fact in CURES
+    ]
+
+
+def told_by_facts(split: Survey) -> dict[str, tuple[float | None, bool]]:
+    """For each fact of CURES, in its order, its reach in one split, and whether to warn of it."""
+    facts = _facts(split)
+    return {fact: telling(*facts[fact]) for fact in CURES}
 
 
 def _facts(split: Survey) -> dict[str, tuple[np.ndarray, np.ndarray]]:
@@ -84,8 +87,11 @@ def _shares(labels: np.ndarray, words: np.ndarray) -> np.ndarray:
     return np.asarray((np.bincount(codes, labels) / np.maximum(np.bincount(codes), 1))[codes])
 
 
-def _measured(labels: np.ndarray, values: np.ndarray) -> tuple[float | None, bool]:
-    """The reach of `values`, and whether to warn of it."""
+def telling(labels: np.ndarray, values: np.ndarray) -> tuple[float | None, bool]:
+    """How well `values` (N,) tell `labels`, max(AUC, 1 − AUC), and whether to warn of it.
+
+    None where a class is absent.
+    """
     value = auc(labels, values)
     if value is None:
         return None, False

@@ -48,11 +48,19 @@ def deciding(command: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def wanted(options: dict[str, Any]) -> bool:
-    """Whether a decision is to be fitted. Raises SettingError where there is nothing to store."""
+    """Whether a decision is to be fitted.
+
+    Raises SettingError where there is nothing to store, or more than one set to fit it to.
+    """
     given = any(options[name] is not None for name in ("calibrate", "choose_threshold", "error_rate"))
     if options["store"] and not given:
         raise SettingError("--store: give --calibrate, --choose-threshold or --error-rate to store")
-    if options["store"] and options["scores"] is not None:
+    if given and sum(len(options[name]) for name in ("data", "labels", "scores")) > 1:
+        raise SettingError(
+            "evaluate: calibration, threshold and error rate are fitted to one set; name one with --store, "
+            "then evaluate the others"
+        )
+    if options["store"] and options["scores"]:
         raise SettingError("--store: there is no checkpoint to store it in; give one in place of --scores")
     return given
 

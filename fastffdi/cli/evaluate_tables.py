@@ -3,20 +3,9 @@
 from __future__ import annotations
 
 from fastffdi.escapes import escaped
-from fastffdi.evaluation.bootstrap import Interval
 from fastffdi.evaluation.figures import Comparison, Figure, Group, worst
 from fastffdi.evaluation.scored import Scored
-
-_WORDS = {
-    "auc": "AUC",
-    "ap": "average precision",
-    "eer": "equal error rate",
-    "log_loss": "log-loss (nats)",
-    "brier": "Brier score",
-    "ece": "calibration error (ECE)",
-    "cllr": "Cllr (bits)",
-    "cllr_min": "Cllr-min (bits)",
-}
+from fastffdi.evaluation.words import p_value, shown, word
 
 
 def headed(name: str, scored: Scored) -> list[str]:
@@ -62,26 +51,8 @@ def compared(first: str, other: str, found: Comparison) -> list[str]:
     """The difference of two models' AUCs, and what chance has to do with it."""
     if found.auc is None:
         return [f"{escaped(first)} and {escaped(other)}: too few images of a class to compare"]
-    interval, p = shown(found.intervals["auc"], sign=True), found.auc.p
+    interval = shown(found.intervals["auc"], sign=True)
     return [
         f"{escaped(first)} less {escaped(other)}: AUC {found.auc.value:+.4f}, 95 % interval {interval}, "
-        f"p {'< 0.0001' if p < 1e-4 else f'= {p:.4f}'} (DeLong)"
+        f"{p_value(found.auc.p)} (DeLong)"
     ]
-
-
-def word(name: str) -> str:
-    """What a figure is called."""
-    for beginning, words in (
-        ("tpr_at_fpr_", "TPR at FPR "),
-        ("balanced_accuracy_at_", "balanced accuracy at "),
-        ("accuracy_at_", "accuracy at "),
-    ):
-        if name.startswith(beginning):
-            return words + name.removeprefix(beginning).replace("threshold", "the threshold")
-    return _WORDS[name]
-
-
-def shown(interval: Interval | None, sign: bool = False) -> str:
-    """`0.9712 … 0.9801`; nothing where there is none."""
-    how = "+.4f" if sign else ".4f"
-    return "" if interval is None else f"{interval.low:{how}} … {interval.high:{how}}"

@@ -14,11 +14,17 @@ if TYPE_CHECKING:
 _FILE = click.Path(path_type=Path)
 
 
-def labelled(labels: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
-    """Give a command --data, --labels and --images; `labels` is the help of the second."""
+def labelled(labels: str, several: bool = False) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Give a command --data, --labels and --images; `labels` is the help of the second.
+
+    With `several` the first two may be given more than once, and are tuples.
+    """
+    more = "; several are several sets." if several else "."
     options = (
-        click.option("--data", type=_FILE, help="Folder as for train: its validation images."),
-        click.option("--labels", type=_FILE, help=labels),
+        click.option(
+            "--data", type=_FILE, multiple=several, help=f"Folder as for train: its validation images{more}"
+        ),
+        click.option("--labels", type=_FILE, multiple=several, help=labels),
         click.option(
             "--images",
             type=_FILE,

@@ -115,3 +115,9 @@ def merged(
         memory_cap=memory_cap,
         max_megapixels=max_megapixels,
     )
+
+
+def merged_of(options: dict[str, Any]) -> LoaderSettings:
+    """The settings of a command's options by name, of which none is missing."""
+    names = ("loader_settings", "threads", "batch_size", "process", "memory_cap", "max_megapixels")
+    return merged(*(options[name] for name in names))

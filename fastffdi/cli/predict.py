@@ -14,6 +14,7 @@ from fastffdi.cli.keeping import resume as resume_option
 from fastffdi.cli.labelled import labelled
 from fastffdi.cli.loading import follow_symlinks, loading, max_megapixels, merged, on_corrupt
 from fastffdi.cli.output import check_no_image, check_output
+from fastffdi.cli.stability import columns, passes, stability, told
 from fastffdi.cli.viewing import check_decides, leading, numbers, viewing
 from fastffdi.world import World
 
@@ -64,6 +65,7 @@ ERRORS, SKIPPED = ".errors.csv", 3
     is_flag=True,
     help="Add a column decision (real, fake, inconclusive), as stored by `evaluate --store`.  [default: off]",
 )
+@stability
 @click.option(
     "--compile",
     is_flag=True,
@@ -97,6 +99,7 @@ def predict(
     excel_safe: bool,
     fill: str,
     decide: bool,
+    stability: bool,
     compile: bool,
 ) -> None:
     """Write img_name and y_pred for images, y_pred = P(fake): one row per image, in the order given.
@@ -149,21 +152,27 @@ def predict(
         check_decides(predictor, checkpoints)
     parts = Parts(output, predictor.key(manifest), processes)
     parts.open(resume, screen.print)
-    count = world.part_of(len(manifest))
+    total = world.part_of(len(manifest) * (passes() if stability else 1))
+    further: dict[str, np.ndarray] = {}
     with (
         keeping(parts, output, screen.print),
         last_words(),
-        bar(count, "predicting", screen, done(parts, world)) as progress,
+        bar(total, "predicting", screen, done(parts, world)) as progress,
     ):
         scores = predictor(manifest, progress.advance, parts)
+        if stability:
+            further = columns(predictor, manifest, scores, decide, progress.advance)
     processes.leave()
     if not world.first:
         return
-    further = {"decision": predictor.decision(scores)} if decide and predictor.decision is not None else None
+    if decide and predictor.decision is not None:
+        further = {"decision": predictor.decision(scores)} | further
     write_table(output, manifest.names, scores, fill, excel_safe, further)
     write_errors(output.with_suffix(ERRORS), predictor.reasons, excel_safe)
     parts.remove()
     click.echo(f"{len(manifest)} rows in {output}")
+    if stability:
+        click.echo(told(further["flips"], predictor.decision))
     if manifest.labels is not None:
         _say_auc(manifest.labels, scores)
     if predictor.reasons:

@@ -118,6 +118,12 @@ _FILE = click.Path(path_type=Path)
     help="End after 30m, 2h …, as at a signal, with the best model so far.  [default: none]",
 )
 @click.option(
+    "--holdout",
+    metavar="COLUMN=VALUE",
+    help="Keep images with that value in a column of the label files out, and score them at the end.  "
+    "[default: off]",
+)
+@click.option(
     "--seeds",
     metavar="N,N,…",
     help="Train once with each of these seeds, in folders of --output, and say the mean AUC.  [default: off]",

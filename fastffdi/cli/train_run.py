@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from fastffdi.data.layout import Dataset
     from fastffdi.training.experiment import Experiment
+    from fastffdi.training.holdout import HeldOut
     from fastffdi.training.interval import Alarm
     from fastffdi.training.keeper import Stopped
     from fastffdi.training.result import EpochResult
@@ -88,6 +89,16 @@ def _which(experiment: Experiment, best: EpochResult) -> str:
     return which
 
 
+def _of_held_out(found: HeldOut) -> str:
+    """What the model makes of images of a kind it has not seen."""
+    from fastffdi.training.log import shown
+
+    beside = f" beside {found.beside} validation images" * bool(found.beside)
+    ends = found.auc_interval
+    how = "" if ends is None else f", 95 % interval {shown(ends.low)} … {shown(ends.high)}"
+    return f"held out, {found.of}: {found.images} images{beside}, AUC {shown(found.auc)}{how}"
+
+
 def _run(experiment: Experiment, screen: Console, options: dict[str, Any], folder: Path) -> None:
     from fastffdi.cli.screen import bar
     from fastffdi.loaders.quarantine import TABLE as QUARANTINE
@@ -111,6 +122,8 @@ def _run(experiment: Experiment, screen: Console, options: dict[str, Any], folde
     if not experiment.processes.world.first:
         return
     click.echo(f"best: {_which(experiment, best)}, validation AUC {shown(best.validation['auc'])}")
+    if experiment.held_out is not None:
+        click.echo(_of_held_out(experiment.held_out))
     click.echo(f"checkpoint: {output / BEST}")
     if experiment.corrupt:
         screen.print(

@@ -48,6 +48,8 @@ def train_series(context: click.Context, settings: Settings, builtin: Path | Non
     from fastffdi.training import series
 
     options, remarks = context.params, list[str]()
+    if options["folds"] is not None and settings.holdout is not None:
+        raise SettingError("--holdout: goes without --folds, of which each is held out; give one of the two")
     if options["seeds"] is not None:
         if context.get_parameter_source("seed") == ParameterSource.COMMANDLINE:
             raise SettingError("--seed: goes without --seeds; give one of the two")

@@ -44,17 +44,21 @@ _CLASS_ROOTS: dict[_Split, tuple[str, ...]] = {"train": ("train",), "val": ("val
 
 @dataclass(frozen=True)
 class Dataset:
-    """A training and a validation split; `description` says in one line what was found."""
+    """A training and a validation split; `description` says in one line what was found.
+
+    `held_out` are images that belong to neither, to be scored when a model is trained.
+    """
 
     train: Manifest
     val: Manifest
     description: str
+    held_out: tuple[Manifest, ...] = ()
 
     def limit(self, n: int, seed: int) -> Dataset:
         """About `n` images of each split, classes in proportion; see Manifest.limit."""
         train, val = self.train.limit(n, seed), self.val.limit(n, seed)
         what = f"{self.description}; limited to {len(train)} and {len(val)} images"
-        return Dataset(train, val, what)
+        return Dataset(train, val, what, tuple(part.limit(n, seed) for part in self.held_out))
 
 
 def find_dataset(

@@ -10,44 +10,22 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import cached_property, partial
+from functools import partial
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from fastffdi.evaluation.metrics import Labels, Scores
+from fastffdi.evaluation.resample import Resample
 
 LEVEL, RESAMPLES = 0.95, 2000
 
 #: Images that are drawn at once: few, so that they stay in a CPU's own memory.
-_AT_ONCE = 400_000
+_AT_ONCE = 200_000
 
 #: As much as two cores can do; numpy works without Python's lock.
 _THREADS = 2
-
-
-@dataclass(frozen=True)
-class Resample:
-    """Some resamples of a set of images, R of them, by its K distinct scores.
-
-    Attributes:
-        scores: (K,) float64, ascending
-        reals, fakes: (R, K) float64, whole numbers: how many images have that score
-    """
-
-    scores: Scores
-    reals: NDArray[np.float64]
-    fakes: NDArray[np.float64]
-
-    @cached_property
-    def fpr(self) -> NDArray[np.float64]:
-        """(R, K): the share of reals that have that score or a higher one."""
-        return _share_above(self.reals)
-
-    @cached_property
-    def tpr(self) -> NDArray[np.float64]:
-        """(R, K): the share of fakes that have that score or a higher one."""
-        return _share_above(self.fakes)
 
 
 #: A measure of each resample: (R,) float64.
@@ -111,11 +89,19 @@ def drawn(labels: Labels, scores: Scores, resamples: int = RESAMPLES, seed: int 
         yield draw()
 
 
+def images(labels: Labels, resamples: int = RESAMPLES, seed: int = 0) -> Iterator[NDArray[np.intp]]:
+    """The images of each resample: (N,) rows of the set, the reals first."""
+    own = [np.flatnonzero(np.asarray(labels) == label) for label in (0, 1)]
+    for count, rngs in _parts(len(labels), resamples, seed):
+        for _ in range(count):
+            yield np.concatenate([rows[_picks(len(rows), rng)] for rows, rng in zip(own, rngs, strict=True)])
+
+
 def auc(resample: Resample) -> NDArray[np.float64]:
     """The Measure that `metrics.auc` is of one set."""
-    below = 1 - resample.fpr
-    below += resample.reals * (0.5 / resample.reals.sum(axis=1, keepdims=True))
-    return np.einsum("rk,rk->r", resample.fakes, below) / resample.fakes.sum(axis=1)
+    reals, fakes = resample.counts
+    steps = resample.steps
+    return steps.sums(steps.fakes * (steps.reals_below + steps.reals / 2)) / (reals * fakes)
 
 
 def auc_interval(labels: Labels, scores: Scores) -> Interval | None:
@@ -125,44 +111,48 @@ def auc_interval(labels: Labels, scores: Scores) -> Interval | None:
 
 def _draws(labels: Labels, scores: Scores, resamples: int, seed: int) -> Iterator[Callable[[], Resample]]:
     distinct, places = np.unique(np.asarray(scores, np.float64), return_inverse=True)
-    classes = [_Class.of(places[np.asarray(labels) == label]) for label in (0, 1)]
-    most = max(1, _AT_ONCE // len(places))
+    classes = [places[np.asarray(labels) == label] for label in (0, 1)]
+    known: dict[str, Any] = {}
+    for count, rngs in _parts(len(places), resamples, seed):
+        yield partial(_resample, distinct, known, classes, count, rngs)
+
+
+def _parts(count: int, resamples: int, seed: int) -> Iterator[tuple[int, list[np.random.Generator]]]:
+    """How many resamples of so many images are drawn at once, and by what: for reals and for fakes."""
+    most = max(1, _AT_ONCE // count)
     for first in range(0, resamples, most):
-        rngs = np.random.default_rng((seed, first)).spawn(2)
-        yield partial(_resample, distinct, classes, min(most, resamples - first), rngs)
+        yield min(most, resamples - first), np.random.default_rng((seed, first)).spawn(2)
 
 
-@dataclass(frozen=True)
-class _Class:
-    """The M images of a class: their order by score, and where in it each of their distinct scores begins.
-
-    `places` are those of these scores among the distinct ones of all images.
-    """
-
-    order: NDArray[np.intp]
-    starts: NDArray[np.intp]
-    places: NDArray[np.intp]
-
-    @classmethod
-    def of(cls, places: NDArray[np.intp]) -> _Class:
-        order = np.argsort(places, kind="stable")
-        starts = np.flatnonzero(np.diff(places[order], prepend=-1))
-        return cls(order, starts, places[order][starts])
-
-    def counts(self, count: int, distinct: int, rng: np.random.Generator) -> NDArray[np.float64]:
-        """(count, distinct): how often each score comes when as many images are drawn as there are."""
-        counts, images = np.zeros((count, distinct)), len(self.order)
-        for row in counts:
-            times = np.bincount(rng.integers(0, images, images, np.uint32), minlength=images)
-            row[self.places] = np.add.reduceat(times[self.order], self.starts)
-        return counts
+def _picks(images: int, rng: np.random.Generator) -> NDArray[np.intp]:
+    """As many of a class's images as it has, with replacement."""
+    return rng.integers(0, images, images)
 
 
 def _resample(
-    distinct: Scores, classes: list[_Class], count: int, rngs: list[np.random.Generator]
+    distinct: Scores,
+    known: dict[str, Any],
+    classes: list[NDArray[np.intp]],
+    count: int,
+    rngs: list[np.random.Generator],
 ) -> Resample:
-    drawn = (own.counts(count, len(distinct), rng) for own, rng in zip(classes, rngs, strict=True))
-    return Resample(distinct, *drawn)
+    reals, fakes = (
+        _counts(places, count, len(distinct), rng) for places, rng in zip(classes, rngs, strict=True)
+    )
+    return Resample(distinct, reals, fakes, known)
+
+
+def _counts(
+    places: NDArray[np.intp], count: int, distinct: int, rng: np.random.Generator
+) -> NDArray[np.float64]:
+    """(count, distinct): how often each score comes when as many images are drawn as a class has.
+
+    `places` (M,) are those of the images' scores among the distinct ones.
+    """
+    counts = np.empty((count, distinct))
+    for row in counts:
+        row[:] = np.bincount(places[_picks(len(places), rng)], minlength=distinct)
+    return counts
 
 
 def _measured(
@@ -170,8 +160,3 @@ def _measured(
 ) -> dict[str, NDArray[np.float64]]:
     resample = draw()
     return {name: measure(resample) for name, measure in measures.items()}
-
-
-def _share_above(counts: NDArray[np.float64]) -> NDArray[np.float64]:
-    above = counts[:, ::-1].cumsum(axis=1)[:, ::-1]
-    return np.asarray(above / above[:, :1])

@@ -12,8 +12,9 @@ from functools import partial
 import numpy as np
 from numpy.typing import NDArray
 
-from fastffdi.evaluation.bootstrap import Measure, Resample, auc
+from fastffdi.evaluation.bootstrap import Measure, auc
 from fastffdi.evaluation.metrics import Labels, Scores
+from fastffdi.evaluation.resample import Resample
 
 #: False positive rates at which the true positive rate is asked for.
 TARGETS = (0.1, 0.01, 0.001, 0.0001)
@@ -27,8 +28,11 @@ _LEAST = 1e-7
 def whole(labels: Labels, scores: Scores) -> Resample:
     """The set itself, as its only resample: `labels` and finite `scores` (N,) as in `metrics`."""
     distinct, places = np.unique(np.asarray(scores, np.float64), return_inverse=True)
-    counts = (np.bincount(places[np.asarray(labels) == label], minlength=len(distinct)) for label in (0, 1))
-    return Resample(distinct, *(count[None].astype(np.float64) for count in counts))
+    reals, fakes = (
+        np.bincount(places[np.asarray(labels) == label], minlength=len(distinct))[None].astype(np.float64)
+        for label in (0, 1)
+    )
+    return Resample(distinct, reals, fakes)
 
 
 def standard(threshold: float | None = None) -> Mapping[str, Measure]:
@@ -51,63 +55,61 @@ def standard(threshold: float | None = None) -> Mapping[str, Measure]:
 
 def accuracy(resample: Resample, threshold: float = 0.5) -> NDArray[np.float64]:
     """Share of images on the right side; a score equal to `threshold` counts as fake."""
-    right = sum(_right(resample, threshold))
-    return np.asarray(right / (resample.reals.sum(axis=1) + resample.fakes.sum(axis=1)))
+    return np.asarray(sum(_right(resample, threshold)) / sum(resample.counts))
 
 
 def balanced_accuracy(resample: Resample, threshold: float = 0.5) -> NDArray[np.float64]:
     """Mean of the shares of reals and of fakes on the right side."""
-    reals, fakes = _right(resample, threshold)
-    return np.asarray((reals / resample.reals.sum(axis=1) + fakes / resample.fakes.sum(axis=1)) / 2)
+    right = zip(_right(resample, threshold), resample.counts, strict=True)
+    return np.asarray(sum(part / count for part, count in right) / 2)
 
 
 def average_precision(resample: Resample) -> NDArray[np.float64]:
     """Precision averaged over the steps of recall, without interpolation."""
-    reals, fakes = (counts.sum(axis=1, keepdims=True) for counts in (resample.reals, resample.fakes))
-    right = resample.tpr * fakes
-    # 0 of 0 where neither has such a score: that step has no fakes.
-    precision = right / np.maximum(right + resample.fpr * reals, 1e-9)
-    return np.einsum("rk,rk->r", resample.fakes, precision) / fakes[:, 0]
+    steps, (reals, fakes) = resample.steps, resample.counts
+    right, wrong = steps.of_each(fakes) - steps.fakes_below, steps.of_each(reals) - steps.reals_below
+    return steps.sums(steps.fakes * right / (right + wrong)) / fakes
 
 
 def eer(resample: Resample) -> NDArray[np.float64]:
     """Equal error rate: the FPR where FNR and FPR are nearest, at the higher threshold on a tie."""
-    rows, last = np.arange(len(resample.fpr)), resample.fpr.shape[1] - 1
-    apart = np.abs(1 - resample.tpr - resample.fpr)
-    nearest = last - np.argmin(apart[:, ::-1], axis=1)
-    # Above all scores both rates are 0, and they are 1 apart.
-    return np.where(apart[rows, nearest] < 1, resample.fpr[rows, nearest], 0.0)
+
+    def apart(places: NDArray[np.intp]) -> NDArray[np.float64]:
+        fpr, tpr = resample.rates(places)
+        return 1 - tpr - fpr
+
+    # From -1 at the lowest score it rises to 1 above all: nearest is the first from 0 on, or the one before.
+    first = resample.first(lambda places: apart(places) >= 0)
+    before = first - 1
+    nearest = np.where(np.abs(apart(before)) < np.abs(apart(first)), before, first)
+    return resample.rates(nearest)[0]
 
 
 def tpr_at_fpr(resample: Resample, target: float) -> NDArray[np.float64]:
     """The highest TPR whose FPR is at most `target`."""
-    # Rates fall along the scores: the first that is low enough, or none at all.
-    lowest = (resample.fpr > target).sum(axis=1)
-    return np.pad(resample.tpr, ((0, 0), (0, 1)))[np.arange(len(lowest)), lowest]
+    return resample.rates(resample.first(lambda places: resample.rates(places)[0] <= target))[1]
 
 
 def log_loss(resample: Resample) -> NDArray[np.float64]:
     """Mean negative log likelihood in nats."""
-    fake, real = _surprise(resample)
-    count = resample.reals.sum(axis=1) + resample.fakes.sum(axis=1)
-    return np.asarray((resample.fakes @ fake + resample.reals @ real) / count)
+    return np.asarray(sum(_surprise(resample)) / sum(resample.counts))
 
 
 def brier(resample: Resample) -> NDArray[np.float64]:
     """Mean squared difference of score and label (Brier 1950)."""
-    count = resample.reals.sum(axis=1) + resample.fakes.sum(axis=1)
-    squares = resample.fakes @ (1 - resample.scores) ** 2 + resample.reals @ resample.scores**2
-    return np.asarray(squares / count)
+    real, fake = resample.of_scores("squares", lambda scores: (scores**2, (1 - scores) ** 2))
+    squares = _total(resample.reals, real) + _total(resample.fakes, fake)
+    return np.asarray(squares / sum(resample.counts))
 
 
 def ece(resample: Resample) -> NDArray[np.float64]:
     """Expected calibration error: the mean difference of score and share of fakes, in 15 bins of scores."""
-    bins = np.minimum(resample.scores * BINS, BINS - 1).astype(int)
-    starts = np.unique(bins, return_index=True)[1]
-    scores = np.add.reduceat((resample.reals + resample.fakes) * resample.scores, starts, axis=1)
-    fakes = np.add.reduceat(resample.fakes, starts, axis=1)
-    count = resample.reals.sum(axis=1) + resample.fakes.sum(axis=1)
-    return np.asarray(np.abs(scores - fakes).sum(axis=1) / count)
+    edges = resample.of_scores("bins", _bins)
+    gaps = np.diff(resample.fakes_below[:, edges], axis=1)
+    for k, own in enumerate(map(slice, edges[:-1], edges[1:])):
+        for counts in (resample.reals, resample.fakes):
+            gaps[:, k] -= _total(counts[:, own], resample.scores[own])
+    return np.asarray(np.abs(gaps).sum(axis=1) / sum(resample.counts))
 
 
 def cllr(resample: Resample) -> NDArray[np.float64]:
@@ -116,29 +118,34 @@ def cllr(resample: Resample) -> NDArray[np.float64]:
     1 is what an answer that is always 0.5 costs. The odds are likelihood ratios where the model was trained
     on as many reals as fakes, or its scores were calibrated to that.
     """
-    fake, real = _surprise(resample)
-    fakes = resample.fakes @ fake / resample.fakes.sum(axis=1)
-    reals = resample.reals @ real / resample.reals.sum(axis=1)
-    return np.asarray((fakes + reals) / (2 * np.log(2)))
+    means = zip(_surprise(resample), resample.counts, strict=True)
+    return np.asarray(sum(nats / count for nats, count in means) / (2 * np.log(2)))
 
 
 def cllr_min(resample: Resample) -> NDArray[np.float64]:
     """What `cllr` would be after the best monotonous calibration, that of pool-adjacent-violators."""
-    pairs = zip(resample.reals, resample.fakes, strict=True)
-    return np.array([_least_cllr(reals, fakes) for reals, fakes in pairs])
+    steps = resample.steps
+    reals, fakes = (np.split(below, steps.starts[1:]) for below in (steps.reals_below, steps.fakes_below))
+    return np.array([_least_cllr(*one) for one in zip(reals, fakes, *resample.counts, strict=True)])
 
 
-def _least_cllr(reals: NDArray[np.float64], fakes: NDArray[np.float64]) -> float:
+def _least_cllr(
+    reals_below: NDArray[np.float64], fakes_below: NDArray[np.float64], reals: float, fakes: float
+) -> float:
+    """Of one set, by how many reals and fakes are below each score that fakes have."""
     from scipy.optimize import isotonic_regression
     from scipy.special import xlogy
 
-    there = (reals + fakes) > 0
-    # Weighted as if there were as many of each class: then the share of fakes is the odds of the ratio.
-    reals, fakes = reals[there] / reals.sum(), fakes[there] / fakes.sum()
-    both = reals + fakes
-    share = isotonic_regression(fakes / both, weights=both).x
-    # Rounding may leave a share a little above 1.
-    nats = xlogy(fakes, share).sum() + xlogy(reals, np.maximum(1 - share, 0)).sum()
+    # Fakes with no real between them, and the reals up to the next fakes, are one pool in any case; reals
+    # below all fakes cost nothing. Shares of each class: as if there were as many of both.
+    starts = np.flatnonzero(np.diff(reals_below, prepend=-1))
+    own_reals = np.diff(reals_below[starts], append=reals) / reals
+    own_fakes = np.diff(fakes_below[starts], append=fakes) / fakes
+    both = own_reals + own_fakes
+    pools = isotonic_regression(own_fakes / both, weights=both).blocks[:-1]
+    own_reals, own_fakes = (np.add.reduceat(own, pools) for own in (own_reals, own_fakes))
+    both = own_reals + own_fakes
+    nats = xlogy(own_fakes, own_fakes / both).sum() + xlogy(own_reals, own_reals / both).sum()
     return float(nats / (-2 * np.log(2)))
 
 
@@ -152,10 +159,28 @@ def _at(threshold: float, name: str) -> dict[str, Measure]:
 def _right(resample: Resample, threshold: float) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """How many reals (R,) and fakes (R,) are on their side of a threshold."""
     border = int(np.searchsorted(resample.scores, threshold))
-    return resample.reals[:, :border].sum(axis=1), resample.fakes[:, border:].sum(axis=1)
+    return resample.reals_below[:, border], resample.counts[1] - resample.fakes_below[:, border]
 
 
-def _surprise(resample: Resample) -> tuple[Scores, Scores]:
-    """(K,) nats that each score costs, for a fake and for a real image."""
-    clipped = np.clip(resample.scores, _LEAST, 1 - _LEAST)
-    return -np.log(clipped), -np.log(1 - clipped)
+def _surprise(resample: Resample) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Nats that the scores of all reals (R,), and of all fakes (R,), cost."""
+    real, fake = resample.of_scores("nats", _nats)
+    return _total(resample.reals, real), _total(resample.fakes, fake)
+
+
+def _nats(scores: Scores) -> tuple[Scores, Scores]:
+    """(K,) what each score costs, for a real and for a fake image."""
+    clipped = np.clip(scores, _LEAST, 1 - _LEAST)
+    return -np.log(1 - clipped), -np.log(clipped)
+
+
+def _bins(scores: Scores) -> NDArray[np.intp]:
+    """(BINS + 1,) where among the scores, ascending, each bin begins, and the last one ends."""
+    bins = np.minimum(scores * BINS, BINS - 1).astype(int)
+    return np.searchsorted(bins, np.arange(BINS + 1))
+
+
+def _total(counts: NDArray[np.float64], values: Scores) -> NDArray[np.float64]:
+    """(R,) the sum over images of values (K,)."""
+    # Not by BLAS, whose threads would be in the way of those that measure.
+    return np.asarray(np.einsum("rk,k->r", counts, values))

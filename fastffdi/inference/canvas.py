@@ -38,7 +38,7 @@ def enlarged(steps: tuple[Step, ...], scale: float) -> tuple[Step, ...]:
     if scale == 1:
         return steps
     own = output(steps)
-    height, width = (max(1, round(scale * side / MULTIPLE)) * MULTIPLE for side in own)
+    height, width = (max(1, int(scale * side / MULTIPLE + 0.5)) * MULTIPLE for side in own)
     size, factors = (height, width), (height / own[0], width / own[1])
     changed = tuple(_times(step, factors) for step in steps)
     try:

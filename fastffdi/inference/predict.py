@@ -17,6 +17,8 @@ from fastffdi.data.manifest import Manifest
 from fastffdi.data.named import image_files
 from fastffdi.errors import SettingError
 from fastffdi.inference import views as test_time
+from fastffdi.inference.degradations import Degradation
+from fastffdi.inference.degraded import DegradedDecoder
 from fastffdi.inference.forward import Forward, compiled_forward
 from fastffdi.inference.identity import file_digest, images_in_words, settings_in_words
 from fastffdi.inference.member import load
@@ -31,6 +33,7 @@ from fastffdi.loaders.quarantine import FAIL, SKIP, Quarantine, skips
 from fastffdi.loaders.settings import LoaderSettings
 from fastffdi.model.device import choose_device, tune_convolutions
 from fastffdi.model.processes import Processes
+from fastffdi.render.cpu.decode import SourceDecoder
 from fastffdi.render.device.stage import DeviceStage
 
 Images = Manifest | str | os.PathLike[str] | Sequence[str | os.PathLike[str]]
@@ -138,18 +141,7 @@ class Predictor:
         such are skipped, `reasons` says why, by name, until the next call.
         """
         manifest = _manifest(images, self._follow_symlinks)
-        known = Known.none() if parts is None else parts.known
-        scores, own = np.full(len(manifest), np.nan), [np.empty(0, np.int64)]
-        scores[known.rows] = known.scores
-        for rows, some in self._streamed(manifest, known.rows, progress, SECONDS if parts else math.inf):
-            scores[rows] = some
-            own.append(rows)
-            if parts is not None:
-                parts.add(rows, some, self._reasons_of(manifest, rows[np.isnan(some)]))
-        self.reasons = known.reasons | self.reasons
-        scores = self._of_all(np.concatenate(own), scores)
-        self.reasons = self._reasons_of(manifest, np.flatnonzero(np.isnan(scores)))
-        return scores
+        return self._gathered(manifest, self._planners(manifest), self._backend, progress, parts)
 
     def stream(
         self, images: Images, progress: Callable[[int], None] | None = None, seconds: float = SECONDS
@@ -181,22 +173,46 @@ class Predictor:
             **settings_in_words(self._loading),
         }
 
-    def _streamed(
+    def _gathered(
         self,
         manifest: Manifest,
+        planners: Sequence[BatchPlanner],
+        backend: str,
+        progress: Callable[[int], None] | None,
+        parts: Parts | None = None,
+    ) -> np.ndarray:
+        """The scores of all rows of a manifest, whose batches these are before the processes divide them."""
+        known = Known.none() if parts is None else parts.known
+        scores, own = np.full(len(manifest), np.nan), [np.empty(0, np.int64)]
+        scores[known.rows] = known.scores
+        seconds = math.inf if parts is None else SECONDS
+        for rows, some in self._streamed(planners, known.rows, backend, progress, seconds):
+            scores[rows] = some
+            own.append(rows)
+            if parts is not None:
+                parts.add(rows, some, self._reasons_of(manifest, rows[np.isnan(some)]))
+        self.reasons = known.reasons | self.reasons
+        scores = self._of_all(np.concatenate(own), scores)
+        self.reasons = self._reasons_of(manifest, np.flatnonzero(np.isnan(scores)))
+        return scores
+
+    def _streamed(
+        self,
+        planners: Sequence[BatchPlanner],
         known: np.ndarray,
+        backend: str,
         progress: Callable[[int], None] | None,
         seconds: float,
     ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
         """Rows of this process's share that are not known, and their scores."""
-        planners = [one.divided(self._processes.world) for one in self._planners(manifest)]
+        shares = [one.divided(self._processes.world) for one in planners]
         self.reasons = {}
-        missing = np.setdiff1d(planners[0].sampler.epoch(0)[0], known)
+        missing = np.setdiff1d(shares[0].sampler.epoch(0)[0], known)
         if not len(missing):
             return
         if len(known):
-            planners = [one.only(missing) for one in planners]
-        yield from self._scored(self._decoding(planners), self._backend, progress, seconds)
+            shares = [one.only(missing) for one in shares]
+        yield from self._scored(self._decoding(shares), backend, progress, seconds)
 
     def _scored(
         self,
@@ -225,6 +241,8 @@ class Predictor:
 
     def _decoding(self, planners: Sequence[BatchPlanner]) -> Sequence[BatchPlanner]:
         """The planners with where images come from: a cache, or one decoder for all that can share it."""
+        if not isinstance(planners[0].decoder, SourceDecoder):
+            return planners
         if self._cache is not None:
             return cached(planners, self._cache)
         draws = [showing.viewing.draws for showing in self._showings]
@@ -258,6 +276,11 @@ class Predictor:
             scores[others] = own
             self.reasons |= reasons
         return scores
+
+
+def _degrading(planner: BatchPlanner, degradations: tuple[Degradation, ...]) -> BatchPlanner:
+    assert isinstance(planner.decoder, SourceDecoder), "it has no cache"
+    return replace(planner, decoder=DegradedDecoder(planner.decoder, degradations))
 
 
 def _manifest(images: Images, follow_symlinks: bool) -> Manifest:

@@ -10,9 +10,9 @@ from fastffdi.errors import RecipeError, SettingError, did_you_mean
 from fastffdi.inference.canvas import enlarged, in_middle, larger, output, tiled
 from fastffdi.inference.pooling import POOL, Pool
 from fastffdi.recipe.checks import check
-from fastffdi.recipe.lowering import template
+from fastffdi.recipe.lowering import same_size, sizes_along, template
 from fastffdi.recipe.recipe import Recipe
-from fastffdi.recipe.steps.base import Step
+from fastffdi.recipe.steps.base import LARGEST, Step
 from fastffdi.recipe.steps.combine import functions
 from fastffdi.recipe.steps.views import MOST_TILES, FiveCrop, FlipViews, TenCrop
 
@@ -81,16 +81,25 @@ def viewing(recipe: Recipe, views: Views | None, scale: float = 1.0) -> Viewing:
             "checkpoint names is not run; take other views"
         )
     steps = enlarged(recipe.train if drawn else recipe.eval, scale)
+    _check_large(steps, f"--scales {scale:g}")
     if views is None:
         return Viewing(steps)
     if drawn:
         return Viewing(steps, views.number)
     made = _made(in_middle(steps), views)
+    _check_large(made, f"--views {views}")
     try:
         check(made, f"--views {views}")
     except RecipeError as error:
         raise SettingError(str(error.args[0])) from None
     return Viewing(made)
+
+
+def _check_large(steps: tuple[Step, ...], option: str) -> None:
+    for size in sizes_along(steps):
+        if same_size(size) and size.max() > LARGEST:
+            height, width = size[0].tolist()
+            raise SettingError(f"{option}: images of {height}×{width} are too large; ask for less")
 
 
 def _made(steps: tuple[Step, ...], views: Views) -> tuple[Step, ...]:

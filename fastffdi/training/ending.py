@@ -20,7 +20,7 @@ from fastffdi.loaders.loader import Prepared
 from fastffdi.loaders.planner import BatchPlanner
 from fastffdi.model.device import named
 from fastffdi.recipe.lowering import template
-from fastffdi.training import curves, scores, sheets, summary
+from fastffdi.training import curves, holdout, scores, sheets, summary
 from fastffdi.training.folder import BATCH, BROKEN, BROKEN_SHEET, CURVES, MISTAKES, writing
 from fastffdi.training.history import History
 from fastffdi.training.saving import Saver
@@ -60,7 +60,11 @@ def finish(experiment: Experiment) -> None:
         "threads": settings.loading.threads,
         "command": experiment.command,
     }
+    held_out = experiment.dataset.held_out
     with writing(settings.output):
+        if held_out and experiment.best is not None:
+            experiment.held_out = holdout.judge(settings, held_out)
+            facts["holdout"] = experiment.held_out.to_data()
         draw_and_sum_up(settings.output, experiment.history, experiment.dataset.val, facts)
 
 

@@ -17,6 +17,7 @@ from fastffdi.training import config, ending, exhaustion, folder, scores, state
 from fastffdi.training.folder import writing
 from fastffdi.training.generators import Generators
 from fastffdi.training.history import History
+from fastffdi.training.holdout import HeldOut
 from fastffdi.training.interruption import TIME_OVER, Interruption, Stopping
 from fastffdi.training.interval import Alarm, Interval
 from fastffdi.training.keeper import Keeper, Stopped
@@ -53,6 +54,7 @@ class Experiment:
         time_limit: rings when it is to end
         stopped: how it ended where its time was over
         unfinished: the figures of the best model where no epoch was
+        held_out: what came out for the images that were held out, in the first process and at the end
     """
 
     settings: Settings
@@ -72,6 +74,7 @@ class Experiment:
     time_limit: Alarm = field(default_factory=lambda: Alarm(Interval()))
     stopped: Stopped | None = None
     unfinished: EpochResult | None = None
+    held_out: HeldOut | None = None
 
     def run(self, progress: Progress) -> Iterator[EpochResult]:
         """Train, yielding after each epoch, when its line in the log is on disk.

@@ -17,6 +17,9 @@ CONFIG = "config.yaml"
 #: The validation scores of the best epoch.
 SCORES = "val_scores.csv"
 
+#: The scores of the images that were held out, by the model of the best epoch.
+HELD_OUT = "holdout_scores.csv"
+
 #: Pictures: the first batch, the epochs' figures, the worst mistakes; and all of a run in figures.
 BATCH, CURVES, MISTAKES, SUMMARY = "train_batch.png", "curves.png", "mistakes.png", "summary.json"
 
@@ -31,6 +34,7 @@ _FILES = (
     BEST,
     LAST,
     SCORES,
+    HELD_OUT,
     BATCH,
     CURVES,
     MISTAKES,

@@ -47,6 +47,7 @@ def identity(
         "patience": settings.patience,
         **{_OPTIONS.get(name, name): value for name, value in asdict(settings.optimisation).items()},
         **({"--sync-bn": True} if settings.sync_bn else {}),
+        **({} if settings.holdout is None else {"--holdout": settings.holdout}),
     }
 
 

@@ -8,6 +8,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from fastffdi.data.holdout import hold_out, parse
 from fastffdi.data.layout import Dataset, find_dataset, label_files
 from fastffdi.demo.dataset import demo_folder
 from fastffdi.errors import SettingError, did_you_mean
@@ -77,6 +78,8 @@ class Settings:
         patience: end the run after so many epochs without a better AUC; None: never
         time_limit: end the run when it has taken a time such as 2h, as a signal would, with the best model so
             far; None: never. A run that goes on has all of it again
+        holdout: COLUMN=VALUE: keep the images with that value in a further column of the label files out of
+            training and validation, and score them at the end
     """
 
     backbone: str = "efficientnet_b0"
@@ -110,6 +113,7 @@ class Settings:
     limit: int | None = None
     patience: int | None = None
     time_limit: str | None = None
+    holdout: str | None = None
     optimisation: Optimisation = field(default_factory=Optimisation)
 
     def __post_init__(self) -> None:
@@ -119,6 +123,8 @@ class Settings:
                 raise SettingError(f"{name}: {shown(value)} is not {allowed}")
         self._check_data()
         self._check_resume()
+        if self.holdout is not None:
+            parse(self.holdout)
         demo, now = self.demo, f"{datetime.now():%Y%m%d-%H%M%S}"
         for name, value in (
             ("pipeline", default_recipe(demo)),
@@ -176,6 +182,7 @@ class Settings:
         `builtin` is the folder of the demo images, where it is known.
         """
         dataset = self._all_images(say or (lambda line: None), builtin)
+        dataset = dataset if self.holdout is None else hold_out(dataset, self.holdout)
         return dataset if self.limit is None else dataset.limit(self.limit, self.seed)
 
     def _all_images(self, say: Callable[[str], None], builtin: Path | None) -> Dataset:

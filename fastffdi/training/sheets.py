@@ -11,15 +11,14 @@ from PIL import Image
 
 from fastffdi.data.manifest import LABELS, Manifest
 from fastffdi.data.sampler import FixedRows
-from fastffdi.errors import UndecodableImage
 from fastffdi.evaluation.scored import Scored
 from fastffdi.loaders.batch import Batch
 from fastffdi.loaders.loader import Prepared
 from fastffdi.loaders.planner import BatchPlanner
 from fastffdi.preview.draw import denormalised, draw
+from fastffdi.preview.mistakes import small, worst, wrong
 from fastffdi.preview.sheet import Cell, Row, Section, sheet, shortened
 from fastffdi.recipe.kernels import Normalize
-from fastffdi.render.cpu.decode import decode_path
 from fastffdi.training.watch import Seen
 
 #: Images on a sheet, in a row of it, and the pixels of their longest side.
@@ -35,7 +34,7 @@ def first_batch(batch: Batch, prepared: Prepared, normalize: Normalize, images: 
     fake = (labels[at].float() if labels.dim() == 1 else labels[at, 1]).tolist()
     names = images.names[batch.rows[shown // batch.views]]
     cells = [
-        Cell(_small(image), _masses(share), _name(name))
+        Cell(small(image, SIDE), _masses(share), _name(name))
         for image, share, name in zip(pixels, fake, names, strict=True)
     ]
     height, width = prepared.images.shape[2:]
@@ -50,9 +49,10 @@ def mistakes(scored: Scored, images: Manifest, epoch: int) -> Image.Image | None
     """
     sections = []
     for label, other in ((1, 0), (0, 1)):
-        cells = _worst(scored, images, label)
+        found = worst(scored, images, label, MOST // 2, SIDE)
+        cells = [Cell(one.image, _name(one.name), f"y_pred {one.score:.3f}") for one in found]
         if cells:
-            count = _wrong(scored, label).sum()
+            count = wrong(scored, label).sum()
             heading = f"{LABELS[label]} images taken for {LABELS[other]}: the worst {len(cells)} of {count}"
             sections.append(_grid(heading, cells))
     what = f"epoch {epoch + 1}, {len(scored.names)} validation images; y_pred is P(fake)"
@@ -66,35 +66,13 @@ def again(planner: BatchPlanner, seen: Seen) -> Image.Image:
     labels = planner.manifest.labels
     assert labels is not None, "training has labels"
     cells = [
-        Cell(_small(view), LABELS[labels[row]], _name(planner.manifest.names[row]))
+        Cell(small(view, SIDE), LABELS[labels[row]], _name(planner.manifest.names[row]))
         for row, views in zip(rows, draw(part, seen.epoch), strict=True)
         for view in views
     ]
     remark = f"the first {len(rows)} images of it, before mixing; nonfinite.csv names all"
     heading = f"Epoch {seen.epoch + 1}, batch {seen.number + 1}"
     return sheet("The batch whose loss was no number", remark, [_grid(heading, cells)])
-
-
-def _worst(scored: Scored, images: Manifest, label: int) -> list[Cell]:
-    """Those of one class, the worst first."""
-    wrong = np.flatnonzero(_wrong(scored, label))
-    order = wrong[np.argsort(-np.abs(scored.scores[wrong] - label), kind="stable")]
-    rows, cells = {str(name): row for row, name in enumerate(images.names)}, list[Cell]()
-    for k in order:
-        row = rows.get(scored.names[k])
-        if row is None or len(cells) == MOST // 2:
-            continue
-        (path,) = images.paths(np.array([row]))
-        try:
-            image = decode_path(path)
-        except UndecodableImage:
-            continue
-        cells.append(Cell(_small(image), _name(scored.names[k]), f"y_pred {scored.scores[k]:.3f}"))
-    return cells
-
-
-def _wrong(scored: Scored, label: int) -> np.ndarray:
-    return (scored.labels == label) & ((scored.scores >= 0.5) != (label == 1))
 
 
 def _grid(heading: str, cells: Sequence[Cell]) -> Section:
@@ -110,9 +88,3 @@ def _masses(fake: float) -> str:
 
 def _name(name: object) -> str:
     return shortened(str(name), SIDE)
-
-
-def _small(image: np.ndarray) -> np.ndarray:
-    thumb = Image.fromarray(image)
-    thumb.thumbnail((SIDE, SIDE), Image.Resampling.LANCZOS)
-    return np.asarray(thumb)

@@ -58,6 +58,7 @@ SURFACE = {
         "--sync-bn": False,
         "--save-every": "10m",
         "--time-limit": None,
+        "--holdout": None,
         "--seeds": None,
         "--folds": None,
         "--group-by": None,
@@ -80,6 +81,7 @@ SURFACE = {
         "--excel-safe": False,
         "--fill": "",
         "--decide": False,
+        "--stability": False,
         "--compile": False,
     },
     "evaluate": {
@@ -95,7 +97,11 @@ SURFACE = {
         "--choose-threshold": None,
         "--error-rate": None,
         "--store": False,
+        "--stress": None,
+        "--bias": False,
+        "--stress-limit": 1000,
         "--json": None,
+        "--report": None,
         "--overwrite": False,
         "--seed": 0,
         "--follow-symlinks": False,
@@ -249,7 +255,10 @@ WITHOUT_DEFAULT = (
         )
     }
     | {("predict", "--data"), ("predict", "--labels")}
-    | {("evaluate", name) for name in ("--data", "--labels", "--scores", "--by", "--threshold", "--json")}
+    | {
+        ("evaluate", name)
+        for name in ("--data", "--labels", "--scores", "--by", "--threshold", "--json", "--report")
+    }
     | {(name, "--cache") for name in ("train", "predict", "evaluate", "cache", "bench-loader")}
     | {
         (name, "--loader-settings")

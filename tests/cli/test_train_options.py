@@ -46,6 +46,7 @@ DEFAULTS = {
     "limit": None,
     "patience": None,
     "time_limit": None,
+    "holdout": None,
     "optimisation": Optimisation(),
 }
 OPTIONS = [
@@ -87,6 +88,7 @@ OPTIONS = [
     (("--sync-bn",), {"sync_bn": True}),
     (("--save-every", 500), {"save_every": "500"}),
     (("--time-limit", "2h"), {"time_limit": "2h"}),
+    (("--holdout", "generator=gan"), {"holdout": "generator=gan"}),
 ]
 
 

@@ -2,7 +2,8 @@ import numpy as np
 import pytest
 
 from fastffdi.evaluation import bootstrap, metrics
-from fastffdi.evaluation.bootstrap import Interval, Resample, auc_interval, drawn, intervals, resampled
+from fastffdi.evaluation.bootstrap import Interval, auc_interval, drawn, intervals, resampled
+from fastffdi.evaluation.resample import Resample
 
 
 def scored(count=200, seed=0, ties=True):
@@ -39,17 +40,7 @@ def test_images_come_as_often_as_they_are_in_the_set():
 
 def test_the_interval_is_the_quantiles_of_a_slow_loop():
     labels, scores = scored(80)
-    rngs = np.random.default_rng((3, 0)).spawn(2)
-    parts = [scores[labels == label] for label in (0, 1)]
-    picks = [
-        [rng.integers(0, len(part), len(part), np.uint32) for _ in range(300)]
-        for rng, part in zip(rngs, parts, strict=True)
-    ]
-    values = []
-    for rows in zip(*picks, strict=True):
-        images = [part[pick] for part, pick in zip(parts, rows, strict=True)]
-        targets = np.repeat([0, 1], [len(part) for part in parts])
-        values.append(metrics.auc(targets, np.concatenate(images)))
+    values = [metrics.auc(labels[rows], scores[rows]) for rows in bootstrap.images(labels, 300, seed=3)]
     found = intervals(labels, scores, {"auc": bootstrap.auc}, 300, seed=3, level=0.9)["auc"]
     assert (found.low, found.high) == pytest.approx(np.quantile(values, (0.05, 0.95)), abs=1e-12)
     assert found.level == 0.9
@@ -95,3 +86,12 @@ def test_another_models_scores_are_of_the_same_resamples():
     first = resampled(labels, scores, auc, 30)["auc"]
     assert resampled(labels, scores**2, auc, 30)["auc"].tolist() == first.tolist()
     assert resampled(labels, 1 - scores, auc, 30)["auc"] == pytest.approx(1 - first)
+
+
+def test_the_images_of_a_resample_are_told_in_parts_too(monkeypatch):
+    labels, scores = scored(50)
+    monkeypatch.setattr(bootstrap, "_AT_ONCE", 150)
+    rows = list(bootstrap.images(labels, 7, seed=2))
+    assert all((labels[one] == np.sort(labels)).all() for one in rows)
+    found = resampled(labels, scores, {"auc": bootstrap.auc}, 7, seed=2)["auc"]
+    assert found == pytest.approx([metrics.auc(labels[one], scores[one]) for one in rows], abs=1e-12)

@@ -38,17 +38,10 @@ def test_figures_are_those_of_the_set_with_intervals_around_them():
 
 def test_intervals_are_those_of_a_slow_loop_over_the_same_draws():
     labels, scores = tied(120)
-    rngs = np.random.default_rng((0, 0)).spawn(2)
     values = {name: [] for name in ("auc", "eer", "log_loss")}
-    parts = [scores[labels == label] for label in (0, 1)]
-    draws = [
-        [rng.integers(0, len(part), len(part), np.uint32) for _ in range(FEW)]
-        for rng, part in zip(rngs, parts, strict=True)
-    ]
-    for rows in zip(*draws, strict=True):
-        images = np.concatenate([part[own] for part, own in zip(parts, rows, strict=True)])
+    for rows in bootstrap.images(labels, FEW):
         for name, found in values.items():
-            found.append(getattr(metrics, name)(np.repeat([0, 1], [len(part) for part in parts]), images))
+            found.append(getattr(metrics, name)(labels[rows], scores[rows]))
     for name, found in values.items():
         interval = figures(labels, scores, None, FEW)[name].interval
         assert (interval.low, interval.high) == pytest.approx(np.quantile(found, (0.025, 0.975)), abs=1e-9)

@@ -3,7 +3,8 @@ import pytest
 from sklearn.metrics import balanced_accuracy_score, brier_score_loss
 
 from fastffdi.evaluation import measures, metrics
-from fastffdi.evaluation.bootstrap import Resample, drawn
+from fastffdi.evaluation.bootstrap import drawn
+from fastffdi.evaluation.resample import Resample
 
 
 def scored(count=300, seed=0, ties=True):

@@ -39,6 +39,7 @@ OTHERS = {
     "limit": 12,
     "patience": 3,
     "time_limit": "2h",
+    "holdout": "generator=gan",
     "optimisation": Optimisation("sgd", clip_gradient=1.0, class_weights="balanced", tune="norm", ema=0.99),
 }
 LABELS = {name: Path(name) for name in ("train_labels", "train_images", "val_labels", "val_images")}

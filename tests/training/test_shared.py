@@ -202,12 +202,15 @@ def test_more_processes_than_images_of_a_batch_are_refused(settings, dataset, to
     }
 
 
-@pytest.mark.parametrize("size", [2, 3])
-def test_predictions_are_those_of_one_process(tiny_run, odd, together, size):
+@pytest.mark.parametrize(
+    ("size", "more"),
+    [(2, {}), (3, {}), (2, {"views": "random:3"}), (3, {"views": "tiles:2", "scales": (1, 2)})],
+)
+def test_predictions_are_those_of_one_process(tiny_run, odd, together, size, more):
     path = tiny_run.settings.output / "best.safetensors"
-    alone, reasons = processes.predict(path, odd.val)
+    alone, reasons = processes.predict([path], odd.val, **more)
     assert np.isnan(alone).sum() == 1
-    _, values = together(size, "predict", path, odd.val)
+    _, values = together(size, "predict", [path], odd.val, **more)
     for shared, why in values:
         np.testing.assert_allclose(shared, alone, rtol=0, atol=1e-6)
         assert why == reasons
