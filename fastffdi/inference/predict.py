@@ -18,7 +18,7 @@ from fastffdi.data.named import image_files
 from fastffdi.errors import SettingError
 from fastffdi.inference import views as test_time
 from fastffdi.inference.degradations import Degradation
-from fastffdi.inference.degraded import DegradedDecoder
+from fastffdi.inference.degraded import DegradedDecoder, versions
 from fastffdi.inference.forward import Forward, compiled_forward
 from fastffdi.inference.identity import file_digest, images_in_words, settings_in_words
 from fastffdi.inference.member import load
@@ -154,9 +154,9 @@ class Predictor:
         ...     print(rows.shape, scores.dtype)
         (16,) float64
         """
-        yield from self._streamed(
-            _manifest(images, self._follow_symlinks), np.empty(0, np.int64), progress, seconds
-        )
+        planners = self._planners(_manifest(images, self._follow_symlinks))
+        none = np.empty(0, np.int64)
+        yield from self._streamed(planners, none, self._backend, progress, seconds)
 
     def key(self, images: Images) -> dict[str, Any]:
         """What decides the scores of images, by option, for Parts."""
@@ -172,6 +172,24 @@ class Predictor:
             "--on-corrupt": SKIP if self._skip else FAIL,
             **settings_in_words(self._loading),
         }
+
+    def degraded(
+        self,
+        images: Images,
+        degradations: Sequence[Degradation],
+        progress: Callable[[int], None] | None = None,
+    ) -> np.ndarray:
+        """P(fake) of each image in each of K degraded versions: (N, K) float64, NaN for one that was skipped.
+
+        Decoded images are degraded, and then preprocessed as the checkpoint says, always by the cpu loader
+        and without a cache. `progress` is called with numbers of versions; images and errors are those of a
+        plain call.
+        """
+        manifest, chosen = _manifest(images, self._follow_symlinks), tuple(degradations)
+        known = replace(manifest, sizes=self._planners(manifest)[-1].manifest.sizes)
+        rows = versions(known, chosen)
+        planners = [_degrading(one, chosen) for one in self._planners(rows)]
+        return self._gathered(rows, planners, "cpu", progress).reshape(len(manifest), len(chosen))
 
     def _gathered(
         self,
@@ -205,14 +223,14 @@ class Predictor:
         seconds: float,
     ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
         """Rows of this process's share that are not known, and their scores."""
-        shares = [one.divided(self._processes.world) for one in planners]
+        own = [one.divided(self._processes.world) for one in planners]
         self.reasons = {}
-        missing = np.setdiff1d(shares[0].sampler.epoch(0)[0], known)
+        missing = np.setdiff1d(own[0].sampler.epoch(0)[0], known)
         if not len(missing):
             return
         if len(known):
-            shares = [one.only(missing) for one in shares]
-        yield from self._scored(self._decoding(shares), backend, progress, seconds)
+            own = [one.only(missing) for one in own]
+        yield from self._scored(self._decoding(own), backend, progress, seconds)
 
     def _scored(
         self,
