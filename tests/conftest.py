@@ -232,4 +232,5 @@ def brightness(monkeypatch: pytest.MonkeyPatch) -> "Brightness":
     described = SimpleNamespace(recipe={"train": [resize, same], "eval": [resize, same]}, decision=None)
     model = Brightness()
     monkeypatch.setattr("fastffdi.inference.member.restore", lambda path: (described, model))
+    monkeypatch.setattr("fastffdi.inference.predict.file_digest", lambda path: "brightness")
     return model

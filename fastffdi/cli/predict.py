@@ -152,12 +152,12 @@ def predict(
         check_decides(predictor, checkpoints)
     parts = Parts(output, predictor.key(manifest), processes)
     parts.open(resume, screen.print)
-    total = len(manifest) * (passes() if stability else 1)
+    total = world.part_of(len(manifest) * (passes() if stability else 1))
     further: dict[str, np.ndarray] = {}
     with (
         keeping(parts, output, screen.print),
         last_words(),
-        bar(world.part_of(total), "predicting", screen, done(parts, world)) as progress,
+        bar(total, "predicting", screen, done(parts, world)) as progress,
     ):
         scores = predictor(manifest, progress.advance, parts)
         if stability:

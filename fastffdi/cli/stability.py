@@ -36,7 +36,7 @@ def columns(
     decide: bool,
     progress: Callable[[int], None] | None = None,
 ) -> dict[str, np.ndarray]:
-    """The columns of these images, of which `scores` (N,) are those as they are; all (N,) words.
+    """The columns of these images, of which `scores` (N,) are those as they are: (N,) words and numbers.
 
     Verdicts are by the stored decision; where there is none, fake from 0.5 on.
     """
@@ -46,14 +46,13 @@ def columns(
 
     decision = predictor.decision or Decision(0.5, "0.5", 0)
     found = Stability.of(scores, predictor.degraded(manifest, MILD, progress), decision)
-    spread = np.array(["" if value != value else f"{value:.9g}" for value in found.spread.tolist()], object)
     decided = {"decision": found.decisions} if decide else {}
-    flips = np.array([str(count) for count in found.flips.tolist()], object)
-    return {**decided, "spread": spread, "flips": flips, "reason": found.reasons([str(one) for one in MILD])}
+    reasons = found.reasons([str(one) for one in MILD])
+    return {**decided, "spread": found.spread, "flips": found.flips, "reason": reasons}
 
 
 def told(flips: np.ndarray, decision: Decision | None) -> str:
     """How many verdicts flip, and by which threshold they were found."""
-    unstable = sum(count != "0" for count in flips.tolist())
+    unstable = int((flips > 0).sum())
     by = "0.5, as the checkpoint holds none" if decision is None else f"{decision.threshold:.4g}, as stored"
     return f"verdicts that a mild degradation flips: {unstable:,} of {len(flips):,}; threshold {by}"

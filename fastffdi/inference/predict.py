@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
@@ -35,9 +35,6 @@ from fastffdi.model.device import choose_device, tune_convolutions
 from fastffdi.model.processes import Processes
 from fastffdi.render.cpu.decode import SourceDecoder
 from fastffdi.render.device.stage import DeviceStage
-
-#: Rows (n,) int64 and the scores (n,) of them, as they come.
-Stream = Iterator[tuple[np.ndarray, np.ndarray]]
 
 Images = Manifest | str | os.PathLike[str] | Sequence[str | os.PathLike[str]]
 Checkpoints = str | os.PathLike[str] | Sequence[str | os.PathLike[str]]
@@ -144,18 +141,11 @@ class Predictor:
         such are skipped, `reasons` says why, by name, until the next call.
         """
         manifest = _manifest(images, self._follow_symlinks)
-        known = Known.none() if parts is None else parts.known
-        scores = np.full(len(manifest), np.nan)
-        scores[known.rows] = known.scores
-        stream = self._streamed(manifest, known.rows, progress, SECONDS if parts else math.inf)
-        kept = stream if parts is None else self._kept(stream, manifest, parts)
-        scores = self._whole(kept, scores, known.reasons)
-        self.reasons = self._reasons_of(manifest, np.flatnonzero(np.isnan(scores)))
-        return scores
+        return self._gathered(manifest, self._planners(manifest), self._backend, progress, parts)
 
     def stream(
         self, images: Images, progress: Callable[[int], None] | None = None, seconds: float = SECONDS
-    ) -> Stream:
+    ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
         """As a call, as the scores come: rows (n,) int64 of the images and P(fake) (n,), about so often.
 
         The rows are those of this process's share. Raises as a call does.
@@ -164,9 +154,9 @@ class Predictor:
         ...     print(rows.shape, scores.dtype)
         (16,) float64
         """
-        yield from self._streamed(
-            _manifest(images, self._follow_symlinks), np.empty(0, np.int64), progress, seconds
-        )
+        planners = self._planners(_manifest(images, self._follow_symlinks))
+        none = np.empty(0, np.int64)
+        yield from self._streamed(planners, none, self._backend, progress, seconds)
 
     def key(self, images: Images) -> dict[str, Any]:
         """What decides the scores of images, by option, for Parts."""
@@ -183,23 +173,6 @@ class Predictor:
             **settings_in_words(self._loading),
         }
 
-    def _streamed(
-        self,
-        manifest: Manifest,
-        known: np.ndarray,
-        progress: Callable[[int], None] | None,
-        seconds: float,
-    ) -> Stream:
-        """Rows of this process's share that are not known, and their scores."""
-        planners = [one.divided(self._processes.world) for one in self._planners(manifest)]
-        self.reasons = {}
-        missing = np.setdiff1d(planners[0].sampler.epoch(0)[0], known)
-        if not len(missing):
-            return
-        if len(known):
-            planners = [one.only(missing) for one in planners]
-        yield from self._scored(self._decoding(planners), self._backend, progress, seconds)
-
     def degraded(
         self,
         images: Images,
@@ -214,15 +187,50 @@ class Predictor:
         """
         manifest, chosen = _manifest(images, self._follow_symlinks), tuple(degradations)
         known = replace(manifest, sizes=self._planners(manifest)[-1].manifest.sizes)
-        planners = [
-            _degrading(one, chosen).divided(self._processes.world)
-            for one in self._planners(versions(known, chosen))
-        ]
-        stream = self._scored(planners, "cpu", progress, math.inf)
-        scores = self._whole(stream, np.full(len(manifest) * len(chosen), np.nan))
-        scores = scores.reshape(len(manifest), len(chosen))
-        self.reasons = self._reasons_of(manifest, np.flatnonzero(np.isnan(scores).any(axis=1)))
+        rows = versions(known, chosen)
+        planners = [_degrading(one, chosen) for one in self._planners(rows)]
+        return self._gathered(rows, planners, "cpu", progress).reshape(len(manifest), len(chosen))
+
+    def _gathered(
+        self,
+        manifest: Manifest,
+        planners: Sequence[BatchPlanner],
+        backend: str,
+        progress: Callable[[int], None] | None,
+        parts: Parts | None = None,
+    ) -> np.ndarray:
+        """The scores of all rows of a manifest, whose batches these are before the processes divide them."""
+        known = Known.none() if parts is None else parts.known
+        scores, own = np.full(len(manifest), np.nan), [np.empty(0, np.int64)]
+        scores[known.rows] = known.scores
+        seconds = math.inf if parts is None else SECONDS
+        for rows, some in self._streamed(planners, known.rows, backend, progress, seconds):
+            scores[rows] = some
+            own.append(rows)
+            if parts is not None:
+                parts.add(rows, some, self._reasons_of(manifest, rows[np.isnan(some)]))
+        self.reasons = known.reasons | self.reasons
+        scores = self._of_all(np.concatenate(own), scores)
+        self.reasons = self._reasons_of(manifest, np.flatnonzero(np.isnan(scores)))
         return scores
+
+    def _streamed(
+        self,
+        planners: Sequence[BatchPlanner],
+        known: np.ndarray,
+        backend: str,
+        progress: Callable[[int], None] | None,
+        seconds: float,
+    ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        """Rows of this process's share that are not known, and their scores."""
+        own = [one.divided(self._processes.world) for one in planners]
+        self.reasons = {}
+        missing = np.setdiff1d(own[0].sampler.epoch(0)[0], known)
+        if not len(missing):
+            return
+        if len(known):
+            own = [one.only(missing) for one in own]
+        yield from self._scored(self._decoding(own), backend, progress, seconds)
 
     def _scored(
         self,
@@ -230,7 +238,7 @@ class Predictor:
         backend: str,
         progress: Callable[[int], None] | None,
         seconds: float,
-    ) -> Stream:
+    ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
         """The rows of these planners and their scores."""
         settings = divided(self._loading, len(planners), self._device)
         quarantine = Quarantine()
@@ -244,25 +252,6 @@ class Predictor:
                 passes.append(Pass(loader, showing.looks, draws))
             yield from pooled(passes, len(self._members), self._pool, progress, seconds)
 
-    def _kept(self, stream: Stream, manifest: Manifest, parts: Parts) -> Stream:
-        for rows, some in stream:
-            parts.add(rows, some, self._reasons_of(manifest, rows[np.isnan(some)]))
-            yield rows, some
-
-    def _whole(
-        self, stream: Stream, scores: np.ndarray, reasons: Mapping[str, str] | None = None
-    ) -> np.ndarray:
-        """The scores of all rows, of which `scores` has those that are known, and the stream this process's.
-
-        `reasons` are those of rows that are known, and `self.reasons` become those of all.
-        """
-        own = [np.empty(0, np.int64)]
-        for rows, some in stream:
-            scores[rows] = some
-            own.append(rows)
-        self.reasons = {**(reasons or {}), **self.reasons}
-        return self._of_all(np.concatenate(own), scores)
-
     def _reasons_of(self, manifest: Manifest, rows: np.ndarray) -> dict[str, str]:
         """Why rows were skipped, in their order."""
         names = map(str, manifest.names[rows])
@@ -270,6 +259,8 @@ class Predictor:
 
     def _decoding(self, planners: Sequence[BatchPlanner]) -> Sequence[BatchPlanner]:
         """The planners with where images come from: a cache, or one decoder for all that can share it."""
+        if not isinstance(planners[0].decoder, SourceDecoder):
+            return planners
         if self._cache is not None:
             return cached(planners, self._cache)
         draws = [showing.viewing.draws for showing in self._showings]
