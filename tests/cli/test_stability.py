@@ -43,7 +43,7 @@ def framed(tmp_path):
 
 def decided(monkeypatch, threshold):
     monkeypatch.setattr(
-        "fastffdi.inference.predict.decision_of", lambda data, path: Decision(threshold, "eer", 50)
+        "fastffdi.inference.member.decision_of", lambda data, path: Decision(threshold, "eer", 50)
     )
 
 
