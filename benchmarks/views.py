@@ -119,8 +119,8 @@ def table(results: Sequence[dict[str, Any]], count: int) -> Iterator[str]:
     for one in results:
         name = "one look" if one["views"] == ONE else f"`{one['views']}`"
         gains = [told(one["gain"][pool]) if one["views"] != ONE else "–" for pool in POOLS]
-        cells = [name, f"{one['auc'][POOLS[0]]:.4f}", *gains]
-        yield f"| {' | '.join([*cells, format(one['images_per_second'], '.0f'), format(one['cost'], '.1f')])}× |"
+        speed = f"{one['images_per_second']:.0f}", f"{one['cost']:.1f}×"
+        yield f"| {' | '.join([name, format(one['auc'][POOLS[0]], '.4f'), *gains, *speed])} |"
 
 
 def told(found: dict[str, Any]) -> str:

@@ -38,6 +38,7 @@ METHODS = {
     "set_epoch": "{}.set_epoch",
     "state_dict": "{}.state_dict",
     "load_state_dict": "{}.load_state_dict",
+    "stream": "{}.stream",
     "close": "{}.close",
     "paths": "{}.paths",
     "take": "{}.take",

@@ -16,7 +16,8 @@ takes several, such as the mistakes of a recipe, has one argument for each: file
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from typing import Any
 
 from fastffdi.escapes import escaped
 
@@ -91,3 +92,11 @@ def did_you_mean(given: str, allowed: Iterable[str], also: Iterable[str] = ()) -
     words = sorted(allowed)
     near = difflib.get_close_matches(given, [*words, *also], n=1)
     return f", did you mean '{near[0]}'?" if near else f"; allowed: {', '.join(words)}"
+
+
+def differences(then: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
+    """What two runs do not have in common, by option: `--lr 0.01, now 0.02`."""
+    names = [*then, *(name for name in now if name not in then)]
+    return [
+        f"{name} {then.get(name)}, now {now.get(name)}" for name in names if then.get(name) != now.get(name)
+    ]

@@ -2,6 +2,9 @@
 
 PLAIN = ("--backbone", "test_efficientnet", "--no-pretrained", "--amp", "off", "--threads", 1)
 
+#: And of `predict`.
+SCORING = ("--amp", "off", "--threads", 1)
+
 
 def relabelled(folder, *rows, split="train", header="img_name,target"):
     file = folder / f"{split}set_label.txt"

@@ -72,7 +72,10 @@ def stressed(names=("JPEG", HOSTILE[0])):
 
 def biased():
     """The record of a model whose scores shift when one class is degraded."""
+    factor = {"fact": "JPEG quality", "median_real": 95.0, "median_fake": 75.0, "reach": 0.97, "found": True}
     return {
+        "degraded": {"reals": 60, "fakes": 50},
+        "factors": [factor | {"class": "real", "shift": 0.4}, factor | {"fact": "size", "found": False}],
         "bias": [
             {
                 "name": "JPEG",
@@ -84,7 +87,7 @@ def biased():
             }
             for label, sign in (("real", 1), ("fake", -0.1))
             for k in range(3)
-        ]
+        ],
     }
 
 

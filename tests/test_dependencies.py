@@ -34,6 +34,8 @@ def requirements(text: str) -> dict[str, Requirement]:
 
 REQUIRED = requirements(CONFIG["options"]["install_requires"])
 PLOT = requirements(EXTRAS["plot"])
+PARQUET = requirements(EXTRAS["parquet"])
+OPTIONAL = PLOT.keys() | PARQUET.keys()
 DALI = {**REQUIRED, **requirements(EXTRAS["cuda13"])}
 
 
@@ -49,12 +51,12 @@ USED = {path.relative_to(ROOT): distributions(path) for path in sorted(ROOT.rglo
 
 
 def test_everything_imported_is_declared() -> None:
-    missing = {str(path): used - REQUIRED.keys() - PLOT.keys() for path, used in USED.items()}
+    missing = {str(path): used - REQUIRED.keys() - OPTIONAL for path, used in USED.items()}
     assert {path: names for path, names in missing.items() if names} == {}
 
 
 def test_everything_declared_is_imported() -> None:
-    assert (REQUIRED.keys() | PLOT.keys()) - set.union(*USED.values()) == set()
+    assert (REQUIRED.keys() | OPTIONAL) - set.union(*USED.values()) == set()
 
 
 def test_only_the_charts_need_the_extra_for_them() -> None:
@@ -64,8 +66,14 @@ def test_only_the_charts_need_the_extra_for_them() -> None:
     }
 
 
+def test_only_parquet_tables_need_the_extra_for_them() -> None:
+    assert {str(path) for path, used in USED.items() if used & PARQUET.keys()} == {
+        "inference/parquet_table.py"
+    }
+
+
 def test_what_is_tested_is_installed_for_the_tests() -> None:
-    assert PLOT.keys() <= requirements(EXTRAS["dev"]).keys()
+    assert requirements(EXTRAS["dev"]).keys() >= OPTIONAL
 
 
 @pytest.mark.parametrize("name", ["nvidia-dali-cuda120", "nvidia-dali-cuda130"])

@@ -216,6 +216,44 @@ def predict(checkpoint: Any, manifest: Any, **more: Any) -> Any:
         return predictor(manifest), predictor.reasons
 
 
+def table(words: list[str], folder: Path, listed: bytes, kill: tuple[int, float] | None = None) -> Any:
+    """`fastffdi predict` in a folder, with a list on standard input; scores are kept after every batch.
+
+    `kill` is after how many of these times, and how many seconds then, SIGKILL comes. It gives the exit code.
+    """
+    import io
+    import threading
+    import types
+
+    import numpy as np
+
+    from fastffdi.cli.main import main
+    from fastffdi.inference import predict
+    from fastffdi.inference.parts import Parts
+
+    add, seen = Parts.add, []
+
+    def adding(parts: Parts, rows: Any, *scores: Any) -> None:
+        seen.extend([*rows] if seen else [*parts.known.rows, *rows])
+        assert len(np.unique(seen)) == len(seen), "a row is scored twice"
+        add(parts, rows, *scores)
+        if kill is not None and parts._number == kill[0] + begun:
+            threading.Timer(kill[1], os.kill, (os.getpid(), signal.SIGKILL)).start()
+
+    os.chdir(folder)
+    output = Path(words[words.index("--output") + 1])
+    begun = len([*output.with_name(f"{output.name}.parts").glob(f"{os.environ['RANK']:0>4}-*.scores")])
+    predict.SECONDS = 0.0  # type: ignore[assignment]
+    Parts.add = adding  # type: ignore[method-assign]
+    sys.argv, sys.stdout = ["fastffdi", "predict", *words], sys.stderr  # as the other is main's
+    sys.stdin = types.SimpleNamespace(buffer=io.BytesIO(listed))  # type: ignore[assignment]
+    try:
+        main()
+    except SystemExit as ended:
+        return ended.code
+    return 0
+
+
 def collectives() -> Any:
     """What a Processes's methods give."""
     import torch

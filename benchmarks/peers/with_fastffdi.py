@@ -15,7 +15,7 @@ import torch
 import turns
 
 from fastffdi.bench.stream import batches, endless
-from fastffdi.data.layout import image_files
+from fastffdi.data.named import image_files
 from fastffdi.loaders.factory import build_loader
 from fastffdi.loaders.planner import BatchPlanner, cached
 from fastffdi.loaders.settings import LoaderSettings

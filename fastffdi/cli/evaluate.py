@@ -75,7 +75,7 @@ def evaluate(checkpoints: tuple[Path, ...], **options: Any) -> None:
 
     record = []
     for part in found:
-        record.append(judge(part, options))
+        record.append(judge(part, options, decides))
         if decides:
             decide(record[-1], options)
         if plan is not None:

@@ -24,6 +24,7 @@ class Judged:
     """A part and what is known of it.
 
     Attributes:
+        threshold: the one that was given, or else the model's own, of scores as it gives them
         less_than_first: the first model's lead on the same set
         degraded: what --stress and --bias found, as plain data
     """
@@ -31,6 +32,7 @@ class Judged:
     part: Part
     figures: dict[str, Figure]
     groups: list[Group]
+    threshold: float | None = None
     decision: Decision | None = None
     less_than_first: Comparison | None = None
     degraded: dict[str, Any] = field(default_factory=dict)
@@ -55,6 +57,7 @@ class Judged:
             "reals": self.reals,
             "fakes": self.fakes,
             "left_out": self.part.scored.left_out,
+            "threshold": self.threshold,
             "figures": {key: asdict(figure) for key, figure in self.figures.items()},
             "groups": [asdict(group) for group in self.groups],
         }
@@ -65,15 +68,22 @@ class Judged:
         return data | self.degraded
 
 
-def judge(part: Part, options: dict[str, Any]) -> Judged:
-    """The figures of a part, of its groups too with --by, told."""
-    scored, by = part.scored, options["by"]
-    how = (options["threshold"], options["resamples"], options["seed"])
+def judge(part: Part, options: dict[str, Any], decides: bool = False) -> Judged:
+    """The figures of a part, of its groups too with --by, told; also at the stored threshold, if any.
+
+    Where a decision is to be fitted, the stored one is not looked at.
+    """
+    scored, by, threshold = part.scored, options["by"], options["threshold"]
+    stored = part.stored if threshold is None and not decides else None
+    threshold = threshold if stored is None else stored.cut()
+    how = (threshold, options["resamples"], options["seed"])
     found = figures(scored.labels, scored.scores, *how)
     by_group = [] if by is None else groups(scored, by, *how)
     heading = [*headed(part.title, scored), *_remarks(scored)]
+    if stored is not None and threshold is not None:
+        heading.append(f"  the threshold is the stored one, by {stored.rule}: fake from {threshold:.4f} on")
     click.echo("\n".join([*heading, *figures_told(found), *grouped(by, by_group)]))
-    return Judged(part, found, by_group)
+    return Judged(part, found, by_group, threshold)
 
 
 def _remarks(scored: Scored) -> Iterator[str]:

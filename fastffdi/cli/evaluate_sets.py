@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from fastffdi.cli.labelled import images_of
 from fastffdi.cli.loading import merged_of
-from fastffdi.cli.reporting import check_report
+from fastffdi.cli.reporting import check_report, images_of_scores
 from fastffdi.cli.viewing import manner, numbers
 from fastffdi.errors import SettingError
 from fastffdi.world import World
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from fastffdi.data.manifest import Manifest
+    from fastffdi.evaluation.decision import Decision
     from fastffdi.evaluation.scored import Scored
     from fastffdi.inference.predict import Predictor
 
@@ -30,7 +31,8 @@ class Part:
         model: the checkpoint as the user named it; empty where the scores came from a file
         set: the folder, label file or table of scores as the user named it
         title: what it is called where all are told
-        predictor, manifest: what scored which images; None where the scores came from a file
+        predictor, manifest: what scored which images; None where the scores came from a file, but for the
+            images of a report's --images
     """
 
     model: str
@@ -44,6 +46,12 @@ class Part:
     def manner(self) -> str:
         """How the scores were made, as predict's options; empty by one look, or where nobody says."""
         return "" if self.predictor is None else self.predictor.manner
+
+    @property
+    def stored(self) -> Decision | None:
+        """The decision that the checkpoint holds for scores that are made so."""
+        decision = None if self.predictor is None else self.predictor.decision
+        return decision if decision is not None and decision.manner == self.manner else None
 
     @property
     def scores_of(self) -> str:
@@ -70,6 +78,10 @@ def asked(checkpoints: tuple[Path, ...], options: dict[str, Any]) -> tuple[tuple
         raise SettingError("evaluate: name the images in one way: --data DIR or --labels FILE")
     if options["images"] is not None and not labels and not scores:
         raise SettingError("--images: belongs to --labels FILE; give both")
+    if scores and shown and not options["images"].is_dir():
+        raise SettingError(
+            f"--images {options['images']}: there is no such folder; name the one that the names are below"
+        )
     _once("a checkpoint", checkpoints)
     _once("a set of images", (*data, *labels, *scores))
     if not World.here().alone:
@@ -85,8 +97,11 @@ def parts(checkpoints: tuple[Path, ...], options: dict[str, Any], screen: Consol
     from fastffdi.evaluation.scored import read_scores
 
     if options["scores"]:
-        files = map(str, options["scores"])
-        return [Part("", file, file, read_scores(Path(file))) for file in files], 0
+        tables = {str(file): read_scores(file) for file in options["scores"]}
+        return [
+            Part("", file, file, scored, manifest=images_of_scores(scored, options["images"]))
+            for file, scored in tables.items()
+        ], 0
     sets, found, skipped = dict(_sets(options, screen)), [], 0
     for checkpoint in checkpoints:
         predictor, corrupt = _predictor(checkpoint, options), 0

@@ -8,28 +8,31 @@ from pathlib import Path
 
 from fastffdi.errors import SettingError
 
-_COLUMNS = [b"img_name", b"y_pred"]
 
-#: Bytes within which the two names of the first line stand.
-_HEAD_BYTES = 256
-
-
-def check_output(output: Path, inputs: Iterable[tuple[str, Path | None]], overwrite: bool) -> None:
-    """Raise SettingError where `output` cannot be written, or something would be lost by it.
+def check_output(
+    output: Path,
+    inputs: Iterable[tuple[str, Path | None]],
+    overwrite: bool,
+    fill: str = "",
+    excel_safe: bool = False,
+) -> None:
+    """Raise SettingError where `output` cannot be written as its name says, or something would be lost by it.
 
     `inputs` are files that the command reads, each with what it is; none of them is ever written over.
     Another file is, where it is empty or a table with the columns img_name,y_pred, or with `overwrite`.
+    `fill` and `excel_safe` are those of `write_table`.
     """
+    from fastffdi.inference.table import check_format, is_table
+
     if output.is_dir():
-        raise SettingError(f"--output {output}: is a folder; name the CSV file to write")
+        raise SettingError(f"--output {output}: is a folder; name the file to write")
     if not output.resolve().parent.is_dir():
         raise SettingError(f"--output {output}: there is no folder {output.parent}; make it first")
-    if not output.exists():
-        return
-    for what, path in inputs:
+    for what, path in inputs if output.exists() else ():
         if path is not None and path.exists() and output.samefile(path):
             raise SettingError(f"--output {output}: is {what}; name another file to write")
-    if not overwrite and not _is_table(output):
+    check_format(output, fill, excel_safe)
+    if output.exists() and not overwrite and not is_table(output):
         raise SettingError(
             f"--output {output}: exists, and holds no img_name,y_pred table; name another file, or add "
             "--overwrite"
@@ -43,14 +46,3 @@ def check_no_image(output: Path, paths: Iterable[str]) -> None:
     named = (path for path in paths if path.endswith(f"/{output.name}"))
     if any(os.path.exists(path) and output.samefile(path) for path in named):
         raise SettingError(f"--output {output}: is one of the images; name another file to write")
-
-
-def _is_table(path: Path) -> bool:
-    """Whether the file is empty or begins with the columns of predict; False where it cannot be read."""
-    try:
-        with path.open("rb") as file:
-            head = file.read(_HEAD_BYTES)
-    except OSError:
-        return False
-    first = head.removeprefix(b"\xef\xbb\xbf").partition(b"\n")[0]
-    return not head or [name.strip(b' "\r') for name in first.split(b",")[:2]] == _COLUMNS

@@ -7,22 +7,21 @@ from typing import TYPE_CHECKING
 
 import click
 
+from fastffdi.cli.images import images_named
 from fastffdi.cli.interrupts import last_words
-from fastffdi.cli.labelled import images_of, labelled
+from fastffdi.cli.keeping import done, keeping
+from fastffdi.cli.keeping import resume as resume_option
+from fastffdi.cli.labelled import labelled
 from fastffdi.cli.loading import follow_symlinks, loading, max_megapixels, merged, on_corrupt
 from fastffdi.cli.output import check_no_image, check_output
 from fastffdi.cli.stability import columns, passes, stability, told
 from fastffdi.cli.viewing import check_decides, leading, numbers, viewing
-from fastffdi.errors import SettingError
-from fastffdi.escapes import escaped
 from fastffdi.world import World
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     import numpy as np
 
-    from fastffdi.data.manifest import Manifest
+    from fastffdi.model.processes import Processes
 
 _FILE = click.Path(path_type=Path)
 
@@ -32,16 +31,22 @@ ERRORS, SKIPPED = ".errors.csv", 3
 
 @click.command()
 @click.argument("checkpoint", type=_FILE, metavar="CHECKPOINT...")
-@click.argument("inputs", nargs=-1, metavar="[FOLDER|FILE...]")
+@click.argument("inputs", nargs=-1, metavar="[FOLDER|FILE|PATTERN|-...]")
 @labelled("Label file with a column img_name; a column target is optional.")
 @click.option(
-    "-o", "--output", type=_FILE, default="submit.csv", show_default=True, help="CSV file to write."
+    "-o",
+    "--output",
+    type=_FILE,
+    default="submit.csv",
+    show_default=True,
+    help="File to write: .csv, .jsonl (JSON lines) or .parquet.",
 )
 @click.option(
     "--overwrite",
     is_flag=True,
     help="Replace --output whatever it holds, but never an input.  [default: off, only a table of predict]",
 )
+@resume_option
 @follow_symlinks
 @viewing
 @loading
@@ -52,7 +57,9 @@ ERRORS, SKIPPED = ".errors.csv", 3
     is_flag=True,
     help="Put an apostrophe before names that a spreadsheet would run as a formula.  [default: off]",
 )
-@click.option("--fill", default="", help="y_pred of an image that was skipped.  [default: an empty cell]")
+@click.option(
+    "--fill", default="", help="y_pred of an image that was skipped.  [default: an empty cell, or null]"
+)
 @click.option(
     "--decide",
     is_flag=True,
@@ -73,6 +80,7 @@ def predict(
     images: Path | None,
     output: Path,
     overwrite: bool,
+    resume: bool,
     follow_symlinks: bool,
     views: str | None,
     pool: str,
@@ -94,11 +102,13 @@ def predict(
     stability: bool,
     compile: bool,
 ) -> None:
-    """Write img_name,y_pred for images, y_pred = P(fake): one row per image, in the order given.
+    """Write img_name and y_pred for images, y_pred = P(fake): one row per image, in the order given.
 
     CHECKPOINT is a .safetensors file that train wrote; the preprocessing is the one it was trained with. The
     scores of several, each with its own preprocessing, are pooled.
-    Images are a FOLDER (names relative to it), FILEs and FOLDERs (names as given), --data or --labels. Those
+    Images are a FOLDER (names relative to it), FILEs, FOLDERs and quoted PATTERNs such as 'DIR/**/*.jpg'
+    (names as given), - for a list of them on standard input (one a line, or ended by NUL as find -print0
+    does), --data or --labels. What is scored is kept every few seconds, and --resume goes on from that. Those
     that cannot be decoded are listed beside --output, in NAME.errors.csv, and the exit code is 3.
     """
     from fastffdi.cli.screen import bar, console
@@ -111,17 +121,19 @@ def predict(
     ]
     world = World.here()
     if world.first:
-        check_output(output, [*files, *(("one of the images", Path(name)) for name in inputs)], overwrite)
-    screen = console()
-    manifest = _manifest(inputs, data, labels, images, screen.print, follow_symlinks)
+        inputs_too = (("one of the images", Path(name)) for name in inputs)
+        check_output(output, [*files, *inputs_too], overwrite, fill, excel_safe)
+    screen, others = console(), None if world.alone else _joined()
+    manifest = images_named(inputs, data, labels, images, screen.print, follow_symlinks, others)
     if world.first:
         check_no_image(output, manifest.paths())
+    from fastffdi.inference.parts import Parts
     from fastffdi.inference.predict import Predictor
-    from fastffdi.inference.table import write_csv, write_errors
+    from fastffdi.inference.table import write_errors, write_table
     from fastffdi.model.processes import Processes
 
     settings = merged(loader_settings, threads, batch_size, process, memory_cap, max_megapixels)
-    processes = Processes.join()
+    processes = others or Processes()
     predictor = Predictor(
         checkpoints,
         device=device,
@@ -138,24 +150,26 @@ def predict(
     )
     if decide:
         check_decides(predictor, checkpoints)
-    try:
-        total = len(manifest) * (passes() if stability else 1)
-        further: dict[str, np.ndarray] = {}
-        with last_words(), bar(world.part_of(total), "predicting", screen) as progress:
-            scores = predictor(manifest, progress.advance)
-            if stability:
-                further = columns(predictor, manifest, scores, decide, progress.advance)
-    except KeyboardInterrupt:
-        kept = "as it was before" if output.exists() else "not written"
-        screen.print(f"interrupted; {escaped(str(output))} is {kept}; the same command begins again")
-        raise SystemExit(130) from None
+    parts = Parts(output, predictor.key(manifest), processes)
+    parts.open(resume, screen.print)
+    total = len(manifest) * (passes() if stability else 1)
+    further: dict[str, np.ndarray] = {}
+    with (
+        keeping(parts, output, screen.print),
+        last_words(),
+        bar(world.part_of(total), "predicting", screen, done(parts, world)) as progress,
+    ):
+        scores = predictor(manifest, progress.advance, parts)
+        if stability:
+            further = columns(predictor, manifest, scores, decide, progress.advance)
     processes.leave()
     if not world.first:
         return
     if decide and predictor.decision is not None:
         further = {"decision": predictor.decision(scores)} | further
-    write_csv(output, manifest.names, scores, fill, excel_safe, further)
+    write_table(output, manifest.names, scores, fill, excel_safe, further)
     write_errors(output.with_suffix(ERRORS), predictor.reasons, excel_safe)
+    parts.remove()
     click.echo(f"{len(manifest)} rows in {output}")
     if stability:
         click.echo(told(further["flips"], predictor.decision))
@@ -167,6 +181,12 @@ def predict(
         raise click.exceptions.Exit(SKIPPED)
 
 
+def _joined() -> Processes:
+    from fastffdi.model.processes import Processes
+
+    return Processes.join()
+
+
 def _say_auc(labels: np.ndarray, scores: np.ndarray) -> None:
     import numpy as np
 
@@ -176,26 +196,3 @@ def _say_auc(labels: np.ndarray, scores: np.ndarray) -> None:
     known = np.isfinite(scores)
     found = auc(labels[known], scores[known]) if known.any() else None
     click.echo(f"AUC against the labels given: {shown(found)}")
-
-
-def _manifest(
-    inputs: tuple[str, ...],
-    data: Path | None,
-    labels: Path | None,
-    images: Path | None,
-    say: Callable[[str], None],
-    follow_symlinks: bool,
-) -> Manifest:
-    from fastffdi.data import layout
-
-    if (data is not None) + (labels is not None) + bool(inputs) != 1:
-        raise SettingError(
-            "predict: name the images in one way: a FOLDER, FILEs, --data DIR or --labels FILE"
-        )
-    if images is not None and labels is None:
-        raise SettingError("--images: belongs to --labels FILE; give both")
-    if data is not None or labels is not None:
-        return images_of(data, labels, images, "optional", say, follow_symlinks)
-    if len(inputs) == 1 and Path(inputs[0]).is_dir():
-        return layout.plain_folder(Path(inputs[0]), say, follow_symlinks)
-    return layout.image_files(inputs, say, follow_symlinks)

@@ -52,17 +52,15 @@ def check_report(file: Path | None, inputs: Iterable[Path], json_file: Path | No
         raise SettingError(f"--report {file}: exists; name another file, or add --overwrite")
 
 
-def images_of_scores(scored: Scored, folder: Path) -> Manifest:
-    """The images of a table of scores: those whose names lead to files inside `folder`."""
+def images_of_scores(scored: Scored, folder: Path | None) -> Manifest | None:
+    """The images of a table of scores: those whose names lead to files inside `folder`; None without one."""
+    if folder is None:
+        return None
     import numpy as np
 
     from fastffdi.data.links import Links
     from fastffdi.data.manifest import Manifest
 
-    if not folder.is_dir():
-        raise SettingError(
-            f"--images {folder}: there is no such folder; name the one that the names are below"
-        )
     root, links = str(folder.resolve()), Links(folder)
     inside = np.array([not links.leaves(folder / name) for name in scored.names], bool)
     if not inside.any():
@@ -77,9 +75,9 @@ def write_report(
     from fastffdi.cli.loading import merged
     from fastffdi.report.page import page
 
+    models = [_assessed(one) for one in record]
+    images = {one.part.set: one.part.manifest for one in record if one.part.manifest is not None}
     threads = merged(options["loader_settings"], options["threads"]).threads
-    models = [_assessed(one, options["threshold"]) for one in record]
-    images = dict(_images(record, options["images"]))
     made_of = _provenance(checkpoints, options)
     how = (options["by"], options["resamples"], options["seed"], threads)
     text = page(models, images, made_of, *how)
@@ -93,20 +91,13 @@ def write_report(
     click.echo(f"report: {file}")
 
 
-def _assessed(one: Judged, threshold: float | None) -> Assessed:
+def _assessed(one: Judged) -> Assessed:
     from fastffdi.report.assessed import Assessed
 
     part = one.part
-    return Assessed(part.scores_of, part.set, part.scored, one.figures, one.groups, threshold, one.to_data())
-
-
-def _images(record: Sequence[Judged], folder: Path | None) -> Iterable[tuple[str, Manifest]]:
-    """The files of each set of which they are there."""
-    for part in (one.part for one in record):
-        if part.manifest is not None:
-            yield part.set, part.manifest
-        elif folder is not None:
-            yield part.set, images_of_scores(part.scored, folder)
+    return Assessed(
+        part.scores_of, part.set, part.scored, one.figures, one.groups, one.threshold, one.to_data()
+    )
 
 
 def _provenance(checkpoints: Sequence[Path], options: Mapping[str, Any]) -> Provenance:
@@ -118,7 +109,11 @@ def _provenance(checkpoints: Sequence[Path], options: Mapping[str, Any]) -> Prov
         command=shlex.join(["fastffdi", *sys.argv[1:]]),
         made=datetime.now(timezone.utc).strftime("%Y-%m-%d %H:%M UTC"),
         sources=list(_sources(checkpoints, options)),
-        settings={name: value for name, value in settings.items() if value not in (None, False, ())},
+        settings={
+            name: value
+            for name, value in settings.items()
+            if value is not None and value is not False and value != ()
+        },
         versions=checkpoint.versions(),
         models={str(path): checkpoint.read(path) for path in checkpoints},
     )

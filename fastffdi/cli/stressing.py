@@ -94,8 +94,9 @@ def examine(part: Part, plan: Plan, options: dict[str, Any], on: Console) -> dic
     total = len(chosen) * len(versions(wanted))
     with bar(total, "degrading", on) as progress:
         examined = Examined.of(predictor, chosen, wanted, progress.advance)
-    how, record = (options["resamples"], options["seed"]), {}
-    count = len(examined.labels)
+    how, count = (options["resamples"], options["seed"]), len(examined.labels)
+    fakes = int(examined.labels.sum())
+    record: dict[str, Any] = {"degraded": {"reals": count - fakes, "fakes": fakes}}
     if plan.stress:
         given = options["threshold"]
         decision = predictor.decision if given is None else None

@@ -82,7 +82,9 @@ class Pool:
 
     def label_file(self, rows: np.ndarray) -> bytes:
         """What `write` writes."""
-        table = pd.DataFrame({"img_name": self.files[rows], "target": self.labels[rows]})
+        columns = {"img_name": self.files[rows], "target": self.labels[rows]}
+        # As objects: pandas' own strings cannot hold names that are not UTF-8 where pyarrow is installed.
+        table = pd.DataFrame(columns, dtype=object)
         return table.to_csv(index=False, lineterminator="\n").encode("utf-8", "surrogateescape")
 
     def _check(self, count: int) -> None:

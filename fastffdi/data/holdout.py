@@ -39,11 +39,9 @@ def hold_out(dataset: Dataset, text: str) -> Dataset:
             raise DataError(f"--holdout {text}: leaves no images to {name} on; hold out a smaller group")
     found = tuple(part for part in held if len(part))
     beside = _of_other_class(found, val)
-    images = sum(map(len, found))
-    more = f" and {len(beside[0])} {LABELS[_labels(beside[0])[0]]} validation images beside them" * bool(
-        beside
-    )
-    what = f"{dataset.description}; {images} images of {text} held out{more}"
+    what = f"{dataset.description}; {sum(map(len, found))} images of {text} held out"
+    for part in beside:
+        what += f", with {len(part)} {LABELS[_labels(part)[0]]} validation images beside them"
     return replace(dataset, train=train, val=val, description=what, held_out=found + beside)
 
 

@@ -19,7 +19,7 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -145,6 +145,14 @@ def plain_folder(folder: Path, say: Say = lambda line: None, follow_symlinks: bo
     `say` gets a line about files that are no images. Raises DataError for a folder that is absent or has
     none, and for links that lead out of it.
     """
+    names, left_out = folder_names(folder, follow_symlinks)
+    if left_out:
+        say(f"{folder}: {told(left_out)}")
+    return Manifest(os.path.abspath(folder), column_of(names))
+
+
+def folder_names(folder: Path, follow_symlinks: bool = False) -> tuple[list[str], Counter[str]]:
+    """The names that `plain_folder` finds, and what it leaves out, by its kind. Raises as it does."""
     _check_folder(folder)
     left_out: Counter[str] = Counter()
     links = Links(folder, follow_symlinks)
@@ -152,34 +160,7 @@ def plain_folder(folder: Path, say: Say = lambda line: None, follow_symlinks: bo
     links.refuse()
     if not names:
         raise DataError(f"{folder}: no images ({', '.join(FORMATS)}); {_holds(folder)}")
-    if left_out:
-        say(f"{folder}: {told(left_out)}")
-    return Manifest(os.path.abspath(folder), _column(names))
-
-
-def image_files(
-    files: Sequence[str], say: Say = lambda line: None, follow_symlinks: bool = False
-) -> Manifest:
-    """The files themselves, names exactly as typed, relative to the current folder, without labels.
-
-    A folder stands for all images below it, as `plain_folder` finds them; what was typed is in front of their
-    names, and `say` and `follow_symlinks` are those of `plain_folder`; a file that was typed is read wherever
-    it leads. Raises DataError for no files, names that are no files, and folders as `plain_folder` does.
-    """
-    if not files:
-        raise DataError("no images given; name at least one file or folder")
-    missing = [file for file in files if not os.path.isfile(file) and not os.path.isdir(file)]
-    if missing:
-        what = f"{len(missing)} of {len(files)} files do not exist ({first_three(missing)})"
-        raise DataError(f"{what}; check the names, seen from {os.getcwd()}")
-    names = [name for file in files for name in _files_of(file, say, follow_symlinks)]
-    return Manifest(os.getcwd(), _column(names))
-
-
-def _files_of(file: str, say: Say, follow_symlinks: bool) -> Iterable[str]:
-    if not os.path.isdir(file):
-        return [file]
-    return [os.path.join(file, name) for name in plain_folder(Path(file), say, follow_symlinks).names]
+    return names, left_out
 
 
 def _find_split(
@@ -235,7 +216,7 @@ def _class_folders(folder: Path, split: _Split, say: Say, links: Links) -> Manif
     if left_out:
         say(f"{folder}: {told(left_out)}")
     labels = np.array([label for _, label in found], np.int64)
-    return Manifest(os.path.abspath(folder), _column([name for name, _ in found]), labels)
+    return Manifest(os.path.abspath(folder), column_of([name for name, _ in found]), labels)
 
 
 def _classes(folder: Path, split: _Split) -> list[tuple[str, int]]:
@@ -282,7 +263,7 @@ def _summary(rows: Manifest) -> str:
     return f"{len(rows)} images ({real} real, {fake} fake)"
 
 
-def _column(names: Sequence[str]) -> np.ndarray:
+def column_of(names: Sequence[str]) -> np.ndarray:
     """Object array of str; by assignment, since np.array would pad all to the longest."""
     column = np.empty(len(names), object)
     column[:] = names

@@ -64,10 +64,29 @@ class Sampler:
 
 
 @dataclass(frozen=True)
+class FixedRows:
+    """The same rows in every epoch; takes the place of a planner's sampler.
+
+    Attributes:
+        rows, repeats: (N,) int64 as a sampler gives them
+    """
+
+    rows: np.ndarray
+    repeats: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def epoch(self, epoch: int, start: int = 0) -> tuple[np.ndarray, np.ndarray]:
+        """See Sampler.epoch."""
+        return self.rows[start:], self.repeats[start:]
+
+
+@dataclass(frozen=True)
 class Repeated:
     """The rows of a sampler, each several times in succession; a row's k-th time is repeat k."""
 
-    sampler: Sampler
+    sampler: Sampler | FixedRows
     times: int
 
     def __len__(self) -> int:

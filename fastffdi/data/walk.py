@@ -46,10 +46,10 @@ def images_below(root: Path, below: str, left_out: Counter[str], links: Links) -
                     yield here + entry.name
                 elif entry.is_dir():
                     folders.append(f"{here}{entry.name}/")
-                elif _is_image(entry):
+                elif looks_like_image(entry.path):
                     yield here + entry.name
                 else:
-                    left_out[_kind(entry.name)] += 1
+                    left_out[kind_of(entry.name)] += 1
 
 
 def told(left_out: Counter[str]) -> str:
@@ -81,18 +81,22 @@ def _leaves(entry: os.DirEntry[str], here: str, links: Links) -> bool:
     return not entry.name.lower().endswith(_BESIDE) and links.note(entry.path, here + entry.name)
 
 
-def _is_image(entry: os.DirEntry[str]) -> bool:
-    """Whether a file without a known extension is one, by its first bytes."""
-    if entry.name.lower().endswith(_BESIDE) or not entry.is_file():  # to open a pipe would wait for ever
+def looks_like_image(path: str) -> bool:
+    """Whether a file is taken for an image: by its name where that is clear, else by its first bytes."""
+    name = path.lower()
+    if name.endswith(EXTENSIONS):
+        return True
+    if name.endswith(_BESIDE) or not os.path.isfile(path):  # to open a pipe would wait for ever
         return False
     try:
-        with open(entry.path, "rb", buffering=0) as file:
+        with open(path, "rb", buffering=0) as file:
             return format_of(file.read(HEAD_BYTES)) is not None
     except OSError:
         return False
 
 
-def _kind(name: str) -> str:
+def kind_of(name: str) -> str:
+    """The kind of a file that is no image, by its name, for `told`."""
     extension = os.path.splitext(name)[1].lower()
     if not extension:
         return "without extension"

@@ -60,6 +60,22 @@ class Decision:
             fake, real = fake & (values > self.band.high), real & (values < self.band.low)
         return np.where(fake, FAKE, np.where(real, REAL, INCONCLUSIVE)).astype(object)
 
+    def cut(self) -> float | None:
+        """The lowest score, as the model gives them, from the threshold on; above 1 where none is.
+
+        None where calibration turns scores round.
+        """
+        if self.calibration is None:
+            return self.threshold
+        if self.calibrated(np.zeros(1))[0] > self.calibrated(np.ones(1))[0]:
+            return None
+        low, high = 0.0, math.nextafter(1.0, 2.0)
+        while low < (middle := (low + high) / 2) < high:
+            low, high = (
+                (low, middle) if self.calibrated(np.array([middle]))[0] >= self.threshold else (middle, high)
+            )
+        return low if self.calibrated(np.array([low]))[0] >= self.threshold else high
+
     def to_data(self) -> dict[str, Any]:
         """It as plain data, for a checkpoint."""
         band = None if self.band is None else [self.band.low, self.band.high, self.band.error_rate]

@@ -69,7 +69,8 @@ def read_scores(file: Path) -> Scored:
     import pandas as pd
 
     try:
-        table = pd.read_csv(file, dtype=str, keep_default_na=False, encoding_errors="surrogateescape")
+        # As objects: pandas' own strings cannot hold names that are not UTF-8 where pyarrow is installed.
+        table = pd.read_csv(file, dtype=object, keep_default_na=False, encoding_errors="surrogateescape")
     except OSError as error:
         raise DataError(f"{file}: cannot be read ({error.strerror})") from None
     except (ValueError, pd.errors.ParserError) as error:

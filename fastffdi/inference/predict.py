@@ -2,34 +2,42 @@
 
 from __future__ import annotations
 
+import math
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
-from fastffdi.data.layout import image_files, plain_folder
+from fastffdi.data.layout import plain_folder
 from fastffdi.data.manifest import Manifest
+from fastffdi.data.named import image_files
 from fastffdi.errors import SettingError
 from fastffdi.inference import views as test_time
 from fastffdi.inference.degradations import Degradation
 from fastffdi.inference.degraded import DegradedDecoder, versions
 from fastffdi.inference.forward import Forward, compiled_forward
+from fastffdi.inference.identity import file_digest, images_in_words, settings_in_words
 from fastffdi.inference.member import load
+from fastffdi.inference.parts import SECONDS, Known, Parts
 from fastffdi.inference.pooling import Pool
 from fastffdi.inference.scoring import Pass, pooled
 from fastffdi.inference.showing import divided, shares, sharing, showings
 from fastffdi.loaders import factory
 from fastffdi.loaders.loader import DeviceLoader
 from fastffdi.loaders.planner import BatchPlanner, cached
-from fastffdi.loaders.quarantine import FAIL, Quarantine, skips
+from fastffdi.loaders.quarantine import FAIL, SKIP, Quarantine, skips
 from fastffdi.loaders.settings import LoaderSettings
 from fastffdi.model.device import choose_device, tune_convolutions
 from fastffdi.model.processes import Processes
 from fastffdi.render.cpu.decode import SourceDecoder
 from fastffdi.render.device.stage import DeviceStage
+
+#: Rows (n,) int64 and the scores (n,) of them, as they come.
+Stream = Iterator[tuple[np.ndarray, np.ndarray]]
 
 Images = Manifest | str | os.PathLike[str] | Sequence[str | os.PathLike[str]]
 Checkpoints = str | os.PathLike[str] | Sequence[str | os.PathLike[str]]
@@ -91,7 +99,7 @@ class Predictor:
     ) -> None:
         self._skip, self._processes = skips(on_corrupt), processes or Processes()
         self.reasons: dict[str, str] = {}
-        self._follow_symlinks = follow_symlinks
+        self._follow_symlinks, self._compile = follow_symlinks, compile
         self._pool, self._seed = Pool.parsed(pool), seed
         asked, sizes = test_time.parsed(views), test_time.read_scales(scales)
         self._loading = loading or LoaderSettings()
@@ -119,19 +127,78 @@ class Predictor:
         self._showings = showings(self._members, self._rows, forward_of, normalised)
         self._stage = DeviceStage(self._device, self._members[0].forward.precision.dtype)
 
-    def __call__(self, images: Images, progress: Callable[[int], None] | None = None) -> np.ndarray:
+    def __call__(
+        self,
+        images: Images,
+        progress: Callable[[int], None] | None = None,
+        parts: Parts | None = None,
+    ) -> np.ndarray:
         """P(fake) of each image: (N,) float64 from 0 to 1, in the order of the images.
 
         Args:
             images: paths of files, a folder (all images below it, sorted by name), or a manifest
             progress: called after each batch with its number of images
+            parts: keeps scores as they come; only rows that it does not know are scored
 
         Raises DataError for files that do not exist, UndecodableImage for one that cannot be decoded; where
         such are skipped, `reasons` says why, by name, until the next call.
         """
         manifest = _manifest(images, self._follow_symlinks)
+        known = Known.none() if parts is None else parts.known
+        scores = np.full(len(manifest), np.nan)
+        scores[known.rows] = known.scores
+        stream = self._streamed(manifest, known.rows, progress, SECONDS if parts else math.inf)
+        kept = stream if parts is None else self._kept(stream, manifest, parts)
+        scores = self._whole(kept, scores, known.reasons)
+        self.reasons = self._reasons_of(manifest, np.flatnonzero(np.isnan(scores)))
+        return scores
+
+    def stream(
+        self, images: Images, progress: Callable[[int], None] | None = None, seconds: float = SECONDS
+    ) -> Stream:
+        """As a call, as the scores come: rows (n,) int64 of the images and P(fake) (n,), about so often.
+
+        The rows are those of this process's share. Raises as a call does.
+
+        >>> for rows, scores in predictor.stream("DIR/valset"):
+        ...     print(rows.shape, scores.dtype)
+        (16,) float64
+        """
+        yield from self._streamed(
+            _manifest(images, self._follow_symlinks), np.empty(0, np.int64), progress, seconds
+        )
+
+    def key(self, images: Images) -> dict[str, Any]:
+        """What decides the scores of images, by option, for Parts."""
+        return {
+            "checkpoints": " ".join(file_digest(member.path) for member in self._members),
+            "images": images_in_words(_manifest(images, self._follow_symlinks)),
+            "looks": self.manner or "one",
+            "seed": self._seed,
+            "--loader": self._backend,
+            "--device": self._device.type,
+            "--amp": self._members[0].forward.precision.name,
+            "--compile": self._compile,
+            "--on-corrupt": SKIP if self._skip else FAIL,
+            **settings_in_words(self._loading),
+        }
+
+    def _streamed(
+        self,
+        manifest: Manifest,
+        known: np.ndarray,
+        progress: Callable[[int], None] | None,
+        seconds: float,
+    ) -> Stream:
+        """Rows of this process's share that are not known, and their scores."""
         planners = [one.divided(self._processes.world) for one in self._planners(manifest)]
-        return self._scored(self._decoding(planners), self._backend, progress)
+        self.reasons = {}
+        missing = np.setdiff1d(planners[0].sampler.epoch(0)[0], known)
+        if not len(missing):
+            return
+        if len(known):
+            planners = [one.only(missing) for one in planners]
+        yield from self._scored(self._decoding(planners), self._backend, progress, seconds)
 
     def degraded(
         self,
@@ -151,12 +218,20 @@ class Predictor:
             _degrading(one, chosen).divided(self._processes.world)
             for one in self._planners(versions(known, chosen))
         ]
-        return self._scored(planners, "cpu", progress).reshape(len(manifest), len(chosen))
+        stream = self._scored(planners, "cpu", progress, math.inf)
+        scores = self._whole(stream, np.full(len(manifest) * len(chosen), np.nan))
+        scores = scores.reshape(len(manifest), len(chosen))
+        self.reasons = self._reasons_of(manifest, np.flatnonzero(np.isnan(scores).any(axis=1)))
+        return scores
 
     def _scored(
-        self, planners: Sequence[BatchPlanner], backend: str, progress: Callable[[int], None] | None
-    ) -> np.ndarray:
-        """The scores of all rows, of which this process has a share, that of these planners."""
+        self,
+        planners: Sequence[BatchPlanner],
+        backend: str,
+        progress: Callable[[int], None] | None,
+        seconds: float,
+    ) -> Stream:
+        """The rows of these planners and their scores."""
         settings = divided(self._loading, len(planners), self._device)
         quarantine = Quarantine()
         self.reasons = quarantine.reasons
@@ -167,9 +242,31 @@ class Predictor:
                 built = factory.build_loader(backend, planner.repeated(draws), settings, self._device)
                 loader = loaders.enter_context(DeviceLoader(built, self._stage, None, quarantine))
                 passes.append(Pass(loader, showing.looks, draws))
-            count = len(planners[0].manifest)
-            scores = pooled(passes, len(self._members), self._pool, count, progress)
-        return self._of_all(planners[0].sampler.epoch(0)[0], scores)
+            yield from pooled(passes, len(self._members), self._pool, progress, seconds)
+
+    def _kept(self, stream: Stream, manifest: Manifest, parts: Parts) -> Stream:
+        for rows, some in stream:
+            parts.add(rows, some, self._reasons_of(manifest, rows[np.isnan(some)]))
+            yield rows, some
+
+    def _whole(
+        self, stream: Stream, scores: np.ndarray, reasons: Mapping[str, str] | None = None
+    ) -> np.ndarray:
+        """The scores of all rows, of which `scores` has those that are known, and the stream this process's.
+
+        `reasons` are those of rows that are known, and `self.reasons` become those of all.
+        """
+        own = [np.empty(0, np.int64)]
+        for rows, some in stream:
+            scores[rows] = some
+            own.append(rows)
+        self.reasons = {**(reasons or {}), **self.reasons}
+        return self._of_all(np.concatenate(own), scores)
+
+    def _reasons_of(self, manifest: Manifest, rows: np.ndarray) -> dict[str, str]:
+        """Why rows were skipped, in their order."""
+        names = map(str, manifest.names[rows])
+        return {name: self.reasons[name] for name in names if name in self.reasons}
 
     def _decoding(self, planners: Sequence[BatchPlanner]) -> Sequence[BatchPlanner]:
         """The planners with where images come from: a cache, or one decoder for all that can share it."""

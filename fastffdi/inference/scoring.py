@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import NamedTuple
@@ -99,13 +101,26 @@ def pooled(
     passes: Sequence[Pass],
     models: int,
     pool: Pool,
-    count: int,
     progress: Callable[[int], None] | None = None,
-) -> np.ndarray:
-    """(images,) float64 P(fake) by row, pooled over the views of all passes and over the models."""
-    batches = scored(passes, models, pool)
-    together = (one._replace(values=pool.models(one.values)[None]) for one in batches)
-    return collected(together, 1, count, progress)[0]
+    seconds: float = math.inf,
+) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Rows (n,) and their float64 P(fake) (n,), pooled over the views of all passes and over the models.
+
+    They come about every so many seconds, between two batches, and at the end; NaN is of rows that were
+    skipped. `progress` gets the number of images of each batch.
+    """
+    found, begun = [], time.monotonic()
+    for one in scored(passes, models, pool):
+        found.append(one._replace(values=pool.models(one.values)[None]))
+        if progress is not None:
+            progress(len(one.rows))
+        if time.monotonic() - begun >= seconds:
+            rows, values = fetched(found)
+            yield rows, values[0]
+            found, begun = [], time.monotonic()
+    if found:
+        rows, values = fetched(found)
+        yield rows, values[0]
 
 
 @torch.inference_mode()
@@ -132,13 +147,21 @@ def collected(
     """
     found = []
     for one in batches:
-        # Left on the device: reading each batch would make the host wait for it.
         found.append(one)
         if progress is not None:
             progress(len(one.rows))
     out = np.full((models, count), np.nan)
     if found:
-        rows, kept = (np.concatenate([getattr(one, name) for one in found]) for name in ("rows", "valid"))
-        values = torch.cat([one.values for one in found], dim=1).double().cpu().numpy()
-        out[:, rows[kept]] = values[:, kept]
+        rows, values = fetched(found)
+        out[:, rows] = values
     return out
+
+
+def fetched(batches: Sequence[Scores]) -> tuple[np.ndarray, np.ndarray]:
+    """The rows (n,) of some batches, and of M models float64 (M, n), NaN where one is not valid.
+
+    They are read from the device at once: reading each batch would make the host wait for it.
+    """
+    rows, valid = (np.concatenate([getattr(one, name) for one in batches]) for name in ("rows", "valid"))
+    values = torch.cat([one.values for one in batches], dim=1).double().cpu().numpy()
+    return rows, np.where(valid, values, np.nan)

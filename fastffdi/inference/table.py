@@ -1,35 +1,55 @@
-"""The tables that prediction writes: the challenge's CSV, and of the images that were skipped."""
+"""The tables that prediction writes: of scores, in the format of the file's name, and of skipped images."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+import math
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
 
+from fastffdi.errors import SettingError, did_you_mean
 from fastffdi.files import atomic
-from fastffdi.inference.spreadsheet import cell
+from fastffdi.inference import csv_table, jsonl_table, parquet_table
+
+CSV, JSONL, PARQUET = "CSV", "JSON lines", "parquet"
+
+#: What a file is to be, by the end of its name.
+FORMATS = {".csv": CSV, ".txt": CSV, "": CSV, ".jsonl": JSONL, ".parquet": PARQUET}
+
+_MODULES = {CSV: csv_table, JSONL: jsonl_table, PARQUET: parquet_table}
 
 
-def write_errors(path: Path, reasons: Mapping[str, str], excel_safe: bool = False) -> None:
-    """Write `img_name,reason` of images that were skipped; where there are none, remove the file.
+def format_of(path: Path) -> str:
+    """CSV, JSONL or PARQUET, by the end of the name. Raises SettingError for another one."""
+    suffix = path.suffix.lower()
+    if suffix not in FORMATS:
+        hint = did_you_mean(suffix, (".csv", ".jsonl", ".parquet"), FORMATS)
+        raise SettingError(f"--output {path}: no format ends in {suffix}{hint}")
+    return FORMATS[suffix]
 
-    With `excel_safe`, no cell is one that a spreadsheet would run.
-    """
-    import pandas as pd
 
-    if not reasons:
-        path.unlink(missing_ok=True)
+def check_format(path: Path, fill: str = "", excel_safe: bool = False) -> None:
+    """Raise SettingError where `write_table` could not write such a file, or not with these."""
+    kind = format_of(path)
+    if kind == PARQUET:
+        parquet_table.require(path)
+    if kind == CSV:
         return
     if excel_safe:
-        _write_rows(path, "img_name,reason", ((cell(name), cell(why)) for name, why in reasons.items()))
-        return
-    with atomic(path) as part:
-        table = pd.DataFrame({"img_name": list(reasons), "reason": list(reasons.values())})
-        table.to_csv(part, index=False, errors="surrogateescape")
+        raise SettingError(f"--excel-safe: is for CSV, and {path} will be {kind}; leave it out")
+    _number(fill, path)
 
 
-def write_csv(
+def is_table(path: Path) -> bool:
+    """Whether a file is empty or a table of predict in its name's format; False where it cannot be read."""
+    try:
+        return path.stat().st_size == 0 or _MODULES[format_of(path)].is_table(path)
+    except OSError:
+        return False
+
+
+def write_table(
     path: Path,
     names: np.ndarray,
     scores: np.ndarray,
@@ -37,31 +57,51 @@ def write_csv(
     excel_safe: bool = False,
     further: Mapping[str, np.ndarray] | None = None,
 ) -> None:
-    """Write `img_name,y_pred`, one row per image in order, names as given; the file is whole or absent.
+    """Write img_name and y_pred, one row per image in order, names as given; the file is whole or absent.
 
-    A score that is NaN is written as `fill`. With `excel_safe`, names that a spreadsheet would run begin with
-    an apostrophe. `further` columns (N,) hold plain words, and come last.
+    Args:
+        names: (N,) object array of str
+        scores: (N,) float64
+        fill: y_pred where it is NaN; a number, or empty, but for CSV
+        excel_safe: names that a spreadsheet would run begin with an apostrophe; for CSV
+        further: more columns (N,), which come last: object arrays of words, or numbers
+
+    Raises SettingError as `check_format`, ValueError for columns of unequal lengths.
     """
-    import pandas as pd
-
-    further = further or {}
-    if excel_safe:
-        values = (cell(fill) if score != score else f"{score:.9g}" for score in scores.tolist())
-        header = ",".join(("img_name", "y_pred", *further))
-        _write_rows(path, header, zip(map(cell, names), values, *further.values(), strict=True))
-        return
+    check_format(path, fill, excel_safe)
+    columns = {"img_name": names, "y_pred": scores, **(further or {})}
+    if len({len(column) for column in columns.values()}) > 1:
+        raise ValueError("the columns are not of the same length")
+    kind, number = format_of(path), None if format_of(path) == CSV else _number(fill, path)
+    filled = {} if number is None else {"y_pred": number}
     with atomic(path) as part:
-        table = pd.DataFrame({"img_name": names, "y_pred": scores, **further})
-        # Nine digits tell any two float32 apart, so the file ranks as the scores do.
-        # File names that are not UTF-8 arrive with surrogates, and leave as the bytes they were.
-        table.to_csv(part, index=False, float_format="%.9g", na_rep=fill, errors="surrogateescape")
+        if kind == CSV:
+            csv_table.write(part, columns, {"y_pred": fill}, excel_safe)
+        elif kind == JSONL:
+            jsonl_table.write(part, columns, filled)
+        else:
+            parquet_table.write(part, columns, filled)
 
 
-def _write_rows(path: Path, header: str, rows: Iterable[tuple[str, ...]]) -> None:
-    """Write cells as they are; names of files that are not UTF-8 leave as the bytes they were."""
-    with (
-        atomic(path) as part,
-        part.open("w", encoding="utf-8", errors="surrogateescape", newline="") as file,
-    ):
-        file.write(f"{header}\n")
-        file.writelines(",".join(row) + "\n" for row in rows)
+def write_errors(path: Path, reasons: Mapping[str, str], excel_safe: bool = False) -> None:
+    """Write `img_name,reason` of images that were skipped; where there are none, remove the file.
+
+    With `excel_safe`, no cell is one that a spreadsheet would run.
+    """
+    if not reasons:
+        path.unlink(missing_ok=True)
+        return
+    columns = {"img_name": np.array([*reasons], object), "reason": np.array([*reasons.values()], object)}
+    with atomic(path) as part:
+        csv_table.write(part, columns, excel_safe=excel_safe)
+
+
+def _number(fill: str, path: Path) -> float | None:
+    """The number that `fill` is, None for nothing. Raises SettingError for other words."""
+    try:
+        number = None if not fill else float(fill)
+    except ValueError:
+        number = math.nan
+    if number is not None and not math.isfinite(number):
+        raise SettingError(f"--fill {fill}: {path} has numbers only; give one, or leave it out for null")
+    return number

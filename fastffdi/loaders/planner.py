@@ -13,7 +13,7 @@ import torch
 
 from fastffdi.cache.plan import CachePlan, check_space, estimate, unused
 from fastffdi.data.manifest import Manifest
-from fastffdi.data.sampler import Repeated, Sampler
+from fastffdi.data.sampler import FixedRows, Repeated, Sampler
 from fastffdi.data.source import FileSource
 from fastffdi.errors import DataError, SettingError
 from fastffdi.loaders.batch import Batch
@@ -194,11 +194,15 @@ class BatchPlanner:
         assert isinstance(self.sampler, Sampler), "shares are those of a whole manifest"
         return replace(self, sampler=replace(self.sampler, rank=world.rank, world=world.size))
 
+    def only(self, rows: np.ndarray) -> BatchPlanner:
+        """Batches of these rows (n,) alone, in their order: for evaluation."""
+        return replace(self, sampler=FixedRows(rows, np.zeros(len(rows), np.int64)))
+
     def repeated(self, times: int) -> BatchPlanner:
         """The same batches with each image `times` times in succession, drawn anew: for evaluation."""
         if times == 1:
             return self
-        assert isinstance(self.sampler, Sampler), "the images are repeated already"
+        assert isinstance(self.sampler, Sampler | FixedRows), "the images are repeated already"
         return replace(self, sampler=Repeated(self.sampler, times), batch_size=self.batch_size * times)
 
     def require_files(self, loader: str) -> None:

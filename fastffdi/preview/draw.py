@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import torch
 
+from fastffdi.data.sampler import FixedRows
 from fastffdi.loaders.batch import Batch
 from fastffdi.loaders.cpu import CpuLoader
 from fastffdi.loaders.planner import BatchPlanner
@@ -24,25 +25,6 @@ Image = np.ndarray  # (H, W, 3) uint8
 Mixer = Callable[[torch.Tensor, torch.Tensor, Batch], tuple[torch.Tensor, ...]]
 
 _STAGE = DeviceStage(torch.device("cpu"), torch.float32)
-
-
-@dataclass(frozen=True)
-class FixedRows:
-    """The same rows in every epoch; takes the place of a planner's sampler.
-
-    Attributes:
-        rows, repeats: (N,) int64 as a sampler gives them
-    """
-
-    rows: np.ndarray
-    repeats: np.ndarray
-
-    def __len__(self) -> int:
-        return len(self.rows)
-
-    def epoch(self, epoch: int, start: int = 0) -> tuple[np.ndarray, np.ndarray]:
-        """See Sampler.epoch."""
-        return self.rows[start:], self.repeats[start:]
 
 
 @dataclass(frozen=True)

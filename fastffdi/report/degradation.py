@@ -1,7 +1,7 @@
 """Charts of what a model's figures do when images are degraded: all of them, or one class only.
 
 They are of the record's `stress`, [{name, strength, parameter, figures: {measure: {value, interval}}}], and
-`bias`, [{name, strength, class, shift, interval, auc_change}].
+`bias`, [{name, strength, class, shift, interval}]; `degraded` has how many reals and fakes it was done to.
 """
 
 from __future__ import annotations
@@ -68,7 +68,8 @@ def _stress(
         if all(end is not None for end in ends):
             chart.band(style(k), x, *np.array(ends, float).T)
         chart.line(style(k), x, [row["figures"][measure]["value"] for row in found])
-        chart.legend.append((f"line {style(k)}", f"{names[k]}, {one.reals:,} real and {one.fakes:,} fake"))
+        reals, fakes = _counts(one)
+        chart.legend.append((f"line {style(k)}", f"{names[k]}, {reals:,} real and {fakes:,} fake"))
     yield chart
 
 
@@ -83,7 +84,7 @@ def _bias(kind: str, rows: Sequence[Mapping[str, Any]], one: Assessed) -> Chart:
         around("shift towards the other class", [0.0, *ends]),
     )
     chart.line("guide", [axis.low, axis.high], [0, 0])
-    for label, count in (("real", one.reals), ("fake", one.fakes)):
+    for label, count in zip(("real", "fake"), _counts(one), strict=True):
         own = [row for row in rows if row["class"] == label]
         for row in own:
             if (between := _ends(row)) is not None:
@@ -96,12 +97,20 @@ def _bias(kind: str, rows: Sequence[Mapping[str, Any]], one: Assessed) -> Chart:
 
 
 def _strengths(rows: Sequence[Mapping[str, Any]]) -> tuple[Axis, dict[float, int]]:
-    """All strengths side by side in their order, mild to strong, and the place of each."""
-    places = {strength: k for k, strength in enumerate(dict.fromkeys(row["strength"] for row in rows))}
-    first, last = (str(rows[k].get("parameter", "")) for k in (0, -1))
+    """All strengths side by side, in the direction of the first two, and the place of each."""
+    words = {row["strength"]: str(row.get("parameter", "")) for row in rows}
+    given = list(words)
+    places = {strength: k for k, strength in enumerate(sorted(words, reverse=given[:2] != sorted(given[:2])))}
+    first, last = (words[list(places)[k]] for k in (0, -1))
     label = f"strength: {first} … {last}" if first and last else "strength"
     ticks = [(float(k), f"{strength:g}") for strength, k in places.items()]
     return Axis(label, -0.4, len(places) - 0.6, ticks), places
+
+
+def _counts(one: Assessed) -> tuple[int, int]:
+    """How many reals and fakes were degraded."""
+    known = one.record.get("degraded") or {"reals": one.reals, "fakes": one.fakes}
+    return known["reals"], known["fakes"]
 
 
 def _names(rows: Sequence[Mapping[str, Any]]) -> list[str]:

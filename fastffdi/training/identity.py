@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
@@ -50,14 +49,6 @@ def identity(
         **({"--sync-bn": True} if settings.sync_bn else {}),
         **({} if settings.holdout is None else {"--holdout": settings.holdout}),
     }
-
-
-def differences(then: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
-    """What is not the same: `--lr 0.01, now 0.02`."""
-    names = [*then, *(name for name in now if name not in then)]
-    return [
-        f"{name} {then.get(name)}, now {now.get(name)}" for name in names if then.get(name) != now.get(name)
-    ]
 
 
 def _data(dataset: Dataset) -> str:

@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from fastffdi.errors import SettingError
+from fastffdi.errors import SettingError, differences
 from fastffdi.model.checkpoint import versions
 from fastffdi.training import state
 from fastffdi.training.folder import BEST, refuse_old_run
 from fastffdi.training.history import History
-from fastffdi.training.identity import differences
 from fastffdi.training.settings import AUTO, Settings
 from fastffdi.training.state import State
 

@@ -10,11 +10,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 
 from fastffdi.data.folds import Pool
 from fastffdi.errors import SettingError
 from fastffdi.files import atomic
+from fastffdi.inference import csv_table
 from fastffdi.inference.predict import Predictor
 from fastffdi.training import state
 from fastffdi.training.folder import BEST, refuse_old_run, writing
@@ -159,4 +159,4 @@ def write_out_of_fold(path: Path, pool: Pool, folds: np.ndarray, scores: np.ndar
     """Write `img_name,target,fold,y_pred`, one row for each image; no score is an empty cell."""
     columns = {"img_name": pool.names, "target": pool.labels, "fold": folds, "y_pred": scores}
     with writing(path.parent), atomic(path) as part:
-        pd.DataFrame(columns).to_csv(part, index=False, float_format="%.9g", errors="surrogateescape")
+        csv_table.write(part, columns)

@@ -12,11 +12,10 @@ import torch
 from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 
-from fastffdi.errors import SettingError
+from fastffdi.errors import SettingError, differences
 from fastffdi.loaders.loader import DeviceLoader
 from fastffdi.loaders.quarantine import Quarantine
 from fastffdi.model.processes import Processes
-from fastffdi.training.identity import differences
 from fastffdi.training.interruption import Interruption, Stopping
 from fastffdi.training.place import Place
 

@@ -10,11 +10,12 @@ import torch
 from PIL import Image
 
 from fastffdi.data.manifest import LABELS, Manifest
+from fastffdi.data.sampler import FixedRows
 from fastffdi.evaluation.scored import Scored
 from fastffdi.loaders.batch import Batch
 from fastffdi.loaders.loader import Prepared
 from fastffdi.loaders.planner import BatchPlanner
-from fastffdi.preview.draw import FixedRows, denormalised, draw
+from fastffdi.preview.draw import denormalised, draw
 from fastffdi.preview.mistakes import small, worst, wrong
 from fastffdi.preview.sheet import Cell, Row, Section, sheet, shortened
 from fastffdi.recipe.kernels import Normalize

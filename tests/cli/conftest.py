@@ -1,9 +1,9 @@
-"""Fixtures of the tests of `train`."""
+"""Fixtures of the tests of `train` and `predict`."""
 
 import shutil
 
 import pytest
-from commands import PLAIN
+from commands import PLAIN, SCORING
 
 
 @pytest.fixture
@@ -27,3 +27,19 @@ def train(fastffdi, tiny, output):
 def copy(tiny, tmp_path):
     """The tiny images, to spoil."""
     return shutil.copytree(tiny, tmp_path / "copy")
+
+
+@pytest.fixture
+def best(tiny_run):
+    return tiny_run.settings.output / "best.safetensors"
+
+
+@pytest.fixture
+def submit(tmp_path):
+    return tmp_path / "submit.csv"
+
+
+@pytest.fixture
+def predict(fastffdi, best, submit):
+    """predict(...): with the tiny model to submit.csv, unless the words say otherwise."""
+    return lambda *words, model=best: fastffdi("predict", model, "--output", submit, *SCORING, *words)

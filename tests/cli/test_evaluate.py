@@ -127,7 +127,13 @@ def test_a_decision_is_fitted_and_stored(evaluate, best, tiny, tmp_path):
     (found,) = json.loads((tmp_path / "e.json").read_text())["models"]
     assert checkpoint.read(model).decision == found["decision"]
     assert Decision.from_data(found["decision"]).images == 16
-    assert evaluate(model, "--data", tiny, *PLAIN).out.splitlines()[2:] == out.splitlines()[2 : 2 + 14]
+    lines = evaluate(model, "--data", tiny, *PLAIN).out.splitlines()
+    cut = found["decision"]["threshold"]
+    assert lines[1] == f"  the threshold is the stored one, by fpr=0.5: fake from {cut:.4f} on"
+    told = [line.split() for line in lines[3:] if "at the threshold" not in line]
+    assert told == [line.split() for line in out.splitlines()[2 : 2 + 14]]
+    given = evaluate(model, "--data", tiny, "--threshold", cut, *PLAIN).out.splitlines()
+    assert given[1:] == lines[2:]
 
 
 def test_calibration_says_what_it_does_for_images_it_has_not_seen(evaluate, scores):

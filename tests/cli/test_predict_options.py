@@ -50,6 +50,6 @@ def test_every_option_reaches_the_predictor(fastffdi, tiny, tmp_path, monkeypatc
 
 def test_no_option_is_left_out():
     others = {"--data", "--labels", "--images", "--output", "--overwrite", "--fill"}  # what to read and write
-    others |= {"--follow-symlinks", "--excel-safe", "--decide", "--stability"}
+    others |= {"--follow-symlinks", "--resume", "--excel-safe", "--decide", "--stability"}
     options = {option.opts[-1] for option in predict_command.params if isinstance(option, click.Option)}
     assert options - others == {words[0] for words, _ in OPTIONS if words}

@@ -45,7 +45,7 @@ def test_checkpoints_come_first_and_end_in_safetensors(tmp_path):
 def test_the_manner_has_one_spelling():
     assert manner(None, "mean", "1.0") == ""
     assert manner("flip", "topk:2", "0.50,1") == "--views flip --pool topk:2 --scales 0.5,1"
-    with pytest.raises(SettingError, match="^--scales 1,x: give numbers"):
+    with pytest.raises(SettingError, match=r"^--scales 1,x: give numbers"):
         manner(None, "mean", "1,x")
 
 

@@ -39,7 +39,7 @@ def test_the_group_is_in_neither_split_and_the_other_class_stands_beside_it(sour
     assert names([found.train, found.val]) == [["a.jpg", "c.jpg", "d.jpg"], ["e.jpg", "g.jpg"]]
     assert names(found.held_out) == [["b.jpg"], ["f.jpg"], ["e.jpg"]]
     assert found.description == (
-        "sources; 2 images of source=gan held out and 1 real validation images beside them"
+        "sources; 2 images of source=gan held out, with 1 real validation images beside them"
     )
 
 
@@ -59,7 +59,7 @@ def test_a_limit_is_one_of_what_is_held_out_too(sources):
 @pytest.mark.parametrize(
     ("text", "problem"),
     [
-        ("source=gn", "--holdout source=gn: no image has that; 'source' holds 'camera', 'diffusion', 'gan'"),
+        ("source=gn", "--holdout source=gn: no image has that; 'source' holds camera, diffusion, gan, …"),
         ("sorce=gan", "no column 'sorce', did you mean 'source'?"),
     ],
 )

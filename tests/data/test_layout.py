@@ -9,7 +9,6 @@ from fastffdi.data.layout import (
     find_dataset,
     find_validation,
     has_splits,
-    image_files,
     label_files,
     plain_folder,
 )
@@ -243,11 +242,10 @@ def test_what_else_a_folder_holds_is_told():
     touch("d/a.jpg", "d/readme.txt", "d/b/notes.TXT", "d/b/table.csv", "d/.hidden.txt")
     lines: list[str] = []
     assert plain_folder(Path("d"), lines.append).names.tolist() == ["a.jpg"]
-    assert image_files(["d"], lines.append).names.tolist() == ["d/a.jpg"]
-    assert lines == ["d: 3 files left out that are no images: .txt (2), .csv"] * 2
+    assert lines == ["d: 3 files left out that are no images: .txt (2), .csv"]
     touch("e/a.jpg")
     plain_folder(Path("e"), lines.append)
-    assert len(lines) == 2
+    assert len(lines) == 1
 
 
 def test_class_folders_take_images_by_content_too():
@@ -259,32 +257,6 @@ def test_class_folders_take_images_by_content_too():
     assert lines == ["d: 1 file left out that is no image: .json"]
     assert data.train.names.tolist() == ["train/fake/a.gif", "train/real/a.jpg"]
     assert data.val.names.tolist() == ["val/fake/image", "val/real/a.jfif"]
-
-
-def test_files_keep_their_names_as_typed(tmp_path):
-    touch("a.jpg", "d/b")
-    names = ["d/../a.jpg", "d/b", str(tmp_path / "a.jpg"), "a.jpg"]
-    rows = image_files(names)
-    assert rows.names.tolist() == names
-    assert rows.paths()[1] == os.path.abspath("d/b")
-    assert all(os.path.samefile(path, name) for path, name in zip(rows.paths(), names, strict=True))
-
-
-def test_files_that_are_none(tmp_path):
-    touch("a.jpg", "d/b.jpg")
-    assert message(image_files, ["a.jpg", "z.jpg", "d"]) == (
-        f"1 of 3 files do not exist (z.jpg); check the names, seen from {tmp_path}"
-    )
-    assert message(image_files, []) == "no images given; name at least one file or folder"
-
-
-def test_a_folder_among_files_stands_for_its_images(tmp_path):
-    touch("a.jpg", "d/e/b.jpg", "d/c.jpg", "f/c.jpg")
-    rows = image_files(["f", "a.jpg", "./d/"])
-    assert rows.names.tolist() == ["f/c.jpg", "a.jpg", "./d/c.jpg", "./d/e/b.jpg"]
-    assert [Path(path).is_file() for path in rows.paths()] == [True] * 4
-    (tmp_path / "empty").mkdir()
-    assert message(image_files, ["d", "empty"]).startswith("empty: no images (JPEG")
 
 
 def test_what_was_understood_is_said_by_split():

@@ -3,7 +3,7 @@ import pytest
 
 from fastffdi.errors import DataError, SettingError
 from fastffdi.evaluation import metrics
-from fastffdi.evaluation.calibration import Linear
+from fastffdi.evaluation.calibration import Isotonic, Linear
 from fastffdi.evaluation.decision import Band, Decision, band, choose
 
 
@@ -116,6 +116,19 @@ def test_decisions_are_made_on_calibrated_scores():
     assert turned(scores[:2]).tolist() == ["fake", "real"]
     banded = Decision(0.6, "eer", 100, None, Band(0.3, 0.6, 0.05))
     assert banded(scores).tolist() == ["real", "inconclusive", "inconclusive", "fake", "inconclusive"]
+
+
+@pytest.mark.parametrize("known", [None, Linear(0.5, 0.7), Linear(3.0), Isotonic((0.2, 0.6), (0.1, 0.9))])
+def test_the_cut_of_scores_is_where_decisions_change(known):
+    decision = Decision(0.6, "eer", 100, known)
+    cut = decision.cut()
+    assert decision(np.array([np.nextafter(cut, 0), cut])).tolist() == ["real", "fake"]
+
+
+def test_there_may_be_no_cut():
+    assert Decision(0.95, "eer", 100, Isotonic((0.2, 0.6), (0.1, 0.9))).cut() > 1
+    assert Decision(0.6, "eer", 100, Linear(-1.0)).cut() is None
+    assert Decision(0.0, "eer", 100, Linear(1.0)).cut() == 0
 
 
 def test_between_the_band_and_the_threshold_none_is_made():

@@ -44,6 +44,7 @@ def test_sections_of_what_is_there(one):
     page = text(reported(assessed(record=record, by="camera"), by="camera"))
     assert "Robustness: all images degraded JPEG: AUC" in page
     assert "JPEG: shift of the scores" in page
+    assert "JPEG quality shortcut 95 75 0.97 +0.40 (real) size 95 75 0.97 – A shortcut" in page
     assert re.search(r"Threshold 0\.\d{4}, by eer, of calibrated scores Calibration log-odds × ", page)
     assert "From scores calibrated on these very images" in page
     worst = figures.worst(figures.groups(scored(columns=["camera"]), "camera", None, 100))

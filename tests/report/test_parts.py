@@ -78,7 +78,7 @@ def test_a_chart_of_a_degradation_has_a_line_for_each_model_and_dashes_without_i
 
 def test_bias_has_both_classes_around_zero():
     (chart,) = degradation.bias(assessed(record=biased()))
-    assert [words for _, words in chart.legend] == ["real images alone, 120", "fake images alone, 120"]
+    assert [words for _, words in chart.legend] == ["real images alone, 60", "fake images alone, 50"]
     assert chart.y.low < 0 < 0.17 <= chart.y.high
     assert [mark.style.split()[0] for mark in chart.marks].count("whisker") == 6
     assert degradation.bias(assessed()) == []

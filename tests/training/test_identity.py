@@ -4,9 +4,10 @@ import numpy as np
 from experiments import settings_of
 
 from fastffdi.data.manifest import Manifest
+from fastffdi.errors import differences
 from fastffdi.loaders.settings import LoaderSettings
 from fastffdi.model.backbone import load_recipe
-from fastffdi.training.identity import differences, identity
+from fastffdi.training.identity import identity
 from fastffdi.training.optimisation import Optimisation
 
 
