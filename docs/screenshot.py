@@ -9,7 +9,7 @@ from pathlib import Path
 from playwright.sync_api import sync_playwright
 
 #: Pixels: a page of a desktop, and how much of its beginning is shown.
-WIDTH, HEIGHT = 1000, 1450
+WIDTH, HEIGHT = 1000, 1790
 
 
 def main() -> None:

@@ -106,7 +106,7 @@ def _names(models: Sequence[Assessed]) -> list[str]:
     if len(models) == 1:
         return [models[0].name]
     several = len({one.set for one in models}) > 1
-    names = [f"{one.name} on {one.set}" if several else one.name for one in models]
+    names = [f"{one.name} on {one.set}" if several and one.name != one.set else one.name for one in models]
     return [f"{_letter(k)}: {name}" for k, name in enumerate(names)]
 
 

@@ -134,3 +134,25 @@ def test_an_old_report_is_replaced_when_asked(evaluate, scores, file):
     file.write_text("old")
     assert evaluate("--scores", scores, "--report", file, "--overwrite", *FEW).code == 0
     assert file.read_text("utf-8").startswith("<!DOCTYPE html>")
+
+
+def test_what_degraded_images_tell_is_reported(evaluate, best, tiny, file):
+    words = ("--bias", "--stress", "jpeg,blur", "--report", file)
+    code, _, err = evaluate(best, "--data", tiny, *words, *PLAIN)
+    assert (code, err) == (0, "")
+    page = text(file)
+    assert "Robustness: all images degraded jpeg: AUC" in page
+    assert "strength: quality 95 … quality 30" in page
+    assert "strength: sigma 0.5 px … sigma 2 px" in page
+    assert f"{best}, 8 real and 8 fake All images degraded so strongly" in page
+
+
+def test_several_sets_are_models_of_their_own(evaluate, scores, tmp_path, file):
+    other = tmp_path / "other.csv"
+    other.write_text(scores.read_text())
+    code, _, err = evaluate("--scores", scores, "--scores", other, "--report", file, *FEW)
+    assert (code, err) == (0, "")
+    page = text(file)
+    assert all(f"SHA-256 {sha256(path.read_bytes()).hexdigest()}" in page for path in (scores, other))
+    assert f"B: {other} on {other}" not in page
+    assert f"Model B: {other}" in page

@@ -1,4 +1,5 @@
 import re
+from dataclasses import asdict
 from html import unescape
 
 import numpy as np
@@ -100,3 +101,13 @@ def test_the_policy_lets_nothing_in_but_its_own_style_and_script(one):
 def test_the_same_is_reported_the_same(one):
     assert reported(one) == reported(one)
     assert made_of().made in reported(one)
+
+
+def test_a_model_is_held_against_the_first_on_the_same_set():
+    found = scored()
+    apart = asdict(figures.compare(found.labels, found.scores, scored(shift=1.0).scores, resamples=100))
+    models = [assessed(name, of) for of in "xy" for name in ("a.st", "b.st")]
+    models[3] = assessed("b.st", "y", {"less_than_first": apart})
+    assert re.search(
+        r"C: a\.st on y less D: b\.st on y : AUC \+0\.\d{4}, 95 % interval", text(reported(*models))
+    )
