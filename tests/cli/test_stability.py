@@ -11,8 +11,10 @@ COLUMNS = ["img_name", "y_pred", "spread", "flips", "reason"]
 def stability(fastffdi, tmp_path):
     """stability(...): what predict --stability says, and its table."""
 
-    def run(*words, model="any"):
-        output = tmp_path / "submit.csv"
+    some, output = tmp_path / "some.safetensors", tmp_path / "submit.csv"
+    some.write_bytes(b"what `brightness` stands for")
+
+    def run(*words, model=some):
         ended = fastffdi(
             "predict", model, *words, "--stability", "-o", output, "--amp", "off", "--threads", 1
         )

@@ -37,9 +37,7 @@ def smoothness(monkeypatch):
     def predictor(weight):
         steps = [{"resize": {"size": [SIDE, SIDE]}}, {"normalize": {"mean": [0, 0, 0], "std": [1, 1, 1]}}]
         described = SimpleNamespace(recipe={"train": steps, "eval": steps}, decision=None)
-        monkeypatch.setattr(
-            "fastffdi.inference.member.restore", lambda path: (described, Smoothness(weight))
-        )
+        monkeypatch.setattr("fastffdi.inference.member.restore", lambda path: (described, Smoothness(weight)))
         loading = LoaderSettings(1, 32)
         return Predictor("any", device="cpu", amp="off", loading=loading, on_corrupt="skip")
 
