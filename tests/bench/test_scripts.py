@@ -10,6 +10,7 @@ import pytest
 import torch
 
 from fastffdi.data.manifest import Manifest
+from fastffdi.loaders.settings import LoaderSettings
 
 BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
 
@@ -101,3 +102,24 @@ def test_scaling_is_measured(image_files: Manifest, tmp_path: Path):
     published = json.loads(next(BENCHMARKS.glob("results/*-scaling.json")).read_text())
     assert {*record} == {*published} - {"pictures"} | {"images"}
     assert all({*record[part]} == {*published[part]} for part in ("settings", "start", "stages_us"))
+
+
+def test_prediction_is_measured_beside_the_tutorials_loop(
+    image_files: Manifest, tmp_path, monkeypatch, capsys
+):
+    figures = tmp_path / "figures.json"
+    few = "--backbone", "test_resnet.r160_in1k", "--images", "4", "--turns", "1", "--json", str(figures)
+    monkeypatch.setattr(sys, "argv", ["prediction.py", image_files.root, *few])
+    with pytest.raises(SystemExit, match=r"^0$"):
+        runpy.run_path(str(BENCHMARKS / "prediction.py"), run_name="__main__")
+    record = json.loads(figures.read_text())
+    assert [*record["results"]] == ["tutorial", "one view", "ten_crop"]
+    assert record["results"]["tutorial"]["times_tutorial"] == 1
+    assert f"ten views cost {record['ten_views_cost']:.2f} times" in capsys.readouterr().out
+
+
+def test_the_tutorials_loop_scores_as_the_predictor_does(image_files: Manifest):
+    script = runpy.run_path(str(BENCHMARKS / "prediction.py"))
+    torch.manual_seed(0)
+    ways = script["contenders"]("test_resnet.r160_in1k", LoaderSettings(threads=1, batch_size=4))
+    assert ways["one view"](image_files) == pytest.approx(ways["tutorial"](image_files), abs=0.02)
