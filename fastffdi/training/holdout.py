@@ -11,9 +11,9 @@ from fastffdi.data.holdout import parse
 from fastffdi.data.manifest import Manifest
 from fastffdi.evaluation import metrics
 from fastffdi.evaluation.bootstrap import Interval, auc_interval
-from fastffdi.inference.predict import Predictor
 from fastffdi.training import scores
-from fastffdi.training.folder import BEST, HELD_OUT
+from fastffdi.training.best import best_predictor
+from fastffdi.training.folder import HELD_OUT
 from fastffdi.training.settings import Settings
 
 
@@ -41,15 +41,7 @@ def judge(settings: Settings, parts: tuple[Manifest, ...]) -> HeldOut:
     """Score the images of `Dataset.held_out` by best.safetensors, and write them. Raises as Predictor."""
     assert settings.holdout is not None, "it says which images these are"
     column, value = parse(settings.holdout)
-    predictor = Predictor(
-        settings.output / BEST,
-        device=settings.device,
-        amp=settings.amp,
-        backend=settings.backend,
-        loading=settings.loading,
-        cache=settings.cache,
-        on_corrupt=settings.on_corrupt,
-    )
+    predictor = best_predictor(settings)
     found = [predictor(part) for part in parts]
     cells = [part.column(column) for part in parts]
     scores.write(settings.output / HELD_OUT, parts, found, column, cells)

@@ -15,8 +15,8 @@ from fastffdi.data.folds import Pool
 from fastffdi.errors import SettingError
 from fastffdi.files import atomic
 from fastffdi.inference import csv_table
-from fastffdi.inference.predict import Predictor
 from fastffdi.training import state
+from fastffdi.training.best import best_predictor
 from fastffdi.training.folder import BEST, refuse_old_run, writing
 from fastffdi.training.result import EpochResult
 from fastffdi.training.settings import AUTO, Settings
@@ -141,17 +141,7 @@ def out_of_fold(members: Sequence[Member], folds: np.ndarray) -> np.ndarray:
     """
     scores = np.full(len(folds), np.nan)
     for member in members:
-        settings = member.settings
-        predictor = Predictor(
-            member.checkpoint,
-            device=settings.device,
-            amp=settings.amp,
-            backend=settings.backend,
-            loading=settings.loading,
-            cache=settings.cache,
-            on_corrupt=settings.on_corrupt,
-        )
-        scores[folds == member.number] = predictor(settings.dataset().val)
+        scores[folds == member.number] = best_predictor(member.settings)(member.settings.dataset().val)
     return scores
 
 
