@@ -74,7 +74,7 @@ def test_loader_and_decoder_are_the_ones_asked_for(
     lit, brightness, built, tmp_path, monkeypatch, given, backend, decoder
 ):
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(predict, "pooled", lambda *given: None)  # before a child process has to start
+    monkeypatch.setattr(predict, "pooled", lambda *given: iter(()))  # before a child process has to start
     options = {"device": "cpu", "amp": "off", "loading": LoaderSettings(1, 4)} | given
     Predictor("any", **options)(lit)
     assert [type(loader) for loader in built] == [backend]
