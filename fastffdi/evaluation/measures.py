@@ -146,7 +146,7 @@ def _least_cllr(
     own_reals, own_fakes = (np.add.reduceat(own, pools) for own in (own_reals, own_fakes))
     both = own_reals + own_fakes
     nats = xlogy(own_fakes, own_fakes / both).sum() + xlogy(own_reals, own_reals / both).sum()
-    return float(nats / (-2 * np.log(2)))
+    return max(0.0, float(nats / (-2 * np.log(2))))  # nothing is lost, not -0.0, where all are told apart
 
 
 def _at(threshold: float, name: str) -> dict[str, Measure]:
