@@ -25,8 +25,10 @@ report: .venv/installed $(CHECKPOINT)
 		--data $(or $(FACES),$(if $(filter demo/%,$(CHECKPOINT)),demo/data,$(TEST_DATA:%=%/faces)))
 	$(BIN)/python docs/screenshot.py build/report.html docs/report.png
 
+# Files of tests are divided among so many processes, of about 2 GB each.
+WORKERS ?= 2
 test: .venv/installed
-	FASTFFDI_TEST_DATA=$(TEST_DATA) $(BIN)/pytest
+	FASTFFDI_TEST_DATA=$(TEST_DATA) $(BIN)/pytest --numprocesses $(WORKERS) --dist loadfile
 
 check: .venv/installed
 	$(BIN)/ruff check .
