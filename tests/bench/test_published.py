@@ -134,6 +134,18 @@ def test_training_with_amx():
     check(table[0][2:4], list(found["ratio_of_real_data_to"].values()), table[0])
 
 
+def test_shortcuts():
+    found = record("bias")
+    table = rows(BENCHMARKS, "trained and judged on")
+    for published, name in zip(table, ("planted", "aligned"), strict=True):
+        shifts = [one for one in found[name]["bias"] if one["parameter"] == "quality 75"]
+        (real,) = (one for one in shifts if one["class"] == "real")
+        ends = (real["interval"][end] for end in ("low", "high"))
+        figures = [found[name]["auc"]["value"], real["shift"], *ends, abs(real["auc_change"])]
+        check(numbers(" ".join(published[1:4])), figures, name)
+        assert ("JPEG quality" in published[4]) == found[name]["factors"][0]["found"]
+
+
 def test_saving_and_several_processes():
     cost = record("saving")["results"]["cost"]
     words = re.search(r"adds ([\d.]+) % of an update.*?from −([\d.]+) %\s+to ([\d.]+) %", BENCHMARKS, re.S)
