@@ -90,7 +90,7 @@ def test_an_interrupt_is_said_in_one_word(fastffdi, failing):
         (["train", "--epochs", "0"], "'--epochs': 0 is not in the range x>=1"),
         (["train", "--lr", "0"], "'--lr'"),
         (["train", "--threads", "many"], "'many' is not a valid integer"),
-        (["predict"], "Missing argument 'CHECKPOINT'"),
+        (["predict"], "Missing argument 'CHECKPOINT...'"),
         (["demo-data"], "Missing argument 'FOLDER'"),
     ],
 )

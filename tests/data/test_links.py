@@ -9,8 +9,9 @@ from hypothesis import strategies as st
 
 from fastffdi.data import layout
 from fastffdi.data.labels import read_labels
-from fastffdi.data.layout import find_dataset, find_validation, image_files, listed_dataset, plain_folder
+from fastffdi.data.layout import find_dataset, find_validation, listed_dataset, plain_folder
 from fastffdi.data.links import CURE, Links
+from fastffdi.data.named import image_files
 from fastffdi.errors import DataError
 
 GIF = b"GIF89a"
