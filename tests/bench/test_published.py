@@ -134,6 +134,21 @@ def test_training_with_amx():
     check(table[0][2:4], list(found["ratio_of_real_data_to"].values()), table[0])
 
 
+@pytest.mark.parametrize("backbone", ["resnet18", "efficientnet_b0"])
+def test_scoring_beside_the_tutorial(backbone):
+    found = record(f"prediction-{backbone}")
+    table = rows(BENCHMARKS, f"scoring, {backbone}")
+    for published, recorded in zip(table, found["results"].values(), strict=True):
+        figures = [*spread(recorded), recorded["times_tutorial"]]
+        check(numbers(" ".join(published[1:3])), figures, published[0])
+    assert float(numbers(table[-1][3])[0]) == pytest.approx(found["ten_views_cost"], abs=0.051)
+
+
+def test_what_intervals_cost():
+    words = re.search(r"2,000 resamples of 100,000 scores[^.]*? take ([\d.]+) s", BENCHMARKS)
+    assert float(words[1]) == pytest.approx(record("intervals")["turns"][0]["seconds"], abs=0.051)
+
+
 def test_shortcuts():
     found = record("bias")
     table = rows(BENCHMARKS, "trained and judged on")

@@ -10,6 +10,8 @@ from fastffdi.inference.degradations import MILD, Degradation
 from fastffdi.inference.degraded import DegradedDecoder, versions
 from fastffdi.inference.predict import Predictor
 from fastffdi.loaders.settings import LoaderSettings
+from fastffdi.model.backbone import build, load_recipe
+from fastffdi.model.checkpoint import Checkpoint, save
 from fastffdi.recipe.program import EMPTY
 from fastffdi.render.cpu.decode import DECODER, SourceDecoder, decode_path
 
@@ -65,10 +67,13 @@ def test_scores_are_those_of_degraded_images(lit, brightness, batch_size, thread
     np.testing.assert_allclose(scores, expected, atol=4e-3)
 
 
-def test_a_recipe_that_needs_sizes_gets_those_of_the_versions(demo_run, tmp_path, paint):
+def test_a_recipe_that_needs_sizes_gets_those_of_the_versions(tmp_path, paint):
     for k in range(3):
         Image.fromarray(paint(150 + 40 * k, 200, k)).save(tmp_path / f"{k}.png")
-    predictor = predictor_of(demo_run.settings.output / "best.safetensors")
+    recipe, model = load_recipe("demo").to_data(), build("test_resnet", pretrained=False)
+    described = Checkpoint("test_resnet", recipe, (128, 128), (0.5,) * 3, (0.5,) * 3, epoch=0, seed=0)
+    save(described, model, tmp_path / "model.safetensors")
+    predictor = predictor_of(tmp_path / "model.safetensors")
     scores = predictor.degraded(tmp_path, [Degradation("crop", 1), Degradation("scale", 0.5)])
     np.testing.assert_allclose(scores[:, 0], predictor(tmp_path), atol=1e-6)
     assert np.isfinite(scores).all()
