@@ -149,6 +149,13 @@ def test_what_intervals_cost():
     assert float(words[1]) == pytest.approx(record("intervals")["turns"][0]["seconds"], abs=0.051)
 
 
+def test_views():
+    table = rows(BENCHMARKS, "`--views`")
+    for published, recorded in zip(table, record("views")["results"], strict=True):
+        check(numbers(published[1]), [recorded["auc"]["mean"]], published[0])
+        check(numbers(published[-1]), [recorded["cost"]], published[0])
+
+
 def test_shortcuts():
     found = record("bias")
     table = rows(BENCHMARKS, "trained and judged on")
