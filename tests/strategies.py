@@ -31,7 +31,7 @@ PARAMETERS = {
     "five_crop": {"size": size},
     "ten_crop": {"size": size, "vertical_flip": st.booleans()},
     "flip_views": {},
-    "tiles": {"size": size, "grid": st.integers(1, 3)},
+    "tiles": {"size": size, "grid": st.integers(2, 3)},
     "pad": {
         "padding": st.integers(0, 5),
         "padding_mode": st.sampled_from(["constant", "edge", "reflect", "symmetric"]),

@@ -81,8 +81,8 @@ class FlipViews(Step):
 
 def tiles_a_side(value: Any) -> int:
     """How many tiles lie in a row, and in a column."""
-    if not 1 <= whole(value) <= MOST_TILES:
-        raise ValueError(f"{shown(value)} is not from 1 to {MOST_TILES} tiles a side")
+    if not 2 <= whole(value) <= MOST_TILES:
+        raise ValueError(f"{shown(value)} is not from 2 to {MOST_TILES} tiles a side")
     return int(value)
 
 
@@ -107,7 +107,7 @@ class Tiles(Step):
 
     def lower(self, u: np.ndarray, size: np.ndarray | None) -> list[Kernel]:
         out, spare = _spare(self.size, known(size))
-        places = np.stack(np.divmod(np.arange(self.views), self.grid), axis=1) / max(self.grid - 1, 1)
+        places = np.stack(np.divmod(np.arange(self.views), self.grid), axis=1) / (self.grid - 1)
         start = np.round(spare[:, None] * places).astype(np.int32)
         return [Views(self.views), _windows(start, out)]
 
