@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from fastffdi.cli.options import grouped
 from fastffdi.errors import SettingError
 from fastffdi.escapes import escaped
 
@@ -16,35 +17,31 @@ if TYPE_CHECKING:
     from fastffdi.evaluation.scored import Scored
 
 
-def deciding(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Give a command --calibrate, --choose-threshold, --error-rate and --store."""
-    options = (
-        click.option(
-            "--calibrate",
-            type=click.Choice(["temperature", "platt", "isotonic"]),
-            help="Fit probabilities to the scores of these images.  [default: off]",
-        ),
-        click.option(
-            "--choose-threshold",
-            metavar="RULE",
-            help="From these images: eer, youden, fpr=0.01 (at most), or cost=10 (of a missed fake, in false "
-            "alarms).  [default: off]",
-        ),
-        click.option(
-            "--error-rate",
-            type=click.FloatRange(0, 1, min_open=True, max_open=True),
-            help="Leave scores undecided so that at most this share of reals, and of fakes, is called what "
-            "it is not.  [default: off]",
-        ),
-        click.option(
-            "--store",
-            is_flag=True,
-            help="Keep these in the checkpoint, for predict --decide.  [default: off]",
-        ),
-    )
-    for option in reversed(options):
-        command = option(command)
-    return command
+#: Gives a command --calibrate, --choose-threshold, --error-rate and --store.
+deciding = grouped(
+    click.option(
+        "--calibrate",
+        type=click.Choice(["temperature", "platt", "isotonic"]),
+        help="Fit probabilities to the scores of these images.  [default: off]",
+    ),
+    click.option(
+        "--choose-threshold",
+        metavar="RULE",
+        help="From these images: eer, youden, fpr=0.01 (at most), or cost=10 (of a missed fake, in false "
+        "alarms).  [default: off]",
+    ),
+    click.option(
+        "--error-rate",
+        type=click.FloatRange(0, 1, min_open=True, max_open=True),
+        help="Leave scores undecided so that at most this share of reals, and of fakes, is called what "
+        "it is not.  [default: off]",
+    ),
+    click.option(
+        "--store",
+        is_flag=True,
+        help="Keep these in the checkpoint, for predict --decide.  [default: off]",
+    ),
+)
 
 
 def wanted(options: dict[str, Any]) -> bool:

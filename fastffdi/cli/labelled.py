@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 import click
+
+from fastffdi.cli.options import Decorator, grouped
 
 if TYPE_CHECKING:
     from fastffdi.data.manifest import Manifest
@@ -14,13 +16,13 @@ if TYPE_CHECKING:
 _FILE = click.Path(path_type=Path)
 
 
-def labelled(labels: str, several: bool = False) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+def labelled(labels: str, several: bool = False) -> Decorator:
     """Give a command --data, --labels and --images; `labels` is the help of the second.
 
     With `several` the first two may be given more than once, and are tuples.
     """
     more = "; several are several sets." if several else "."
-    options = (
+    return grouped(
         click.option(
             "--data", type=_FILE, multiple=several, help=f"Folder as for train: its validation images{more}"
         ),
@@ -32,13 +34,6 @@ def labelled(labels: str, several: bool = False) -> Callable[[Callable[..., Any]
             "after]",
         ),
     )
-
-    def give(command: Callable[..., Any]) -> Callable[..., Any]:
-        for option in reversed(options):  # the last one given is the first in --help
-            command = option(command)
-        return command
-
-    return give
 
 
 def images_of(

@@ -2,47 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from fastffdi.cli.options import grouped
+
 if TYPE_CHECKING:
     from fastffdi.loaders.settings import LoaderSettings
-
-
-def loading(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Give a command that runs a model --loader, --batch-size, --threads, --loader-process (its `process`),
-    --cache, --loader-settings, --memory-cap, --device and --amp.
-    """
-    options = (
-        click.option("--loader", default="auto", show_default=True, help="auto, dali, cpu or torchvision."),
-        click.option(
-            "--batch-size",
-            type=click.IntRange(min=1),
-            help="Images per batch, and per update.  [default: 64]",
-        ),
-        threads,
-        click.option(
-            "--loader-process/--no-loader-process",
-            "process",
-            default=None,
-            help="Run the cpu loader's threads in a child process.  [default: where the model is on CUDA]",
-        ),
-        click.option(
-            "--cache",
-            type=click.Path(path_type=Path),
-            help="Keep decoded images in this folder, and read them from there.",
-        ),
-        loader_settings,
-        memory_cap,
-        click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda or cuda:N."),
-        click.option("--amp", default="auto", show_default=True, help="auto, bf16, fp16 or off."),
-    )
-    for option in reversed(options):  # the last one given is the first in --help
-        command = option(command)
-    return command
 
 
 on_corrupt = click.option(
@@ -93,6 +61,32 @@ compiled = click.option(
     is_flag=True,
     help="Compile the training step with torch.compile, which takes minutes at its beginning, and leave out "
     "the images that fill no batch. On CUDA as CUDA graphs, which is unproven on a GPU.  [default: off]",
+)
+
+#: Gives a command that runs a model its options; --loader-process is its `process`.
+loading = grouped(
+    click.option("--loader", default="auto", show_default=True, help="auto, dali, cpu or torchvision."),
+    click.option(
+        "--batch-size",
+        type=click.IntRange(min=1),
+        help="Images per batch, and per update.  [default: 64]",
+    ),
+    threads,
+    click.option(
+        "--loader-process/--no-loader-process",
+        "process",
+        default=None,
+        help="Run the cpu loader's threads in a child process.  [default: where the model is on CUDA]",
+    ),
+    click.option(
+        "--cache",
+        type=click.Path(path_type=Path),
+        help="Keep decoded images in this folder, and read them from there.",
+    ),
+    loader_settings,
+    memory_cap,
+    click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda or cuda:N."),
+    click.option("--amp", default="auto", show_default=True, help="auto, bf16, fp16 or off."),
 )
 
 

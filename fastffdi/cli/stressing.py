@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from fastffdi.cli.options import grouped
 from fastffdi.errors import SettingError, did_you_mean
 
 if TYPE_CHECKING:
@@ -19,34 +19,30 @@ if TYPE_CHECKING:
 ALL = "all"
 
 
-def stressing(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Give a command --stress, --bias and --stress-limit."""
-    options = (
-        click.option(
-            "--stress",
-            is_flag=False,
-            flag_value=ALL,
-            metavar="[NAMES]",
-            help="Also the figures when all images are degraded, by JPEG, WebP, blur and more; or by NAMES "
-            "such as jpeg,blur.  [default: off]",
-        ),
-        click.option(
-            "--bias",
-            is_flag=True,
-            help="Also how scores move when one class alone is degraded: whether JPEG quality, size or "
-            "sharpness stand in for the forgery.  [default: off]",
-        ),
-        click.option(
-            "--stress-limit",
-            type=click.IntRange(min=2),
-            default=1000,
-            show_default=True,
-            help="Images that --stress and --bias take, of both classes as they come.",
-        ),
-    )
-    for option in reversed(options):
-        command = option(command)
-    return command
+#: Gives a command --stress, --bias and --stress-limit.
+stressing = grouped(
+    click.option(
+        "--stress",
+        is_flag=False,
+        flag_value=ALL,
+        metavar="[NAMES]",
+        help="Also the figures when all images are degraded, by JPEG, WebP, blur and more; or by NAMES "
+        "such as jpeg,blur.  [default: off]",
+    ),
+    click.option(
+        "--bias",
+        is_flag=True,
+        help="Also how scores move when one class alone is degraded: whether JPEG quality, size or "
+        "sharpness stand in for the forgery.  [default: off]",
+    ),
+    click.option(
+        "--stress-limit",
+        type=click.IntRange(min=2),
+        default=1000,
+        show_default=True,
+        help="Images that --stress and --bias take, of both classes as they come.",
+    ),
+)
 
 
 @dataclass(frozen=True)

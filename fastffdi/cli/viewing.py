@@ -3,43 +3,40 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
+from fastffdi.cli.options import grouped
 from fastffdi.errors import SettingError
 
 if TYPE_CHECKING:
     from fastffdi.inference.predict import Predictor
 
 
-def viewing(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Give a command --views, --pool and --scales."""
-    options = (
-        click.option(
-            "--views",
-            help="Score each image in several views: flip (it and its mirror), five_crop, ten_crop, tiles:N "
-            "(N × N, of all of it) or random:N (draws of the training recipe).  [default: the recipe's own]",
-        ),
-        click.option(
-            "--pool",
-            default="mean",
-            show_default=True,
-            help="Of views and of models: mean (of P(fake)), logit (mean logit), or topk:K (mean of the "
-            "K most suspicious views).",
-        ),
-        click.option(
-            "--scales",
-            default="1",
-            show_default=True,
-            help="Sizes to give the images to the network in, times its own: 0.75,1,1.25; they are pooled.",
-        ),
-    )
-    for option in reversed(options):
-        command = option(command)
-    return command
+#: Gives a command --views, --pool and --scales.
+viewing = grouped(
+    click.option(
+        "--views",
+        help="Score each image in several views: flip (it and its mirror), five_crop, ten_crop, tiles:N "
+        "(N × N, of all of it) or random:N (draws of the training recipe).  [default: the recipe's own]",
+    ),
+    click.option(
+        "--pool",
+        default="mean",
+        show_default=True,
+        help="Of views and of models: mean (of P(fake)), logit (mean logit), or topk:K (mean of the "
+        "K most suspicious views).",
+    ),
+    click.option(
+        "--scales",
+        default="1",
+        show_default=True,
+        help="Sizes to give the images to the network in, times its own: 0.75,1,1.25; they are pooled.",
+    ),
+)
 
 
 def numbers(scales: str) -> tuple[float, ...]:
