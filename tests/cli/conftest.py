@@ -1,4 +1,4 @@
-"""Fixtures of the tests of `train` and `predict`."""
+"""Fixtures of the tests of `train`, `predict` and `evaluate`."""
 
 import shutil
 
@@ -43,3 +43,17 @@ def submit(tmp_path):
 def predict(fastffdi, best, submit):
     """predict(...): with the tiny model to submit.csv, unless the words say otherwise."""
     return lambda *words, model=best: fastffdi("predict", model, "--output", submit, *SCORING, *words)
+
+
+@pytest.fixture
+def evaluate(fastffdi):
+    return lambda *words: fastffdi("evaluate", *words)
+
+
+@pytest.fixture
+def scores(tmp_path):
+    """A table of 120 scores that tell nothing, in three groups."""
+    table = tmp_path / "scores.csv"
+    rows = [f"{k}.jpg,{k % 2},{(k * 37 % 100) / 100},{'abc'[k % 3]}" for k in range(120)]
+    table.write_text("\n".join(["img_name,target,y_pred,group", *rows]) + "\n")
+    return table

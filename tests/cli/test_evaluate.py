@@ -11,24 +11,6 @@ from fastffdi.model import checkpoint
 PLAIN = ("--amp", "off", "--threads", 1, "--resamples", 100)
 
 
-@pytest.fixture
-def best(tiny_run):
-    return tiny_run.settings.output / "best.safetensors"
-
-
-@pytest.fixture
-def evaluate(fastffdi):
-    return lambda *words: fastffdi("evaluate", *words)
-
-
-@pytest.fixture
-def scores(tmp_path):
-    file = tmp_path / "scores.csv"
-    rows = [f"{k}.jpg,{k % 2},{(k * 37 % 100) / 100},{'abc'[k % 3]}" for k in range(120)]
-    file.write_text("\n".join(["img_name,target,y_pred,group", *rows]) + "\n")
-    return file
-
-
 def test_a_checkpoint_is_scored_on_the_validation_images(evaluate, fastffdi, best, tiny, tmp_path):
     code, out, err = evaluate(best, "--data", tiny, "--json", tmp_path / "e.json", *PLAIN)
     assert (code, err) == (0, "")

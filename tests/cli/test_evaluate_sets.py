@@ -13,16 +13,6 @@ PLAIN = ("--amp", "off", "--threads", 1, *QUICK)
 
 
 @pytest.fixture
-def evaluate(fastffdi):
-    return lambda *words: fastffdi("evaluate", *words)
-
-
-@pytest.fixture
-def best(tiny_run):
-    return tiny_run.settings.output / "best.safetensors"
-
-
-@pytest.fixture
 def tables(tmp_path):
     """Three tables of 60 scores, each worse than the one before."""
     rng, files = np.random.default_rng(0), [tmp_path / f"{name}.csv" for name in "abc"]

@@ -10,26 +10,8 @@ PLAIN = ("--amp", "off", "--threads", 1, *FEW)
 
 
 @pytest.fixture
-def best(tiny_run):
-    return tiny_run.settings.output / "best.safetensors"
-
-
-@pytest.fixture
-def evaluate(fastffdi):
-    return lambda *words: fastffdi("evaluate", *words)
-
-
-@pytest.fixture
 def file(tmp_path):
     return tmp_path / "report.html"
-
-
-@pytest.fixture
-def scores(tmp_path):
-    table = tmp_path / "scores.csv"
-    rows = [f"{k}.jpg,{k % 2},{(k * 37 % 100) / 100},{'abc'[k % 3]}" for k in range(120)]
-    table.write_text("\n".join(["img_name,target,y_pred,group", *rows]) + "\n")
-    return table
 
 
 def text(file):

@@ -20,11 +20,6 @@ VIEWS = ("--views", "flip", "--pool", "logit", "--scales", "1,2")
 
 
 @pytest.fixture
-def best(tiny_run):
-    return tiny_run.settings.output / "best.safetensors"
-
-
-@pytest.fixture
 def own(best, tmp_path):
     """A copy of the checkpoint, to store a decision in."""
     return Path(shutil.copy(best, tmp_path / "own.safetensors"))
