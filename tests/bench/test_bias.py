@@ -1,4 +1,3 @@
-import importlib.util
 import json
 from pathlib import Path
 
@@ -9,15 +8,7 @@ from fastffdi.audit.survey import survey
 from fastffdi.bench import machine
 from fastffdi.data.layout import find_dataset
 
-SCRIPT = Path(__file__).parents[2] / "benchmarks" / "bias.py"
-
-
-@pytest.fixture
-def script():
-    spec = importlib.util.spec_from_file_location("bias", SCRIPT)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+SCRIPT = "bias"
 
 
 def test_images_are_saved_with_the_quality_of_their_class(script, tiny, tmp_path):

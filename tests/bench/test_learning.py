@@ -1,5 +1,4 @@
 import csv
-import importlib.util
 import json
 import subprocess
 from pathlib import Path
@@ -12,16 +11,8 @@ from click.testing import CliRunner
 from fastffdi.bench import machine
 from fastffdi.model import checkpoint
 
-SCRIPT = Path(__file__).parents[2] / "benchmarks" / "learning.py"
+SCRIPT = "learning"
 AUCS = {0: (0.75, 0.9), 1: (0.95, 0.85), 2: (0.5, 0.7)}
-
-
-@pytest.fixture
-def script():
-    spec = importlib.util.spec_from_file_location("learning", SCRIPT)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
 
 
 @pytest.fixture

@@ -1,4 +1,3 @@
-import importlib.util
 import json
 import math
 import sys
@@ -11,6 +10,7 @@ from fastffdi.model.backbone import load_recipe
 from fastffdi.training import config
 
 BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
+SCRIPT = "speedrun"
 
 #: Writes a line of metrics.csv for each AUC, and then ends, or waits to be ended.
 RUN = """
@@ -26,15 +26,6 @@ if then == "wait":
     time.sleep(600)
 sys.exit(int(then))
 """
-
-
-@pytest.fixture
-def script():
-    spec = importlib.util.spec_from_file_location("speedrun", BENCHMARKS / "speedrun.py")
-    module = sys.modules["speedrun"] = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    yield module
-    del sys.modules["speedrun"]
 
 
 @pytest.fixture

@@ -2,10 +2,11 @@
 
 import numpy as np
 import pytest
+from column_data import with_column
 
 from fastffdi.data.folds import Pool
 from fastffdi.data.labels import read_labels
-from fastffdi.data.layout import Dataset, find_dataset
+from fastffdi.data.layout import find_dataset
 from fastffdi.errors import DataError
 
 
@@ -19,19 +20,7 @@ def pool(labels, groups=None):
 def people(tmp_path):
     """people(train, val): a data set of label files with a column person, and of their images."""
 
-    def given(**splits):
-        parts = {}
-        for split, rows in splits.items():
-            images = tmp_path / f"{split}set"
-            images.mkdir()
-            for row in rows:
-                (images / row.split(",")[0]).touch()
-            file = tmp_path / f"{split}.csv"
-            file.write_text("\n".join(["img_name,target,person", *rows]))
-            parts[split] = read_labels(file, images, targets="required", duplicates=True)
-        return Dataset(**parts, description="people")
-
-    return given
+    return lambda train, val: with_column(tmp_path, "person", train, val)
 
 
 def test_all_images_are_in_it_once_training_first(tiny):

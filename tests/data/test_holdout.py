@@ -1,10 +1,10 @@
 """A group of images that is kept out of both splits."""
 
 import pytest
+from column_data import with_column
 
 from fastffdi.data.holdout import hold_out, parse
-from fastffdi.data.labels import read_labels
-from fastffdi.data.layout import Dataset, find_dataset
+from fastffdi.data.layout import find_dataset
 from fastffdi.errors import DataError, SettingError
 
 TRAIN = ["a.jpg,0,camera", "b.jpg,1,gan", "c.jpg,1,diffusion", "d.jpg,0,phone"]
@@ -15,19 +15,7 @@ VAL = ["e.jpg,0,camera", "f.jpg,1,gan", "g.jpg,1,diffusion"]
 def sources(tmp_path):
     """sources(train, val): a data set of label files with a column source, and of their images."""
 
-    def given(*splits):
-        parts = []
-        for split, rows in zip(("train", "val"), splits, strict=True):
-            images = tmp_path / f"{split}set"
-            images.mkdir()
-            for row in rows:
-                (images / row.split(",")[0]).touch()
-            file = tmp_path / f"{split}.csv"
-            file.write_text("\n".join(["img_name,target,source", *rows]))
-            parts.append(read_labels(file, images, targets="required", duplicates=True))
-        return Dataset(*parts, "sources")
-
-    return given
+    return lambda train, val: with_column(tmp_path, "source", train, val)
 
 
 def names(parts):

@@ -4,6 +4,7 @@ import os
 from pathlib import Path
 
 import pytest
+from named_files import message, touch
 
 from fastffdi.data.layout import (
     find_dataset,
@@ -12,7 +13,6 @@ from fastffdi.data.layout import (
     label_files,
     plain_folder,
 )
-from fastffdi.errors import DataError
 
 
 @pytest.fixture(autouse=True)
@@ -20,23 +20,10 @@ def _here(tmp_path, monkeypatch) -> None:
     monkeypatch.chdir(tmp_path)
 
 
-def touch(*names: str) -> None:
-    for name in names:
-        Path(name).parent.mkdir(parents=True, exist_ok=True)
-        Path(name).touch()
-
-
 def challenge(base: str, train="trainset_label.txt", val="valset_label.txt") -> None:
     touch(f"{base}/trainset/a.jpg", f"{base}/trainset/b.jpg", f"{base}/valset/c.jpg")
     Path(base, train).write_text("img_name,target\nb.jpg,1\na.jpg,0\n")
     Path(base, val).write_text("img_name,target\nc.jpg,1\n")
-
-
-def message(call, *args) -> str:
-    with pytest.raises(DataError) as error:
-        call(*args)
-    assert "\n" not in str(error.value)
-    return str(error.value)
 
 
 @pytest.mark.parametrize("base", ["d", "d/phase1"])

@@ -6,27 +6,14 @@ import os
 from pathlib import Path
 
 import pytest
+from named_files import message, touch
 
 from fastffdi.data.named import image_files, read_list
-from fastffdi.errors import DataError
 
 
 @pytest.fixture(autouse=True)
 def _here(tmp_path, monkeypatch) -> None:
     monkeypatch.chdir(tmp_path)
-
-
-def touch(*names: str) -> None:
-    for name in names:
-        Path(name).parent.mkdir(parents=True, exist_ok=True)
-        Path(name).touch()
-
-
-def message(call, *args, **named) -> str:
-    with pytest.raises(DataError) as error:
-        call(*args, **named)
-    assert "\n" not in str(error.value)
-    return str(error.value)
 
 
 def matched(*files: str, say=lambda line: None, follow=False) -> list[str]:
